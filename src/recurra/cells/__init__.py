@@ -1,0 +1,29 @@
+"""Recurrent cells as definitions: equations that trace to an immutable program."""
+
+from recurra.cells.definition import Cell, cell, find, names
+from recurra.cells.functions import exp, hard_sigmoid, relu, sigmoid, softplus, softsign, tanh
+from recurra.cells.graph import FUNCTIONS, Node, Parameter, Program
+from recurra.cells.gru import gru
+from recurra.cells.lstm import lstm
+from recurra.cells.rnn import rnn
+
+__all__ = [
+    "FUNCTIONS",
+    "Cell",
+    "Node",
+    "Parameter",
+    "Program",
+    "cell",
+    "exp",
+    "find",
+    "gru",
+    "hard_sigmoid",
+    "lstm",
+    "names",
+    "relu",
+    "rnn",
+    "sigmoid",
+    "softplus",
+    "softsign",
+    "tanh",
+]

@@ -1,0 +1,137 @@
+"""The graph a cell traces to: what one step computes, as an immutable plan.
+
+Two kinds of node. *Pointwise* nodes work on vectors of H units. *Row* nodes (`affine`, `norm`,
+`project`) need the whole vector: they are what a fused kernel has to synchronise on.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+#: Unary functions a cell may use, and an activation option may name.
+FUNCTIONS = ("tanh", "sigmoid", "relu", "identity", "softsign", "softplus", "exp", "hard_sigmoid")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation. `args` are indices of earlier nodes.
+
+    op         name and meaning
+    state      the state `name` before this step
+    affine     `W_name · v + b_name` for the gates in `gates`; no `args`: v is the input x_t
+    gate       the part `name` of an affine node
+    weight     the elementwise parameter `name`
+    constant   the number `value`
+    add sub mul neg, and each of `FUNCTIONS`: pointwise
+    norm       layer norm over the units of a vector, with gain and bias `name`
+    project    `W_name · v` without a bias
+    """
+
+    op: str
+    args: tuple[int, ...] = ()
+    name: str = ""
+    value: float = 0.0
+    gates: tuple[str, ...] = ()
+    normed: bool = False  # affine only: layer norm between the product and the bias
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a cell: its name as `torch.nn` has it, and its shape in symbols.
+
+    `axes` are products of `G`, `H`, `I`, `P` (gates, hidden, input, projection), e.g. `("GH", "I")`;
+    `R` is the size of the recurrent input: P where the cell projects, else H.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+
+    def shape(
+        self, *, gates: int, inputs: int, hidden: int, projection: int = 0
+    ) -> tuple[int, ...]:
+        """Return the shape in numbers."""
+        sizes = {"G": gates, "I": inputs, "H": hidden, "P": projection, "R": projection or hidden}
+
+        def size(axis: str) -> int:
+            total = 1
+            for symbol in axis:
+                total *= sizes.get(symbol) or int(symbol)
+            return total
+
+        return tuple(size(axis) for axis in self.axes)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A cell traced with its options decided: what interpreters, kernels and documents derive from.
+
+    `nodes` are in an order in which they can be computed. `next` has, per state, the node that is
+    its new value; `visible` what the cell lets one look at, by name (gates, candidates, states).
+    """
+
+    cell: str
+    states: tuple[str, ...]
+    gates: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    next: tuple[int, ...]
+    visible: tuple[tuple[str, int], ...]
+    parameters: tuple[Parameter, ...]
+    options: tuple[tuple[str, str | bool], ...]
+
+    @property
+    def hoisted(self) -> tuple[int, ...]:
+        """Nodes that depend on no state: computed for all time steps at once, before the loop."""
+        return self._split()[0]
+
+    @property
+    def stepped(self) -> tuple[int, ...]:
+        """Nodes that depend on a state: computed once a step."""
+        return self._split()[1]
+
+    @property
+    def depth(self) -> int:
+        """How many products depend on one another within a step (LSTM 1, GRU reset before 2)."""
+        depths: list[int] = []
+        for node in self.nodes:
+            below = max((depths[a] for a in node.args), default=0)
+            row = node.op in ("affine", "project") and bool(node.args)
+            depths.append(below + row)
+        return max(depths, default=0)
+
+    def option(self, name: str) -> str | bool | None:
+        """Return the value an option was traced with; None where the cell has no such option."""
+        return dict(self.options).get(name)
+
+    def _split(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        stateful: list[bool] = []
+        for node in self.nodes:
+            stateful.append(node.op == "state" or any(stateful[a] for a in node.args))
+        indices = range(len(self.nodes))
+        return tuple(i for i in indices if not stateful[i]), tuple(
+            i for i in indices if stateful[i]
+        )
+
+
+def prune(nodes: Iterable[Node], roots: Iterable[int]) -> tuple[tuple[Node, ...], dict[int, int]]:
+    """Drop what no root needs and the gates nobody reads; return the nodes and old → new index."""
+    nodes = tuple(nodes)
+    needed: set[int] = set()
+    pending = list(roots)
+    while pending:
+        index = pending.pop()
+        if index not in needed:
+            needed.add(index)
+            pending.extend(nodes[index].args)
+    read: dict[int, set[str]] = {}
+    for index in needed:
+        if nodes[index].op == "gate":
+            read.setdefault(nodes[index].args[0], set()).add(nodes[index].name)
+    renamed: dict[int, int] = {}
+    kept: list[Node] = []
+    for index, node in enumerate(nodes):
+        if index not in needed:
+            continue
+        gates = tuple(g for g in node.gates if g in read.get(index, ()))
+        renamed[index] = len(kept)
+        args = tuple(renamed[a] for a in node.args)
+        kept.append(Node(node.op, args, node.name, node.value, gates, node.normed))
+    return tuple(kept), renamed
