@@ -1,0 +1,278 @@
+"""The reference: a slow, obvious interpreter of a program over numpy or torch arrays.
+
+Every fast path is tested against it, and it runs what no fast path covers. Over torch it is
+differentiable by autograd; over numpy it is what runs a model where there is no torch.
+"""
+
+import functools
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recurra.cells.graph import Node, Program
+from recurra.errors import InputError
+
+Array = Any  # numpy.ndarray or torch.Tensor, not mixed
+
+#: Added to the variance in layer norm, as in torch.nn.LayerNorm.
+NORM_EPSILON = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a layer computed: outputs (T, B, R), final states, and by name what was recorded."""
+
+    outputs: Array
+    states: tuple[Array, ...]
+    visible: dict[str, Array]
+
+
+class Interpreter:
+    """A program with its parameters, ready to run.
+
+    Args:
+        program: the traced cell.
+        parameters: arrays by name, with the shapes of `program.parameters`; biases may be absent.
+    """
+
+    def __init__(self, program: Program, parameters: Mapping[str, Array]) -> None:
+        self.program = program
+        self._parameters = dict(parameters)
+        self._library = _library(parameters["weight_ih"])
+        self._affine = {
+            index: self._select(node)
+            for index, node in enumerate(program.nodes)
+            if node.op == "affine"
+        }
+        # Split once: a property would walk the graph at every step.
+        self._stepped = program.stepped
+        timed = _after_input(program)
+        self._over_time = [i for i in program.hoisted if i in timed]
+        self._constants: dict[int, Array] = {}
+        for index in program.hoisted:
+            if index not in timed:
+                node = program.nodes[index]
+                values = [self._constants.get(i) for i in range(index)]
+                self._constants[index] = self._compute(index, node, values, None, None)
+
+    def run(
+        self,
+        x: Array,
+        states: Sequence[Array],
+        *,
+        valid: Array | None = None,
+        reverse: bool = False,
+        recurrent_mask: Array | None = None,
+        keep: Sequence[Array | float | None] | None = None,
+        record: bool = False,
+    ) -> Run:
+        """Run the cell over time.
+
+        Args:
+            x: inputs (T, B, I).
+            states: initial states (B, R) and (B, H), in the order of `program.states`.
+            valid: booleans (T, B); where false the states pass unchanged and the output is zero.
+            reverse: from the last step to the first; outputs stay at the place of their input.
+            recurrent_mask: factors (B, R) on what enters a recurrent product, the same at every
+                step (recurrent dropout, Gal & Ghahramani 2016).
+            keep: per state None, or the share of the old state that stays (zoneout, Krueger et
+                al. 2017): a number, or factors (T, B, H).
+            record: also return every named value of the cell at every step, (T, B, H).
+        """
+        steps, library = x.shape[0], self._library
+        if valid is not None:  # whatever stands in the padding, even NaN, must not get through
+            x = library.where(valid[..., None], x, library.zeros_like(x))
+        over_time = self.hoist(x)
+        current = tuple(states)
+        outputs: list[Array] = [None] * steps
+        records: dict[str, list[Array]] = {n: [None] * steps for n, _ in self.program.visible}
+        for t in range(steps - 1, -1, -1) if reverse else range(steps):
+            values = self.step({i: v[t] for i, v in over_time.items()}, current, recurrent_mask)
+            new = [values[index] for index in self.program.next]
+            for k, rate in enumerate(keep or ()):
+                if rate is not None:
+                    share = rate if isinstance(rate, float) else rate[t]
+                    new[k] = share * current[k] + (1 - share) * new[k]
+            outputs[t] = new[0]
+            if valid is not None:
+                here = valid[t][:, None]
+                new = [library.where(here, n, old) for n, old in zip(new, current, strict=True)]
+                outputs[t] = library.where(here, outputs[t], library.zeros_like(outputs[t]))
+            current = tuple(new)
+            if record:
+                for name, index in self.program.visible:
+                    records[name][t] = values[index]
+        if not steps:
+            return Run(states[0][None][:0], current, {})
+        visible = {n: library.stack(v) for n, v in records.items()} if record else {}
+        return Run(library.stack(outputs), current, visible)
+
+    def hoist(self, x: Array) -> dict[int, Array]:
+        """Compute what depends on no state, for all of `x` (T, B, I): node index → (T, B, ·)."""
+        values: list[Array] = [self._constants.get(i) for i in range(len(self.program.nodes))]
+        for index in self._over_time:
+            values[index] = self._compute(index, self.program.nodes[index], values, x, None)
+        return {i: values[i] for i in self._over_time}
+
+    def step(
+        self, hoisted: Mapping[int, Array], states: Sequence[Array], recurrent_mask: Array | None
+    ) -> list[Array]:
+        """Compute one step from hoisted values of that step; return the value of every node."""
+        values: list[Array] = [None] * len(self.program.nodes)
+        for index, value in (*self._constants.items(), *hoisted.items()):
+            values[index] = value
+        by_name = dict(zip(self.program.states, states, strict=True))
+        for index in self._stepped:
+            node = self.program.nodes[index]
+            if node.op == "state":
+                values[index] = by_name[node.name]
+            else:
+                values[index] = self._compute(index, node, values, None, recurrent_mask)
+        return values
+
+    def _compute(
+        self, index: int, node: Node, values: list[Array], x: Array, mask: Array | None
+    ) -> Array:
+        library = self._library
+        args = [values[a] for a in node.args]
+        match node.op:
+            case "affine":
+                return self._row(index, node, args[0] if args else x, mask)
+            case "gate":
+                source = self.program.nodes[node.args[0]]
+                width = args[0].shape[-1] // len(source.gates)
+                start = source.gates.index(node.name) * width
+                return args[0][..., start : start + width]
+            case "constant":
+                return node.value
+            case "weight":
+                return self._parameters[f"peephole_{node.name}"]
+            case "add":
+                return args[0] + args[1]
+            case "sub":
+                return args[0] - args[1]
+            case "mul":
+                return args[0] * args[1]
+            case "neg":
+                return -args[0]
+            case "norm":
+                normed = library.norm(args[0]) * self._parameters[f"norm_{node.name}"]
+                bias = self._parameters.get(f"norm_{node.name}_bias")
+                return normed if bias is None else normed + bias
+            case "project":
+                return library.linear(args[0], self._parameters["weight_hr"], None)
+            case function:
+                return library.functions[function](args[0])
+
+    def _row(self, index: int, node: Node, value: Array, mask: Array | None) -> Array:
+        weight, bias, gain = self._affine[index]
+        if node.args and mask is not None:
+            value = value * mask
+        if not node.normed:
+            return self._library.linear(value, weight, bias)
+        product = self._library.norm(self._library.linear(value, weight, None)) * gain
+        return product if bias is None else product + bias
+
+    def _select(self, node: Node) -> tuple[Array, Array | None, Array | None]:
+        """Weight, bias and norm gain of an affine node, cut to the gates it computes."""
+        gates = self.program.gates
+        found = (self._parameters.get(f"{kind}_{node.name}") for kind in ("weight", "bias", "norm"))
+        weight, bias, gain = found
+        if node.gates == gates:
+            return weight, bias, gain
+
+        def cut(array: Array) -> Array:
+            width = array.shape[0] // len(gates)
+            rows = [gates.index(g) * width for g in node.gates]
+            return self._library.concatenate([array[r : r + width] for r in rows])
+
+        return (
+            cut(weight),
+            None if bias is None else cut(bias),
+            None if gain is None else cut(gain),
+        )
+
+
+def _after_input(program: Program) -> set[int]:
+    """Nodes that depend on the input at a step."""
+    found: set[int] = set()
+    for index, node in enumerate(program.nodes):
+        if (node.op == "affine" and not node.args) or any(a in found for a in node.args):
+            found.add(index)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Library:
+    """The few functions in which array libraries differ."""
+
+    functions: Mapping[str, Callable[[Array], Array]]
+    linear: Callable[[Array, Array, Array | None], Array]
+    norm: Callable[[Array], Array]
+    where: Callable[[Array, Array, Array], Array]
+    zeros_like: Callable[[Array], Array]
+    stack: Callable[[Sequence[Array]], Array]
+    concatenate: Callable[[Sequence[Array]], Array]
+
+
+def _library(array: Array) -> _Library:
+    if isinstance(array, np.ndarray):
+        return _numpy()
+    if type(array).__module__.partition(".")[0] == "torch":
+        return _torch()
+    raise InputError(f"expected arrays of numpy or torch, received {type(array).__name__}")
+
+
+@functools.cache
+def _numpy() -> _Library:
+    def linear(v: Array, weight: Array, bias: Array | None) -> Array:
+        product = v @ weight.T
+        return product if bias is None else product + bias
+
+    def norm(v: Array) -> Array:
+        centred = v - v.mean(-1, keepdims=True)
+        return centred / np.sqrt((centred * centred).mean(-1, keepdims=True) + NORM_EPSILON)
+
+    return _Library(
+        functions={
+            "tanh": np.tanh,
+            "sigmoid": lambda v: 0.5 * (np.tanh(0.5 * v) + 1),  # cannot overflow, unlike exp(-v)
+            "relu": lambda v: np.maximum(v, 0),
+            "softsign": lambda v: v / (1 + np.abs(v)),
+            "softplus": lambda v: np.logaddexp(v, 0),
+            "exp": np.exp,
+            "hard_sigmoid": lambda v: np.clip(v / 6 + 0.5, 0, 1),
+        },
+        linear=linear,
+        norm=norm,
+        where=np.where,
+        zeros_like=np.zeros_like,
+        stack=np.stack,
+        concatenate=np.concatenate,
+    )
+
+
+@functools.cache
+def _torch() -> _Library:
+    torch = importlib.import_module("torch")
+    functional = importlib.import_module("torch.nn.functional")
+    return _Library(
+        functions={
+            "tanh": torch.tanh,
+            "sigmoid": torch.sigmoid,
+            "relu": torch.relu,
+            "softsign": functional.softsign,
+            "softplus": functional.softplus,
+            "exp": torch.exp,
+            "hard_sigmoid": functional.hardsigmoid,
+        },
+        linear=functional.linear,
+        norm=lambda v: functional.layer_norm(v, v.shape[-1:], eps=NORM_EPSILON),
+        where=torch.where,
+        zeros_like=torch.zeros_like,
+        stack=torch.stack,
+        concatenate=torch.cat,
+    )
