@@ -1,0 +1,41 @@
+# `make help` lists the targets. CI calls exactly these.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+# More for pytest: make test ARGS="-k lstm"
+ARGS ?=
+
+.PHONY: help setup demo test check docs format clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup:  ## make .venv with every extra and the developer's tools; does nothing where it is up to date
+	@$(PYTHON) tools/setup_venv.py dev
+
+demo:  ## set up what is needed, train a model on English prose for a minute, score it, let it write
+	@$(PYTHON) tools/setup_venv.py demo
+	@$(BIN)/python tools/demo.py
+
+test: setup  ## run every test, and every example in the documents
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+check: setup  ## format, lint, types, import rules: a few seconds
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary
+	@report=$$($(BIN)/lint-imports --no-logo) || { echo "$$report"; exit 1; }
+
+docs: setup  ## run what README and docs/ show, compare what it prints, follow the links
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/project/test_documents.py $(ARGS)
+
+format: setup  ## rewrite the files the way `make check` wants them
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format --quiet .
+
+clean:  ## remove .venv and every cache; your runs/ stay
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests tools docs -name __pycache__ -type d -prune -exec rm -rf {} +

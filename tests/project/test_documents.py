@@ -1,0 +1,49 @@
+"""README, CONTRIBUTING and docs/ show only what works, and link only to what is there."""
+
+import re
+from pydoc_data.topics import topics
+
+import pytest
+
+from conftest import ROOT
+from project.documents import blocks, broken_links, run
+
+DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md"))
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.M))
+
+
+def name(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """What every document may count on: a small English corpus and its held-out end."""
+    text = "\n\n".join(topics[key].strip() for key in sorted(topics))[:66_000]
+    (tmp_path / "corpus.txt").write_text(text[:60_000], encoding="utf-8")
+    (tmp_path / "held-out.txt").write_text(text[60_000:], encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_what_it_shows_is_what_happens(path, folder):
+    run(path, folder)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_links_lead_somewhere(path):
+    assert broken_links(path) == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_make_commands_exist(path):
+    text = "".join(block.text for block in blocks(path))
+    assert set(re.findall(r"^(?:\$ )?make ([a-z]+)", text, flags=re.M)) <= TARGETS
+
+
+def test_every_decision_is_in_the_index():
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text()
+    pages = [page.name for page in (ROOT / "docs" / "decisions").glob("[0-9]*.md")]
+    assert pages
+    assert [page for page in sorted(pages) if f"({page})" not in index] == []
