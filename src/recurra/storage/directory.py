@@ -1,0 +1,144 @@
+"""Directories that appear whole or not at all."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import FormatError, InputError
+from . import disk
+from .lock import RunLock
+from .manifest import NAME, read_manifest, verify_manifest, write_manifest
+
+
+@contextmanager
+def atomic_directory(
+    target: str | Path,
+    *,
+    kind: str = "directory",
+    extra: Mapping[str, Any] | None = None,
+    replace: bool = False,
+) -> Iterator[Path]:
+    """Give an empty temporary sibling of `target` to fill; at the end it becomes `target`.
+
+    Every file is brought to the disk and hashed, `manifest.json` written last, the folder put in
+    its place, and the whole read back and verified. After any failure, in the body too, the
+    temporary is gone and what stood at `target` is untouched.
+
+    An older directory at `target` is swapped with the new one in one step where the system has
+    such a step (Linux, macOS): at no moment is there no valid directory at that name. Elsewhere
+    it waits as the sibling `.NAME.old-PID` until the new one is verified. It is replaced only if
+    all that it holds is named in its manifest; `replace=True` says that whatever is there is ours.
+
+    Raises InputError for a full disk, for a target that holds files of somebody else, and for
+    what the system refuses; FormatError if what was written does not verify.
+    """
+    target = Path(os.path.realpath(target))
+    if not replace:
+        _check_replaceable(target)
+    temporary = disk.temporary_beside(target)
+    try:
+        disk.make_directory(target.parent)
+        temporary.mkdir()
+    except OSError as error:
+        raise disk.failure(target, error) from error
+    problem: BaseException | None = None
+    try:
+        yield temporary
+        write_manifest(temporary, kind=kind, extra=extra)
+        _publish(temporary, target)
+    except (OSError, InputError) as error:
+        if not disk.full(error):
+            raise
+        problem = error
+    finally:
+        disk.remove_tree(temporary)
+    if problem is not None:  # told now, when the bytes free no longer miss those just given back
+        cause = problem if isinstance(problem, OSError) else problem.__cause__
+        assert isinstance(cause, OSError)
+        raise disk.failure(target, cause) from problem
+
+
+def remove_stale(directory: str | Path, lock: RunLock) -> list[str]:
+    """Remove what dead processes were writing into `directory`; says what, one line each.
+
+    Only the holder of the lock of the run that `directory` is in, or is, may do so (InputError).
+    """
+    directory = Path(directory)
+    run = lock.directory.resolve()
+    if not lock.held or run not in (directory.resolve(), *directory.resolve().parents):
+        raise InputError(f"{directory}: only the holder of its run's lock may clean it")
+    removed = []
+    for entry in sorted(directory.iterdir()) if directory.is_dir() else ():
+        if disk.is_stale(entry.name):
+            disk.remove_tree(entry)
+            removed.append(f"{entry}: removed, left unfinished by a process that has ended")
+    return removed
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    for folder in (*(p for p in temporary.rglob("*") if p.is_dir()), temporary):
+        disk.sync_directory(folder)
+    try:
+        if not target.exists():
+            os.rename(temporary, target)
+            _settle(target)
+        elif disk.exchange(temporary, target):
+            try:
+                _settle(target)
+            except BaseException:
+                disk.exchange(temporary, target)
+                raise
+        else:
+            _replace_by_two_renames(temporary, target)
+    except OSError as error:
+        raise disk.failure(target, error) from error
+
+
+def _replace_by_two_renames(temporary: Path, target: Path) -> None:
+    old = target.with_name(f".{target.name}.old-{os.getpid()}")
+    os.rename(target, old)
+    try:
+        os.rename(temporary, target)
+        _settle(target)
+    except BaseException:
+        if target.exists():
+            os.rename(target, temporary)
+        os.rename(old, target)
+        raise
+    disk.remove_tree(old)
+
+
+def _settle(target: Path) -> None:
+    disk.sync_directory(target.parent)
+    verify_manifest(target)
+
+
+def _check_replaceable(target: Path) -> None:
+    """Refuse a target that is no directory, or holds what the manifest in it does not name."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise InputError(
+            f"{target}: a file stands there, a directory is to be written: choose another name"
+        )
+    found = {p.relative_to(target).as_posix() for p in target.rglob("*") if not p.is_dir()}
+    if not found:
+        return
+    try:
+        foreign = sorted(found - {NAME, *read_manifest(target).files})
+    except FormatError:
+        raise InputError(
+            f"{target}: holds files that are not known to be ours ({_some(sorted(found))}): "
+            "choose another directory, or remove it"
+        ) from None
+    if foreign:
+        raise InputError(
+            f"{target}: would be replaced, but holds files of somebody else ({_some(foreign)}): "
+            "move them, or choose another directory"
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

@@ -1,0 +1,152 @@
+"""The manifest: name, size and SHA-256 of every file of a directory, sealed by its own hash."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..errors import FormatError, InputError
+from .disk import failure, open_file, read_file, sync, write_file
+from .jsonfile import dump_json, parse_json
+
+NAME = "manifest.json"
+FORMAT = "recurra-manifest"
+VERSION = 1
+
+
+class NewerFormatError(FormatError):
+    """Whole, but written by a version of this package that knows more than this one."""
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size in bytes and SHA-256 in hexadecimal of one file."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a directory is (`kind`), what its writer noted (`extra`), and its files by name."""
+
+    kind: str
+    files: dict[str, FileRecord]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def write_manifest(
+    directory: Path, *, kind: str = "directory", extra: Mapping[str, Any] | None = None
+) -> Manifest:
+    """Bring every file below `directory` to the disk, hash it, and write `manifest.json` last.
+
+    Raises InputError for a link or device among them, and for what the system refuses.
+    """
+    files = {}
+    for path in sorted(directory.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}: only regular files and folders can be stored here")
+        name = path.relative_to(directory).as_posix()
+        if path.is_file() and name != NAME:
+            files[name] = _record(path, durable=True)
+    manifest = Manifest(kind, files, dict(extra or {}))
+    write_file(directory / NAME, [_encode(_fields(manifest))])
+    return manifest
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """The manifest of a directory, itself checked; the files it names are not looked at.
+
+    Raises FormatError (NewerFormatError where a newer version wrote it).
+    """
+    path = directory / NAME
+    data = read_file(path, limit=16 << 20)
+    fields = parse_json(data, str(path))
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+        raise FormatError(f'{path}: expected "format": "{FORMAT}": not a manifest of ours')
+    check_version(fields.get("version"), VERSION, str(path))
+    fields.pop("sha256", None)
+    # The seal covers every byte, spaces too: what is not exactly as written is damaged.
+    if _encode(fields) != data:
+        raise FormatError(f"{path}: differs from its own SHA-256: damaged, restore it from a copy")
+    try:
+        files = {name: FileRecord(**record) for name, record in fields["files"].items()}
+        manifest = Manifest(fields["kind"], files, dict(fields["extra"]))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise FormatError(f"{path}: not laid out as a manifest") from None
+    for name in files:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise FormatError(f"{path}: the file name {name!r} leads out of the directory")
+    return manifest
+
+
+def verify_manifest(directory: Path, *, kind: str | None = None) -> Manifest:
+    """Hash every file that the manifest names; FormatError naming the first that differs.
+
+    Files it does not name are not looked at. `kind`: what the directory has to be.
+    """
+    manifest = read_manifest(directory)
+    if kind is not None and manifest.kind != kind:
+        raise FormatError(f"{directory}: a {kind} was expected, this is a {manifest.kind}")
+    for name, expected in manifest.files.items():
+        path = directory / name
+        found = _record(path, size=expected.size)
+        if found.size != expected.size:
+            raise FormatError(
+                f"{path}: {found.size:,} bytes, {NAME} says {expected.size:,}: "
+                "cut short or changed, restore it from a copy"
+            )
+        if found.sha256 != expected.sha256:
+            raise FormatError(
+                f"{path}: its SHA-256 is not the one in {NAME}: "
+                "damaged or changed, restore it from a copy"
+            )
+    return manifest
+
+
+def check_version(version: object, newest: int, where: str) -> None:
+    """Refuse what is no version (FormatError) or a later one than `newest` (NewerFormatError)."""
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise FormatError(f"{where}: expected a version of 1 or more, found {version!r}")
+    if version > newest:
+        raise NewerFormatError(
+            f"{where}: written by a newer version of recurra "
+            f"(format {version}; this one reads up to {newest}): upgrade"
+        )
+
+
+def _record(path: Path, *, durable: bool = False, size: int | None = None) -> FileRecord:
+    """Size and hash of a file; no hash where its size is not `size`."""
+    import hashlib
+    import os
+
+    with open_file(path) as file:
+        try:
+            actual = os.fstat(file.fileno()).st_size
+            if size is not None and actual != size:
+                return FileRecord(actual, "")
+            if durable:
+                sync(file.fileno())
+            return FileRecord(actual, hashlib.file_digest(file, "sha256").hexdigest())
+        except OSError as error:
+            raise failure(path, error) from error
+
+
+def _fields(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": manifest.kind,
+        "extra": manifest.extra,
+        "files": {
+            name: {"size": record.size, "sha256": record.sha256}
+            for name, record in manifest.files.items()
+        },
+    }
+
+
+def _encode(fields: dict[str, Any]) -> bytes:
+    import hashlib
+
+    seal = hashlib.sha256(dump_json(fields)).hexdigest()
+    return dump_json({**fields, "sha256": seal}, indent=2, where=NAME)

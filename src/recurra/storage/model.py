@@ -1,0 +1,152 @@
+"""A model directory: data, never code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import FormatError, InputError
+from . import manifest
+from .directory import atomic_directory
+from .disk import open_file, read_file, write_file
+from .foreign import looks_like
+from .jsonfile import dump_json, read_json
+from .tensors import read_tensors, write_tensors
+
+FORMAT = "recurra-model"
+VERSION = 1
+
+CONFIG = "config.json"
+TENSORS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+CARD = "README.md"
+BEST = "best"  # the model directory inside a run directory
+_KIND = "model"
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """What a model directory holds; `path` is the directory it was read from."""
+
+    config: dict[str, Any]
+    tensors: dict[str, np.ndarray]
+    tokenizer: dict[str, Any] | None
+    card: str
+    path: Path
+
+
+def save_model(
+    directory: str | Path,
+    *,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, np.ndarray],
+    tokenizer: Mapping[str, Any] | None = None,
+    card: str = "",
+) -> Path:
+    """Write a model directory whole or not at all; an older model there is replaced.
+
+    `config` must say its "task"; format and version are added. `card` is the text of README.md.
+    Raises InputError (see `atomic_directory`).
+    """
+    directory = Path(directory)
+    if not isinstance(config.get("task"), str):
+        raise InputError(f'{directory}: the config of a model needs its "task"')
+    head = {"format": FORMAT, "version": VERSION}
+    with atomic_directory(directory, kind=_KIND) as folder:
+        write_file(folder / CONFIG, [dump_json({**head, **config, **head}, indent=2)])
+        write_tensors(folder / TENSORS, tensors, {"format": "np"})
+        if tokenizer is not None:
+            write_file(folder / TOKENIZER, [dump_json(tokenizer)])
+        write_file(folder / CARD, [card.encode()])
+    return directory
+
+
+def read_model(directory: str | Path, *, verify: bool = True) -> ModelFiles:
+    """Read a model directory, or the best model of a run directory (see the `path` returned).
+
+    `verify` hashes every file against the manifest first; without it a directory edited by hand
+    is read. All values must be finite. A model that is replaced meanwhile is read again, so that
+    its files always belong together.
+    Raises InputError for a wrong path, FormatError for what is damaged, foreign or newer.
+    """
+    path = _model_directory(Path(directory))
+    for _ in range(_ATTEMPTS):
+        before = _seal(path)
+        try:
+            files = _read(path, verify=verify)
+        except FormatError:
+            if _seal(path) == before:
+                raise
+        else:
+            if _seal(path) == before:
+                return files
+    raise InputError(f"{path}: changes faster than it can be read: try again")
+
+
+def _read(path: Path, *, verify: bool) -> ModelFiles:
+    sealed = None
+    if verify and (path / manifest.NAME).exists():
+        sealed = manifest.verify_manifest(path, kind=_KIND)
+    config = _read_config(path / CONFIG)
+    if verify and sealed is None:
+        raise FormatError(f"{path}: no {manifest.NAME}: copied in part? Copy all of its files")
+    names = (CONFIG, TENSORS, CARD, *([TOKENIZER] if (path / TOKENIZER).exists() else []))
+    for name in names:
+        if sealed is not None and name not in sealed.files:
+            raise FormatError(
+                f"{path / name}: {manifest.NAME} does not name it: "
+                "put there later, so it is not part of the model: remove it"
+            )
+    tokenizer = read_json(path / TOKENIZER) if TOKENIZER in names else None
+    if tokenizer is not None and not isinstance(tokenizer, dict):
+        raise FormatError(f"{path / TOKENIZER}: expected a JSON object")
+    card = read_file(path / CARD, limit=16 << 20) if (path / CARD).exists() else b""
+    return ModelFiles(
+        config=config,
+        tensors=read_tensors(path / TENSORS, finite=True),
+        tokenizer=tokenizer,
+        card=card.decode("utf-8", "replace"),
+        path=path,
+    )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    config = read_json(path)
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise FormatError(f'{path}: expected "format": "{FORMAT}": not a model of recurra')
+    manifest.check_version(config.get("version"), VERSION, str(path))
+    if not isinstance(config.get("task"), str):
+        raise FormatError(f'{path}: expected a "task"')
+    return config
+
+
+def _model_directory(path: Path) -> Path:
+    """The directory itself, or `best/` in a run directory; InputError where it can be neither."""
+    if path.is_file():
+        with open_file(path) as file:
+            look = looks_like(file.read(300))
+        seems = f" (it looks like {look})" if look else ""
+        raise InputError(
+            f"{path}: is a file{seems}: give the directory that `save` or `train` made"
+        )
+    if not path.is_dir():
+        raise InputError(f"{path}: no such directory: give the one that `save` or `train` made")
+    if (path / TENSORS).exists():
+        return path
+    if (path / BEST).is_dir():
+        return path / BEST
+    if (path / "checkpoints").is_dir():
+        raise InputError(f"{path}: this run has no {BEST}/ yet: let it reach a first validation")
+    if (path / manifest.NAME).exists():
+        return path  # a model that lost its tensors: the manifest tells which file is missing
+    raise InputError(f"{path}: neither a model nor a run: no {TENSORS}, no {BEST}/ in it")
+
+
+def _seal(path: Path) -> bytes:
+    try:
+        return (path / manifest.NAME).read_bytes()
+    except OSError:
+        return b""
