@@ -1,0 +1,389 @@
+"""`Recurrent`: any cell as a torch module: layers, directions, masks, noise."""
+
+import warnings
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
+
+from recurra import ops
+from recurra.cells import Cell, Parameter, find
+from recurra.errors import InputError
+from recurra.nn.initial import SCHEMES, initialise
+from recurra.nn.sequences import Sequences
+
+Gates = list[list[dict[str, Tensor]]]
+States = tuple[Tensor, ...]
+
+
+class Recurrent(nn.Module):
+    """Recurrent layers of any cell, with `torch.nn`'s arguments, parameter names and results.
+
+    Args:
+        cell: a cell or the name of one.
+        input_size: I, features of the input.
+        hidden_size: H, units of a layer and direction.
+        num_layers: layers, each reading the outputs of the one below.
+        bias: whether the cell has `bias_ih` and `bias_hh`.
+        batch_first: whether inputs and outputs are (B, T, ·) instead of (T, B, ·).
+        dropout: probability of dropout on the outputs of every layer but the last.
+        bidirectional: whether each layer also runs from the end to the start.
+        proj_size: P > 0 projects the output of the cell to P units (cells with `projection`).
+        device, dtype: of the parameters.
+        activation, recurrent_activation: functions in place of the cell's tanh and sigmoid.
+        layer_norm: layer norm in the cell (Ba et al. 2016).
+        peephole: peephole connections (Gers et al. 2002).
+        options: further options of the cell by name, e.g. `{"reset": "before"}`.
+        recurrent_dropout: probability of dropping a unit from the recurrent products, one mask a
+            sequence (Gal & Ghahramani 2016).
+        zoneout: probability that a unit keeps its old state; a number, or one for each state
+            (Krueger et al. 2017). In evaluation the expected value is taken.
+        weight_drop: probability of dropping a recurrent weight, one mask a call (Merity et al.
+            2018).
+        residual: add its input to the output of every layer above the first.
+        learn_initial_state: states not given start from parameters `initial_<state>` (L * D, ·).
+        init: `uniform` draws all parameters as `torch.nn` does; `orthogonal` draws recurrent
+            weights orthogonal by gate, input weights Glorot-uniform, biases as the cell says (1 for
+            the forget gate).
+
+    Raises:
+        InputError: an argument is out of range, or the cell lacks an option.
+    """
+
+    def __init__(
+        self,
+        cell: str | Cell,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        activation: str = "tanh",
+        recurrent_activation: str = "sigmoid",
+        layer_norm: bool = False,
+        peephole: bool = False,
+        options: Mapping[str, str] | None = None,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
+        weight_drop: float = 0.0,
+        residual: bool = False,
+        learn_initial_state: bool = False,
+        init: str = "uniform",
+    ) -> None:
+        super().__init__()
+        self.cell = find(cell)
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
+        self.proj_size, self.residual, self.init = proj_size, residual, init
+        self.dropout, self.recurrent_dropout, self.weight_drop = (
+            float(dropout),
+            float(recurrent_dropout),
+            float(weight_drop),
+        )
+        states = self.cell.states
+        self.zoneout = zoneout if isinstance(zoneout, tuple) else (float(zoneout),) * len(states)
+        self._check()
+        self.program = self.cell.program(
+            bias=bias,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            norm=layer_norm,
+            peephole=peephole,
+            projection=proj_size > 0,
+            **dict(options or {}),
+        )
+        self._fused = ops.fused_name(self.program)
+        self._names: list[dict[str, str]] = []
+        for index in range(num_layers * self.num_directions):
+            layer, reverse = divmod(index, self.num_directions)
+            inputs = input_size if layer == 0 else self.output_size
+            suffix = f"_l{layer}{'_reverse' if reverse else ''}"
+            for parameter in self.program.parameters:
+                empty = torch.empty(self._shape(parameter, inputs), device=device, dtype=dtype)
+                self.register_parameter(parameter.name + suffix, nn.Parameter(empty))
+            self._names.append({p.name: p.name + suffix for p in self.program.parameters})
+        for name, size in zip(states, self.state_sizes, strict=True):
+            if learn_initial_state:
+                zeros = torch.zeros(len(self._names), size, device=device, dtype=dtype)
+                self.register_parameter(f"initial_{name}", nn.Parameter(zeros))
+            else:
+                self.register_parameter(f"initial_{name}", None)
+        self.reset_parameters()
+
+    @property
+    def num_directions(self) -> int:
+        """D: 2 where bidirectional, else 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """Units of each state of the cell; the first is P where the cell projects."""
+        return (
+            self.proj_size or self.hidden_size,
+            *(self.hidden_size,) * (len(self.cell.states) - 1),
+        )
+
+    @property
+    def output_size(self) -> int:
+        """Features of the output: D * P where the cell projects, else D * H."""
+        return self.num_directions * self.state_sizes[0]
+
+    @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """Parameters by layer and direction, as `torch.nn` orders them."""
+        return [[getattr(self, n) for n in names.values()] for names in self._names]
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew, as `init` says."""
+        for names in self._names:
+            for name, full in names.items():
+                initialise(getattr(self, full), name, self.cell, self.hidden_size, self.init)
+        for state in self.cell.states:
+            if (initial := getattr(self, f"initial_{state}")) is not None:
+                nn.init.zeros_(initial)
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Tensor | tuple[Tensor, ...] | None = None,
+        *,
+        lengths: Tensor | None = None,
+        mask: Tensor | None = None,
+        return_gates: bool = False,
+    ) -> tuple:
+        """Run the layers over a batch of sequences.
+
+        Args:
+            input: (T, B, I), (B, T, I) where `batch_first`, (T, I), or a packed sequence.
+            hx: initial states (L * D, B, ·): a tensor where the cell has one state, else a tuple;
+                None starts from zeros, or from the learnt state.
+            lengths: valid steps of each sequence, integers (B,), in any order; 0 is allowed.
+            mask: booleans of the input's first two axes: which steps count. Any pattern is right:
+                at other steps the state waits and the output is zero.
+            return_gates: also return what the cell computed at every step.
+
+        Returns:
+            outputs in the form of the input, D * R features; the final states, as `hx`; and with
+            `return_gates` a list by layer of lists by direction of dictionaries by name (gates,
+            candidates, states) of tensors (T, B, H), in the layout of the input.
+
+        Raises:
+            InputError: a shape does not fit; says what was expected and received.
+        """
+        name = type(self).__name__
+        batch = Sequences.read(
+            input,
+            features=self.input_size,
+            batch_first=self.batch_first,
+            lengths=lengths,
+            mask=mask,
+            name=name,
+        )
+        states = self._initial_states(hx, batch)
+        gates: Gates | None = [] if return_gates else None
+        noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
+        by_kernel = self._fused is not None and not noisy and gates is None
+        if by_kernel and not self.residual:
+            outputs, final = self._fused_layers(batch.data, batch.valid, states, 0, self.num_layers)
+        else:
+            outputs, final = self._run_layers(batch.data, batch.valid, states, by_kernel, gates)
+        if batch.unbatched:
+            final = tuple(s.squeeze(1) for s in final)
+        state = final[0] if len(final) == 1 else final
+        written = batch.write(outputs)
+        if gates is None:
+            return written, state
+        shaped = [[{n: batch.write_padded(v) for n, v in d.items()} for d in g] for g in gates]
+        return written, state, shaped
+
+    def extra_repr(self) -> str:
+        """Return the arguments that differ from their defaults."""
+        parts = [f"{self.input_size}, {self.hidden_size}"]
+        defaults: dict[str, object] = {
+            "num_layers": 1,
+            "bias": True,
+            "batch_first": False,
+            "bidirectional": False,
+        }
+        defaults |= {"dropout": 0.0, "proj_size": 0, "recurrent_dropout": 0.0, "weight_drop": 0.0}
+        defaults |= {"residual": False, "init": "uniform"}
+        parts += [f"{k}={getattr(self, k)}" for k, v in defaults.items() if getattr(self, k) != v]
+        parts += [f"zoneout={self.zoneout}"] if any(self.zoneout) else []
+        plain = {"bias": self.bias, "projection": self.proj_size > 0}
+        usual = dict(self.cell.program(**plain).options)
+        parts += [f"{k}={v!r}" for k, v in self.program.options if usual[k] != v]
+        return ", ".join(parts)
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: weights need no preparation. Here because `torch.nn`'s layers have it."""
+
+    # -- how it runs ------------------------------------------------------------------------------
+
+    def _fused_layers(
+        self, x: Tensor, valid: Tensor | None, states: States, first: int, layers: int
+    ) -> tuple[Tensor, States]:
+        """Layers `first` to `first + layers` in one call of torch's kernel."""
+        assert self._fused is not None
+        ours = range(first * self.num_directions, (first + layers) * self.num_directions)
+        weights = [w for k in ours for w in self._weights(k).values()]
+        states = tuple(s[ours.start : ours.stop] for s in states)
+        stack = ops.Stack(layers, self.bidirectional, self.bias, self.dropout, self.training)
+        if valid is None:
+            return ops.fused(self._fused, x, states, weights, stack)
+        return ops.fused_masked(self._fused, x, states, weights, stack, valid)
+
+    def _reference_layer(
+        self, x: Tensor, valid: Tensor | None, states: States, layer: int, record: bool
+    ) -> tuple[Tensor, States, list[dict[str, Tensor]]]:
+        """One layer by the reference, direction by direction."""
+        runs = []
+        for reverse in range(self.num_directions):
+            k = layer * self.num_directions + reverse
+            initial = tuple(s[k] for s in states)
+            runs.append(
+                ops.reference(
+                    self.program,
+                    self._weights(k),
+                    x,
+                    initial,
+                    valid=valid,
+                    reverse=bool(reverse),
+                    noise=self._draw(len(x), initial),
+                    record=record,
+                )
+            )
+        outputs = torch.cat([r.outputs for r in runs], dim=-1)
+        final = tuple(torch.stack(s) for s in zip(*(r.states for r in runs), strict=True))
+        return outputs, final, [r.visible for r in runs]
+
+    def _run_layers(
+        self,
+        x: Tensor,
+        valid: Tensor | None,
+        states: States,
+        by_kernel: bool,
+        gates: Gates | None,
+    ) -> tuple[Tensor, States]:
+        """All layers, one after the other; what is between them happens here."""
+        final = []
+        for layer in range(self.num_layers):
+            if by_kernel:
+                outputs, ended = self._fused_layers(x, valid, states, layer, 1)
+            else:
+                record = gates is not None
+                outputs, ended, visible = self._reference_layer(x, valid, states, layer, record)
+                if gates is not None:
+                    gates.append(visible)
+            if self.residual and layer > 0:
+                outputs = outputs + x
+            if layer < self.num_layers - 1:
+                outputs = functional.dropout(outputs, self.dropout, self.training)
+            x = outputs
+            final.append(ended)
+        return x, tuple(torch.cat(s) for s in zip(*final, strict=True))
+
+    def _weights(self, k: int) -> dict[str, Tensor]:
+        """Parameters of the k-th layer and direction, recurrent weights dropped where asked."""
+        found: dict[str, Tensor] = {n: getattr(self, full) for n, full in self._names[k].items()}
+        if self.weight_drop and self.training:
+            dropped = functional.dropout(found["weight_hh"], self.weight_drop)
+            found["weight_hh"] = dropped
+        return found
+
+    def _draw(self, steps: int, states: tuple[Tensor, ...]) -> ops.Noise:
+        """Noise of one direction for one call."""
+        recurrent = None
+        if self.recurrent_dropout and self.training:
+            ones = torch.ones_like(states[0])
+            recurrent = functional.dropout(ones, self.recurrent_dropout)
+        if not any(self.zoneout):
+            return ops.Noise(recurrent)
+        keep: list[Tensor | float | None] = []
+        for rate, state in zip(self.zoneout, states, strict=True):
+            if not rate:
+                keep.append(None)
+            elif self.training:
+                keep.append(torch.rand(steps, *state.shape).to(state).lt(rate).to(state.dtype))
+            else:
+                keep.append(rate)
+        return ops.Noise(recurrent, tuple(keep))
+
+    def _initial_states(
+        self, hx: Tensor | tuple[Tensor, ...] | None, batch: Sequences
+    ) -> tuple[Tensor, ...]:
+        names, size, rows = self.cell.states, batch.data.shape[1], len(self._names)
+        if hx is None:
+            made = []
+            for name, width in zip(names, self.state_sizes, strict=True):
+                learnt = getattr(self, f"initial_{name}")
+                if learnt is not None:
+                    made.append(learnt[:, None].expand(rows, size, width).contiguous())
+                else:
+                    made.append(batch.data.new_zeros(rows, size, width))
+            return tuple(made)
+        given = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+        if len(given) != len(names):
+            raise InputError(
+                f"{type(self).__name__}: expected {len(names)} initial state(s) "
+                f"({', '.join(names)}), received {len(given)}"
+            )
+        checked = []
+        for name, width, state in zip(names, self.state_sizes, given, strict=True):
+            expected = (rows, width) if batch.unbatched else (rows, size, width)
+            if tuple(state.shape) != expected:
+                raise InputError(
+                    f"{type(self).__name__}: expected the initial state {name} of shape "
+                    f"{expected}, received {tuple(state.shape)}"
+                )
+            checked.append(state.unsqueeze(1) if batch.unbatched else state)
+        return tuple(checked)
+
+    # -- how it is made ---------------------------------------------------------------------------
+
+    def _shape(self, parameter: Parameter, inputs: int) -> tuple[int, ...]:
+        return parameter.shape(
+            gates=len(self.cell.gates),
+            inputs=inputs,
+            hidden=self.hidden_size,
+            projection=self.proj_size,
+        )
+
+    def _check(self) -> None:
+        wrong = []
+        for name in ("input_size", "hidden_size", "num_layers"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                wrong.append(f"{name} must be a positive integer, received {value!r}")
+        rates = [("dropout", self.dropout), ("recurrent_dropout", self.recurrent_dropout)]
+        rates += [("weight_drop", self.weight_drop)]
+        rates += [("zoneout", rate) for rate in self.zoneout]
+        wrong += [f"{n} must be from 0 to 1, received {r}" for n, r in rates if not 0 <= r <= 1]
+        if len(self.zoneout) != len(self.cell.states):
+            wrong.append(
+                f"zoneout must be a number or {len(self.cell.states)} numbers "
+                f"({', '.join(self.cell.states)}), received {len(self.zoneout)}"
+            )
+        if self.init not in SCHEMES:
+            wrong.append(f"init must be one of {', '.join(SCHEMES)}, received {self.init!r}")
+        if not isinstance(self.proj_size, int) or self.proj_size < 0:
+            wrong.append(f"proj_size must be 0 or a positive integer, received {self.proj_size!r}")
+        elif self.proj_size and "projection" not in self.cell.options:
+            wrong.append(f"proj_size: the cell {self.cell.name} has no projection")
+        elif isinstance(self.hidden_size, int) and self.proj_size >= max(self.hidden_size, 1):
+            wrong.append(f"proj_size must be below hidden_size, received {self.proj_size}")
+        if wrong:
+            raise InputError(f"{type(self).__name__}: " + "; ".join(wrong))
+        if self.dropout and self.num_layers == 1:
+            warnings.warn(
+                "dropout acts between layers, so with num_layers=1 it does nothing; "
+                f"received dropout={self.dropout}",
+                stacklevel=3,
+            )
