@@ -1,0 +1,25 @@
+"""Text to numbers: tokenizers, corpora, token files, batches. Needs no torch."""
+
+from recurra.text.batch import Batch, Batches
+from recurra.text.byte_level import BPETokenizer, ByteTokenizer
+from recurra.text.char import CharTokenizer
+from recurra.text.layout import load_tokenizer, save_tokenizer
+from recurra.text.tokenizer import EOS, UNK, StreamDecoder, Tokenizer
+from recurra.text.training import train_tokenizer
+from recurra.text.word import WordTokenizer
+
+__all__ = [
+    "EOS",
+    "UNK",
+    "BPETokenizer",
+    "Batch",
+    "Batches",
+    "ByteTokenizer",
+    "CharTokenizer",
+    "StreamDecoder",
+    "Tokenizer",
+    "WordTokenizer",
+    "load_tokenizer",
+    "save_tokenizer",
+    "train_tokenizer",
+]

@@ -1,0 +1,86 @@
+"""Characters: one token a Unicode code point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from recurra.errors import InputError
+from recurra.text.layout import special_tokens, tokenizer_layout
+from recurra.text.tokenizer import EOS, UNK, StreamDecoder, Tokenizer
+
+CODE_POINTS = 0x110000
+
+
+class CharTokenizer(Tokenizer):
+    """One token a code point. `<eos>` is never made from text: a line end is its own character."""
+
+    kind = "char"
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        super().__init__(tokens)
+        wrong = [t for t in self._tokens if len(t) != 1 and t not in (UNK, EOS)]
+        if wrong:
+            raise InputError(f"char tokenizer: {wrong[0]!r} is not one character")
+        self._shown = ["" if token == EOS else token for token in self._tokens]
+        missing = -1 if self.unk_id is None else self.unk_id
+        self._table = np.full(CODE_POINTS, missing, dtype=np.int32)
+        for index, token in enumerate(self._tokens):
+            if len(token) == 1:
+                self._table[ord(token)] = index
+
+    def encode(self, text: str) -> np.ndarray:
+        """One token a code point, (T,) int32. InputError for unknown ones without `<unk>`."""
+        ids = self._table[_code_points(text)]
+        if self.unk_id is None and ids.size and ids.min() < 0:
+            raise InputError(f"text: {self.explain_unknown(text)}")
+        return ids
+
+    def decode(self, ids: Iterable[int] | np.ndarray) -> str:
+        """The characters; nothing for `<eos>`."""
+        return "".join(map(self._shown.__getitem__, self._check_ids(ids)))
+
+    def decoder(self, *, after: Sequence[int] = ()) -> StreamDecoder:
+        """A decoder that writes each character at once."""
+        return _CharDecoder(self)
+
+    def _find_unknown(self, text: str) -> dict[str, int]:
+        codes = _code_points(text)
+        missing = -1 if self.unk_id is None else self.unk_id
+        offsets = np.flatnonzero(self._table[codes] == missing)
+        _, first = np.unique(codes[offsets], return_index=True)
+        return {text[at]: at for at in offsets[np.sort(first)].tolist()}
+
+    def to_json(self) -> dict[str, Any]:
+        """A WordLevel model whose words are single code points."""
+        return tokenizer_layout(
+            added_tokens=special_tokens(self.eos_id),
+            pre_tokenizer={
+                "type": "Split",
+                "pattern": {"Regex": r"[\s\S]"},
+                "behavior": "Isolated",
+                "invert": False,
+            },
+            decoder={"type": "Fuse"},
+            model={"type": "WordLevel", "vocab": dict(self._ids), "unk_token": UNK},
+        )
+
+
+class _CharDecoder(StreamDecoder):
+    def __init__(self, tokenizer: CharTokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def push(self, token: int) -> str:
+        return self._tokenizer.decode([token])
+
+    def finish(self) -> str:
+        return ""
+
+
+def _code_points(text: str) -> np.ndarray:
+    """The text as (T,) code points; a lone surrogate counts as one."""
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), np.uint8)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

@@ -1,0 +1,157 @@
+"""What every tokenizer can do: text to token numbers and back, at once or as it arrives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from recurra.errors import InputError
+
+UNK = "<unk>"
+EOS = "<eos>"
+SHOWN = 5  # symbols an error names before it stops
+
+
+class StreamDecoder(ABC):
+    """Turns tokens into text one at a time: the pieces, joined, are `decode` of all the tokens."""
+
+    @abstractmethod
+    def push(self, token: int) -> str:
+        """The text that is certain after this token; often "", never half a character."""
+
+    @abstractmethod
+    def finish(self) -> str:
+        """What was held back; afterwards the decoder stands at the start of a text."""
+
+
+class Tokenizer(ABC):
+    """A vocabulary of `V = len(tokenizer)` tokens, and how text is cut into them.
+
+    `unk_id` is the token of unknown symbols and `eos_id` the token that ends a sequence; each is
+    None where the vocabulary lacks it.
+    """
+
+    kind: ClassVar[str]
+    unk_id: int | None
+    eos_id: int | None
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._tokens = tuple(tokens)
+        self._ids = {token: index for index, token in enumerate(self._tokens)}
+        if len(self._ids) != len(self._tokens):
+            raise InputError(f"{self.kind} tokenizer: a token stands twice in the vocabulary")
+        self.unk_id = self._ids.get(UNK)
+        self.eos_id = self._ids.get(EOS)
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} tokenizer, {len(self):,} tokens>"
+
+    def token(self, id: int) -> str:
+        """The token as the vocabulary writes it (byte-level tokens in Hugging Face's letters)."""
+        return self._tokens[self._check_ids([id])[0]]
+
+    def id(self, token: str) -> int | None:
+        """The number of a token, or None where the vocabulary lacks it."""
+        return self._ids.get(token)
+
+    @abstractmethod
+    def encode(self, text: str) -> np.ndarray:
+        """The tokens of `text`, (T,) int32.
+
+        A symbol that is not in the vocabulary becomes `unk_id`; InputError, naming the symbols and
+        where they stand, if there is none.
+        """
+
+    @abstractmethod
+    def decode(self, ids: Iterable[int] | np.ndarray) -> str:
+        """The text of tokens. InputError where a number is outside 0 … V-1."""
+
+    @abstractmethod
+    def decoder(self, *, after: Sequence[int] = ()) -> StreamDecoder:
+        """A decoder that continues the text of the tokens `after`."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """This tokenizer in the layout of a Hugging Face `tokenizer.json`."""
+
+    @staticmethod
+    def from_json(layout: Mapping[str, Any]) -> Tokenizer:
+        """The tokenizer that `to_json` described. FormatError where it is not one of ours."""
+        from recurra.text.layout import read_layout  # which imports this module
+
+        return read_layout(layout)
+
+    @property
+    def sha256(self) -> str:
+        """The hash that tells two tokenizers apart."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def cut(self, text: str) -> int:
+        """The end of a prefix of `text` that is encoded the same whatever follows."""
+        return len(text)
+
+    def regroup(self, chunks: Iterable[str]) -> Iterator[str]:
+        """The same text in pieces that can be encoded one by one."""
+        held = ""
+        for chunk in chunks:
+            held += chunk
+            end = self.cut(held)
+            if end:
+                yield held[:end]
+                held = held[end:]
+        if held:
+            yield held
+
+    def encode_chunks(self, chunks: Iterable[str]) -> Iterator[np.ndarray]:
+        """The tokens of a text that arrives in chunks: joined, they are `encode` of the whole."""
+        return map(self.encode, self.regroup(chunks))
+
+    def unknown(self, text: str) -> list[str]:
+        """The distinct symbols of `text` that the vocabulary lacks, in order of appearance."""
+        return list(self._find_unknown(text))
+
+    def _find_unknown(self, text: str) -> dict[str, int]:
+        """Each unknown symbol and the offset of its first appearance."""
+        return {}
+
+    def explain_unknown(self, text: str, *, line: int = 1, column: int = 1) -> str:
+        """Which symbols of `text` are unknown, and where; it starts at `line` and `column`."""
+        found = self._find_unknown(text)
+        places = []
+        for symbol, offset in list(found.items())[:SHOWN]:
+            at_line = line + text.count("\n", 0, offset)
+            start = text.rfind("\n", 0, offset)
+            at_column = column + offset if start < 0 else offset - start
+            places.append(f"{symbol!r} (line {at_line}, column {at_column})")
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        return (
+            f"not in the vocabulary of {len(self)} tokens: {', '.join(places)}{more}; "
+            f"leave them out, or train a tokenizer with unk=True"
+        )
+
+    def _check_ids(self, ids: Iterable[int] | np.ndarray) -> list[int]:
+        numbers = np.asarray(ids if isinstance(ids, np.ndarray | Sequence) else list(ids))
+        if numbers.size == 0:
+            return []
+        if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+            raise InputError(
+                f"tokens: expected one row of whole numbers, received "
+                f"{numbers.dtype} of shape {numbers.shape}"
+            )
+        low, high = int(numbers.min()), int(numbers.max())
+        if low < 0 or high >= len(self):
+            wrong = low if low < 0 else high
+            raise InputError(
+                f"token {wrong}: expected 0 to {len(self) - 1}, the vocabulary's numbers"
+            )
+        result: list[int] = numbers.tolist()
+        return result
