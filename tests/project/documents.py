@@ -188,3 +188,10 @@ def _anchors(path: Path) -> set[str]:
     """The names GitHub gives to the document's headings."""
     headings = re.findall(r"^#+ +(.*?) *$", path.read_text(encoding="utf-8"), flags=re.M)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+if __name__ == "__main__":
+    try:
+        run(Path(sys.argv[1]), Path(sys.argv[2]))
+    except DocumentError as error:
+        raise SystemExit(str(error)) from None

@@ -1,12 +1,15 @@
 """README, CONTRIBUTING and docs/ show only what works, and link only to what is there."""
 
 import re
+import subprocess
+import sys
 from pydoc_data.topics import topics
 
 import pytest
 
 from conftest import ROOT
-from project.documents import blocks, broken_links, run
+from project import documents
+from project.documents import blocks, broken_links
 
 DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md"))
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.M))
@@ -28,7 +31,10 @@ def folder(tmp_path):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_what_it_shows_is_what_happens(path, folder):
-    run(path, folder)
+    """In a process of its own: what a page defines or registers stays its own."""
+    command = [sys.executable, "-W", "error", documents.__file__, path, folder]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
@@ -40,6 +46,12 @@ def test_links_lead_somewhere(path):
 def test_make_commands_exist(path):
     text = "".join(block.text for block in blocks(path))
     assert set(re.findall(r"^(?:\$ )?make ([a-z]+)", text, flags=re.M)) <= TARGETS
+
+
+def test_the_readme_shows_the_command_that_ci_runs():
+    *_, command = (ROOT / ".ci" / "run").read_text().splitlines()
+    shown = [line for block in blocks(ROOT / "README.md") for line in block.text.splitlines()]
+    assert command in [line.removeprefix("$ ").partition("#")[0].strip() for line in shown]
 
 
 def test_every_decision_is_in_the_index():
