@@ -61,6 +61,8 @@ class Checkpoints:
         Raises InputError for a full disk (nothing is lost), for a state that is not JSON, and
         where a whole checkpoint of a later step exists: training went back without `clear`.
         """
+        if step < 0:
+            raise InputError(f"{self.directory}: a step is counted from 0, not {step}")
         for later in self.steps():
             if later > step and not self._is_damaged(later):
                 raise InputError(

@@ -1,6 +1,7 @@
 """Directories that appear whole or not at all."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from ..errors import FormatError, InputError
 from . import disk
 from .lock import RunLock
 from .manifest import NAME, read_manifest, verify_manifest, write_manifest
+
+_OLD = re.compile(r"\.(.+)\.old-\d+")
 
 
 @contextmanager
@@ -40,41 +43,56 @@ def atomic_directory(
     temporary = disk.temporary_beside(target)
     try:
         disk.make_directory(target.parent)
+        if temporary.exists():
+            raise InputError(f"{target}: is being written by this process already")
         temporary.mkdir()
     except OSError as error:
         raise disk.failure(target, error) from error
-    problem: BaseException | None = None
+    problem: OSError | None = None
     try:
         yield temporary
         write_manifest(temporary, kind=kind, extra=extra)
         _publish(temporary, target)
     except (OSError, InputError) as error:
-        if not disk.full(error):
+        problem = disk.full(error)
+        if problem is None:
             raise
-        problem = error
     finally:
         disk.remove_tree(temporary)
     if problem is not None:  # told now, when the bytes free no longer miss those just given back
-        cause = problem if isinstance(problem, OSError) else problem.__cause__
-        assert isinstance(cause, OSError)
-        raise disk.failure(target, cause) from problem
+        raise disk.failure(target, problem) from problem
 
 
 def remove_stale(directory: str | Path, lock: RunLock) -> list[str]:
     """Remove what dead processes were writing into `directory`; says what, one line each.
 
+    A directory that was waiting for the one that replaces it is put back where that never came.
     Only the holder of the lock of the run that `directory` is in, or is, may do so (InputError).
     """
     directory = Path(directory)
     run = lock.directory.resolve()
     if not lock.held or run not in (directory.resolve(), *directory.resolve().parents):
         raise InputError(f"{directory}: only the holder of its run's lock may clean it")
-    removed = []
+    done = []
     for entry in sorted(directory.iterdir()) if directory.is_dir() else ():
         if disk.is_stale(entry.name):
             disk.remove_tree(entry)
-            removed.append(f"{entry}: removed, left unfinished by a process that has ended")
-    return removed
+            done.append(f"{entry}: removed, left unfinished by a process that has ended")
+        elif match := _OLD.fullmatch(entry.name):
+            done.append(_settle_old(entry, directory / match[1]))
+    return done
+
+
+def _settle_old(old: Path, target: Path) -> str:
+    if not target.exists():
+        old.rename(target)
+        return f"{old}: put back as {target.name}, which was being replaced"
+    try:
+        verify_manifest(target)
+    except FormatError as error:
+        return f"{old}: kept, because what replaced it is damaged: {error}"
+    disk.remove_tree(old)
+    return f"{old}: removed, {target.name} has replaced it"
 
 
 def _publish(temporary: Path, target: Path) -> None:
@@ -83,7 +101,11 @@ def _publish(temporary: Path, target: Path) -> None:
     try:
         if not target.exists():
             os.rename(temporary, target)
-            _settle(target)
+            try:
+                _settle(target)
+            except BaseException:
+                os.rename(target, temporary)
+                raise
         elif disk.exchange(temporary, target):
             try:
                 _settle(target)

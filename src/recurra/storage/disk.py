@@ -19,7 +19,7 @@ _TEMPORARY = re.compile(r"\..+\.tmp-(\d+)-([0-9a-f]{8})")
 
 def failure(path: Path, error: OSError) -> InputError:
     """The one line that says what the system refused at `path`, and what to do."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if full(error):
         return InputError(
             f"{path}: the disk is full ({_free(path):,} bytes free) and nothing was changed: "
             "free some space or choose another place"
@@ -28,10 +28,12 @@ def failure(path: Path, error: OSError) -> InputError:
     return InputError(f"{path}: {reason}: check the path and its permissions")
 
 
-def full(error: BaseException | None) -> bool:
-    """Whether `error`, or the system's error it was raised from, is a full disk or quota."""
-    cause = error if isinstance(error, OSError) else getattr(error, "__cause__", None)
-    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+def full(error: BaseException) -> OSError | None:
+    """The system's word that a disk or quota is full: `error`, or what it was raised from."""
+    for cause in (error, error.__cause__):
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return cause
+    return None
 
 
 def _free(path: Path) -> int:

@@ -14,6 +14,8 @@ SIZE_LIMIT = 64 << 20
 DEPTH_LIMIT = 64
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[^\s\[\]{}:,"]+', re.DOTALL)
+_COLON = re.compile(r"\s*:")
+_DECIMAL = re.compile(r"[.eE]")
 
 
 class _NotStrictError(ValueError):
@@ -110,8 +112,7 @@ def _depth_exceeds(value: Any, depth: int) -> bool:
 def _refuse(text: str, where: str, depth: int) -> NoReturn:
     """Find what the fast reader refused, to say where it stands."""
     keys: list[set[str] | None] = []  # of each open object; None for an open list
-    tokens = list(_TOKEN.finditer(text))
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for token in _TOKEN.finditer(text):
         word, reason = token[0], ""
         if word in "[{":
             keys.append(set() if word == "{" else None)
@@ -121,15 +122,15 @@ def _refuse(text: str, where: str, depth: int) -> NoReturn:
             keys.pop()
         elif word[0] == '"':
             inside = keys[-1] if keys else None
-            if inside is not None and following is not None and following[0] == ":":
-                key = json.loads(word, strict=False)
+            if inside is not None and _COLON.match(text, token.end()):
+                key = json.loads(word)
                 if key in inside:
-                    reason = f"the key {word} stands twice in one object"
+                    reason = f"the key {word[:80]} stands twice in one object"
                 inside.add(key)
         elif word.lstrip("-") in ("NaN", "Infinity"):
             reason = f"{word} is not JSON"
-        elif word.lstrip("-")[0].isdigit() and math.isinf(float(word)):
-            reason = f"{word} is too large for a number"
+        elif _DECIMAL.search(word) and word[-1].isdigit() and math.isinf(float(word)):
+            reason = f"{word[:80]} is too large for a number"
         if reason:
             line = text.count("\n", 0, token.start()) + 1
             column = token.start() - text.rfind("\n", 0, token.start())

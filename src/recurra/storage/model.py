@@ -13,7 +13,7 @@ from .directory import atomic_directory
 from .disk import open_file, read_file, write_file
 from .foreign import looks_like
 from .jsonfile import dump_json, read_json
-from .tensors import read_tensors, write_tensors
+from .tensors import read_metadata, read_tensors, write_tensors
 
 FORMAT = "recurra-model"
 VERSION = 1
@@ -89,11 +89,13 @@ def read_model(directory: str | Path, *, verify: bool = True) -> ModelFiles:
 def _read(path: Path, *, verify: bool) -> ModelFiles:
     sealed = None
     if verify and (path / manifest.NAME).exists():
+        manifest.read_manifest(path)
+        read_metadata(path / TENSORS)  # first, to say of a pickle that it is one
         sealed = manifest.verify_manifest(path, kind=_KIND)
     config = _read_config(path / CONFIG)
     if verify and sealed is None:
         raise FormatError(f"{path}: no {manifest.NAME}: copied in part? Copy all of its files")
-    names = (CONFIG, TENSORS, CARD, *([TOKENIZER] if (path / TOKENIZER).exists() else []))
+    names = [name for name in (CONFIG, TENSORS, TOKENIZER, CARD) if (path / name).exists()]
     for name in names:
         if sealed is not None and name not in sealed.files:
             raise FormatError(
@@ -103,7 +105,7 @@ def _read(path: Path, *, verify: bool) -> ModelFiles:
     tokenizer = read_json(path / TOKENIZER) if TOKENIZER in names else None
     if tokenizer is not None and not isinstance(tokenizer, dict):
         raise FormatError(f"{path / TOKENIZER}: expected a JSON object")
-    card = read_file(path / CARD, limit=16 << 20) if (path / CARD).exists() else b""
+    card = read_file(path / CARD, limit=16 << 20) if CARD in names else b""
     return ModelFiles(
         config=config,
         tensors=read_tensors(path / TENSORS, finite=True),

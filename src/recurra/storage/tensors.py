@@ -150,13 +150,13 @@ def _read_header(
     end = 0
     for name, extent in extents.items():
         if extent.start != end:
-            what = "overlaps the one before" if extent.start < end else "leaves a gap before it"
+            what = "overlaps the one before" if extent.start < end else "leaves a gap"
             raise FormatError(
-                f"{path}: tensor {name!r} {what}: starts at byte {extent.start}, expected {end}"
+                f"{path}: tensor {name[:80]!r} {what}: starts at {extent.start}, not {end}"
             )
         end = extent.stop
     if end != size - 8 - length:
-        last = f"tensor {next(reversed(extents))!r}" if extents else "its header"
+        last = f"tensor {next(reversed(extents))[:80]!r}" if extents else "its header"
         raise FormatError(
             f"{path}: holds {size - 8 - length:,} bytes of data, but {last} says they end at "
             f"{end:,}: cut short or not written by a safetensors writer"
@@ -185,13 +185,14 @@ def _extent(entry: object, name: str, path: Path) -> Extent:
     """One tensor's entry in the header, with every rule about it alone checked."""
 
     def wrong(what: str) -> FormatError:
-        return FormatError(f"{path}: tensor {name!r}: {what}")
+        return FormatError(f"{path}: tensor {name[:80]!r}: {what}")
 
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise wrong("expected dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or (dtype not in DTYPES and dtype != _BFLOAT16):
-        raise wrong(f"unknown dtype {dtype!r}, known are {', '.join(DTYPES)} and {_BFLOAT16}")
+        known = ", ".join((*DTYPES, _BFLOAT16))
+        raise wrong(f"unknown dtype {str(dtype)[:80]!r}, known are {known}")
     if not _naturals(shape) or len(shape) > AXES_LIMIT:
         raise wrong(f"the shape is not a list of at most {AXES_LIMIT} sizes")
     if not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
