@@ -1,0 +1,107 @@
+"""Generation: one call for many prompts, or one prompt as a stream of pieces."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from recurra.errors import InputError
+
+from .beam import beam_search
+from .options import Options
+from .plan import Plan, Prompt, parse_prompts, read_prompts, same_start
+from .protocol import Carried, StepModel, Tokenizer
+from .result import Generation, Piece, Top
+from .sampling import log_sum_exp, most_probable
+from .writer import Writer
+
+
+def generate(
+    model: StepModel,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    options: Options | None = None,
+    *,
+    state: Carried | Sequence[Carried] | None = None,
+) -> list[Generation]:
+    """Continue each of `prompts`; with beams the best hypothesis, and the further n_best in others.
+
+    A prompt is read once, then each token is one step. A result depends on its prompt, its place
+    in `prompts` and the seed, not on the other prompts. An empty prompt begins from the
+    end-of-sequence token, or where there is none from a newline. `<unk>` is never generated.
+
+    state: the `state` of an earlier generation, one for all or one for each: the prompts continue
+    those texts, and may be empty. A text generated in two calls is the one of a single call (with
+    a seed: if it has the same place in both).
+
+    Raises InputError for options or a prompt that the model cannot take.
+    """
+    plan = Plan(model, tokenizer, options or Options())
+    parsed = parse_prompts(tokenizer, prompts, state)
+    done: dict[int, Generation] = {}
+    beams = plan.options.beams
+    for group in same_start(parsed):
+        if beams is not None and beams > 1:
+            done.update(beam_search(plan, group))
+        else:
+            for prompt, piece in _write(plan, group):
+                if piece.generation is not None:
+                    done[prompt.index] = piece.generation
+    return [done[index] for index in range(len(parsed))]
+
+
+def stream(
+    model: StepModel,
+    tokenizer: Tokenizer,
+    prompt: str,
+    options: Options | None = None,
+    *,
+    state: Carried | None = None,
+) -> Iterator[Piece]:
+    """Continue `prompt`, one piece a token as it is written; the last has the whole generation.
+
+    What might be the beginning of a stop string, or of a character, is held back until it is
+    decided. The texts of the pieces together are the text that `generate` returns.
+
+    Raises InputError, before the first piece, for options or a prompt that the model cannot take.
+    """
+    plan = Plan(model, tokenizer, options or Options())
+    if plan.options.beams is not None and plan.options.beams > 1:
+        raise InputError(
+            f"stream: beams: expected 1 or none, received {plan.options.beams}: which beam is best "
+            "is known only at the end; use generate"
+        )
+    group = parse_prompts(tokenizer, [prompt], state)
+    return (piece for _, piece in _write(plan, group))
+
+
+def _write(plan: Plan, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Piece]]:
+    """Write the texts of prompts that begin in the same state, one step of all at a time."""
+    model = plan.model
+    logits, state = read_prompts(plan, prompts)
+    live = [(prompt, Writer(plan, prompt)) for prompt in prompts]
+    while live:
+        for row, (prompt, writer) in enumerate(live):
+            id, logprob, top = _choose(plan, logits[row], writer)
+            text = writer.write(id, logprob, top)
+            generation = None
+            if writer.reason is not None:
+                one = state if len(live) == 1 else model.select(state, np.array([row]))
+                generation = writer.generation(one)
+            yield prompt, Piece(text, id, logprob, top, generation)
+        rows = [row for row, (_, writer) in enumerate(live) if writer.reason is None]
+        if 0 < len(rows) < len(live):
+            state = model.select(state, np.array(rows))
+        live = [live[row] for row in rows]
+        if live:
+            logits, state = model.step(np.array([writer.ids[-1] for _, writer in live]), state)
+
+
+def _choose(plan: Plan, logits: np.ndarray, writer: Writer) -> tuple[int, float, Top | None]:
+    """The next token of logits (V,), its log probability, and the most probable alternatives."""
+    z = logits.astype(np.float64)
+    log_total = log_sum_exp(z)
+    n = plan.options.logprobs
+    top = None if n is None else most_probable(plan.tokenizer, z, log_total, n)
+    plan.edits.apply(z, writer.seen)
+    id = plan.sampler.choose(z, writer.uniform())
+    return id, float(logits[id]) - log_total, top

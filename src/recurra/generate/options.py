@@ -1,0 +1,115 @@
+"""How to generate, checked once."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+from recurra.errors import InputError
+
+MIN_TEMPERATURE = 1e-6
+"""Below it, float64 could overflow; it is greedy long before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to generate; every field by name.
+
+    A step's distribution is edited in this order: repetition penalty, temperature, top-k, top-p.
+
+    max_tokens: generate at most this many tokens, ≥ 1.
+    temperature: logits are divided by it; 0 is greedy (the most probable token, ties to the
+        lowest id).
+    top_k: keep the k most probable tokens (ties to the lowest ids), 1..V.
+    top_p: keep the smallest set of most probable tokens with at least this mass, in (0, 1]
+        (Holtzman et al. 2020).
+    beams: width of beam search; 1 is greedy; None samples. Beam search is deterministic: it takes
+        no temperature, top_k or top_p.
+    n_best: how many of the beams' hypotheses to return, ≤ beams.
+    length_penalty: a hypothesis scores (sum of log probabilities) / length ** length_penalty;
+        0 is the sum, 1 the mean.
+    repetition_penalty: logits of tokens already in the prompt or the text are divided by it where
+        positive, multiplied where negative (Keskar et al. 2019); 1 is none.
+    stop: end where one of these strings appears in the generated text.
+    include_stop: leave the stop string at the end of the text.
+    eos: end at the tokenizer's end-of-sequence token; otherwise it is a token like others.
+    seed: ≥ 0; the same seed gives the same text. None: a new one each call.
+    logprobs: give this many most probable alternatives at each step, 0..V. (The log probability of
+        each generated token is given always.)
+    """
+
+    max_tokens: int = 200
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    beams: int | None = None
+    n_best: int = 1
+    length_penalty: float = 1.0
+    repetition_penalty: float = 1.0
+    stop: str | Sequence[str] = ()
+    include_stop: bool = False
+    eos: bool = True
+    seed: int | None = None
+    logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.stop, str):
+            object.__setattr__(self, "stop", (self.stop,))
+        elif isinstance(self.stop, Sequence):
+            object.__setattr__(self, "stop", tuple(self.stop))
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether nothing is drawn at random."""
+        return self.temperature == 0 or self.beams is not None
+
+    def validate(self, vocab_size: int) -> None:
+        """Raise one InputError that lists every mistake."""
+        V = vocab_size
+        mistakes: list[str] = []
+
+        def expect(name: str, good: Callable[[Any], bool], expected: str) -> None:
+            value = getattr(self, name)
+            if not good(value):
+                mistakes.append(f"{name}: expected {expected}, received {value!r}")
+
+        expect("max_tokens", _whole(1), "a whole number ≥ 1")
+        expect(
+            "temperature",
+            lambda x: _real(x) and (x == 0 or MIN_TEMPERATURE <= x < math.inf),
+            f"0 (greedy) or a number ≥ {MIN_TEMPERATURE}",
+        )
+        expect("top_k", _or_none(_whole(1, V)), f"1..{V} (the size of the vocabulary)")
+        expect("top_p", _or_none(lambda x: _real(x) and 0 < x <= 1), "a number in (0, 1]")
+        expect("beams", _or_none(_whole(1)), "a whole number ≥ 1")
+        widest = self.beams if self.beams is not None and _whole(1)(self.beams) else 1
+        expect("n_best", _whole(1, widest), f"1..{widest} (the number of beams)")
+        expect("length_penalty", lambda x: _real(x) and 0 <= x < math.inf, "a number ≥ 0")
+        expect("repetition_penalty", lambda x: _real(x) and 0 < x < math.inf, "a number > 0")
+        expect(
+            "stop",
+            lambda x: isinstance(x, tuple) and all(isinstance(s, str) and s for s in x),
+            "strings of at least one character",
+        )
+        expect("seed", _or_none(_whole(0)), "a whole number ≥ 0")
+        expect("logprobs", _or_none(_whole(0, V)), f"0..{V} (the size of the vocabulary)")
+        if _whole(2)(self.beams):
+            beam = f"no value with beams={self.beams} (beam search draws nothing at random)"
+            expect("temperature", lambda x: x == 1, beam)
+            expect("top_k", lambda x: x is None, beam)
+            expect("top_p", lambda x: x is None, beam)
+        if mistakes:
+            raise InputError("generate: " + "; ".join(mistakes))
+
+
+def _real(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _whole(low: int, high: float = math.inf) -> Callable[[Any], bool]:
+    return lambda x: isinstance(x, Integral) and not isinstance(x, bool) and low <= int(x) <= high
+
+
+def _or_none(good: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda x: x is None or good(x)

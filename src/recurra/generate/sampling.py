@@ -1,0 +1,134 @@
+"""From the logits of one step to one token; all in float64 and log space."""
+
+import math
+
+import numpy as np
+
+from recurra.errors import InputError
+
+from .options import Options
+from .protocol import Tokenizer
+from .result import Alternative, Top
+
+
+def log_sum_exp(z: np.ndarray) -> float:
+    """log Σ exp z of logits z (V,) float64; InputError where that is not finite."""
+    peak = z.max()
+    if not -math.inf < peak < math.inf:  # also where it is NaN
+        raise InputError(
+            f"generate: expected finite logits from the model, received {peak}: its weights are "
+            "damaged or its training diverged; use another model"
+        )
+    return float(peak) + math.log(np.exp(z - peak).sum())
+
+
+def largest(z: np.ndarray, k: int) -> np.ndarray:
+    """The ids of the k largest of z (V,), ties to the lowest ids; in ascending order of ids."""
+    if k >= len(z):
+        return np.arange(len(z))
+    threshold = np.partition(z, len(z) - k)[len(z) - k]
+    ids = (z >= threshold).nonzero()[0]
+    excess = len(ids) - k
+    if excess:
+        ties = (z[ids] == threshold).nonzero()[0]
+        ids = np.delete(ids, ties[-excess:])
+    return ids
+
+
+def ranked(z: np.ndarray, k: int) -> np.ndarray:
+    """The ids of the k largest of z (V,), the largest first, ties to the lowest ids."""
+    ids = largest(z, k)
+    return ids[(-z[ids]).argsort(kind="stable")]
+
+
+def nucleus(weights: np.ndarray, p: float) -> np.ndarray:
+    """The smallest set of largest weights (V,) with mass ≥ p of the whole; the largest first."""
+    total = weights.sum()
+    # All weights below this cannot hold the mass 1 - p together: few are left to be sorted.
+    ids = (weights >= (1 - p) * total / len(weights)).nonzero()[0]
+    ids = ids[(-weights[ids]).argsort(kind="stable")]
+    count = weights[ids].cumsum().searchsorted(p * total) + 1
+    return ids[:count]
+
+
+def most_probable(tokenizer: Tokenizer, z: np.ndarray, log_total: float, n: int) -> Top:
+    """The n most probable tokens of logits z (V,), those of probability zero left out."""
+    if n == 0:
+        return ()
+    return tuple(
+        Alternative(tokenizer.token(id), id, float(z[id]) - log_total)
+        for id in ranked(z, n).tolist()
+        if z[id] > -math.inf
+    )
+
+
+def nothing_left() -> InputError:
+    """The error of a step at which the banned tokens had all probability."""
+    return InputError(
+        "generate: expected a model that gives some probability to a token other than <unk>, "
+        "received one that gives it none; train it on text with fewer unknown symbols"
+    )
+
+
+class Edits:
+    """The edits to a step's logits that come before a choice: repetition penalty, banned ids."""
+
+    def __init__(self, options: Options, banned: tuple[int, ...]) -> None:
+        self.penalty = float(options.repetition_penalty)
+        self.banned = list(banned)
+
+    def seen(self, ids: np.ndarray, vocab_size: int) -> np.ndarray | None:
+        """Which tokens are among ids (T,), as (V,) bool; None where no penalty asks for it."""
+        if self.penalty == 1:
+            return None
+        seen = np.zeros(vocab_size, dtype=bool)
+        seen[ids] = True
+        return seen
+
+    def apply(self, z: np.ndarray, seen: np.ndarray | None) -> None:
+        """Change logits z (V,) in place; seen (V,) bool as `seen` gave it."""
+        if seen is not None:
+            self.penalise(z, seen)
+        if self.banned:
+            self.ban(z)
+            if z.max() == -math.inf:
+                raise nothing_left()
+
+    def penalise(self, z: np.ndarray, seen: np.ndarray) -> None:
+        """Make the tokens seen less probable, in place."""
+        ids = seen.nonzero()[0]
+        old = z[ids]
+        z[ids] = np.where(old > 0, old / self.penalty, old * self.penalty)
+
+    def ban(self, z: np.ndarray) -> None:
+        """Take all probability from the banned tokens, in place."""
+        z[self.banned] = -math.inf
+
+
+class Sampler:
+    """Chooses one token from the logits of a step."""
+
+    def __init__(self, options: Options) -> None:
+        self.greedy = options.deterministic
+        self.temperature = float(options.temperature)
+        self.top_k = options.top_k
+        self.top_p = options.top_p if options.top_p != 1 else None
+
+    def choose(self, z: np.ndarray, uniform: float) -> int:
+        """The token at `uniform`, in [0, 1), of the distribution of edited logits z (V,)."""
+        if self.greedy:
+            return int(z.argmax())
+        ids = None
+        if self.top_k is not None:
+            ids = largest(z, self.top_k)
+            z = z[ids]
+        weights = np.exp((z - z.max()) / self.temperature)
+        if self.top_p is not None:
+            kept = nucleus(weights, self.top_p)
+            weights = weights[kept]
+            ids = kept if ids is None else ids[kept]
+        mass = weights.cumsum()
+        # uniform ≤ 1 - 2**-53, so the product is below mass[-1] after rounding too, and the first
+        # mass above it belongs to a token whose weight is not zero.
+        at = int(mass.searchsorted(uniform * mass[-1], side="right"))
+        return at if ids is None else int(ids[at])

@@ -1,0 +1,111 @@
+"""One text being written: its tokens, its text so far, its random numbers, when it ends."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from .plan import Plan, Prompt
+from .protocol import Carried, Decoder, State, Tokenizer
+from .result import Generation, StopReason, Top
+from .stopping import StopStrings
+
+# The text of a token depends on tokens before it (a blank between words, a character cut in two),
+# but not far back: a character has at most four bytes, and a token at least one.
+CONTEXT = 8
+
+
+def decoder_after(tokenizer: Tokenizer, ids: Iterable[int]) -> Decoder:
+    """A decoder that goes on after the tokens ids, at least the last CONTEXT of a text."""
+    decoder = tokenizer.decoder()
+    for id in ids:
+        decoder.push(id)
+    return decoder
+
+
+class Text:
+    """Tokens to text, up to the first stop string."""
+
+    def __init__(self, decoder: Decoder, stops: StopStrings) -> None:
+        self._decoder = decoder
+        self._stops = stops
+        self._held = ""
+        self.stopped = False
+
+    def push(self, id: int) -> str:
+        """The text that is certain after token `id`."""
+        return self._scan(self._decoder.push(id))
+
+    def finish(self) -> str:
+        """The rest of the text."""
+        return self._scan(self._decoder.finish()) + self._held
+
+    def _scan(self, new: str) -> str:
+        text, self._held, self.stopped = self._stops.scan(self._held, new)
+        return text
+
+
+class Writer:
+    """One text being written.
+
+    ids, logprobs, top: the tokens so far, their log probabilities, the alternatives of each.
+    seen: (V,) bool, the tokens in prompt and text, where a penalty asks for it.
+    reason: why it ended; None while it goes on.
+    """
+
+    def __init__(self, plan: Plan, prompt: Prompt) -> None:
+        self.ids: list[int] = []
+        self.logprobs: list[float] = []
+        self.top: list[Top] = []
+        self.seen = plan.edits.seen(prompt.before, plan.model.vocab_size)
+        self.reason: StopReason | None = None
+        self._plan = plan
+        self._prompt = prompt
+        self._pieces: list[str] = []
+        last = prompt.before[-CONTEXT:].tolist()
+        self._text = Text(decoder_after(plan.tokenizer, last), plan.stops)
+        # By the place in the call and not by the order of draws, so that a text does not depend on
+        # the others of the call; advanced, so that two calls draw what one longer call draws.
+        bits = np.random.PCG64(np.random.SeedSequence(plan.seed, spawn_key=(prompt.index,)))
+        self._random = np.random.Generator(bits.advance(prompt.drawn)).random
+
+    def uniform(self) -> float:
+        """The next random number in [0, 1); 0 where none is needed."""
+        return 0.0 if self._plan.sampler.greedy else self._random()
+
+    def write(self, id: int, logprob: float, top: Top | None) -> str:
+        """Add a token; the text that is certain after it. Sets `reason` where it is the last."""
+        self.ids.append(id)
+        self.logprobs.append(logprob)
+        if top is not None:
+            self.top.append(top)
+        if self.seen is not None:
+            self.seen[id] = True
+        if id == self._plan.eos:
+            self.reason = "eos"
+            piece = self._text.finish()
+        else:
+            piece = self._text.push(id)
+            if self._text.stopped:
+                self.reason = "stop"
+            elif len(self.ids) == self._plan.options.max_tokens:
+                piece += self._text.finish()
+                self.reason = "stop" if self._text.stopped else "length"
+        self._pieces.append(piece)
+        return piece
+
+    def generation(self, state: State) -> Generation:
+        """The finished text; `state` (one stream) has read all tokens but the last."""
+        assert self.reason is not None
+        options = self._plan.options
+        ids = np.concatenate([self._prompt.before, self.ids]).astype(np.int32)
+        drawn = self._prompt.drawn + (0 if self._plan.sampler.greedy else len(self.ids))
+        return Generation(
+            prompt=self._prompt.text,
+            text="".join(self._pieces),
+            ids=tuple(self.ids),
+            logprobs=tuple(self.logprobs),
+            top=None if options.logprobs is None else tuple(self.top),
+            stop_reason=self.reason,
+            score=sum(self.logprobs) / len(self.logprobs) ** float(options.length_penalty),
+            state=Carried(state, ids, drawn),
+        )
