@@ -1,0 +1,133 @@
+"""The recurrent language model as a torch module: embedding, recurrent layers, softmax."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recurra.errors import InputError
+from recurra.nn.recurrent import Recurrent
+
+State = Tensor | tuple[Tensor, ...]
+
+
+class RecurrentLM(nn.Module):
+    """P(next token | tokens so far), from recurrent layers (Mikolov et al. 2010).
+
+    Args:
+        vocabulary: V, number of tokens.
+        rnn: the recurrent layers, time-major; reads E features, or V where the input is one-hot.
+        embedding: E, or 0 for one-hot input.
+        tied: share the embedding with the output layer (Press & Wolf 2017; Inan et al. 2017).
+        embedding_dropout: probability of dropping an input feature.
+        output_dropout: probability of dropping an output feature of the last layer.
+
+    Raises:
+        InputError: sizes that do not fit together.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        rnn: Recurrent,
+        *,
+        embedding: int,
+        tied: bool = False,
+        embedding_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        expected = embedding or vocabulary
+        if rnn.input_size != expected:
+            raise InputError(
+                f"RecurrentLM: expected layers that read {expected} features, "
+                f"received {rnn.input_size}"
+            )
+        if tied and embedding != rnn.output_size:
+            raise InputError(
+                f"RecurrentLM: tied weights need an embedding as wide as the output "
+                f"({rnn.output_size}), received {embedding}"
+            )
+        self.vocabulary, self.tied = vocabulary, tied
+        self.embedding = nn.Embedding(vocabulary, embedding) if embedding else None
+        self.rnn = rnn
+        self.head = nn.Linear(rnn.output_size, vocabulary)
+        self.embedding_dropout, self.output_dropout = embedding_dropout, output_dropout
+        self._initialise()
+
+    def _initialise(self) -> None:
+        # A tied matrix serves two masters: small enough to start from an even distribution.
+        if self.embedding is not None and self.tied:
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+            self.head.weight = self.embedding.weight
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        targets: Tensor | None = None,
+        *,
+        mask: Tensor | None = None,
+        state: State | None = None,
+    ) -> tuple[Tensor, State]:
+        """Read tokens from a state.
+
+        Args:
+            inputs: ids (B, T).
+            targets: the ids that follow, (B, T), or None.
+            mask: booleans (B, T): which targets count; None counts all.
+            state: of the streams, as this returns it; None starts anew.
+
+        Returns:
+            Without targets the logits (B, T, V); with targets the negative log-likelihood summed
+            over all that count, in nats. And the state after the last token.
+        """
+        outputs, state = self._encode(inputs.T, state)
+        if targets is None:
+            return self.head(outputs).transpose(0, 1), state
+        wanted = targets.T.reshape(-1)
+        flat = outputs.reshape(-1, outputs.shape[-1])
+        if mask is not None:
+            counted = mask.T.reshape(-1)
+            flat, wanted = flat[counted], wanted[counted]
+        return functional.cross_entropy(self.head(flat), wanted, reduction="sum"), state
+
+    def _encode(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Tokens (T, B) to outputs (T, B, D * R)."""
+        if self.embedding is None:
+            x = functional.one_hot(tokens, self.vocabulary).to(self.head.weight.dtype)
+        else:
+            x = self.embedding(tokens)
+        x = functional.dropout(x, self.embedding_dropout, self.training)
+        outputs, state = self.rnn(x, state)
+        return functional.dropout(outputs, self.output_dropout, self.training), state
+
+
+def nats(module: RecurrentLM, tokens: Tensor, *, streams: int, segment: int) -> tuple[float, int]:
+    """Negative log-likelihood of a text, by torch: summed nats, and how many tokens that is.
+
+    The text is cut into `streams` contiguous pieces which are read side by side, each from a state
+    of zeros, `segment` steps at a time; the first token of the text is context only.
+    """
+    count = len(tokens) - 1
+    streams = max(1, min(streams, count))
+    length = -(-count // streams)
+    starts = torch.arange(streams) * length
+    total, state = torch.zeros((), dtype=torch.float64), None
+    training = module.training
+    module.eval()
+    with torch.inference_mode():
+        for first in range(0, length, segment):
+            steps = torch.arange(first, min(first + segment, length))
+            places = starts[:, None] + steps[None, :]
+            mask = places < count
+            inside = places.clamp(max=count - 1)
+            device = module.head.weight.device
+            loss, state = module(
+                tokens[inside].to(device),
+                tokens[inside + 1].to(device),
+                mask=None if bool(mask.all()) else mask.to(device),
+                state=state,
+            )
+            total += loss.double().cpu()
+    module.train(training)
+    return float(total), count
