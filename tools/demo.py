@@ -5,6 +5,7 @@ Shows each command before it runs, so that the demo is also the first page of th
 
 import json
 import math
+import os
 import shlex
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def main() -> None:
     sampling = ["--temperature", "0.7", "--max-tokens", "300", "--seed", "1"]
     _recurra("generate", RUN, "The ", *sampling)
     print(f"\nThe model is in {RUN}. Let it write something else:")
-    print(f'  {RECURRA.parent}/recurra generate {RUN} "A class "')
+    print(f'  {os.path.relpath(RECURRA)} generate {RUN} "A class "')
 
 
 def _write_corpus() -> tuple[Path, Path]:
@@ -45,7 +46,7 @@ def _evaluate(held_out: Path) -> None:
     if not math.isfinite(score["perplexity"]):
         raise SystemExit(f"demo: the model's perplexity is {score['perplexity']}")
     print(
-        f"held-out text, {score['tokens']:,} characters: perplexity {score['perplexity']:.2f}, "
+        f"held-out text, {score['tokens']:,} tokens: perplexity {score['perplexity']:.2f}, "
         f"{score['bits_per_character']:.2f} bits per character"
     )
 

@@ -35,12 +35,15 @@ def main(kind: str) -> None:
 
 def _fingerprint() -> str:
     files = [ROOT / "pyproject.toml", CONSTRAINTS, Path(__file__)]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    contents = b"".join(file.read_bytes() for file in files)
+    return hashlib.sha256(contents + str(ROOT).encode()).hexdigest()[:16]
 
 
 def _usable(python: Path) -> bool:
-    """Whether `python` starts, is new enough, and has pip (a moved `.venv` does not)."""
-    if not python.exists():
+    """Whether `python` starts, is new enough, has pip, and was made where it stands now."""
+    pip = python.parent / "pip"
+    # Commands in .venv/bin name their interpreter by its full path: a moved .venv is of no use.
+    if not (python.exists() and pip.exists() and str(python) in pip.read_text()):
         return False
     probe = f"import pip, sys; sys.exit(sys.version_info < {OLDEST})"
     return subprocess.call([str(python), "-c", probe], stderr=subprocess.DEVNULL) == 0
