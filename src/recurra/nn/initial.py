@@ -17,8 +17,9 @@ def initialise(parameter: Tensor, name: str, cell: Cell, hidden: int, scheme: st
         name: its name in the program: `weight_ih`, `bias_hh`, `norm_c` and so on.
         cell: whose gates and initial biases count.
         hidden: H.
-        scheme: `uniform`, from ±1/√H as in `torch.nn`; or `orthogonal`: recurrent weights orthogonal
-            by gate (Saxe et al. 2014), other weights Glorot-uniform, biases as the cell says.
+        scheme: `uniform`, from ±1/√H as in `torch.nn`; or `orthogonal`: recurrent weights
+            orthogonal by gate (Saxe et al. 2014), other weights Glorot-uniform, biases as the cell
+            says.
     """
     if name.startswith("norm_"):
         nn.init.constant_(parameter, 0.0 if name.endswith("_bias") else 1.0)

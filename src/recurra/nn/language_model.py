@@ -1,5 +1,7 @@
 """The recurrent language model as a torch module: embedding, recurrent layers, softmax."""
 
+from typing import TypeAlias
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -7,7 +9,7 @@ from torch.nn import functional
 from recurra.errors import InputError
 from recurra.nn.recurrent import Recurrent
 
-State = Tensor | tuple[Tensor, ...]
+State: TypeAlias = Tensor | tuple[Tensor, ...]
 
 
 class RecurrentLM(nn.Module):
