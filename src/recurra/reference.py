@@ -51,6 +51,9 @@ class Interpreter:
         self._stepped = program.stepped
         timed = _after_input(program)
         self._over_time = [i for i in program.hoisted if i in timed]
+        read = {a for i in self._stepped for a in program.nodes[i].args} | set(program.next)
+        read |= {index for _, index in program.visible}
+        self._read_later = [i for i in self._over_time if i in read]
         self._constants: dict[int, Array] = {}
         for index in program.hoisted:
             if index not in timed:
@@ -82,15 +85,37 @@ class Interpreter:
                 al. 2017): a number, or factors (T, B, H).
             record: also return every named value of the cell at every step, (T, B, H).
         """
-        steps, library = x.shape[0], self._library
         if valid is not None:  # whatever stands in the padding, even NaN, must not get through
-            x = library.where(valid[..., None], x, library.zeros_like(x))
-        over_time = self.hoist(x)
-        current = tuple(states)
+            x = self._library.where(valid[..., None], x, self._library.zeros_like(x))
+        return self.loop(
+            self.hoist(x),
+            x.shape[0],
+            states,
+            valid=valid,
+            reverse=reverse,
+            recurrent_mask=recurrent_mask,
+            keep=keep,
+            record=record,
+        )
+
+    def loop(
+        self,
+        hoisted: Mapping[int, Array],
+        steps: int,
+        states: Sequence[Array],
+        *,
+        valid: Array | None = None,
+        reverse: bool = False,
+        recurrent_mask: Array | None = None,
+        keep: Sequence[Array | float | None] | None = None,
+        record: bool = False,
+    ) -> Run:
+        """`run`, from what `hoist` made of the input."""
+        library, current = self._library, tuple(states)
         outputs: list[Array] = [None] * steps
         records: dict[str, list[Array]] = {n: [None] * steps for n, _ in self.program.visible}
         for t in range(steps - 1, -1, -1) if reverse else range(steps):
-            values = self.step({i: v[t] for i, v in over_time.items()}, current, recurrent_mask)
+            values = self.step({i: v[t] for i, v in hoisted.items()}, current, recurrent_mask)
             new = [values[index] for index in self.program.next]
             for k, rate in enumerate(keep or ()):
                 if rate is not None:
@@ -111,11 +136,15 @@ class Interpreter:
         return Run(library.stack(outputs), current, visible)
 
     def hoist(self, x: Array) -> dict[int, Array]:
-        """Compute what depends on no state, for all of `x` (T, B, I): node index → (T, B, ·)."""
+        """Compute what depends on no state, for all of `x` (T, B, I).
+
+        Returns by node index the values (T, B, ·) that the steps read. A row depends on its row of
+        `x` alone, so that the rows of a table can be computed once and looked up.
+        """
         values: list[Array] = [self._constants.get(i) for i in range(len(self.program.nodes))]
         for index in self._over_time:
             values[index] = self._compute(index, self.program.nodes[index], values, x, None)
-        return {i: values[i] for i in self._over_time}
+        return {i: values[i] for i in self._read_later}
 
     def step(
         self, hoisted: Mapping[int, Array], states: Sequence[Array], recurrent_mask: Array | None
@@ -265,7 +294,8 @@ def _torch() -> _Library:
             "sigmoid": torch.sigmoid,
             "relu": torch.relu,
             "softsign": functional.softsign,
-            "softplus": functional.softplus,
+            # Beyond its threshold torch's is the identity; its default, 20, shows in float64.
+            "softplus": lambda v: functional.softplus(v, threshold=40.0),
             "exp": torch.exp,
             "hard_sigmoid": functional.hardsigmoid,
         },

@@ -1,0 +1,124 @@
+"""How well a model predicts a text: perplexity and its relatives."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from recurra.errors import InputError
+from recurra.runtime.language_model import RuntimeLM
+
+#: A text is read as this many streams side by side, each of at least `SHORTEST` tokens, and each
+#: but the first after it has read the `OVERLAP` tokens before its own, unscored.
+STREAMS, SHORTEST, OVERLAP = 32, 2048, 256
+_SEGMENT = 64  # steps between results, which bounds memory
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model makes of a text.
+
+    nats: -Σ ln P(token | tokens before it), over `tokens` tokens.
+    characters, words: of the text these tokens stand for; words are what blanks separate.
+    """
+
+    nats: float
+    tokens: int
+    characters: int
+    words: int
+
+    @property
+    def nats_per_token(self) -> float:
+        """Mean negative log-likelihood of a token, in nats."""
+        return self.nats / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean negative log-likelihood of a token."""
+        return _exp(self.nats_per_token)
+
+    @property
+    def word_perplexity(self) -> float | None:
+        """exp of the negative log-likelihood per word; None for a text without words."""
+        return _exp(self.nats / self.words) if self.words else None
+
+    @property
+    def bits_per_character(self) -> float:
+        """Negative log-likelihood per character, in bits."""
+        return self.nats / math.log(2) / self.characters
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures, as JSON values."""
+        names = ("nats_per_token", "perplexity", "bits_per_character", "word_perplexity")
+        return {name: getattr(self, name) for name in names} | asdict(self)
+
+    def __str__(self) -> str:
+        parts = [
+            f"perplexity {self.perplexity:.3f} per token",
+            f"{self.bits_per_character:.3f} bits per character",
+            f"{self.nats_per_token:.4f} nats per token",
+        ]
+        if self.word_perplexity is not None and self.words < self.tokens:
+            parts.insert(1, f"{self.word_perplexity:,.1f} per word")
+        return ", ".join(parts) + f" ({self.tokens:,} tokens)"
+
+
+def stream_nats(model: RuntimeLM, tokens: np.ndarray) -> tuple[float, int]:
+    """Read one long text: summed negative log-likelihood in nats, and how many tokens that is.
+
+    tokens: ids (N,), N ≥ 2; the first is context only, so N - 1 count. Long texts are read as
+    several streams side by side; each has read enough of what comes before it that the sum is, in
+    practice, that of one stream.
+    """
+    count = len(tokens) - 1
+    if count < 1:
+        raise InputError(f"expected a text of at least 2 tokens, received {len(tokens)}")
+    streams = max(1, min(STREAMS, count // SHORTEST))
+    length = -(-count // streams)
+    begin = np.arange(streams) * length
+    lead = OVERLAP if streams > 1 else 0
+    state = model.start(streams)
+    total = 0.0
+    for first in range(-lead, length, _SEGMENT):
+        steps = np.arange(first, min(first + _SEGMENT, length))
+        places = begin[:, None] + steps[None, :]
+        if first < 0:
+            # Only now is the first stream before its beginning: it must not have read anything.
+            fresh = model.start(streams)
+            inside = np.clip(places, 0, count - 1)
+            _, state = model.log_probabilities(tokens[inside], tokens[inside + 1], state)
+            state = _keep_rows(state, fresh, begin + first >= 0)
+            continue
+        inside = np.minimum(places, count - 1)
+        found, state = model.log_probabilities(tokens[inside], tokens[inside + 1], state)
+        scored = (places < count) & (places < (begin + length)[:, None])
+        total -= float(found[scored].sum())
+    return total, count
+
+
+def lines_nats(model: RuntimeLM, batches: Iterable[Any]) -> tuple[float, int]:
+    """Read independent lines, given as batches of inputs, targets (B, T) and mask."""
+    total, count = 0.0, 0
+    state = model.start(0)
+    for batch in batches:
+        if not batch.carry:
+            state = model.start(len(batch.inputs))
+        found, state = model.log_probabilities(batch.inputs, batch.targets, state)
+        mask = np.ones(found.shape, bool) if batch.mask is None else batch.mask
+        total -= float(found[mask].sum())
+        count += int(mask.sum())
+    return total, count
+
+
+def _keep_rows(state: Any, other: Any, rows: np.ndarray) -> Any:
+    """`state` in `rows`, `other` elsewhere."""
+    return tuple(
+        tuple(np.where(rows[:, None], s, o) for s, o in zip(a, b, strict=True))
+        for a, b in zip(state, other, strict=True)
+    )
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < 700 else math.inf
