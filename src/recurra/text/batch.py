@@ -52,8 +52,12 @@ class Batches(Sequence[Batch]):
         return self._read(position)
 
 
-def check_division(*, batch: int, bptt: int | None, rank: int, world: int) -> None:
-    """Refuse sizes that make no batches. Raises InputError."""
+def check_sizes(
+    *, batch: int, bptt: int | None, seed: int, epoch: int, rank: int, world: int
+) -> None:
+    """Refuse what makes no batches. Raises InputError."""
+    if seed < 0 or epoch < 0:
+        raise InputError(f"seed={seed}, epoch={epoch}: expected numbers from 0 on")
     if batch < 1:
         raise InputError(f"batch={batch}: expected at least one row a batch")
     if bptt is not None and bptt < 1:

@@ -12,7 +12,7 @@ import numpy as np
 from recurra.errors import InputError
 from recurra.text.layout import special_tokens, tokenizer_layout
 from recurra.text.splitter import safe_cut, split
-from recurra.text.tokenizer import EOS, StreamDecoder, Tokenizer
+from recurra.text.tokenizer import EOS, StreamDecoder, Tokenizer, utf8
 
 WORDS_KEPT = 1 << 16  # words whose tokens are remembered, about 16 MB
 
@@ -33,6 +33,7 @@ class ByteLevelTokenizer(Tokenizer):
 
     def __init__(self, tokens: Sequence[str]) -> None:
         super().__init__(tokens)
+        self.unk_id = None  # every text is known, also one that says "<unk>"
         try:
             self._bytes = [
                 b"" if token == EOS else bytes(_BYTE_OF[letter] for letter in token)
@@ -51,11 +52,11 @@ class ByteLevelTokenizer(Tokenizer):
 
     def decoder(self, *, after: Sequence[int] = ()) -> StreamDecoder:
         """A decoder that holds back the bytes of an unfinished character."""
-        return _ByteDecoder(self)
+        return _ByteDecoder(self, after)
 
     def bytes_of(self, id: int) -> bytes:
         """The bytes of a token; none for `<eos>`."""
-        return self._bytes[self._check_ids([id])[0]]
+        return self._bytes[self._check_id(id)]
 
     def _layout(self, *, use_regex: bool, merges: Sequence[tuple[str, str]]) -> dict[str, Any]:
         level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
@@ -88,7 +89,7 @@ class ByteTokenizer(ByteLevelTokenizer):
 
     def encode(self, text: str) -> np.ndarray:
         """The bytes of the text, (T,) int32. InputError for half of a surrogate pair."""
-        return np.frombuffer(_utf8(text), np.uint8).astype(np.int32)
+        return np.frombuffer(utf8(text), np.uint8).astype(np.int32)
 
     def to_json(self) -> dict[str, Any]:
         """A BPE model without merges, on the whole text as one word."""
@@ -98,7 +99,7 @@ class ByteTokenizer(ByteLevelTokenizer):
 class BPETokenizer(ByteLevelTokenizer):
     """Byte pairs, merged in the order in which training found them (Sennrich et al. 2016).
 
-    tokens: the vocabulary in the order of its numbers. merges: pairs of tokens, the strongest first.
+    tokens: the vocabulary in the order of its numbers. merges: pairs of tokens, strongest first.
     """
 
     kind = "bpe"
@@ -119,7 +120,7 @@ class BPETokenizer(ByteLevelTokenizer):
 
     def encode(self, text: str) -> np.ndarray:
         """The merged bytes of each word, (T,) int32. InputError for half of a surrogate pair."""
-        _utf8(text)
+        utf8(text)
         encoded = b"".join(map(self._words.__getitem__, split(text)))
         return np.frombuffer(encoded, np.int32).copy()
 
@@ -185,9 +186,11 @@ def merge(ids: list[int], pairs: dict[tuple[int, int], tuple[int, int]]) -> list
 
 
 class _ByteDecoder(StreamDecoder):
-    def __init__(self, tokenizer: ByteLevelTokenizer) -> None:
+    def __init__(self, tokenizer: ByteLevelTokenizer, after: Sequence[int]) -> None:
         self._tokenizer = tokenizer
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        for token in after:
+            self.push(token)
 
     def push(self, token: int) -> str:
         return self._utf8.decode(self._tokenizer.bytes_of(token))
@@ -196,13 +199,3 @@ class _ByteDecoder(StreamDecoder):
         rest = self._utf8.decode(b"", final=True)
         self._utf8.reset()
         return rest
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"text: offset {error.start} holds half of a surrogate pair "
-            f"(U+{ord(text[error.start]):04X}), which is no character; leave it out"
-        ) from None

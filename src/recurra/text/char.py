@@ -73,7 +73,7 @@ class _CharDecoder(StreamDecoder):
         self._tokenizer = tokenizer
 
     def push(self, token: int) -> str:
-        return self._tokenizer.decode([token])
+        return self._tokenizer._shown[self._tokenizer._check_id(token)]
 
     def finish(self) -> str:
         return ""
@@ -84,3 +84,12 @@ def _code_points(text: str) -> np.ndarray:
     if text.isascii():
         return np.frombuffer(text.encode("ascii"), np.uint8)
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+def count_characters(chunks: Iterable[str]) -> dict[str, int]:
+    """How often each code point stands in a text that arrives in chunks."""
+    counts = np.zeros(CODE_POINTS, np.int64)
+    for chunk in chunks:
+        found = np.bincount(_code_points(chunk))
+        counts[: len(found)] += found
+    return {chr(code): int(counts[code]) for code in np.flatnonzero(counts).tolist()}

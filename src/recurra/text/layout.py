@@ -44,7 +44,7 @@ def tokenizer_layout(
 
 
 def special_tokens(eos_id: int | None) -> list[dict[str, Any]]:
-    """The `added_tokens` of a vocabulary: Hugging Face leaves them out of decoded text, as we do."""
+    """The `added_tokens` of a vocabulary: Hugging Face decodes them to nothing, as we do."""
     from recurra.text.tokenizer import EOS
 
     if eos_id is None:

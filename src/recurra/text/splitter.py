@@ -12,6 +12,11 @@ from functools import cache
 
 from recurra.text.unicode_classes import LETTERS, NUMBERS, SPACES
 
+_SPACES = frozenset(
+    chr(code)
+    for first, _, last in (item.partition("-") for item in SPACES.split())
+    for code in range(int(first, 16), int(last or first, 16) + 1)
+)
 LOOK = 3  # characters from its start, or one past its end, decide where a word ends
 FULL_SEARCH = 1 << 16
 
@@ -28,7 +33,7 @@ def safe_cut(text: str) -> int:
     script that uses no spaces) the words themselves are searched.
     """
     end = max(text.rfind(" "), text.rfind("\n"))
-    while end > 0 and text[end - 1].isspace():
+    while end > 0 and text[end - 1] in _SPACES:
         end -= 1
     if end > 0 or len(text) < FULL_SEARCH:
         return max(end, 0)

@@ -42,6 +42,7 @@ class Tokenizer(ABC):
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self._tokens = tuple(tokens)
+        utf8("".join(self._tokens))
         self._ids = {token: index for index, token in enumerate(self._tokens)}
         if len(self._ids) != len(self._tokens):
             raise InputError(f"{self.kind} tokenizer: a token stands twice in the vocabulary")
@@ -56,7 +57,7 @@ class Tokenizer(ABC):
 
     def token(self, id: int) -> str:
         """The token as the vocabulary writes it (byte-level tokens in Hugging Face's letters)."""
-        return self._tokens[self._check_ids([id])[0]]
+        return self._tokens[self._check_id(id)]
 
     def id(self, token: str) -> int | None:
         """The number of a token, or None where the vocabulary lacks it."""
@@ -138,6 +139,13 @@ class Tokenizer(ABC):
             f"leave them out, or train a tokenizer with unk=True"
         )
 
+    def _check_id(self, id: int) -> int:
+        if not 0 <= id < len(self._tokens):
+            raise InputError(
+                f"token {id}: expected 0 to {len(self) - 1}, the numbers of the vocabulary"
+            )
+        return id
+
     def _check_ids(self, ids: Iterable[int] | np.ndarray) -> list[int]:
         numbers = np.asarray(ids if isinstance(ids, np.ndarray | Sequence) else list(ids))
         if numbers.size == 0:
@@ -147,11 +155,18 @@ class Tokenizer(ABC):
                 f"tokens: expected one row of whole numbers, received "
                 f"{numbers.dtype} of shape {numbers.shape}"
             )
-        low, high = int(numbers.min()), int(numbers.max())
-        if low < 0 or high >= len(self):
-            wrong = low if low < 0 else high
-            raise InputError(
-                f"token {wrong}: expected 0 to {len(self) - 1}, the vocabulary's numbers"
-            )
+        self._check_id(int(numbers.min()))
+        self._check_id(int(numbers.max()))
         result: list[int] = numbers.tolist()
         return result
+
+
+def utf8(text: str) -> bytes:
+    """The bytes of a text. InputError where it holds half of a surrogate pair."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"text: offset {error.start} holds half of a surrogate pair "
+            f"(U+{ord(text[error.start]):04X}), which is no character; leave it out"
+        ) from None

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from recurra.errors import InputError
 from recurra.text.byte_level import BPETokenizer, ByteTokenizer
-from recurra.text.char import CharTokenizer
+from recurra.text.char import CharTokenizer, count_characters
 from recurra.text.layout import read_layout
 from recurra.text.tokenizer import EOS, UNK, Tokenizer
 from recurra.text.word import WordTokenizer
@@ -53,19 +53,12 @@ def train_tokenizer(
     if kind == "bpe":
         return _train_bpe(chunks, vocab_size=vocab_size or BPE_SIZE, min_count=min_count, eos=eos)
     specials = [UNK] * unk + [EOS] * eos
-    counts = _count_characters(chunks) if kind == "char" else _count_words(chunks)
+    counts = count_characters(chunks) if kind == "char" else _count_words(chunks)
     tokens = specials + _choose(counts, specials, vocab_size=vocab_size, min_count=min_count)
     return CharTokenizer(tokens) if kind == "char" else WordTokenizer(tokens, line_ends=eos)
 
 
-def _count_characters(chunks: Iterable[str]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for chunk in chunks:
-        counts.update(chunk)
-    return counts
-
-
-def _count_words(chunks: Iterable[str]) -> Counter[str]:
+def _count_words(chunks: Iterable[str]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for text in WordTokenizer([UNK]).regroup(chunks):
         counts.update(text.split())
@@ -73,7 +66,7 @@ def _count_words(chunks: Iterable[str]) -> Counter[str]:
 
 
 def _choose(
-    counts: Counter[str], specials: list[str], *, vocab_size: int | None, min_count: int
+    counts: dict[str, int], specials: list[str], *, vocab_size: int | None, min_count: int
 ) -> list[str]:
     """The symbols that get a token, the most frequent first."""
     if not counts:
