@@ -1,6 +1,10 @@
 """What a file looks like that is not what it was taken for."""
 
+import re
+
 _PICKLE = "a Python pickle, which can run code when it is loaded"
+# Protocols 0 and 1 have no magic: a class by module and name, or the start of a list or dict.
+_TEXT_PICKLE = re.compile(rb"\(?c[\w.]+\n[\w.]+\n|\([ld]p\d+\n|[\]}]q[\x00-\xff]|\(i[\w.]+\n")
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a zip archive, as torch.save (with a pickle inside), Keras and numpy make"),
     (b"PK\x05\x06", "an empty zip archive"),
@@ -31,6 +35,6 @@ def looks_like(head: bytes) -> str:
     # ONNX is protobuf: field 1 (the version of its format), then field 2, 7 or 8.
     if len(head) > 2 and head[0] == 0x08 and head[1] < 0x20 and head[2] in (0x12, 0x3A, 0x42):
         return "an ONNX model"
-    if head[:1] in (b"(", b"c", b"]", b"}") and head[1:2] in (b"l", b"d", b"p", b"q", b"_", b"("):
+    if _TEXT_PICKLE.match(head):
         return _PICKLE
     return ""

@@ -96,13 +96,13 @@ def _float(digits: str) -> float:
 
 
 def _depth_exceeds(value: Any, depth: int) -> bool:
-    level = [value]
+    level: list[Any] = [[value]]
     for _ in range(depth + 1):
         level = [
             child
             for node in level
-            if isinstance(node, dict | list)
             for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
         ]
         if not level:
             return False

@@ -75,7 +75,7 @@ def write_tensors(
             "data_offsets": [start, stop],
         }
         parts.append(raw.data)
-    text = dump_json(header, where=str(path))
+    text = dump_json(header, where=str(path)).rstrip()
     text += b" " * (-len(text) % 8)
     if len(text) > HEADER_LIMIT:
         raise InputError(
