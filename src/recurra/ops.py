@@ -2,8 +2,8 @@
 the reference.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -117,12 +117,18 @@ def fused(
     return outputs, tuple(final)
 
 
-def _quiet_projection(name: str, states: Sequence[Tensor]) -> AbstractContextManager[None]:
+@contextmanager
+def _quiet_projection(name: str, states: Sequence[Tensor]) -> Iterator[None]:
     # A process' first projected LSTM makes torch warn that oneDNN lacks it; not asking oneDNN gives
-    # the same computation without the warning.
-    if name == "lstm" and states[0].shape[-1] != states[1].shape[-1]:
-        return torch.backends.mkldnn.flags(enabled=False)
-    return nullcontext()
+    # the same computation without the warning. `torch.backends.mkldnn.flags` would set TF32 as
+    # well, which warns on a CPU.
+    before = torch.backends.mkldnn.enabled
+    projected = name == "lstm" and states[0].shape[-1] != states[1].shape[-1]
+    torch.backends.mkldnn.enabled = before and not projected
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = before
 
 
 def fused_masked(

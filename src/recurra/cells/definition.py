@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from recurra.cells.graph import Node, Parameter, Program, prune
-from recurra.cells.trace import Bundle, Options, Trace, check_function
+from recurra.cells.trace import Bundle, Options, Signal, Trace, check_function
 from recurra.errors import InputError
 
 #: Options every definition may list that are on or off. Any other is a choice, `name=first|second`.
@@ -49,6 +49,12 @@ class Cell:
     def __repr__(self) -> str:
         return f"<cell {self.name}: states {' '.join(self.states)}; gates {' '.join(self.gates)}>"
 
+    def __deepcopy__(self, memo: object) -> "Cell":
+        return self  # a definition does not change, and a copied layer has the same cell
+
+    def __reduce__(self) -> tuple[Callable[[str], "Cell"], tuple[str]]:
+        return find, (self.name,)
+
     def _check(self) -> None:
         arguments = tuple(inspect.signature(self.define).parameters)
         expected = ("x", "u", *self.states, "opt")
@@ -86,15 +92,20 @@ class Cell:
         x = Bundle(self.gates, (trace.add(Node("affine", (), "ih", 0.0, self.gates)),))
 
         def u(value: object) -> Bundle:
-            index = value.index  # type: ignore[attr-defined]
+            index = self._signal(value, "u() takes").index
             return Bundle(self.gates, (trace.add(Node("affine", (index,), "hh", 0.0, self.gates)),))
 
         states = [trace.add(Node("state", name=s)) for s in self.states]
         result = self.define(x, u, *states, Options(trace, chosen))
+        if not isinstance(result, Mapping):
+            raise InputError(
+                f"cell {self.name}: expected it to return a dictionary of values by name, "
+                f"received {type(result).__name__}"
+            )
         missing = [s for s in self.states if s not in result]
         if missing:
             raise InputError(f"cell {self.name}: returns no new value for {', '.join(missing)}")
-        indices = {name: value.index for name, value in result.items()}  # type: ignore[attr-defined]
+        indices = {n: self._signal(v, f"{n} must be").index for n, v in result.items()}
         nodes, renamed = prune(trace.nodes, indices.values())
         return Program(
             cell=self.name,
@@ -112,9 +123,15 @@ class Cell:
             ),
         )
 
+    def _signal(self, value: object, where: str) -> Signal:
+        if isinstance(value, Signal):
+            return value
+        hint = "; name the gate, like x.i" if isinstance(value, Bundle) else ""
+        kind = "all gates at once" if isinstance(value, Bundle) else repr(value)
+        raise InputError(f"cell {self.name}: {where} a vector of units, received {kind}{hint}")
+
     def _choose(self, given: Mapping[str, str | bool]) -> dict[str, str | bool]:
-        chosen: dict[str, str | bool] = {name: False for name in SWITCHES}
-        chosen.update({name: values[0] for name, values in self.options.items()})
+        chosen: dict[str, str | bool] = {name: values[0] for name, values in self.options.items()}
         for name, value in given.items():
             if name not in self.options:
                 if value is False:

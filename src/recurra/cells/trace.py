@@ -85,6 +85,8 @@ class Bundle:
         return first
 
     def __add__(self, other: "Bundle") -> "Bundle":
+        if not isinstance(other, Bundle):
+            raise InputError("all gates at once can only be added to all gates; name one, like x.i")
         return Bundle(self._gates, self._parts + other._parts)
 
     def normed(self) -> "Bundle":
@@ -105,6 +107,9 @@ class Options:
         self._trace, self._chosen = trace, dict(chosen)
 
     def __getattr__(self, name: str) -> str | bool:
+        return self._value(name)
+
+    def _value(self, name: str) -> str | bool:
         try:
             return self._chosen[name]
         except KeyError:
@@ -116,7 +121,7 @@ class Options:
         """Layer norm (Ba et al. 2016, eq. 20–22). Of a bundle: between the product and the bias,
         over all units of all the gates that the product feeds. Of a signal: over its units, with a
         gain `norm_<name>` and a bias `norm_<name>_bias`."""
-        if not self._chosen["norm"]:
+        if not self._value("norm"):
             return value
         if isinstance(value, Bundle):
             return value.normed()
@@ -124,13 +129,13 @@ class Options:
 
     def peephole(self, gate: str, state: Signal) -> Operand:
         """`p_gate ⊙ state` (Gers et al. 2002), or 0 where peepholes are off."""
-        if not self._chosen["peephole"]:
+        if not self._value("peephole"):
             return 0  # adding zero leaves no trace
         return self._trace.add(Node("weight", name=gate)) * state
 
     def project(self, value: Signal) -> Signal:
         """`W_hr · value` (Sak et al. 2014, eq. 8), or `value` where projection is off."""
-        if not self._chosen["projection"]:
+        if not self._value("projection"):
             return value
         return self._trace.add(Node("project", (value.index,), "hr"))
 

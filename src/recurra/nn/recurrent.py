@@ -89,7 +89,8 @@ class Recurrent(nn.Module):
             float(weight_drop),
         )
         states = self.cell.states
-        self.zoneout = zoneout if isinstance(zoneout, tuple) else (float(zoneout),) * len(states)
+        rates = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(states)
+        self.zoneout = tuple(float(rate) for rate in rates)
         self._check()
         self.program = self.cell.program(
             bias=bias,
@@ -190,7 +191,8 @@ class Recurrent(nn.Module):
         states = self._initial_states(hx, batch)
         gates: Gates | None = [] if return_gates else None
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
-        by_kernel = self._fused is not None and not noisy and gates is None
+        # torch's kernels refuse sequences without a step.
+        by_kernel = self._fused is not None and not noisy and gates is None and len(batch.data) > 0
         if by_kernel and not self.residual:
             outputs, final = self._fused_layers(batch.data, batch.valid, states, 0, self.num_layers)
         else:
