@@ -1,0 +1,60 @@
+"""Training: one loop for every task, with budget, exact resume, checkpoints, and many processes.
+
+Names are looked up when they are used, so that what needs no torch (`TrainConfig`, the metrics,
+the progress display, the report) imports none.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recurra.train.budget import Plan
+    from recurra.train.config import TrainConfig
+    from recurra.train.events import Callback, FitResult, Start, StepDone, Validation
+    from recurra.train.interrupt import Interrupted
+    from recurra.train.loop import DivergedError
+    from recurra.train.metrics import read_metrics
+    from recurra.train.task import Batch, Rated, State, Task
+    from recurra.train.training import fit
+
+_HOMES = {
+    "Batch": "task",
+    "Callback": "events",
+    "DivergedError": "loop",
+    "FitResult": "events",
+    "Interrupted": "interrupt",
+    "Plan": "budget",
+    "Rated": "task",
+    "Start": "events",
+    "State": "task",
+    "StepDone": "events",
+    "Task": "task",
+    "TrainConfig": "config",
+    "Validation": "events",
+    "fit": "training",
+    "read_metrics": "metrics",
+}
+
+__all__ = [
+    "Batch",
+    "Callback",
+    "DivergedError",
+    "FitResult",
+    "Interrupted",
+    "Plan",
+    "Rated",
+    "Start",
+    "State",
+    "StepDone",
+    "Task",
+    "TrainConfig",
+    "Validation",
+    "fit",
+    "read_metrics",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

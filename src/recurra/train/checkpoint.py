@@ -1,0 +1,194 @@
+"""The state of a run as tensors and JSON, and back: all that an exact resume needs, no pickle."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+from torch import Tensor, nn
+
+from recurra.errors import FormatError, InputError
+from recurra.storage import dump_json, parse_json
+from recurra.train import random_state
+from recurra.train.distributed import World
+from recurra.train.metrics import decode, encode
+from recurra.train.optim import Updater
+from recurra.train.task import State
+
+_JSON = "json"
+_BFLOAT16 = "@bfloat16"  # numpy lacks it: kept as int16 under a marked name
+
+
+@dataclass
+class Position:
+    """Where a run is, and what it has found so far. Written as JSON."""
+
+    step: int = 0
+    epoch: int = 0
+    index: int = 0  # of the next batch in the epoch
+    place: float = 0.0  # epochs done
+    tokens: int = 0
+    seconds: float = 0.0  # in all
+    train_seconds: float = 0.0  # in steps
+    loss: float = 0.0  # of the last step, as the next two
+    lr: float = 0.0
+    grad_norm: float = 0.0
+    line_sum: float = 0.0  # of the loss since the last line of the metrics, as the next four
+    line_count: float = 0.0
+    line_tokens: int = 0
+    line_seconds: float = 0.0
+    line_skipped: int = 0
+    logged: int = 0  # step of the last line
+    validated: int = 0  # step of the last validation
+    skipped: int = 0
+    bad_in_row: int = 0
+    vain: int = 0  # validations since the best
+    factor: float = 1.0  # of the plateau schedule
+    waited: int = 0
+    best: dict[str, Any] | None = None
+    last: dict[str, Any] | None = None
+    stopped: str | None = None
+
+
+@dataclass
+class RunState:
+    """All that changes while a run trains, on one rank."""
+
+    module: nn.Module
+    updater: Updater
+    position: Position
+    carried: State = None
+    best: dict[str, Tensor] | None = None  # the weights of the best validation
+
+
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers by name, each storage once."""
+    kept = module.state_dict(keep_vars=True)
+    named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {name: tensor.detach() for name, tensor in named.items() if name in kept}
+
+
+def set_weights(module: nn.Module, values: Mapping[str, Tensor], where: str) -> None:
+    """Copy values into the module's tensors; FormatError unless names and shapes are the same."""
+    own = weights(module)
+    wrong = sorted(own.keys() ^ values.keys()) or sorted(
+        name for name in own if own[name].shape != values[name].shape
+    )
+    if wrong:
+        raise FormatError(f"{where}: holds another model: {', '.join(wrong[:3])} differ")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(values[name])
+
+
+def capture(state: RunState, world: World) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The whole state as arrays and JSON on rank 0; the other ranks give their part."""
+    own: dict[str, Tensor] = {}
+    generators, generator_values = random_state.snapshot()
+    own.update({f"random/{name}": tensor for name, tensor in generators.items()})
+    layout = _flatten(state.carried, "carried", own)
+    own_values = {"random": generator_values, "carried": layout}
+    parts = world.gather(_pack(_arrays(own), own_values))
+    if not world.first:
+        return {}, {}
+    arrays = _arrays(
+        {f"weights/{name}": tensor for name, tensor in weights(state.module).items()}
+        | {f"optimizer/{name}": tensor for name, tensor in state.updater.state().items()}
+        | {f"best/{name}": tensor for name, tensor in (state.best or {}).items()}
+    )
+    ranks = []
+    for rank, part in enumerate(parts):
+        part_arrays, values = _unpack(part)
+        arrays.update({f"rank{rank}/{name}": array for name, array in part_arrays.items()})
+        ranks.append(values)
+    return arrays, {"position": encode(asdict(state.position)), "ranks": ranks}
+
+
+def restore(
+    state: RunState,
+    world: World,
+    checkpoint: tuple[Mapping[str, np.ndarray], Mapping[str, Any]] | None,
+    where: str,
+) -> None:
+    """Set the state, on every rank, to what `capture` returned on rank 0 (elsewhere None)."""
+    if world.size > 1:
+        packed = b"" if checkpoint is None else _pack(*checkpoint)
+        checkpoint = _unpack(world.tell_bytes(packed))
+    assert checkpoint is not None
+    arrays, values = checkpoint
+    if len(values["ranks"]) != world.size:
+        raise InputError(
+            f"{where}: was written by {len(values['ranks'])} processes, this run has {world.size}: "
+            "resume with as many, or start over with --fresh"
+        )
+    tensors = _tensors(arrays)
+    set_weights(state.module, _below(tensors, "weights/"), where)
+    state.updater.load_state(_below(tensors, "optimizer/"))
+    state.best = {k: t.to(world.device) for k, t in _below(tensors, "best/").items()} or None
+    state.position = Position(**decode(values["position"]))
+    own, own_values = _below(tensors, f"rank{world.rank}/"), values["ranks"][world.rank]
+    state.carried = _unflatten(own_values["carried"], own, world.device)
+    random_state.restore(_below(own, "random/"), own_values["random"])
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+
+def _flatten(state: State, name: str, tensors: dict[str, Tensor]) -> Any:
+    """Put the tensors of a nested state into `tensors`; returns its layout as JSON."""
+    if state is None:
+        return None
+    if isinstance(state, Tensor):
+        tensors[name] = state
+        return name
+    if isinstance(state, dict):
+        named = {key: _flatten(item, f"{name}.{key}", tensors) for key, item in state.items()}
+        return {"dict": named}
+    items = [_flatten(item, f"{name}.{i}", tensors) for i, item in enumerate(state)]
+    return {"tuple" if isinstance(state, tuple) else "list": items}
+
+
+def _unflatten(layout: Any, tensors: Mapping[str, Tensor], device: torch.device) -> State:
+    if layout is None:
+        return None
+    if isinstance(layout, str):
+        return tensors[layout].to(device)
+    ((kind, items),) = layout.items()
+    if kind == "dict":
+        return {key: _unflatten(item, tensors, device) for key, item in items.items()}
+    return (tuple if kind == "tuple" else list)(_unflatten(i, tensors, device) for i in items)
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        if tensor.dtype == torch.bfloat16:
+            name, tensor = name + _BFLOAT16, tensor.view(torch.int16)
+        arrays[name] = tensor.numpy()
+    return arrays
+
+
+def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    tensors = {}
+    for name, array in arrays.items():
+        tensor = torch.tensor(array)
+        if name.endswith(_BFLOAT16):
+            name, tensor = name.removesuffix(_BFLOAT16), tensor.view(torch.bfloat16)
+        tensors[name] = tensor
+    return tensors
+
+
+def _pack(arrays: Mapping[str, np.ndarray], values: Mapping[str, Any]) -> bytes:
+    text = np.frombuffer(dump_json(values), np.uint8)
+    return save_tensors({**arrays, _JSON: text})
+
+
+def _unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    arrays = load_tensors(data)
+    text = arrays.pop(_JSON).tobytes()
+    return arrays, parse_json(text, "state of a rank")

@@ -1,0 +1,277 @@
+"""The training loop: steps, and at the boundary after each: validation, metrics, checkpoint."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from signal import SIGINT, SIGTERM
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.errors import RecurraError
+from recurra.storage import BEST
+from recurra.train import random_state
+from recurra.train.budget import Plan, count_batches
+from recurra.train.checkpoint import RunState, capture, weights
+from recurra.train.config import TrainConfig
+from recurra.train.distributed import World
+from recurra.train.events import Callback, StepDone, Validation
+from recurra.train.interrupt import Abandoned, Interrupted, Signals
+from recurra.train.metrics import MetricsWriter, decode, encode
+from recurra.train.run_directory import RunDirectory
+from recurra.train.schedule import Schedule, plateau
+from recurra.train.step import Step
+from recurra.train.task import Task
+
+_READ_EVERY = 16  # steps between reads of a GPU's figures: each read lets its queue run dry
+
+
+class DivergedError(RecurraError):
+    """Training stopped because its steps were not finite any more."""
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A step whose figures are still on the device."""
+
+    figures: Tensor
+    count: float
+    step: int
+    epoch: float
+    lr: float
+
+
+class Loop:
+    """Trains from the state it is given until the plan is done, a signal comes, or it diverges.
+
+    Every rank runs one, and all of them decide alike. `directory`, `metrics` and `callbacks` are
+    for rank 0 alone.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        config: TrainConfig,
+        plan: Plan,
+        *,
+        world: World,
+        step: Step,
+        state: RunState,
+        signals: Signals,
+        directory: RunDirectory,
+        metrics: MetricsWriter | None,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        self.task, self.config, self.plan, self.world = task, config, plan, world
+        self.step, self.state, self.signals = step, state, signals
+        self.directory, self.metrics, self.callbacks = directory, metrics, callbacks
+        self.at = state.position
+        self.schedule = Schedule.plan(config, plan.steps)
+        self._read_every = 1 if world.device.type == "cpu" else _READ_EVERY
+        self._pending: list[_Pending] = []
+        self._since = self._saved = time.monotonic()
+
+    def train(self) -> None:
+        """Run to the end."""
+        self.task.module.train()
+        self._boundary()  # makes up for a validation that a signal cut short
+        while self.at.stopped is None:
+            self._epoch()
+
+    def _epoch(self) -> None:
+        at = self.at
+        epoch = at.epoch
+        batches = self.task.batches(epoch, rank=self.world.rank, world=self.world.size)
+        length = count_batches(batches)
+        while at.stopped is None and at.epoch == epoch:
+            lr = self.schedule.at(at.step, factor=at.factor)
+            batch = batches[at.index]
+            figures, count, self.state.carried = self.step(batch, self.state.carried, lr)
+            at.step += 1
+            at.index += 1
+            place = epoch + at.index / length
+            if at.index == length:
+                at.epoch, at.index = epoch + 1, 0
+            self._pending.append(_Pending(figures, count, at.step, place, lr))
+            self._boundary()
+
+    def _boundary(self) -> None:
+        """What may happen between two steps; here the state of the run is whole."""
+        at, plan = self.at, self.plan
+        done = at.step >= plan.steps
+        due = done or (at.step % plan.eval_every == 0 if plan.eval_every else at.index == 0)
+        due = due and at.step > at.validated
+        logging = due or (at.step % plan.log_every == 0 and at.step > at.logged)
+        signal_number, save = self._agreed()
+        if logging or signal_number or save or len(self._pending) >= self._read_every:
+            logging |= self._read()
+        if at.bad_in_row >= self.config.max_bad_steps:
+            self._log({})
+            raise DivergedError(self._diverged())
+        found: dict[str, float] = {}
+        if due and not signal_number:
+            found, signal_number = self._validate()
+        if found and done:
+            at.stopped = "steps"
+        if logging and not signal_number:
+            self._log(found)
+        if signal_number or at.stopped or (save and at.bad_in_row == 0):
+            self._save()
+        if signal_number:
+            raise Interrupted(self._interrupted(), signal_number)
+
+    def _agreed(self) -> tuple[int, bool]:
+        """The signal that any rank received (or 0), and whether rank 0 is to save."""
+        received = self.signals.received
+        old = time.monotonic() - self._saved >= self.config.checkpoint_every
+        save = old and self.world.first and self.at.step > 0
+        interrupts, terminations, saves = self.world.total(
+            [received == SIGINT, received == SIGTERM, save]
+        )
+        return int(SIGINT if interrupts else SIGTERM if terminations else 0), bool(saves)
+
+    def _read(self) -> bool:
+        """Take the figures of the steps since the last read from the device.
+
+        Every skipped step gets its line in the metrics; returns whether the last step needs one.
+        """
+        if not self._pending:
+            return False
+        at, pending = self.at, self._pending
+        self._pending = []
+        rows = torch.stack([p.figures for p in pending]).tolist()
+        self._tick(training=True)
+        for step, (total, norm, good) in zip(pending, rows, strict=True):
+            at.loss, at.lr, at.grad_norm = total / max(step.count, 1.0), step.lr, norm
+            at.place = step.epoch
+            at.tokens += int(step.count)
+            at.line_tokens += int(step.count)
+            at.line_sum += total
+            at.line_count += step.count
+            at.bad_in_row = 0 if good else at.bad_in_row + 1
+            at.skipped += not good
+            at.line_skipped += not good
+            if self.callbacks:
+                self._tell_step(step.step, skipped=not good)
+            if not good and step.step < at.step:
+                self._log({}, step.step)
+        return not rows[-1][2]
+
+    def _validate(self) -> tuple[dict[str, float], int]:
+        """Validate on rank 0; returns what was found, or the signal that cut it short."""
+        at = self.at
+        start = time.monotonic()
+        found, number = self.world.on_first(lambda: validate(self.task, self.signals))
+        if number:
+            return {}, number
+        found = decode(found)
+        at.validated, at.last = at.step, {"step": at.step, **found}
+        loss = found["loss"]
+        improved = math.isfinite(loss) and (at.best is None or loss < at.best["loss"])
+        at.vain = 0 if improved else at.vain + 1
+        if improved:
+            at.best = at.last
+            self.state.best = {k: t.clone() for k, t in weights(self.task.module).items()}
+            self.world.on_first(lambda: self.task.save(self.directory.path / BEST))
+        if self.config.schedule == "plateau":
+            at.factor, at.waited = plateau(self.config, at.factor, at.waited, improved=improved)
+        if self.config.patience is not None and at.vain >= self.config.patience:
+            at.stopped = "patience"
+        event = Validation(at.step, at.place, found, improved, time.monotonic() - start)
+        for callback in self.callbacks:
+            callback.on_validation(event)
+        self._tick(training=False)
+        return found, 0
+
+    def _log(self, found: dict[str, float], step: int | None = None) -> None:
+        """Write a line of the metrics, unless it is written, and begin the next."""
+        at = self.at
+        step = at.step if step is None else step
+        if step <= at.logged:
+            return
+        at.logged = step
+        if self.metrics is not None:
+            self.metrics.write(
+                {
+                    "step": step,
+                    "epoch": round(at.place, 6),
+                    "train_loss": at.line_sum / at.line_count if at.line_count else None,
+                    "lr": at.lr,
+                    "grad_norm": at.grad_norm,
+                    "skipped": at.line_skipped,
+                    "tokens": at.tokens,
+                    "tokens_per_second": round(at.line_tokens / max(at.line_seconds, 1e-9), 1),
+                    "seconds": round(at.seconds, 3),
+                    **{f"valid_{name}": value for name, value in found.items()},
+                }
+            )
+        at.line_sum = at.line_count = at.line_seconds = 0.0
+        at.line_tokens = at.line_skipped = 0
+
+    def _save(self) -> None:
+        """Write a checkpoint of the step that is done."""
+        self._tick(training=False)
+        if self.metrics is not None:
+            self.metrics.sync()
+        save(self.state, self.world, self.directory)
+        self._tick(training=False)
+        self._saved = time.monotonic()
+
+    def _tick(self, *, training: bool) -> None:
+        """Count the time since the last call."""
+        now = time.monotonic()
+        passed, self._since = now - self._since, now
+        self.at.seconds += passed
+        if training:
+            self.at.train_seconds += passed
+            self.at.line_seconds += passed
+
+    def _tell_step(self, step: int, *, skipped: bool) -> None:
+        at = self.at
+        event = StepDone(
+            step, at.place, at.loss, at.lr, at.grad_norm, at.tokens, at.seconds, skipped
+        )
+        for callback in self.callbacks:
+            callback.on_step(event)
+
+    def _diverged(self) -> str:
+        at, path = self.at, self.directory.path
+        clip = f"stronger clipping ({self.config.clip / 2:g})" if self.config.clip else "clipping"
+        return (
+            f"{path}: {at.bad_in_row} steps in a row were not finite, the last was step {at.step} "
+            f"(epoch {at.place:.2f}, loss {at.loss:g}, gradient norm {at.grad_norm:g}, learning "
+            f"rate {at.lr:g}): training stopped, the last good checkpoint is kept: start over "
+            f"with a lower learning rate ({self.config.lr / 3:.2g}) or {clip}"
+        )
+
+    def _interrupted(self) -> str:
+        at = self.at
+        return (
+            f"{self.directory.path}: stopped by a signal after step {at.step} of "
+            f"{self.plan.steps}, checkpoint written: run the same again to go on"
+        )
+
+
+def validate(task: Task, signals: Signals) -> tuple[dict[str, Any], int]:
+    """The task's validation as JSON; or nothing, and the signal that cut it short.
+
+    Leaves the module in training mode and the generators as they were.
+    """
+    task.module.eval()
+    try:
+        with random_state.preserved(), torch.no_grad(), signals.abandonable():
+            found = task.validate()
+        return encode({key: float(value) for key, value in found.items()}), 0
+    except Abandoned:
+        return {}, signals.received
+    finally:
+        task.module.train()
+
+
+def save(state: RunState, world: World, directory: RunDirectory) -> None:
+    """Write a checkpoint of the step that is done."""
+    arrays, values = capture(state, world)
+    step = state.position.step
+    world.on_first(lambda: str(directory.checkpoints.write(step, arrays, values)))

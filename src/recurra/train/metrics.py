@@ -1,0 +1,87 @@
+"""metrics.jsonl: one JSON object a line, each step at most once, whole after any kill.
+
+JSON has no NaN: a number that is not finite is written as the string "NaN", "Infinity" or
+"-Infinity", and `read_metrics` turns it back.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from recurra.errors import FormatError
+
+_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+class MetricsWriter:
+    """Appends to a metrics file, after cutting off what lies beyond `step`."""
+
+    def __init__(self, path: Path, *, step: int) -> None:
+        end = 0
+        for end_of_line, record in _lines(path):
+            if record["step"] > step:
+                break
+            end = end_of_line
+        self._file = open(path, "ab")  # noqa: SIM115
+        self._file.truncate(end)
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append one line and hand it to the system, so that only a power cut can take it."""
+        line = json.dumps(encode(dict(record)), allow_nan=False)
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Bring the file to the disk: before a checkpoint that counts on its lines."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The records of a metrics file; a torn last line is left out.
+
+    Raises FormatError for any other line that is no record.
+    """
+    return [record for _, record in _lines(Path(path))]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each whole record with the offset of its end."""
+    if not path.exists():
+        return
+    end = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            end += len(line)
+            try:
+                record = decode(json.loads(line))
+                record["step"] = int(record["step"])
+            except (ValueError, KeyError, TypeError):
+                raise FormatError(
+                    f"{path}: line {number} is no record of a training run: repair or remove it"
+                ) from None
+            yield end, record
+
+
+def encode(value: Any) -> Any:
+    """The value with numbers that are not finite as strings, in dicts too."""
+    if isinstance(value, dict):
+        return {key: encode(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def decode(value: Any) -> Any:
+    """What `encode` was given."""
+    if isinstance(value, dict):
+        return {key: decode(item) for key, item in value.items()}
+    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value

@@ -1,0 +1,274 @@
+"""`fit`: from a task, a directory and a configuration to a trained model."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from signal import SIGINT
+from typing import Any
+
+import torch
+
+from recurra.storage import Checkpoint
+from recurra.train import random_state
+from recurra.train.budget import (
+    Plan,
+    Rates,
+    count_batches,
+    fit_steps,
+    make_plan,
+    seconds_left,
+    time_steps,
+)
+from recurra.train.checkpoint import Position, RunState, restore, set_weights, weights
+from recurra.train.config import TrainConfig
+from recurra.train.distributed import World, choose_device, join
+from recurra.train.events import Callback, FitResult, Start
+from recurra.train.interrupt import Interrupted, Signals
+from recurra.train.loop import Loop, save, validate
+from recurra.train.metrics import MetricsWriter
+from recurra.train.optim import Updater
+from recurra.train.run_directory import METRICS, RunDirectory
+from recurra.train.step import Step
+from recurra.train.task import State, Task
+
+_REPORT_SECONDS = 1.5  # mostly the import of matplotlib
+
+
+def fit(
+    task: Task,
+    run: str | Path,
+    config: TrainConfig,
+    *,
+    identity: Mapping[str, Any] | None = None,
+    fresh: bool = False,
+    callbacks: Sequence[Callback] = (),
+    started: float | None = None,
+) -> FitResult:
+    """Train `task` in the directory `run`, or go on with the run that is there.
+
+    The same call again continues exactly where the run was left, by whatever cause. At the end
+    the module holds the weights of the best validation, the directory `best/` too.
+
+    Args:
+        task: model, data and loss.
+        run: a new or empty directory, or one of an earlier run of the same configuration.
+        config: how to train.
+        identity: whatever else makes the run what it is (data hash, sizes of the model), as JSON;
+            a run is continued only with the same.
+        fresh: remove an earlier run there and start over.
+        callbacks: told of every step and validation, on the first rank.
+        started: `time.monotonic()` at which the budget in minutes began; by default now.
+
+    Raises:
+        InputError: a wrong configuration; a directory that is another's, in use, or holds
+            another run.
+        FormatError: a directory that is damaged.
+        DivergedError: too many steps in a row were not finite.
+        Interrupted: SIGINT or SIGTERM came; the run is saved.
+    """
+    config.validate()
+    started = time.monotonic() if started is None else started
+    device = choose_device(config.device)
+    signals = Signals()
+    with (
+        join(device) as world,
+        signals.listen(),
+        random_state.preserved(),
+        _torch_settings(config),
+    ):
+        directory = RunDirectory(Path(run), config, identity or {})
+        try:
+            return _Fit(task, config, world, signals, directory, callbacks, started).run(fresh)
+        finally:
+            directory.close()
+
+
+class _Fit:
+    """One call of `fit`."""
+
+    def __init__(
+        self,
+        task: Task,
+        config: TrainConfig,
+        world: World,
+        signals: Signals,
+        directory: RunDirectory,
+        callbacks: Sequence[Callback],
+        started: float,
+    ) -> None:
+        self.task, self.config, self.world = task, config, world
+        self.signals, self.directory, self.started = signals, directory, started
+        self.callbacks = tuple(callbacks) if world.first else ()
+        task.module.to(world.device)
+        random_state.seed(config.seed, world.rank)
+        self.step = Step(task, config, world)
+        self.state = RunState(task.module, self.step.updater, Position())
+
+    def run(self, fresh: bool) -> FitResult:
+        recorded, save_seconds = self._open(fresh)
+        plan = self._plan(save_seconds) if recorded is None else Plan(**recorded)
+        at = self.state.position
+        if at.stopped == "steps" and at.step < plan.steps:  # the run was made longer
+            at.stopped = None
+        finished = at.stopped is not None
+        at.seconds += 0.0 if finished else time.monotonic() - self.started
+        result = None
+        self._tell_start(plan)
+        try:
+            if not finished:
+                self._train(plan)
+            self._take_best()
+            result = self._result()
+            return result
+        finally:
+            for callback in self.callbacks:
+                callback.on_end(result)
+
+    def _open(self, fresh: bool) -> tuple[dict[str, Any] | None, float]:
+        """Open the directory and set the state; returns the plan, and the seconds a save took."""
+        checkpoint: Checkpoint | None = None
+
+        def open_here() -> tuple[dict[str, Any] | None, bool]:
+            nonlocal checkpoint
+            plan, checkpoint = self.directory.open(
+                world=self.world.size, device=self.world.device.type, fresh=fresh
+            )
+            return None if plan is None else plan.to_json(), checkpoint is not None
+
+        plan, resumed = self.world.on_first(open_here)
+        if resumed:
+            held = None if checkpoint is None else (checkpoint.tensors, checkpoint.state)
+            restore(self.state, self.world, held, str(self.directory.path))
+            return plan, 0.0
+        start = time.monotonic()
+        save(self.state, self.world, self.directory)
+        return plan, time.monotonic() - start
+
+    def _plan(self, save_seconds: float) -> Plan:
+        config, world = self.config, self.world
+        batches = self.task.batches(0, rank=world.rank, world=world.size)
+        epoch = count_batches(batches)
+        rate = getattr(self.task, "validation_cost", None)
+        cost = None if rate is None else float(rate())
+        steps = 0
+        if config.minutes:
+            rates = self._measure(batches, save_seconds)
+            left = seconds_left(config, self.started)
+            steps = world.tell(fit_steps(config, rates, left, epoch=epoch, cost=cost))
+        plan = make_plan(
+            config, epoch=epoch, cost=cost, world=world.size, device=world.device.type, steps=steps
+        )
+        world.on_first(lambda: self.directory.record(plan))
+        return plan
+
+    def _measure(self, batches: Sequence[Any], save_seconds: float) -> Rates:
+        """Time the parts of the run by doing them; nothing is left of it but the figures."""
+        assert self.config.minutes
+        before = {name: tensor.clone() for name, tensor in weights(self.task.module).items()}
+        carried: State = None
+
+        def step(batch: Any) -> None:
+            nonlocal carried
+            carried = self.step(batch, carried, self.config.lr)[2]
+
+        def go_on(wish: bool) -> bool:
+            self._stop_if(self.world.total([self.signals.received])[0])
+            return bool(self.world.tell(wish))
+
+        with random_state.preserved():
+            self.task.module.train()
+            seconds = time_steps(
+                step, batches, budget=self.config.minutes * 60, go_on=go_on, wait=self._wait
+            )
+            start = time.monotonic()
+            _, number = self.world.on_first(lambda: validate(self.task, self.signals))
+            self._stop_if(number)
+            validation = time.monotonic() - start
+        set_weights(self.task.module, before, str(self.directory.path))
+        self.step.updater = self.state.updater = Updater(self.task.module, self.config)
+        # A later checkpoint also holds two moments and the best weights.
+        checkpoint = save_seconds * 4
+        report = _REPORT_SECONDS if find_spec("matplotlib") else 0.0
+        return Rates(seconds, validation + save_seconds, checkpoint, checkpoint + report)
+
+    def _wait(self) -> None:
+        if self.world.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def _stop_if(self, number: float) -> None:
+        if number:
+            raise Interrupted(
+                f"{self.directory.path}: stopped by a signal before the first step: "
+                "run the same again to begin",
+                self.signals.received or SIGINT,
+            )
+
+    def _tell_start(self, plan: Plan) -> None:
+        at = self.state.position
+        count = sum(p.numel() for p in self.task.module.parameters())
+        notes = list(self.directory.notes)
+        if at.stopped is not None:
+            notes.append(f"{self.directory.path}: finished after {at.step} steps, nothing to do")
+        event = Start(self.directory.path, plan, at.step, at.place, count, tuple(notes))
+        for callback in self.callbacks:
+            callback.on_start(event)
+
+    def _train(self, plan: Plan) -> None:
+        path = self.directory.path
+        step = self.state.position.step
+        metrics = MetricsWriter(path / METRICS, step=step) if self.world.first else None
+        try:
+            Loop(
+                self.task,
+                self.config,
+                plan,
+                world=self.world,
+                step=self.step,
+                state=self.state,
+                signals=self.signals,
+                directory=self.directory,
+                metrics=metrics,
+                callbacks=self.callbacks,
+            ).train()
+        finally:
+            if metrics is not None:
+                metrics.close()
+
+    def _take_best(self) -> None:
+        if self.state.best is not None:
+            set_weights(self.task.module, self.state.best, str(self.directory.path))
+        self.task.module.eval()
+
+    def _result(self) -> FitResult:
+        at = self.state.position
+        assert at.stopped is not None
+        return FitResult(
+            steps=at.step,
+            epochs=at.place,
+            best=at.best,
+            last=at.last,
+            stopped=at.stopped,
+            seconds=at.seconds,
+            tokens_per_second=at.tokens / max(at.train_seconds, 1e-9),
+            skipped_steps=at.skipped,
+            metrics=self.directory.path / METRICS,
+        )
+
+
+@contextmanager
+def _torch_settings(config: TrainConfig) -> Iterator[None]:
+    """torch's threads and determinism as configured, and as they were at the end."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as torch asks for
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
