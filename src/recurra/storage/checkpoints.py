@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import FormatError, InputError
 from .directory import atomic_directory
-from .disk import remove_tree
+from .disk import discard
 from .jsonfile import read_json, write_json
 from .manifest import NewerFormatError, verify_manifest
 from .tensors import read_tensors, write_tensors
@@ -63,7 +63,7 @@ class Checkpoints:
         """
         if step < 0:
             raise InputError(f"{self.directory}: a step is counted from 0, not {step}")
-        for later in self.steps():
+        for later in reversed(self.steps()):
             if later > step and not self._is_damaged(later):
                 raise InputError(
                     f"{self._path(later)}: is later than step {step} that is to be written: "
@@ -77,7 +77,7 @@ class Checkpoints:
         whole = [s for s in self.steps() if s not in self._damaged]
         for old in self.steps():
             if old not in whole[-self.keep :]:
-                remove_tree(self._path(old))
+                discard(self._path(old))
                 self._damaged.discard(old)
         return path
 
@@ -113,7 +113,7 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove all checkpoints: for a run that starts over."""
         for step in self.steps():
-            remove_tree(self._path(step))
+            discard(self._path(step))
         self._damaged.clear()
 
     def _path(self, step: int) -> Path:

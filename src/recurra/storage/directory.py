@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -96,22 +96,14 @@ def _settle_old(old: Path, target: Path) -> str:
 
 
 def _publish(temporary: Path, target: Path) -> None:
-    for folder in (*(p for p in temporary.rglob("*") if p.is_dir()), temporary):
-        disk.sync_directory(folder)
     try:
+        for folder in (*(p for p in temporary.rglob("*") if p.is_dir()), temporary):
+            disk.sync_directory(folder)
         if not target.exists():
             os.rename(temporary, target)
-            try:
-                _settle(target)
-            except BaseException:
-                os.rename(target, temporary)
-                raise
+            _settle(target, undo=lambda: os.rename(target, temporary))
         elif disk.exchange(temporary, target):
-            try:
-                _settle(target)
-            except BaseException:
-                disk.exchange(temporary, target)
-                raise
+            _settle(target, undo=lambda: disk.exchange(temporary, target))
         else:
             _replace_by_two_renames(temporary, target)
     except OSError as error:
@@ -123,18 +115,21 @@ def _replace_by_two_renames(temporary: Path, target: Path) -> None:
     os.rename(target, old)
     try:
         os.rename(temporary, target)
-        _settle(target)
+        _settle(target, undo=lambda: os.rename(target, temporary))
     except BaseException:
-        if target.exists():
-            os.rename(target, temporary)
         os.rename(old, target)
         raise
     disk.remove_tree(old)
 
 
-def _settle(target: Path) -> None:
-    disk.sync_directory(target.parent)
-    verify_manifest(target)
+def _settle(target: Path, undo: Callable[[], object]) -> None:
+    """Make the new name durable and read everything back; `undo` the naming where that fails."""
+    try:
+        disk.sync_directory(target.parent)
+        verify_manifest(target)
+    except BaseException:
+        undo()
+        raise
 
 
 def _check_replaceable(target: Path) -> None:

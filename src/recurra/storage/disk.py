@@ -175,6 +175,18 @@ def alive(pid: int) -> bool:
     return True
 
 
+def discard(path: Path) -> None:
+    """Remove a directory so that it is never seen half removed under its name."""
+    temporary = temporary_beside(path)
+    try:
+        os.rename(path, temporary)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise failure(path, error) from error
+    remove_tree(temporary)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a folder or file of ours; what is gone already is no error."""
     from shutil import rmtree

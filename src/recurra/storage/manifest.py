@@ -54,9 +54,10 @@ def write_manifest(
     return manifest
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path, *, kind: str | None = None) -> Manifest:
     """The manifest of a directory, itself checked; the files it names are not looked at.
 
+    `kind`: what the directory has to be.
     Raises FormatError (NewerFormatError where a newer version wrote it).
     """
     path = directory / NAME
@@ -77,6 +78,8 @@ def read_manifest(directory: Path) -> Manifest:
     for name in files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise FormatError(f"{path}: the file name {name!r} leads out of the directory")
+    if kind is not None and manifest.kind != kind:
+        raise FormatError(f"{directory}: a {kind} was expected, this is a {manifest.kind}")
     return manifest
 
 
@@ -85,9 +88,7 @@ def verify_manifest(directory: Path, *, kind: str | None = None) -> Manifest:
 
     Files it does not name are not looked at. `kind`: what the directory has to be.
     """
-    manifest = read_manifest(directory)
-    if kind is not None and manifest.kind != kind:
-        raise FormatError(f"{directory}: a {kind} was expected, this is a {manifest.kind}")
+    manifest = read_manifest(directory, kind=kind)
     for name, expected in manifest.files.items():
         path = directory / name
         found = _record(path, size=expected.size)

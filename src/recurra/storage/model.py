@@ -89,7 +89,7 @@ def read_model(directory: str | Path, *, verify: bool = True) -> ModelFiles:
 def _read(path: Path, *, verify: bool) -> ModelFiles:
     sealed = None
     if verify and (path / manifest.NAME).exists():
-        manifest.read_manifest(path)
+        manifest.read_manifest(path, kind=_KIND)
         read_metadata(path / TENSORS)  # first, to say of a pickle that it is one
         sealed = manifest.verify_manifest(path, kind=_KIND)
     config = _read_config(path / CONFIG)
