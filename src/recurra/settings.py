@@ -1,0 +1,128 @@
+"""Tables of settings: each described once, checked together, and read for the command line."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from recurra.errors import InputError
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    words: tuple[str, ...] = (),
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+    whole: bool = False,
+    switch: bool = False,
+    nullable: bool = False,
+    free: bool = False,
+) -> Any:
+    """A field with its one description.
+
+    A field with `choices` is one of those strings; one with `words` may be one of them instead of a
+    number. One that is a `switch`, or whose default is a bool, is true or false. A number is whole
+    or not, in a range closed at `least` and `most`, open at `above` and `below`. A field whose
+    default is None, or that is `nullable`, may be None. `free` marks what may change when a run is
+    resumed, because the result does not depend on it.
+    """
+    metadata = {
+        "help": help,
+        "choices": choices,
+        "words": words,
+        "limits": {"at least": least, "above": above, "at most": most, "below": below},
+        "whole": whole,
+        "switch": switch or isinstance(default, bool),
+        "nullable": nullable or default is None,
+        "free": free,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Base of a frozen table of settings made with `option`."""
+
+    def mistakes(self) -> list[str]:
+        """What is wrong with the values, a line each; empty where nothing is."""
+        return [text for field in dataclasses.fields(self) for text in self._wrong(field)]
+
+    def validate(self) -> Self:
+        """Return these settings; one InputError lists every mistake in them."""
+        check(self)
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The settings `to_json` wrote; InputError names fields this version does not know."""
+        unknown = sorted(set(values) - set(cls.names()))
+        if unknown:
+            raise InputError(f"unknown settings: {', '.join(unknown)}")
+        known = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**known).validate()
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Names of the fields."""
+        return tuple(field.name for field in dataclasses.fields(cls))
+
+    def _wrong(self, field: "dataclasses.Field[Any]") -> list[str]:
+        value, rule = getattr(self, field.name), field.metadata
+        if (value is None and rule["nullable"]) or value in rule["words"]:
+            return []
+        if rule["choices"]:
+            right = isinstance(value, str) and value in rule["choices"]
+            expected = f"one of {', '.join(rule['choices'])}"
+        elif rule["switch"]:
+            right, expected = isinstance(value, bool), "true or false"
+        elif isinstance(field.default, tuple):
+            size = len(field.default)
+            expected = _range(rule, size)
+            right = (
+                isinstance(value, tuple)
+                and len(value) == size
+                and all(_is_number(number, rule) for number in value)
+            )
+        else:
+            right, expected = _is_number(value, rule), _range(rule, 1)
+        return [] if right else [f"{field.name} must be {expected}, received {value!r}"]
+
+
+def check(*tables: Settings, more: Sequence[str] = ()) -> None:
+    """Raise one InputError that lists every mistake of some tables, and `more`."""
+    mistakes = [text for table in tables for text in table.mistakes()] + list(more)
+    if mistakes:
+        raise InputError("settings: " + "; ".join(mistakes))
+
+
+def _is_number(value: Any, rule: Mapping[str, Any]) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int if rule["whole"] else int | float):
+        return False
+    limits = rule["limits"]
+    return (
+        math.isfinite(value)
+        and (limits["at least"] is None or value >= limits["at least"])
+        and (limits["above"] is None or value > limits["above"])
+        and (limits["at most"] is None or value <= limits["at most"])
+        and (limits["below"] is None or value < limits["below"])
+    )
+
+
+def _range(rule: Mapping[str, Any], numbers: int) -> str:
+    noun = "whole number" if rule["whole"] else "number"
+    limits = [f"{name} {limit:g}" for name, limit in rule["limits"].items() if limit is not None]
+    what = f"a {noun}" if numbers == 1 else f"{numbers} {noun}s"
+    words = [f" or {word}" for word in rule["words"]]
+    return f"{what} {' and '.join(limits)}".rstrip() + "".join(words)

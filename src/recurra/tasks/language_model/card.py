@@ -1,0 +1,36 @@
+"""The model card: what a model directory says to a person."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from recurra.tasks.language_model.config import LanguageModelConfig
+
+
+def write_card(
+    config: LanguageModelConfig, training: Mapping[str, Any], metrics: Mapping[str, float]
+) -> str:
+    """Return README.md of a language model: YAML front matter, figures, how to run it."""
+    train = training["train"]
+    figures = "\n".join(f"| {name.replace('_', ' ')} | {v:.4f} |" for name, v in metrics.items())
+    return f"""---
+library_name: recurra
+pipeline_tag: text-generation
+tags: [recurra, {config.cell}, language-model]
+---
+# A recurrent language model
+
+{config.layers} {config.cell.upper()} layer(s) of {config.hidden} units over {config.tokenizer}
+tokens, trained on `{training["corpus"]}` ({training["corpus_characters"]:,} characters,
+SHA-256 `{training["corpus_sha256"]}`) with seed {train["seed"]}.
+
+| held-out text | |
+|---|---|
+{figures}
+
+```python
+import recurra
+
+model = recurra.load(".")  # the path of this directory
+print(model.generate("The ", temperature=0.8, max_tokens=200))
+```
+"""

@@ -1,0 +1,100 @@
+"""From a text to token files in the run's directory, once."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recurra.errors import FormatError, InputError
+from recurra.storage import read_json, write_json
+from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
+from recurra.text import (
+    Corpus,
+    TokenFile,
+    Tokenizer,
+    load_tokenizer,
+    save_tokenizer,
+    train_tokenizer,
+)
+
+Source = str | Path | list[str] | list[Path]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Training and held-out text in tokens, and what identifies them."""
+
+    tokenizer: Tokenizer
+    train: TokenFile
+    valid: TokenFile
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a run must share with the one it continues."""
+        return {
+            "train": self.train.header.corpus_sha256,
+            "valid": self.valid.header.corpus_sha256,
+            "tokenizer": self.tokenizer.sha256,
+        }
+
+
+def prepare(
+    folder: Path,
+    source: Source,
+    valid: Source | None,
+    model: LanguageModelConfig,
+    data: DataConfig,
+    tokenizer: Tokenizer | None,
+) -> None:
+    """Write tokenizer and token files into `folder`; what is there already and fits is kept.
+
+    The tokenizer learns from the training text alone, unless one is given.
+
+    Raises:
+        InputError: a text that is missing, empty, binary, or too short.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    train_text = Corpus.open(source, spool=folder / "stdin.txt")
+    if valid is not None:
+        valid_text = Corpus.open(valid, spool=folder / "stdin.txt")
+    else:
+        by = "lines" if data.lines else "characters"
+        train_text, valid_text = train_text.split(data.valid_share, by=by)
+    recipe = {
+        "text": train_text.sha256,
+        "kind": model.tokenizer,
+        "vocab_size": model.vocab_size,
+        "min_count": model.min_count,
+        "eos": data.lines or model.tokenizer == "word",
+    }
+    if tokenizer is None:
+        tokenizer = _trained_before(folder, recipe) or train_tokenizer(
+            model.tokenizer,
+            train_text.chunks(),
+            vocab_size=model.vocab_size,
+            min_count=model.min_count,
+            eos=bool(recipe["eos"]),
+        )
+    save_tokenizer(tokenizer, folder / "tokenizer.json")
+    write_json(folder / "recipe.json", recipe)
+    TokenFile.prepare(folder / "train.tokens", train_text, tokenizer, lines=data.lines)
+    TokenFile.prepare(folder / "valid.tokens", valid_text, tokenizer, lines=data.lines)
+
+
+def open_prepared(folder: Path) -> Prepared:
+    """Open what `prepare` wrote."""
+    return Prepared(
+        load_tokenizer(folder / "tokenizer.json"),
+        TokenFile.open(folder / "train.tokens"),
+        TokenFile.open(folder / "valid.tokens"),
+    )
+
+
+def _trained_before(folder: Path, recipe: dict[str, Any]) -> Tokenizer | None:
+    """The tokenizer an earlier call made of the same text in the same way, if there is one."""
+    try:
+        if read_json(folder / "recipe.json") == json.loads(json.dumps(recipe)):
+            return load_tokenizer(folder / "tokenizer.json")
+    except (InputError, FormatError):
+        pass  # none, or damaged: made anew
+    return None

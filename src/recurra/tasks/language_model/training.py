@@ -1,0 +1,212 @@
+"""Training a language model: the torch side of the task."""
+
+import math
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.nn import Recurrent
+from recurra.nn.language_model import RecurrentLM, State
+from recurra.storage import save_model
+from recurra.tasks.language_model.card import write_card
+from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
+from recurra.tasks.language_model.data import Prepared, Source, open_prepared, prepare
+from recurra.text import Batch, Batches, LineBatches, StreamBatches, Tokenizer
+from recurra.train import Callback, FitResult, TrainConfig, choose_device, fit, join
+from recurra.train.run_directory import DATA, check_directory
+
+#: Held-out text is read in segments of so many steps: only memory depends on it.
+_VALID_SEGMENT = 256
+#: One step of validation costs about this share of a training step on as many tokens.
+_FORWARD_SHARE = 1 / 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything one call of `LanguageModel.fit` decides."""
+
+    source: Source
+    valid: Source | None
+    out: Path | None
+    fresh: bool
+    model: LanguageModelConfig
+    data: DataConfig
+    train: TrainConfig
+    tokenizer: Tokenizer | None  # of a model that is trained further
+    tensors: Mapping[str, np.ndarray] | None
+    callbacks: tuple[Callback, ...]
+    started: float
+
+
+def build(config: LanguageModelConfig, vocabulary: int, seed: int) -> RecurrentLM:
+    """Return the module with freshly drawn weights."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        rnn = Recurrent(
+            config.cell,
+            config.embedding_size or vocabulary,
+            config.hidden,
+            config.layers,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+            proj_size=config.projection,
+            activation=config.activation,
+            layer_norm=config.layer_norm,
+            peephole=config.peephole,
+            options={"reset": config.reset} if config.cell == "gru" else None,
+            recurrent_dropout=config.recurrent_dropout,
+            zoneout=config.zoneout,
+            weight_drop=config.weight_drop,
+            residual=config.residual,
+            learn_initial_state=config.learn_initial_state,
+            init=config.init,
+        )
+        return RecurrentLM(
+            vocabulary,
+            rnn,
+            embedding=config.embedding_size,
+            tied=config.is_tied,
+            embedding_dropout=config.embedding_dropout,
+            output_dropout=config.dropout,
+        )
+
+
+class LanguageModelTask:
+    """What the training loop needs to know (see `recurra.train.Task`)."""
+
+    def __init__(self, job: Job, prepared: Prepared) -> None:
+        self._job, self._prepared = job, prepared
+        self.module = build(job.model, len(prepared.tokenizer), job.train.seed)
+        if job.tensors is not None:
+            state = {name: torch.from_numpy(np.array(v)) for name, v in job.tensors.items()}
+            if job.model.is_tied:
+                state["head.weight"] = state["embedding.weight"]
+            self.module.load_state_dict(state)
+        self._metrics: dict[str, float] = {}
+
+    def batches(self, epoch: int, *, rank: int, world: int) -> Batches:
+        """See `recurra.train.Task`."""
+        data, tokens = self._job.data, self._prepared.train
+        shared = {"batch": data.batch, "seed": self._job.train.seed, "epoch": epoch}
+        if data.lines:
+            return LineBatches(tokens, bptt=data.segment, rank=rank, world=world, **shared)
+        whole = max(1, (len(tokens) - 1) // data.batch)
+        return StreamBatches(
+            tokens,
+            bptt=data.segment or whole,
+            random_lengths=data.random_lengths,
+            rank=rank,
+            world=world,
+            **shared,
+        )
+
+    def loss(self, batch: Batch, state: State | None) -> tuple[Tensor, int, State]:
+        """See `recurra.train.Task`."""
+        device = self.module.head.weight.device
+        total, state = self.module(
+            torch.from_numpy(batch.inputs).to(device),
+            torch.from_numpy(batch.targets).to(device),
+            mask=None if batch.mask is None else torch.from_numpy(batch.mask).to(device),
+            state=state,
+        )
+        return total, batch.count, state
+
+    def validate(self) -> dict[str, float]:
+        """See `recurra.train.Task`: loss, perplexity, bits per character, of the held-out text."""
+        total, count, state = 0.0, 0, None
+        with torch.inference_mode():
+            for batch in self._valid_batches():
+                loss, counted, state = self.loss(batch, state if batch.carry else None)
+                total += float(loss)
+                count += counted
+        mean = total / count
+        self._metrics = {
+            "loss": mean,
+            "perplexity": math.exp(min(mean, 700.0)),
+            "bits_per_character": total / math.log(2) / self._prepared.valid.characters,
+        }
+        return self._metrics
+
+    def validation_cost(self) -> float:
+        """See `recurra.train.Rated`."""
+        segment = self._job.data.segment or _VALID_SEGMENT
+        tokens_of_a_step = self._job.data.batch * segment
+        return _FORWARD_SHARE * len(self._prepared.valid) / tokens_of_a_step
+
+    def save(self, directory: Path) -> None:
+        """See `recurra.train.Task`."""
+        state = self.module.state_dict()
+        if self.module.tied:
+            del state["head.weight"]
+        save_model(
+            directory,
+            config=self._config(),
+            tensors={name: value.cpu().numpy() for name, value in state.items()},
+            tokenizer=self._prepared.tokenizer.to_json(),
+            card=write_card(self._job.model, self._config()["training"], self._metrics),
+        )
+
+    def _valid_batches(self) -> Batches:
+        tokens, batch = self._prepared.valid, self._job.data.batch
+        if self._job.data.lines:
+            return LineBatches(tokens, batch=batch, bptt=_VALID_SEGMENT, shuffle=False)
+        streams = max(1, min(batch, len(tokens) // _VALID_SEGMENT))
+        return StreamBatches(tokens, batch=streams, bptt=_VALID_SEGMENT, whole=True)
+
+    def _config(self) -> dict[str, Any]:
+        job, header = self._job, self._prepared.train.header
+        return {
+            "task": "language_model",
+            "architecture": job.model.architecture().to_json(),
+            "model": job.model.to_json(),
+            "lines": job.data.lines,
+            "training": {
+                "corpus": header.corpus_name,
+                "corpus_sha256": header.corpus_sha256,
+                "corpus_characters": header.characters,
+                "valid_sha256": self._prepared.valid.header.corpus_sha256,
+                "data": job.data.to_json(),
+                "train": job.train.to_json(),
+            },
+        }
+
+
+def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
+    """Train as `job` says.
+
+    Returns the result, the directory of the best model, and what removes that directory again
+    where `job` names none.
+    """
+    if job.train.threads:
+        torch.set_num_threads(job.train.threads)
+    with ExitStack() as stack:
+        world = stack.enter_context(join(choose_device(job.train.device)))
+        out = job.out
+        if out is None:
+            folder = tempfile.TemporaryDirectory(prefix="recurra-")
+            out = Path(world.tell(str(stack.enter_context(folder))))
+        run = out
+
+        def write() -> None:
+            check_directory(run)
+            prepare(run / DATA, job.source, job.valid, job.model, job.data, job.tokenizer)
+
+        world.on_first(write)
+        prepared = open_prepared(run / DATA)
+        identity = {"model": job.model.to_json(), "data": job.data.to_json(), **prepared.identity}
+        result = fit(
+            LanguageModelTask(job, prepared),
+            run,
+            job.train,
+            identity=identity,
+            fresh=job.fresh,
+            callbacks=job.callbacks,
+            started=job.started,
+        )
+        return result, run / "best", stack.pop_all()
