@@ -151,6 +151,11 @@ class RunDirectory:
         (self.path / CONFIG).unlink(missing_ok=True)
 
 
+def check_directory(path: Path) -> None:
+    """Raise InputError where `path` can hold no run because something else is there."""
+    RunDirectory(path, TrainConfig(), {})._recorded()
+
+
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
     """Nested dicts as one, with dotted names."""
     if not isinstance(value, Mapping):

@@ -1,0 +1,86 @@
+"""`recurra generate RUN PROMPT`."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from recurra.cli.parser import describe, value
+
+_TEXT = {
+    "max_tokens": "at most so many tokens (default: 200)",
+    "temperature": "flatten (above 1) or sharpen the distribution; 0 is greedy (default: 1)",
+    "top_k": "choose among the k most probable tokens",
+    "top_p": "choose among the most probable tokens with this mass together",
+    "beams": "beam search of this width, instead of drawing",
+    "n_best": "show so many hypotheses of the beam search",
+    "length_penalty": "beam scores are divided by length to this power (default: 1)",
+    "repetition_penalty": "make tokens that have occurred less probable; 1 is none",
+    "seed": "the same seed gives the same text",
+    "logprobs": "show log probabilities, and so many alternatives (with --json)",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the verb takes."""
+    describe(
+        parser,
+        _run,
+        "Let a language model continue a prompt; the text appears as it is written.",
+        'recurra generate runs/corpus "The weather is" --temperature 0.8 --top-k 40 --stop .',
+    )
+    parser.add_argument("model", metavar="RUN", help="a run, or a model directory")
+    parser.add_argument("prompt", nargs="*", metavar="PROMPT", help="one text, or several")
+    for name, help_text in _TEXT.items():
+        flag = "--" + name.replace("_", "-")
+        parser.add_argument(
+            flag, type=value, metavar="X", default=argparse.SUPPRESS, help=help_text
+        )
+    parser.add_argument(
+        "--stop", action="append", metavar="TEXT", default=[], help="end before TEXT; repeatable"
+    )
+    parser.add_argument("--include-stop", action="store_true", help="end after it instead")
+    parser.add_argument("--ignore-eos", action="store_true", help="do not end at <eos>")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a prompt")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    import recurra
+
+    options = {name: given for name, given in vars(arguments).items() if name in _TEXT}
+    options |= {"stop": arguments.stop, "include_stop": arguments.include_stop}
+    options["eos"] = not arguments.ignore_eos
+    model = recurra.load(arguments.model)
+    prompts = arguments.prompt or [""]
+    _warn_unknown(model, prompts)
+    beams = options.get("beams") not in (None, 1)
+    if len(prompts) == 1 and not arguments.json and not beams:
+        return _stream(model, prompts[0], options)
+    for index, found in enumerate(model.generate(prompts, **options)):
+        if arguments.json:
+            sys.stdout.write(json.dumps(found.to_dict(), ensure_ascii=False) + "\n")
+            continue
+        for hypothesis in (found, *found.others):
+            score = f"[{hypothesis.score:.3f}] " if found.others else ""
+            sys.stdout.write(f"{score}{hypothesis.prompt}{hypothesis.text}\n")
+        if index < len(prompts) - 1:
+            sys.stdout.write("\n")
+    return 0
+
+
+def _stream(model: Any, prompt: str, options: dict[str, Any]) -> int:
+    pieces = model.stream(prompt, **options)
+    sys.stdout.write(prompt)
+    for piece in pieces:
+        sys.stdout.write(piece.text)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+    return 0
+
+
+def _warn_unknown(model: Any, prompts: list[str]) -> None:
+    """Say which symbols of the prompts the model reads as <unk>; it refuses where it has none."""
+    unknown = sorted({s for prompt in prompts for s in model.tokenizer.unknown(prompt)})
+    if unknown and model.tokenizer.unk_id is not None:
+        shown = ", ".join(map(repr, unknown[:5])) + (" …" if len(unknown) > 5 else "")
+        sys.stderr.write(f"recurra: note: not in the vocabulary, read as <unk>: {shown}\n")

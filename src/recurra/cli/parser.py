@@ -1,0 +1,137 @@
+"""Arguments of every verb. Imports nothing slow: `recurra --help` answers at once."""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any, NoReturn
+
+#: Verbs, in the order of help: a line each, and the module in which they are.
+VERBS = {
+    "train": "train a model on data",
+    "evaluate": "measure a model on held-out data",
+    "generate": "let a language model write",
+    "doctor": "show versions and processor, and test the installation",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and where help is, and exit with 2."""
+        sys.stderr.write(f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        sys.exit(2)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = Parser(
+        prog="recurra",
+        description="Recurrent sequence models: train them, measure them, let them write.",
+        epilog="example: recurra train lm corpus.txt --minutes 3",
+    )
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb, help_line in VERBS.items():
+        verbs.add_parser(verb, help=help_line, add_help=False).set_defaults(verb=verb)
+    return _Lazy(parser, verbs)  # type: ignore[return-value]
+
+
+class _Lazy:
+    """Fills in the arguments of the one verb that is asked for."""
+
+    def __init__(self, parser: Parser, verbs: Any) -> None:
+        self._parser, self._verbs = parser, verbs
+
+    def parse_args(self, argv: Iterable[str] | None = None) -> argparse.Namespace:
+        given = list(sys.argv[1:] if argv is None else argv)
+        verb = next((word for word in given if not word.startswith("-")), None)
+        if verb in VERBS:
+            child = self._verbs.choices[verb]
+            child.add_argument("-h", "--help", action="help", help="show this help and exit")
+            import_module(f"recurra.cli.{verb}").add_arguments(child)
+        return self._parser.parse_args(given)
+
+
+class _Version(argparse.Action):
+    """`--version`."""
+
+    def __init__(self, option_strings: Any, dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: Any, *_: Any) -> None:
+        from recurra import __version__
+
+        sys.stdout.write(f"recurra {__version__}\n")
+        parser.exit()
+
+
+def describe(
+    parser: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], int | None],
+    description: str,
+    example: str,
+) -> None:
+    """Set what a verb does and says of itself."""
+    parser.set_defaults(run=run)
+    parser.description = description
+    parser.epilog = f"example: {example}"
+
+
+def add_settings(parser: argparse.ArgumentParser, title: str, table: Any) -> None:
+    """Add an option for every field of a table of settings; only those given are set."""
+    group = parser.add_argument_group(title)
+    for field in dataclasses.fields(table):
+        rule, flag = field.metadata, "--" + field.name.replace("_", "-")
+        shown = "" if field.default is None else f" (default: {_show(field.default)})"
+        help_text = (rule["help"] + shown).replace("%", "%%")
+        common: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": field.name}
+        if rule["switch"]:
+            action = argparse.BooleanOptionalAction
+            group.add_argument(flag, action=action, help=help_text, **common)
+            continue
+        if rule["choices"]:
+            metavar: Any = "|".join(rule["choices"]) if len(rule["choices"]) < 6 else "NAME"
+        else:
+            metavar = "N" if rule["whole"] else "X"
+        if isinstance(field.default, tuple):
+            size = len(field.default)
+            group.add_argument(
+                flag, nargs=size, type=value, metavar=(metavar,) * size, help=help_text, **common
+            )
+        else:
+            kind = str if rule["choices"] else value
+            group.add_argument(flag, type=kind, metavar=metavar, help=help_text, **common)
+
+
+def settings(arguments: argparse.Namespace, *tables: Any) -> dict[str, Any]:
+    """The settings of some tables that were given, by name."""
+    names = {name for table in tables for name in table.names()}
+    return {
+        name: tuple(given) if isinstance(given, list) else given
+        for name, given in vars(arguments).items()
+        if name in names
+    }
+
+
+def value(text: str) -> Any:
+    """A number where the text is one, None for "none", else the text: what is wrong is told later,
+    together with all other mistakes."""
+    if text.lower() == "none":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _show(default: Any) -> str:
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    if isinstance(default, tuple):
+        return " ".join(f"{item:g}" for item in default)
+    return f"{default:g}" if isinstance(default, float) else str(default)
