@@ -227,12 +227,12 @@ def writing_child(directory, done):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_killed_80_times_while_writing(tmp_path):
+def test_killed_60_times_while_writing(tmp_path):
     """After every kill the latest is the last finished one, or the one that was being written."""
     run, rng = tmp_path / "run", random.Random(0)
     checkpoints = Checkpoints(run / "checkpoints")
-    last = left = during = 0
-    for _ in range(80):
+    last = left = 0
+    for _ in range(60):
         reading, done = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -241,20 +241,22 @@ def test_killed_80_times_while_writing(tmp_path):
             finally:
                 os._exit(1)
         os.close(done)
-        time.sleep(rng.uniform(0, 0.03))
+        # After a finished write, somewhere in the time that the next one takes.
+        started = time.monotonic()
+        told = os.read(reading, 8)
+        time.sleep(rng.uniform(0, min(time.monotonic() - started, 0.1)))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         assert os.WTERMSIG(status) == signal.SIGKILL  # and did not end by an error
         with os.fdopen(reading, "rb") as pipe:
-            told = pipe.read()
+            told += pipe.read()
         last = max(last, int.from_bytes(told[-8:], "little"))
         found, skipped = checkpoints.latest(strict=True)
         assert skipped == []
-        if found is not None:
-            assert found.step in (last, last + 1)
-            assert_is(found, found.step)
-            during += found.step == last + 1
-            last = found.step
+        assert found is not None
+        assert found.step in (last, last + 1)
+        assert_is(found, found.step)
+        last = found.step
         for step in checkpoints.steps():  # also those that were being dropped
             assert_is(checkpoints.read(step), step)
         with RunLock(run) as lock:
@@ -262,9 +264,7 @@ def test_killed_80_times_while_writing(tmp_path):
         assert all(p.name.startswith("step-") for p in checkpoints.directory.glob("*"))
     write(checkpoints, last + 1)
     assert checkpoints.steps() == [last, last + 1]
-    assert last > 40
-    assert left > 10  # kills did hit the writing itself
-    assert during < 40
+    assert left > 20  # kills did hit the writing itself
 
 
 def test_a_checkpoint_is_an_atomic_directory(checkpoints):
