@@ -38,7 +38,8 @@ def safe_cut(text: str) -> int:
     if end > 0 or len(text) < FULL_SEARCH:
         return max(end, 0)
     ends = (match.end() for match in _pattern(text.isascii()).finditer(text))
-    return max((end for end in ends if end <= len(text) - LOOK), default=0)
+    sure = (end for end in ends if end <= len(text) - LOOK and text[end - 1] not in _SPACES)
+    return max(sure, default=0)
 
 
 @cache
