@@ -9,8 +9,8 @@ from recurra.cli.parser import make_parser
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    0 done; 1 what was asked could not be done; 2 what was asked makes no sense; 130 and 143 ended by
-    Ctrl-C or a request to terminate. Errors are one line on standard error.
+    0 done; 1 what was asked could not be done; 2 what was asked makes no sense; 130 and 143 ended
+    by Ctrl-C or a request to terminate. Errors are one line on standard error.
     """
     arguments = make_parser().parse_args(argv)
     from recurra.errors import InputError, RecurraError
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing must be written at exit either.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 141
     except OSError as error:
         _complain(error)

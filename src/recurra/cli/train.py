@@ -56,7 +56,8 @@ def _run_lm(arguments: argparse.Namespace) -> int:
         return 0
     sys.stdout.write(
         f"\nbest validation: {best['loss']:.4f} nats per token, "
-        f"perplexity {best['perplexity']:.3f}, {best['bits_per_character']:.3f} bits per character\n"
+        f"perplexity {best['perplexity']:.3f}, "
+        f"{best['bits_per_character']:.3f} bits per character\n"
         f"model            {out / 'best'}\n"
         f"curves           {out / 'report.html'}\n"
         f'let it write     recurra generate {out} "…"\n'

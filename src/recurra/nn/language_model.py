@@ -102,34 +102,3 @@ class RecurrentLM(nn.Module):
         x = functional.dropout(x, self.embedding_dropout, self.training)
         outputs, state = self.rnn(x, state)
         return functional.dropout(outputs, self.output_dropout, self.training), state
-
-
-def nats(module: RecurrentLM, tokens: Tensor, *, streams: int, segment: int) -> tuple[float, int]:
-    """Negative log-likelihood of a text, by torch: summed nats, and how many tokens that is.
-
-    The text is cut into `streams` contiguous pieces which are read side by side, each from a state
-    of zeros, `segment` steps at a time; the first token of the text is context only.
-    """
-    count = len(tokens) - 1
-    streams = max(1, min(streams, count))
-    length = -(-count // streams)
-    starts = torch.arange(streams) * length
-    total, state = torch.zeros((), dtype=torch.float64), None
-    training = module.training
-    module.eval()
-    with torch.inference_mode():
-        for first in range(0, length, segment):
-            steps = torch.arange(first, min(first + segment, length))
-            places = starts[:, None] + steps[None, :]
-            mask = places < count
-            inside = places.clamp(max=count - 1)
-            device = module.head.weight.device
-            loss, state = module(
-                tokens[inside].to(device),
-                tokens[inside + 1].to(device),
-                mask=None if bool(mask.all()) else mask.to(device),
-                state=state,
-            )
-            total += loss.double().cpu()
-    module.train(training)
-    return float(total), count

@@ -19,7 +19,8 @@ from recurra.tasks.language_model.card import write_card
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
 from recurra.tasks.language_model.data import Prepared, Source, open_prepared, prepare
 from recurra.text import Batch, Batches, LineBatches, StreamBatches, Tokenizer
-from recurra.train import Callback, FitResult, TrainConfig, choose_device, fit, join
+from recurra.train import Callback, FitResult, TrainConfig, fit
+from recurra.train.distributed import choose_device, join
 from recurra.train.run_directory import DATA, check_directory
 
 #: Held-out text is read in segments of so many steps: only memory depends on it.
@@ -92,18 +93,27 @@ class LanguageModelTask:
 
     def batches(self, epoch: int, *, rank: int, world: int) -> Batches:
         """See `recurra.train.Task`."""
-        data, tokens = self._job.data, self._prepared.train
-        shared = {"batch": data.batch, "seed": self._job.train.seed, "epoch": epoch}
+        data, tokens, seed = self._job.data, self._prepared.train, self._job.train.seed
         if data.lines:
-            return LineBatches(tokens, bptt=data.segment, rank=rank, world=world, **shared)
+            return LineBatches(
+                tokens,
+                batch=data.batch,
+                bptt=data.segment,
+                seed=seed,
+                epoch=epoch,
+                rank=rank,
+                world=world,
+            )
         whole = max(1, (len(tokens) - 1) // data.batch)
         return StreamBatches(
             tokens,
+            batch=data.batch,
             bptt=data.segment or whole,
+            seed=seed,
+            epoch=epoch,
             random_lengths=data.random_lengths,
             rank=rank,
             world=world,
-            **shared,
         )
 
     def loss(self, batch: Batch, state: State | None) -> tuple[Tensor, int, State]:
