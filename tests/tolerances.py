@@ -60,7 +60,7 @@ def assert_all_close(actual: Any, expected: Any, what: str) -> None:
 
 
 def _tensor(value: Any) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(value)) if isinstance(value, np.ndarray) else value
+    return torch.from_numpy(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
 
 
 def _named(what: str) -> Callable[[str], str]:

@@ -83,7 +83,8 @@ class Interpreter:
                 step (recurrent dropout, Gal & Ghahramani 2016).
             keep: per state None, or the share of the old state that stays (zoneout, Krueger et
                 al. 2017): a number, or factors (T, B, H).
-            record: also return every named value of the cell at every step, (T, B, H).
+            record: also return every named value of the cell at every step, (T, B, H); zero where
+                a step is not valid, and as the equations give it, before zoneout.
         """
         if valid is not None:  # whatever stands in the padding, even NaN, must not get through
             x = self._library.where(valid[..., None], x, self._library.zeros_like(x))
@@ -127,9 +128,11 @@ class Interpreter:
                 new = [library.where(here, n, old) for n, old in zip(new, current, strict=True)]
                 outputs[t] = library.where(here, outputs[t], library.zeros_like(outputs[t]))
             current = tuple(new)
-            if record:
-                for name, index in self.program.visible:
-                    records[name][t] = values[index]
+            for name, index in self.program.visible if record else ():
+                value = values[index]
+                if valid is not None:
+                    value = library.where(valid[t][:, None], value, library.zeros_like(value))
+                records[name][t] = value
         if not steps:
             return Run(states[0][None][:0], current, {})
         visible = {n: library.stack(v) for n, v in records.items()} if record else {}

@@ -9,7 +9,7 @@ from torch import Tensor
 from recurra.cells import FUNCTIONS
 from recurra.nn import GRU, LSTM, RNN, Recurrent
 
-I, H, P = 4, 3, 2  # noqa: E741
+I, H, P = 4, 3, 2
 ON = (False, True)
 
 

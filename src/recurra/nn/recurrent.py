@@ -208,7 +208,8 @@ class Recurrent(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the arguments that differ from their defaults."""
-        parts = [f"{self.input_size}, {self.hidden_size}"]
+        parts = [self.cell.name] if type(self) is Recurrent else []
+        parts += [f"{self.input_size}, {self.hidden_size}"]
         defaults: dict[str, object] = {
             "num_layers": 1,
             "bias": True,
@@ -217,11 +218,14 @@ class Recurrent(nn.Module):
         }
         defaults |= {"dropout": 0.0, "proj_size": 0, "recurrent_dropout": 0.0, "weight_drop": 0.0}
         defaults |= {"residual": False, "init": "uniform"}
-        parts += [f"{k}={getattr(self, k)}" for k, v in defaults.items() if getattr(self, k) != v]
+        parts += [f"{k}={getattr(self, k)!r}" for k, v in defaults.items() if getattr(self, k) != v]
         parts += [f"zoneout={self.zoneout}"] if any(self.zoneout) else []
+        learnt = getattr(self, f"initial_{self.cell.states[0]}") is not None
+        parts += ["learn_initial_state=True"] if learnt else []
         plain = {"bias": self.bias, "projection": self.proj_size > 0}
         usual = dict(self.cell.program(**plain).options)
-        parts += [f"{k}={v!r}" for k, v in self.program.options if usual[k] != v]
+        called = {"norm": "layer_norm"}
+        parts += [f"{called.get(k, k)}={v!r}" for k, v in self.program.options if usual[k] != v]
         return ", ".join(parts)
 
     def flatten_parameters(self) -> None:
