@@ -189,7 +189,7 @@ def test_dropout_without_a_layer_to_act_on_warns_as_torchs_does():
 @pytest.mark.parametrize(
     ("layer", "arguments", "message"),
     [
-        (GRU, (torch.zeros(2, 3, 5),), r"an input with 4 features .* received 5: shape \(2, 3, 5\)"),
+        (GRU, (torch.zeros(2, 3, 5),), r"input with 4 features .* received 5: shape \(2, 3, 5\)"),
         (GRU, (torch.zeros(4),), r"shape \(T, B, I\) or \(T, I\), received \(4,\)"),
         (GRU, (torch.zeros(2, 3, 4), torch.zeros(1, 2, 3)), r"state h of shape \(1, 3, 3\)"),
         (GRU, (torch.zeros(2, 4), torch.zeros(1, 1, 3)), r"state h of shape \(1, 3\)"),

@@ -187,7 +187,7 @@ def test_zoneout_in_evaluation_takes_the_expected_value():
 
 @pytest.mark.parametrize("reset", ["after", "before"])
 def test_recurrent_dropout(reset):
-    """Gal & Ghahramani 2016: one mask a sequence on what enters a product; z's old state is whole."""
+    """Gal & Ghahramani 2016: one mask a sequence on what enters a product, and no other."""
     program = gru.program(reset=reset)
     p = parameters_of(program)
     mask = torch.where(drawn(B, H) > 0, 2.0, 0.0).to(D)

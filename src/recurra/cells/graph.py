@@ -38,8 +38,8 @@ class Node:
 class Parameter:
     """A parameter of a cell: its name as `torch.nn` has it, and its shape in symbols.
 
-    `axes` are products of `G`, `H`, `I`, `P` (gates, hidden, input, projection), e.g. `("GH", "I")`;
-    `R` is the size of the recurrent input: P where the cell projects, else H.
+    `axes` are products of `G`, `H`, `I`, `P` (gates, hidden, input, projection): `("GH", "I")`; `R`
+    is the size of the recurrent input: P where the cell projects, else H.
     """
 
     name: str

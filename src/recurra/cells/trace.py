@@ -10,7 +10,7 @@ Operand = Union["Signal", float, int]
 
 
 class Trace:
-    """The nodes written so far. Equal nodes are one node, so a value used twice is computed once."""
+    """The nodes written so far. Equal nodes are one, so a value used twice is computed once."""
 
     def __init__(self, functions: Mapping[str, str]) -> None:
         self.nodes: list[Node] = []
@@ -47,7 +47,7 @@ class Signal:
         return self._with("add", self.index, self._operand(other))
 
     def __radd__(self, other: Operand) -> "Signal":
-        return self + other
+        return self if other == 0 else self._with("add", self._operand(other), self.index)
 
     def __sub__(self, other: Operand) -> "Signal":
         return self._with("sub", self.index, self._operand(other))

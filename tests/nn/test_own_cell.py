@@ -1,0 +1,110 @@
+"""A cell of one's own has everything: layers, masks, noise, options, gradients, numpy."""
+
+import copy
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+from torch.func import functional_call
+
+from nn.variants import H, I, as_tuple, draw
+from recurra.cells import cell, sigmoid, tanh
+from recurra.nn import Recurrent
+from recurra.reference import Interpreter
+from tolerances import assert_all_close, assert_close
+
+B, T = 3, 4
+MASK = torch.tensor([[0, 1, 0, 1], [1, 1, 1, 0], [0, 0, 0, 0]], dtype=torch.bool).T
+
+
+@cell(states="h", gates="f n", init={"f": 1.0}, options="norm keep=inside|outside")
+def minimal_gated(x, u, h, opt):
+    """Zhou et al. 2016, with a choice of where the forget gate stands."""
+    a = opt.norm(x)
+    f = sigmoid(a.f + opt.norm(u(h)).f)
+    n = tanh(a.n + opt.norm(u(f * h if opt.keep == "inside" else h)).n)
+    return dict(f=f, n=n, h=(1 - f) * h + f * n)
+
+
+@cell(states="h m v", gates="a b c")
+def three_states(x, u, h, m, v, opt):
+    """Products of two different states, an input gate that no state meets, a state that lags."""
+    c = sigmoid(x.c)
+    m = c * m + tanh(x.a + u(v).a)
+    return dict(h=tanh(u(m).b - x.b) * 0.5, m=m, v=h)
+
+
+@cell(states="h", gates="a")
+def without_recurrence(x, u, h, opt):
+    return dict(h=tanh(x.a))
+
+
+MADE = [
+    (minimal_gated, {}),
+    (minimal_gated, {"options": {"keep": "outside"}}),
+    (minimal_gated, {"layer_norm": True, "num_layers": 2, "bidirectional": True}),
+    (minimal_gated, {"zoneout": 0.3, "recurrent_dropout": 0.3}),
+    (minimal_gated, {"learn_initial_state": True, "bias": False}),
+    (three_states, {}),
+    (three_states, {"zoneout": (0.0, 0.5, 0.2), "num_layers": 2, "residual": True}),
+    (without_recurrence, {}),
+]
+IDS = [f"{definition.name} {arguments}" for definition, arguments in MADE]
+
+
+@pytest.mark.parametrize(("definition", "arguments"), MADE, ids=IDS)
+def test_gradients(definition, arguments):
+    module = Recurrent(definition, I, H, dtype=torch.float64, **arguments)
+    names = [n for n, _ in module.named_parameters()]
+
+    def function(x, *weights):
+        torch.manual_seed(0)
+        outputs, state = functional_call(
+            module, dict(zip(names, weights, strict=True)), (x,), {"mask": MASK}
+        )
+        return (outputs, *as_tuple(state))
+
+    leaves = [draw(T, B, I).requires_grad_(), *module.parameters()]
+    assert gradcheck(function, leaves, fast_mode=True, atol=1e-4)
+
+
+@pytest.mark.parametrize(("definition", "arguments"), MADE, ids=IDS)
+def test_numpy_is_torch(definition, arguments):
+    program = Recurrent(definition, I, H, **arguments).program
+    sizes = {"gates": len(program.gates), "inputs": I, "hidden": H}
+    parameters = {p.name: draw(*p.shape(**sizes), seed=k) for k, p in enumerate(program.parameters)}
+    states = tuple(draw(B, H, seed=50 + k) for k in range(len(program.states)))
+    by_torch = Interpreter(program, parameters).run(draw(T, B, I), states, valid=MASK, record=True)
+    by_numpy = Interpreter(program, {k: v.numpy() for k, v in parameters.items()}).run(
+        draw(T, B, I).numpy(), tuple(s.numpy() for s in states), valid=MASK.numpy(), record=True
+    )
+    assert_close(by_numpy.outputs, by_torch.outputs, "outputs")
+    assert_all_close(by_numpy.states, by_torch.states, "states")
+    assert_all_close(by_numpy.visible, by_torch.visible, "visible")
+
+
+@pytest.mark.parametrize("keep", ["inside", "outside"])
+def test_the_equations_by_hand(keep):
+    module = Recurrent("minimal_gated", I, H, options={"keep": keep}, dtype=torch.float64)
+    W, U, b, d = (w.detach() for w in module.all_weights[0])
+    x, h = draw(T, B, I), torch.zeros(B, H, dtype=torch.float64)
+    outputs, state, gates = module(x, return_gates=True)
+    for t in range(T):
+        f = torch.sigmoid(x[t] @ W[:H].T + b[:H] + h @ U[:H].T + d[:H])
+        inner = f * h if keep == "inside" else h
+        n = torch.tanh(x[t] @ W[H:].T + b[H:] + inner @ U[H:].T + d[H:])
+        h = (1 - f) * h + f * n
+        assert_close(outputs[t], h, f"h at {t}")
+        assert_close(gates[0][0]["f"][t], f, f"f at {t}")
+    assert_close(state[0], h, "final h")
+
+
+def test_its_layer_is_a_layer():
+    module = Recurrent(minimal_gated, I, H, 2, bidirectional=True, init="orthogonal")
+    assert isinstance(module(torch.zeros(T, B, I))[1], torch.Tensor)
+    assert (module.bias_ih_l0[:H] == 1).all()
+    assert not module.bias_ih_l0[H:].any()
+    assert copy.deepcopy(module).program is not None
+    assert repr(module).startswith("Recurrent(minimal_gated, 4, 3, num_layers=2")
+    _, state = Recurrent(three_states, I, H)(torch.zeros(T, B, I))
+    assert [tuple(s.shape) for s in state] == [(1, B, H)] * 3

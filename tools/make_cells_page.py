@@ -1,0 +1,134 @@
+"""Write docs/cells.md from the definitions: `python tools/make_cells_page.py [--check]`.
+
+With `--check` nothing is written; the exit code is 1 where the page is not what would be written.
+"""
+
+import argparse
+import inspect
+import sys
+from pathlib import Path
+
+from recurra.cells import FUNCTIONS, Cell, Program, find
+from recurra.cells.latex import aligned
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "cells.md"
+CELLS = ("rnn", "lstm", "gru")
+
+HEAD = """\
+# Cells
+
+<!-- Written by tools/make_cells_page.py from src/recurra/cells; change those, not this page. -->
+
+What each cell computes, as traced from its definition. Throughout, x_t is the input (I features)
+and h_t the output at step t (H units); W, b are the weights and bias of the input, U, b′ those of
+the recurrent product; a subscript is the gate; σ is the logistic function, ⊙ the product by
+units, LN a layer norm without its gain (the gain is γ, and the bias that follows is its bias).
+
+"""
+
+TAIL = """\
+## Weights
+
+Names and layout are those of `torch.nn`: layer k adds the suffix `_lk`, its backward direction
+`_lk_reverse`. G gates are stacked along the first axis, H rows each, in the order given above:
+
+| parameter | shape | holds |
+|---|---|---|
+| `weight_ih` | (G·H, I) | W |
+| `weight_hh` | (G·H, R) | U; R is P where the cell projects, else H |
+| `bias_ih`, `bias_hh` | (G·H) | b, b′; absent with `bias=False` |
+
+Weights of other texts and libraries are brought to this layout at the border:
+
+| from | gates | what changes |
+|---|---|---|
+| `torch.nn`, cuDNN | LSTM i f g o; GRU r z n | nothing |
+| Keras | LSTM i f c o; GRU z r h | transpose; GRU blocks r and z change places |
+| ONNX | LSTM i o f c; GRU z r h | blocks change places |
+| a text where 1 − z keeps the old state | | the sign of z's weights and biases |
+
+## Every cell
+
+These belong to the loop over time or to the stack of layers, so every cell has them: lengths and
+masks, both directions, recurrent dropout, zoneout, weight drop, a learnt initial state, residual
+connections, dropout between layers. `recurra.nn.Recurrent` describes them.
+
+The functions of the equations are options too: `activation` stands in for each tanh,
+`recurrent_activation` for each σ. Either is one of
+{functions}.
+
+The layers take `norm` as `layer_norm=True`, `projection` as `proj_size=P`.
+
+Biases: with `init="uniform"` every parameter is drawn from ±1/√H, as in `torch.nn`; with
+`init="orthogonal"` biases are zero but for those named above.
+"""
+
+
+def main() -> int:
+    """Write the page, or with `--check` compare it; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="only compare, write nothing")
+    arguments = parser.parse_args()
+    text = page()
+    if not arguments.check:
+        PAGE.write_text(text, encoding="utf-8")
+        return 0
+    if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
+        return 0
+    print(f"docs/{PAGE.name} is not what the cells say: run python tools/make_cells_page.py")
+    return 1
+
+
+def page() -> str:
+    """Return the page as it must be."""
+    functions = ", ".join(f"`{name}`" for name in FUNCTIONS)
+    sections = [section(find(name)) for name in CELLS]
+    return HEAD + "\n".join(sections) + "\n" + TAIL.format(functions=functions)
+
+
+def section(cell: Cell) -> str:
+    """Return the section of one cell: prose, equations, tables, options."""
+    module = inspect.getmodule(cell.define)
+    prose = (module and inspect.getdoc(module)) or ""
+    plain = cell.program()
+    lines = [f"## `{cell.name}`", "", prose, "", *_math(plain), ""]
+    lines += ["| | |", "|---|---|"]
+    lines += [f"| states | {_code(cell.states)} (the first is the output) |"]
+    lines += [f"| gates, in the order of their weights | {_code(cell.gates)} |"]
+    lines += [f"| products in a row in a step | {plain.depth} |"]
+    if cell.init:
+        starts = ", ".join(f"`{gate}` {value:g}" for gate, value in cell.init.items())
+        lines += [f"| biases that start elsewhere than at zero | {starts} |"]
+    lines += [""]
+    for name, values in cell.options.items():
+        for value in values[1:]:
+            lines += _option(cell, name, value)
+    return "\n".join(lines)
+
+
+def _option(cell: Cell, name: str, value: str | bool) -> list[str]:
+    """What one option changes: its equations, and the parameters it brings."""
+    plain, changed = cell.program(), cell.program(**{name: value})
+    called = f"`{name}`" if value is True else f'`{name}="{value}"`'
+    before = {p.name for p in plain.parameters}
+    added = [p for p in changed.parameters if p.name not in before]
+    brings = ", ".join(f"`{p.name}` ({', '.join(map(_axis, p.axes))})" for p in added)
+    default = "" if value is True else f' (default `"{cell.options[name][0]}"`)'
+    tail = f", which brings {brings}" if added else ""
+    return [f"With {called}{default}{tail}:", "", *_math(changed), ""]
+
+
+def _math(program: Program) -> list[str]:
+    return ["```math", aligned(program), "```"]
+
+
+def _code(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _axis(axis: str) -> str:
+    return "·".join(axis)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
