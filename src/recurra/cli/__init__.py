@@ -1,7 +1,10 @@
 """The command `recurra`: one file a verb, each importing what it needs when it runs."""
 
+import io
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from recurra.cli.parser import make_parser
 
@@ -12,11 +15,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done; 1 what was asked could not be done; 2 what was asked makes no sense; 130 and 143 ended
     by Ctrl-C or a request to terminate. Errors are one line on standard error.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a symbol the terminal lacks ends no command
+            stream.reconfigure(errors="backslashreplace")
     arguments = make_parser().parse_args(argv)
     from recurra.errors import InputError, RecurraError
 
     try:
-        return int(arguments.run(arguments) or 0)
+        code = int(arguments.run(arguments) or 0)
+        sys.stdout.flush()
+        return code
     except RecurraError as error:
         _complain(error)
         return int(getattr(error, "exit_code", 2 if isinstance(error, InputError) else 1))
@@ -24,10 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing must be written at exit either.
-        sys.stdout = None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        _complain(error)
+        from recurra.storage.disk import failure
+
+        _complain(failure(Path(error.filename), error) if error.filename else error)
         return 1
     except MemoryError:
         _complain(RecurraError("out of memory: lower --batch, --bptt or --hidden"))
@@ -35,12 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: BaseException) -> None:
-    """Print an error and what caused it, a line each."""
-    told = str(error).replace("\n", " ")
-    sys.stderr.write(f"recurra: error: {told}\n")
+    """Print an error and what caused it, in one line."""
+    # An order that was obeyed is no error.
+    told = ("" if hasattr(error, "exit_code") else "error: ") + " ".join(str(error).split())
     cause = error.__cause__
     while cause is not None:
-        text = " ".join(str(cause).split())
-        if text and text not in told:
-            sys.stderr.write(f"  because: {text}\n")
+        said = cause.strerror if isinstance(cause, OSError) else str(cause)
+        text = " ".join((said or str(cause)).split())
+        if text.lower() not in told.lower():
+            told += f"; because: {text}"
         cause = cause.__cause__
+    sys.stderr.write(f"recurra: {told}\n")

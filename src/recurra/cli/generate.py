@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _run,
         "Let a language model continue a prompt; the text appears as it is written.",
         'recurra generate runs/corpus "The weather is" --temperature 0.8 --top-k 40 --stop .',
+        usage="RUN [PROMPT ...] [options]",
     )
     parser.add_argument("model", metavar="RUN", help="a run, or a model directory")
     parser.add_argument("prompt", nargs="*", metavar="PROMPT", help="one text, or several")
@@ -71,9 +72,13 @@ def _run(arguments: argparse.Namespace) -> int:
 def _stream(model: Any, prompt: str, options: dict[str, Any]) -> int:
     pieces = model.stream(prompt, **options)
     sys.stdout.write(prompt)
-    for piece in pieces:
-        sys.stdout.write(piece.text)
-        sys.stdout.flush()
+    try:
+        for piece in pieces:
+            sys.stdout.write(piece.text)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.stdout.write("\n")
+        raise
     sys.stdout.write("\n")
     return 0
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import difflib
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -18,6 +19,22 @@ VERBS = {
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
+
+    def __init__(self, **options: Any) -> None:
+        # What `--hid` stands for would change with the next option that begins so.
+        super().__init__(**{"allow_abbrev": False, **options})
+
+    def parse_known_args(self, *given: Any) -> Any:
+        """Parse; where words are left over that look like options, say which were meant."""
+        arguments, left = super().parse_known_args(*given)
+        unknown = [word for word in left if word.startswith("-")]
+        if unknown:
+            self.error(f"unknown option {unknown[0]}{self._meant(unknown[0])}")
+        return arguments, left
+
+    def _meant(self, word: str) -> str:
+        close = difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, 1)
+        return f": did you mean {close[0]}?" if close else ""
 
     def error(self, message: str) -> NoReturn:
         """Print the message and where help is, and exit with 2."""
@@ -73,11 +90,16 @@ def describe(
     run: Callable[[argparse.Namespace], int | None],
     description: str,
     example: str,
+    *,
+    usage: str | None = None,
 ) -> None:
     """Set what a verb does and says of itself."""
     parser.set_defaults(run=run)
     parser.description = description
     parser.epilog = f"example: {example}"
+    parser.usage = usage and f"{parser.prog} {usage}"
+    # An example is there to be copied, and is in one line.
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def add_settings(parser: argparse.ArgumentParser, title: str, table: Any) -> None:
@@ -86,7 +108,8 @@ def add_settings(parser: argparse.ArgumentParser, title: str, table: Any) -> Non
     for field in dataclasses.fields(table):
         rule, flag = field.metadata, "--" + field.name.replace("_", "-")
         shown = "" if field.default is None else f" (default: {_show(field.default)})"
-        help_text = (rule["help"] + shown).replace("%", "%%")
+        known = f": {', '.join(rule['choices'])}" if len(rule["choices"]) > 5 else ""
+        help_text = (rule["help"] + known + shown).replace("%", "%%")
         common: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": field.name}
         if rule["switch"]:
             action = argparse.BooleanOptionalAction

@@ -16,8 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     describe(
         lm,
         _run_lm,
-        "Train a language model on a text. The same command again goes on where it was stopped.",
+        "Train a language model on a text.\nThe same command again goes on where it was stopped.",
         "recurra train lm corpus.txt --minutes 3 --out runs/corpus",
+        usage="DATA [DATA ...] [options]",
     )
     lm.add_argument(
         "data", nargs="+", metavar="DATA", help="files, folders (*.txt, *.txt.gz, *.md), or - "
@@ -36,8 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run_lm(arguments: argparse.Namespace) -> int:
     from recurra.tasks.language_model import DataConfig, LanguageModel, LanguageModelConfig
+    from recurra.settings import check
     from recurra.train.config import TrainConfig
 
+    tables = (LanguageModelConfig, DataConfig, TrainConfig)
+    check(*(table(**settings(arguments, table)) for table in tables))
     out = Path(arguments.out or Path("runs") / _name(arguments.data[0]))
     model = LanguageModel(**settings(arguments, LanguageModelConfig))
     result = model.fit(

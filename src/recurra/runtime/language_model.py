@@ -8,7 +8,7 @@ import numpy as np
 
 from recurra.cells import find
 from recurra.cells.graph import Program
-from recurra.errors import FormatError
+from recurra.errors import FormatError, InputError
 from recurra.reference import Interpreter
 
 #: One tuple of arrays (B, ·) a layer, in the order of the cell's states.
@@ -32,15 +32,25 @@ class Architecture:
     def from_json(cls, values: Any) -> "Architecture":
         """Read what `to_json` wrote; FormatError where it cannot be that."""
         try:
-            return cls(
+            made = cls(
                 cell=str(values["cell"]),
                 layers=int(values["layers"]),
                 residual=bool(values["residual"]),
                 zoneout=tuple(float(rate) for rate in values["zoneout"]),
                 options=dict(values["options"]),
             )
+            states = find(made.cell).program(**made.options).states
         except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f'config.json: "architecture" cannot be read: {error!r}') from error
+            told = str(error) if isinstance(error, InputError) else repr(error)
+            raise FormatError(f'config.json: "architecture" cannot be read: {told}') from error
+        if made.layers < 1:
+            raise FormatError(f"config.json: expected layers from 1 on, received {made.layers}")
+        if len(made.zoneout) != len(states) or not all(0 <= rate < 1 for rate in made.zoneout):
+            raise FormatError(
+                f"config.json: expected {len(states)} zoneout rates in [0, 1), "
+                f"received {list(made.zoneout)}"
+            )
+        return made
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -69,15 +79,18 @@ class RuntimeLM:
         self.architecture = architecture
         self._program = find(architecture.cell).program(**architecture.options)
         weights = _Weights(tensors)
-        self._embedding = tensors.get("embedding.weight")
         # Tied weights are stored once.
-        tied = "embedding.weight" if "head.weight" not in tensors else "head.weight"
-        self.vocab_size, output = weights.get(tied).shape
+        head = weights.get("embedding.weight" if "head.weight" not in tensors else "head.weight")
+        self.vocab_size, output = head.shape
         # Columns of a row-major matrix multiply faster when they lie side by side.
-        self._head = np.ascontiguousarray(weights.get(tied, (self.vocab_size, output)).T)
+        self._head = np.ascontiguousarray(head.T)
         self._head_bias = weights.get("head.bias", (self.vocab_size,))
         self._layers = []
-        features = self._embedding.shape[1] if self._embedding is not None else self.vocab_size
+        self._embedding: np.ndarray | None = None
+        features = self.vocab_size
+        if "embedding.weight" in tensors:
+            features = weights.get("embedding.weight").shape[1]
+            self._embedding = weights.get("embedding.weight", (self.vocab_size, features))
         self._sizes: list[tuple[int, ...]] = []
         for layer in range(architecture.layers):
             found, sizes = _layer_weights(self._program, weights, layer, features)
@@ -88,7 +101,10 @@ class RuntimeLM:
             raise FormatError(
                 f"model.safetensors: the last layer has {features} outputs, the head reads {output}"
             )
-        self._initial = [tensors.get(f"rnn.initial_{name}", None) for name in self._program.states]
+        self._initial = []
+        for name, size in zip(self._program.states, self._sizes[0], strict=True):
+            full, shape = f"rnn.initial_{name}", (architecture.layers, size)
+            self._initial.append(weights.get(full, shape) if full in tensors else None)
         self._keep = architecture.zoneout if any(architecture.zoneout) else None
         self._table = self._make_table()
 

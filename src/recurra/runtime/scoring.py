@@ -81,8 +81,8 @@ def stream_nats(model: RuntimeLM, tokens: np.ndarray) -> tuple[float, int]:
     lead = OVERLAP if streams > 1 else 0
     state = model.start(streams)
     total = 0.0
-    for first in range(-lead, length, _SEGMENT):
-        steps = np.arange(first, min(first + _SEGMENT, length))
+    for first in (*range(-lead, 0, _SEGMENT), *range(0, length, _SEGMENT)):
+        steps = np.arange(first, min(first + _SEGMENT, length if first >= 0 else 0))
         places = begin[:, None] + steps[None, :]
         if first < 0:
             # Only now is the first stream before its beginning: it must not have read anything.

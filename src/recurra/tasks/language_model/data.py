@@ -1,12 +1,16 @@
 """From a text to token files in the run's directory, once."""
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recurra.errors import FormatError, InputError
 from recurra.storage import read_json, write_json
+from recurra.storage.disk import failure, make_directory
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
 from recurra.text import (
     Corpus,
@@ -27,6 +31,11 @@ class Prepared:
     tokenizer: Tokenizer
     train: TokenFile
     valid: TokenFile
+
+    @property
+    def valid_characters(self) -> int:
+        """Characters that are predicted in the held-out text (see `predicted_characters`)."""
+        return predicted_characters(self.valid, self.tokenizer)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -53,7 +62,7 @@ def prepare(
     Raises:
         InputError: a text that is missing, empty, binary, or too short.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_directory(folder)
     train_text = Corpus.open(source, spool=folder / "stdin.txt")
     if valid is not None:
         valid_text = Corpus.open(valid, spool=folder / "stdin.txt")
@@ -78,7 +87,32 @@ def prepare(
     save_tokenizer(tokenizer, folder / "tokenizer.json")
     write_json(folder / "recipe.json", recipe)
     TokenFile.prepare(folder / "train.tokens", train_text, tokenizer, lines=data.lines)
-    TokenFile.prepare(folder / "valid.tokens", valid_text, tokenizer, lines=data.lines)
+    held_out = TokenFile.prepare(folder / "valid.tokens", valid_text, tokenizer, lines=data.lines)
+    if len(held_out) < 2:
+        raise InputError(
+            f"{valid_text.name}: the held-out text has {len(held_out)} token, and a prediction "
+            "needs one before it: hold out more, or give more text"
+        )
+
+
+@contextmanager
+def nothing_left_behind(folder: Path) -> Iterator[None]:
+    """Where the block fails, `folder` goes again, and what was made to hold it, if it was new.
+
+    What the system refuses becomes an InputError.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException as error:
+        if missing:
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # somebody else has put something there
+            for path in missing[1:]:
+                path.rmdir()
+        if isinstance(error, OSError):
+            raise failure(Path(error.filename or folder), error) from error
+        raise
 
 
 def open_prepared(folder: Path) -> Prepared:
@@ -88,6 +122,12 @@ def open_prepared(folder: Path) -> Prepared:
         TokenFile.open(folder / "train.tokens"),
         TokenFile.open(folder / "valid.tokens"),
     )
+
+
+def predicted_characters(tokens: TokenFile, tokenizer: Tokenizer) -> int:
+    """Characters of a text less those of its first token, which nothing precedes; in lines, all."""
+    first = "" if tokens.line_starts is not None else tokenizer.decode(tokens.data[:1])
+    return max(tokens.characters - len(first), 1)
 
 
 def _trained_before(folder: Path, recipe: dict[str, Any]) -> Tokenizer | None:

@@ -16,6 +16,7 @@ from recurra.runtime import Architecture, Evaluation, RuntimeLM, lines_nats, str
 from recurra.settings import check
 from recurra.storage import ModelFiles, read_model, save_model
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
+from recurra.tasks.language_model.data import predicted_characters
 from recurra.text import Corpus, LineBatches, TokenFile, Tokenizer
 
 if TYPE_CHECKING:
@@ -111,13 +112,14 @@ class LanguageModel:
             DivergedError: training did not stay finite; `out` keeps the last good checkpoint.
             Interrupted: Ctrl-C; `out` has a checkpoint to go on from.
         """
+        from recurra.train import Progress, TrainConfig
+
         started = time.monotonic()
-        torch_side = _import_training()
-        train_config = torch_side.TrainConfig
-        chosen, how = _sort(settings, DataConfig, train_config)
-        data_settings, train_settings = DataConfig(**chosen), train_config(**how)
+        chosen, how = _sort(settings, DataConfig, TrainConfig)
+        data_settings, train_settings = DataConfig(**chosen), TrainConfig(**how)
         check(self.config, data_settings, train_settings)
-        shown = (torch_side.Progress(),) if progress else ()
+        torch_side = _import_training()
+        shown = (Progress(),) if progress else ()
         job = torch_side.Job(
             source=data,
             valid=valid,
@@ -159,13 +161,12 @@ class LanguageModel:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recurra-")))
             tokens = TokenFile.write(folder / "tokens", corpus, self.tokenizer, lines=lines)
-            characters = tokens.characters
             if lines:
                 nats, count = lines_nats(self.runtime, LineBatches(tokens, batch=32, shuffle=False))
             else:
                 nats, count = stream_nats(self.runtime, tokens.data)
-                characters -= len(self.tokenizer.decode(tokens.data[:1]))
-            return Evaluation(nats, count, max(characters, 1), tokens.words)
+            characters = predicted_characters(tokens, self.tokenizer)
+            return Evaluation(nats, count, characters, tokens.words)
 
     def perplexity(self, data: "Source | None" = None, *, text: str | None = None) -> float:
         """exp of the mean negative log-likelihood of a token; arguments as in `evaluate`."""

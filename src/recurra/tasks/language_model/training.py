@@ -12,12 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.generate import Options, generate
 from recurra.nn import Recurrent
 from recurra.nn.language_model import RecurrentLM, State
+from recurra.runtime import RuntimeLM
 from recurra.storage import save_model
 from recurra.tasks.language_model.card import write_card
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
-from recurra.tasks.language_model.data import Prepared, Source, open_prepared, prepare
+from recurra.tasks.language_model.data import (
+    Prepared,
+    Source,
+    nothing_left_behind,
+    open_prepared,
+    prepare,
+)
 from recurra.text import Batch, Batches, LineBatches, StreamBatches, Tokenizer
 from recurra.train import Callback, FitResult, TrainConfig, fit
 from recurra.train.distributed import choose_device, join
@@ -27,6 +35,8 @@ from recurra.train.run_directory import DATA, check_directory
 _VALID_SEGMENT = 256
 #: One step of validation costs about this share of a training step on as many tokens.
 _FORWARD_SHARE = 1 / 3
+#: What the report of a run shows of the model's writing.
+_SAMPLES = Options(max_tokens=300, temperature=0.8, seed=0)
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,7 @@ class LanguageModelTask:
         self._metrics = {
             "loss": mean,
             "perplexity": math.exp(min(mean, 700.0)),
-            "bits_per_character": total / math.log(2) / self._prepared.valid.characters,
+            "bits_per_character": total / math.log(2) / self._prepared.valid_characters,
         }
         return self._metrics
 
@@ -149,18 +159,32 @@ class LanguageModelTask:
         tokens_of_a_step = self._job.data.batch * segment
         return _FORWARD_SHARE * len(self._prepared.valid) / tokens_of_a_step
 
+    def samples(self) -> list[tuple[str, str]]:
+        """See `recurra.train.Sampled`: what the model makes of the held-out text's beginning."""
+        tokenizer = self._prepared.tokenizer
+        prompts = [""] * 5
+        if not self._job.data.lines:
+            beginning = tokenizer.decode(self._prepared.valid.data[:40])
+            prompts = [beginning[:40].rpartition(" ")[0] or beginning[:1]]
+        model = RuntimeLM(self._job.model.architecture(), self._tensors())
+        found = generate(model, tokenizer, prompts, _SAMPLES)
+        return [(generation.prompt, generation.text) for generation in found]
+
     def save(self, directory: Path) -> None:
         """See `recurra.train.Task`."""
-        state = self.module.state_dict()
-        if self.module.tied:
-            del state["head.weight"]
         save_model(
             directory,
             config=self._config(),
-            tensors={name: value.cpu().numpy() for name, value in state.items()},
+            tensors=self._tensors(),
             tokenizer=self._prepared.tokenizer.to_json(),
             card=write_card(self._job.model, self._config()["training"], self._metrics),
         )
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        state = self.module.state_dict()
+        if self.module.tied:
+            del state["head.weight"]
+        return {name: value.cpu().numpy() for name, value in state.items()}
 
     def _valid_batches(self) -> Batches:
         tokens, batch = self._prepared.valid, self._job.data.batch
@@ -205,7 +229,11 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
 
         def write() -> None:
             check_directory(run)
-            prepare(run / DATA, job.source, job.valid, job.model, job.data, job.tokenizer)
+            with nothing_left_behind(run / DATA):
+                prepare(run / DATA, job.source, job.valid, job.model, job.data, job.tokenizer)
+                # Too short a text is found here, where nothing of a run is written yet.
+                task = LanguageModelTask(job, open_prepared(run / DATA))
+                task.batches(0, rank=0, world=world.size)
 
         world.on_first(write)
         prepared = open_prepared(run / DATA)
