@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from runtime.models import ROWS, Row, V, tensors
 
 from recurra.errors import FormatError
 from recurra.runtime import Architecture, RuntimeLM
+from runtime.models import ROWS, Row, V, tensors
 
 every = pytest.mark.parametrize("row", ROWS, ids=str)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from runtime.models import ROWS, V, states
 from torch.nn import functional
 
 from recurra.runtime import language_model
+from runtime.models import ROWS, V, states
 from tolerances import assert_close
 
 B, T = 3, 7

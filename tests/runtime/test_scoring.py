@@ -1,17 +1,17 @@
 """Perplexity, against uniform models, hand sums, and one stream."""
 
+import itertools
 import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from runtime.models import ROWS, Row, V, tensors
 
 from recurra.errors import InputError
-from recurra.runtime import Evaluation, RuntimeLM, lines_nats, stream_nats
-from recurra.runtime import scoring
+from recurra.runtime import Evaluation, RuntimeLM, lines_nats, scoring, stream_nats
 from recurra.text import LineBatches, TokenFile, train_tokenizer
 from recurra.text.corpus import Corpus
+from runtime.models import ROWS, Row, V, tensors
 
 every = pytest.mark.parametrize("row", ROWS, ids=str)
 
@@ -19,7 +19,7 @@ every = pytest.mark.parametrize("row", ROWS, ids=str)
 def by_hand(model: RuntimeLM, tokens: np.ndarray) -> float:
     """-Σ ln softmax(logits)[next], a token at a time, in Python's floats."""
     state, total = model.start(1), 0.0
-    for token, following in zip(tokens[:-1], tokens[1:], strict=True):
+    for token, following in itertools.pairwise(tokens):
         logits, state = model.step(np.array([token]), state)
         values = [float(value) for value in logits[0]]
         total -= values[following] - math.log(sum(math.exp(value) for value in values))

@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_lm(arguments: argparse.Namespace) -> int:
-    from recurra.tasks.language_model import DataConfig, LanguageModel, LanguageModelConfig
     from recurra.settings import check
+    from recurra.tasks.language_model import DataConfig, LanguageModel, LanguageModelConfig
     from recurra.train.config import TrainConfig
 
     tables = (LanguageModelConfig, DataConfig, TrainConfig)
