@@ -120,14 +120,14 @@ class Tokens:
     def unknown(self, text):
         return sorted(set(text) - set(self.tokens))
 
-    def decoder(self):
-        return TokensDecoder(self)
+    def decoder(self, *, after=()):
+        return TokensDecoder(self, first=len(after) == 0)
 
 
 class TokensDecoder:
-    def __init__(self, tokenizer):
+    def __init__(self, tokenizer, *, first):
         self.tokenizer = tokenizer
-        self.first = True
+        self.first = first
 
     def push(self, id):
         if id == self.tokenizer.eos_id:
@@ -158,8 +158,11 @@ class Bytes:
     def unknown(self, text):
         return []
 
-    def decoder(self):
-        return BytesDecoder()
+    def decoder(self, *, after=()):
+        decoder = BytesDecoder()
+        for id in after:
+            decoder.push(id)
+        return decoder
 
 
 class BytesDecoder:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -52,6 +53,8 @@ def _run_lm(arguments: argparse.Namespace) -> int:
         progress=not arguments.json,
         **settings(arguments, DataConfig, TrainConfig),
     )
+    if os.environ.get("RANK", "0") != "0":  # under torchrun one process speaks for all
+        return 0
     best = dict(result.best or {})
     if arguments.json:
         found = {"run": str(out), "steps": result.steps, "seconds": result.seconds, "best": best}

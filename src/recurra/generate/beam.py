@@ -11,8 +11,8 @@ import numpy as np
 from .plan import Plan, Prompt, read_prompts
 from .protocol import State
 from .result import Generation, Top
-from .sampling import log_sum_exp, most_probable, nothing_left, ranked
-from .writer import CONTEXT, Writer, decoder_after
+from .sampling import largest, log_sum_exp, most_probable, nothing_left
+from .writer import CONTEXT, Writer
 
 
 def beam_search(plan: Plan, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Generation]]:
@@ -43,6 +43,15 @@ class _Beam:
     seen: np.ndarray | None
 
 
+class _Continuations(NamedTuple):
+    """Tokens that may follow one beam, (N,) each."""
+
+    ids: np.ndarray
+    totals: np.ndarray  # of the hypothesis with this token, as the search counts
+    logprobs: np.ndarray  # of this token, the model's own
+    top: Top | None
+
+
 class _Finished(NamedTuple):
     score: float
     node: _Node
@@ -68,6 +77,8 @@ class _Search:
         self.max_tokens = options.max_tokens
         self.alpha = float(options.length_penalty)
         self.finished: list[_Finished] = []
+        self.z = np.empty(plan.model.vocab_size)
+        self.scratch = np.empty(plan.model.vocab_size)
 
     def run(self, logits: np.ndarray, state: State) -> list[Generation]:
         """The n_best hypotheses, best first, from logits (1, V) and state after the prompt."""
@@ -87,23 +98,18 @@ class _Search:
         self, beams: list[_Beam], logits: np.ndarray, state: State, length: int
     ) -> tuple[list[int], list[_Beam]]:
         """The beams with one more token, and the row of the beam that each continues."""
-        V = logits.shape[1]
-        totals = np.empty((len(beams), V))
-        own = np.empty((len(beams), V))
-        tops: list[Top | None] = []
-        for row, beam in enumerate(beams):
-            own[row], totals[row], top = self._log_probabilities(logits[row], beam.seen)
-            totals[row] += beam.total
-            tops.append(top)
-        flat = totals.ravel()
+        found = [self._continue(beam, logits[row]) for row, beam in enumerate(beams)]
+        row_of = np.repeat(np.arange(len(beams)), [len(each.ids) for each in found])
+        ids, totals, logprobs = (
+            np.concatenate([each[field] for each in found]) for field in range(3)
+        )
         rows: list[int] = []
         longer: list[_Beam] = []
-        for at in ranked(flat, 2 * self.K).tolist():
-            total = float(flat[at])
-            if total == -math.inf or len(rows) == self.K:
+        for at in (-totals).argsort(kind="stable")[: 2 * self.K].tolist():
+            if len(rows) == self.K:
                 break
-            row, id = divmod(at, V)
-            node = _Node(beams[row].node, id, float(own[row, id]), tops[row])
+            row, id, total = int(row_of[at]), int(ids[at]), float(totals[at])
+            node = _Node(beams[row].node, id, float(logprobs[at]), found[row].top)
             held, ends = self._ends(beams[row], id)
             if ends or length == self.max_tokens:
                 self._finish(total / length**self.alpha, node, state, row)
@@ -116,22 +122,20 @@ class _Search:
             longer.append(_Beam(node, total, held, seen))
         return rows, longer
 
-    def _log_probabilities(
-        self, logits: np.ndarray, seen: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, Top | None]:
-        """Of logits (V,): the model's own log probabilities, those searched by, the best n."""
-        edits = self.plan.edits
+    def _continue(self, beam: _Beam, logits: np.ndarray) -> _Continuations:
+        """The 2 K best tokens after `beam`, whose next logits are (V,)."""
+        z = self.z
+        z[:] = logits
+        log_total = searched = log_sum_exp(z, self.scratch)
+        if beam.seen is not None:
+            self.plan.edits.penalise(z, beam.seen)
+            searched = log_sum_exp(z, self.scratch)
+        self.plan.edits.ban(z)
+        ids = largest(z, 2 * self.K)
+        ids = ids[z[ids] > -math.inf]
         n = self.plan.options.logprobs
-        z = logits.astype(np.float64)
-        log_total = log_sum_exp(z)
-        top = None if n is None else most_probable(self.plan.tokenizer, z, log_total, n)
-        own = z - log_total
-        searched = own.copy()
-        if seen is not None:
-            edits.penalise(z, seen)
-            searched = z - log_sum_exp(z)
-        edits.ban(searched)
-        return own, searched, top
+        top = None if n is None else most_probable(self.plan.tokenizer, logits, log_total, n)
+        return _Continuations(ids, beam.total + (z[ids] - searched), logits[ids].astype(np.float64) - log_total, top)
 
     def _ends(self, beam: _Beam, id: int) -> tuple[str, bool]:
         """Whether token `id` ends the text of `beam`, and the undecided text where it does not."""
@@ -145,7 +149,7 @@ class _Search:
             last.append(node.id)
             node = node.before
         before = self.prompt.before[-CONTEXT:].tolist() if len(last) < CONTEXT else []
-        decoder = decoder_after(self.plan.tokenizer, before + last[::-1])
+        decoder = self.plan.tokenizer.decoder(after=before + last[::-1])
         _, held, stopped = self.plan.stops.scan(beam.held, decoder.push(id))
         return held, stopped
 

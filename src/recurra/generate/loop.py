@@ -11,7 +11,7 @@ from .options import Options
 from .plan import Plan, Prompt, parse_prompts, read_prompts, same_start
 from .protocol import Carried, StepModel, Tokenizer
 from .result import Generation, Piece, Top
-from .sampling import log_sum_exp, most_probable
+from .sampling import most_probable
 from .writer import Writer
 
 
@@ -98,10 +98,7 @@ def _write(plan: Plan, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Piec
 
 def _choose(plan: Plan, logits: np.ndarray, writer: Writer) -> tuple[int, float, Top | None]:
     """The next token of logits (V,), its log probability, and the most probable alternatives."""
-    z = logits.astype(np.float64)
-    log_total = log_sum_exp(z)
+    id, log_total = plan.sampler.choose(logits, writer.seen, writer.uniform())
     n = plan.options.logprobs
-    top = None if n is None else most_probable(plan.tokenizer, z, log_total, n)
-    plan.edits.apply(z, writer.seen)
-    id = plan.sampler.choose(z, writer.uniform())
+    top = None if n is None else most_probable(plan.tokenizer, logits, log_total, n)
     return id, float(logits[id]) - log_total, top

@@ -36,7 +36,7 @@ class Plan:
         self.eos = tokenizer.eos_id if options.eos else None
         self.stops = StopStrings(tuple(options.stop), include=options.include_stop)
         self.edits = Edits(options, banned)
-        self.sampler = Sampler(options)
+        self.sampler = Sampler(options, self.edits, V)
         entropy = np.random.SeedSequence(options.seed).entropy
         assert isinstance(entropy, int)
         self.seed = entropy

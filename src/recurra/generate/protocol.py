@@ -82,8 +82,8 @@ class Tokenizer(Protocol):
         """The symbols of `text` that are not in the vocabulary."""
         ...
 
-    def decoder(self) -> Decoder:
-        """A new decoder, at the beginning of a text."""
+    def decoder(self, *, after: Sequence[int] = ()) -> Decoder:
+        """A new decoder, which goes on after the tokens `after`."""
         ...
 
 

@@ -11,7 +11,7 @@ from .protocol import Tokenizer
 from .result import Alternative, Top
 
 
-def log_sum_exp(z: np.ndarray) -> float:
+def log_sum_exp(z: np.ndarray, scratch: np.ndarray | None = None) -> float:
     """log Σ exp z of logits z (V,) float64; InputError where that is not finite."""
     peak = z.max()
     if not -math.inf < peak < math.inf:  # also where it is NaN
@@ -19,7 +19,8 @@ def log_sum_exp(z: np.ndarray) -> float:
             f"generate: expected finite logits from the model, received {peak}: its weights are "
             "damaged or its training diverged; use another model"
         )
-    return float(peak) + math.log(np.exp(z - peak).sum())
+    weights = np.subtract(z, peak, out=scratch)
+    return float(peak) + math.log(np.exp(weights, out=weights).sum())
 
 
 def largest(z: np.ndarray, k: int) -> np.ndarray:
@@ -108,26 +109,40 @@ class Edits:
 class Sampler:
     """Chooses one token from the logits of a step."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, edits: Edits, vocab_size: int) -> None:
         self.greedy = options.deterministic
-        self.temperature = float(options.temperature)
-        self.top_k = options.top_k
-        self.top_p = options.top_p if options.top_p != 1 else None
+        self._edits = edits
+        self._temperature = float(options.temperature)
+        self._top_k = options.top_k
+        self._top_p = options.top_p if options.top_p != 1 else None
+        # New arrays at each step would be three times as slow where V is large.
+        self._z = np.empty(vocab_size)
+        self._weights = np.empty(vocab_size)
 
-    def choose(self, z: np.ndarray, uniform: float) -> int:
-        """The token at `uniform`, in [0, 1), of the distribution of edited logits z (V,)."""
-        if self.greedy:
-            return int(z.argmax())
+    def choose(
+        self, logits: np.ndarray, seen: np.ndarray | None, uniform: float
+    ) -> tuple[int, float]:
+        """The token at `uniform`, in [0, 1), of logits (V,); log Σ exp of the logits as given."""
+        z = self._z
+        z[:] = logits
+        log_total = log_sum_exp(z, self._weights)
+        self._edits.apply(z, seen)
+        return (int(z.argmax()) if self.greedy else self._draw(z, uniform)), log_total
+
+    def _draw(self, z: np.ndarray, uniform: float) -> int:
         ids = None
-        if self.top_k is not None:
-            ids = largest(z, self.top_k)
+        if self._top_k is not None:
+            ids = largest(z, self._top_k)
             z = z[ids]
-        weights = np.exp((z - z.max()) / self.temperature)
-        if self.top_p is not None:
-            kept = nucleus(weights, self.top_p)
+        weights = np.subtract(z, z.max(), out=self._weights[: len(z)])
+        if self._temperature != 1:
+            weights /= self._temperature
+        np.exp(weights, out=weights)
+        if self._top_p is not None:
+            kept = nucleus(weights, self._top_p)
             weights = weights[kept]
             ids = kept if ids is None else ids[kept]
-        mass = weights.cumsum()
+        mass = weights.cumsum(out=self._z[: len(weights)])
         # uniform ≤ 1 - 2**-53, so the product is below mass[-1] after rounding too, and the first
         # mass above it belongs to a token whose weight is not zero.
         at = int(mass.searchsorted(uniform * mass[-1], side="right"))

@@ -1,25 +1,15 @@
 """One text being written: its tokens, its text so far, its random numbers, when it ends."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from .plan import Plan, Prompt
-from .protocol import Carried, Decoder, State, Tokenizer
+from .protocol import Carried, Decoder, State
 from .result import Generation, StopReason, Top
 from .stopping import StopStrings
 
 # The text of a token depends on tokens before it (a blank between words, a character cut in two),
 # but not far back: a character has at most four bytes, and a token at least one.
 CONTEXT = 8
-
-
-def decoder_after(tokenizer: Tokenizer, ids: Iterable[int]) -> Decoder:
-    """A decoder that goes on after the tokens ids, at least the last CONTEXT of a text."""
-    decoder = tokenizer.decoder()
-    for id in ids:
-        decoder.push(id)
-    return decoder
 
 
 class Text:
@@ -61,8 +51,8 @@ class Writer:
         self._plan = plan
         self._prompt = prompt
         self._pieces: list[str] = []
-        last = prompt.before[-CONTEXT:].tolist()
-        self._text = Text(decoder_after(plan.tokenizer, last), plan.stops)
+        after = prompt.before[-CONTEXT:].tolist()
+        self._text = Text(plan.tokenizer.decoder(after=after), plan.stops)
         # By the place in the call and not by the order of draws, so that a text does not depend on
         # the others of the call; advanced, so that two calls draw what one longer call draws.
         bits = np.random.PCG64(np.random.SeedSequence(plan.seed, spawn_key=(prompt.index,)))

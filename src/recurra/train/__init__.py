@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from recurra.train.interrupt import Interrupted
     from recurra.train.loop import DivergedError
     from recurra.train.metrics import read_metrics
-    from recurra.train.task import Batch, Rated, State, Task
+    from recurra.train.progress import Progress
+    from recurra.train.report import write_report
+    from recurra.train.task import Batch, Rated, Sampled, State, Task
     from recurra.train.training import fit
 
 _HOMES = {
@@ -24,7 +26,9 @@ _HOMES = {
     "FitResult": "events",
     "Interrupted": "interrupt",
     "Plan": "budget",
+    "Progress": "progress",
     "Rated": "task",
+    "Sampled": "task",
     "Start": "events",
     "State": "task",
     "StepDone": "events",
@@ -33,6 +37,7 @@ _HOMES = {
     "Validation": "events",
     "fit": "training",
     "read_metrics": "metrics",
+    "write_report": "report",
 }
 
 __all__ = [
@@ -42,7 +47,9 @@ __all__ = [
     "FitResult",
     "Interrupted",
     "Plan",
+    "Progress",
     "Rated",
+    "Sampled",
     "Start",
     "State",
     "StepDone",
@@ -51,6 +58,7 @@ __all__ = [
     "Validation",
     "fit",
     "read_metrics",
+    "write_report",
 ]
 
 

@@ -52,3 +52,10 @@ class Rated(Protocol):
         It has to be the same in every run on the same data, because the steps at which the model
         is validated depend on it.
         """
+
+
+class Sampled(Protocol):
+    """What a task may add, so that the report of a run shows what the model writes."""
+
+    def samples(self) -> Sequence[tuple[str, str]]:
+        """Some texts, as (prompt, continuation); called in eval mode with the best weights."""

@@ -30,6 +30,7 @@ from recurra.train.interrupt import Interrupted, Signals
 from recurra.train.loop import Loop, save, validate
 from recurra.train.metrics import MetricsWriter
 from recurra.train.optim import Updater
+from recurra.train.report import Reporter
 from recurra.train.run_directory import METRICS, RunDirectory
 from recurra.train.step import Step
 from recurra.train.task import State, Task
@@ -46,6 +47,7 @@ def fit(
     fresh: bool = False,
     callbacks: Sequence[Callback] = (),
     started: float | None = None,
+    report: bool = True,
 ) -> FitResult:
     """Train `task` in the directory `run`, or go on with the run that is there.
 
@@ -61,6 +63,7 @@ def fit(
         fresh: remove an earlier run there and start over.
         callbacks: told of every step and validation, on the first rank.
         started: `time.monotonic()` at which the budget in minutes began; by default now.
+        report: write `report.html`, with texts of the model where the task has `samples`.
 
     Raises:
         InputError: a wrong configuration; a directory that is another's, in use, or holds
@@ -80,6 +83,8 @@ def fit(
         _torch_settings(config),
     ):
         directory = RunDirectory(Path(run), config, identity or {})
+        if report:
+            callbacks = (*callbacks, Reporter(getattr(task, "samples", None)))
         try:
             return _Fit(task, config, world, signals, directory, callbacks, started).run(fresh)
         finally:
@@ -191,7 +196,8 @@ class _Fit:
         self.step.updater = self.state.updater = Updater(self.task.module, self.config)
         # A later checkpoint also holds two moments and the best weights.
         checkpoint = save_seconds * 4
-        report = _REPORT_SECONDS if find_spec("matplotlib") else 0.0
+        reporting = any(isinstance(callback, Reporter) for callback in self.callbacks)
+        report = _REPORT_SECONDS if reporting and find_spec("matplotlib") else 0.0
         return Rates(seconds, validation + save_seconds, checkpoint, checkpoint + report)
 
     def _wait(self) -> None:

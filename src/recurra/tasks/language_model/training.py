@@ -247,4 +247,6 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
             callbacks=job.callbacks,
             started=job.started,
         )
+        # No rank may take the directory away while another still reads it.
+        stack.callback(world.total, [0.0])
         return result, run / "best", stack.pop_all()
