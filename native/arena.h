@@ -1,0 +1,70 @@
+// Working memory of a call: taken piece by piece, given back all at once, kept for the next call.
+#pragma once
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+namespace recurra {
+
+class Arena {
+ public:
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  // `count` elements at a multiple of 64 bytes, not initialised. Valid until `reset`.
+  template <class T>
+  T* take(long count) {
+    const size_t bytes = (size_t(count > 0 ? count : 1) * sizeof(T) + 63) / 64 * 64 + 64;
+    if (blocks_.empty() || used_ + bytes > blocks_.back().size) add(bytes);
+    std::byte* at = blocks_.back().data.get() + used_;
+    used_ += bytes;
+    taken_ += bytes;
+    return reinterpret_cast<T*>(at);
+  }
+
+  template <class T>
+  T* zeros(long count) {
+    T* at = take<T>(count);
+    std::memset(static_cast<void*>(at), 0, size_t(count) * sizeof(T));
+    return at;
+  }
+
+  // Ends all pieces. Where they needed several blocks, the next call finds one of the whole size;
+  // where calls have become much smaller, what they do not need goes back to the system.
+  void reset() {
+    const size_t held = blocks_.empty() ? 0 : blocks_.back().size;
+    smaller_ = taken_ < held / 4 ? smaller_ + 1 : 0;
+    if (blocks_.size() > 1 || smaller_ > 100) {
+      const size_t size = taken_;
+      blocks_.clear();
+      add(size);
+      smaller_ = 0;
+    }
+    used_ = taken_ = 0;
+  }
+
+ private:
+  struct Free {
+    void operator()(std::byte* at) const { ::operator delete[](at, std::align_val_t(64)); }
+  };
+  struct Block {
+    std::unique_ptr<std::byte[], Free> data;
+    size_t size;
+  };
+
+  void add(size_t least) {
+    const size_t size = least > 65536 ? least : 65536;
+    auto* at = static_cast<std::byte*>(::operator new[](size, std::align_val_t(64)));
+    blocks_.push_back({std::unique_ptr<std::byte[], Free>(at), size});
+    used_ = 0;
+  }
+
+  std::vector<Block> blocks_;
+  size_t used_ = 0, taken_ = 0;
+  int smaller_ = 0;
+};
+
+}  // namespace recurra

@@ -1,0 +1,461 @@
+// The loop over time, backward. Threads own slices of units as in the forward pass.
+//
+// Gradients of gates live for some steps (a chunk) only: then they are multiplied into the gradients
+// of the weights and of the input, while they are still in the cache.
+#pragma once
+#include "gradient.h"
+
+namespace RECURRA_NAMESPACE {
+
+// The transposed matrices of a call.
+template <class V>
+class PackedBackward {
+ public:
+  PackedBackward(const Plan<V>& plan, const Call<Scalar<V>>& call, Arena& arena)
+      : plan_(plan), shape_(call.shape) {
+    if (call.dx)
+      x = take_panels<V>(arena, shape_.inputs, plan.x_gates.size * padded(shape_.hidden), 1);
+    for (const Product& p : plan.incoming) incoming[count_++] = take(p, arena);
+    int n = 0;
+    for (const Segment<V>& segment : plan.backward)
+      for (const Product& p : segment.products) products[n++] = take(p, arena);
+  }
+
+  void fill(const Scalar<V>* const* parameter, int thread, int threads) {
+    if (x.at)
+      pack_columns<V>(x, parameter[0], shape_.hidden, shape_.inputs, plan_.gradients.item[0].gate,
+                      plan_.gradients.item[0].gates, share(x.count, thread, threads),
+                      share(x.count, thread + 1, threads));
+    int n = 0;
+    for (const Product& p : plan_.incoming) fill_one(incoming[n++], p, parameter, thread, threads);
+    n = 0;
+    for (const Segment<V>& segment : plan_.backward)
+      for (const Product& p : segment.products) fill_one(products[n++], p, parameter, thread, threads);
+  }
+
+  Panels<V> x, incoming[max_products], products[max_products];
+
+ private:
+  long units(const Product& p) const { return units_of(shape_, p.matrix == weight_hr); }
+  long columns(const Product& p) const {
+    return p.matrix == weight_hr || p.state < 0 ? shape_.hidden : shape_.recurrent();
+  }
+  Panels<V> take(const Product& p, Arena& arena) {
+    return take_panels<V>(arena, columns(p), p.gates * padded(units(p)), 1);
+  }
+  void fill_one(const Panels<V>& panels, const Product& p, const Scalar<V>* const* parameter,
+                int thread, int threads) {
+    pack_columns<V>(panels, parameter[matrix_place[p.matrix]], units(p), columns(p), p.gate, p.gates,
+                    share(panels.count, thread, threads), share(panels.count, thread + 1, threads));
+  }
+
+  const Plan<V>& plan_;
+  const Shape shape_;
+  int count_ = 0;
+};
+
+template <class V>
+class Backward {
+ public:
+  using T = Scalar<V>;
+
+  Backward(const Plan<V>& plan, const Packed<V>& packed, const PackedBackward<V>& transposed,
+           const Call<T>& call, Arena& arena, int threads)
+      : plan_(plan),
+        packed_(packed),
+        transposed_(transposed),
+        call_(call),
+        shape_(call.shape),
+        batch_(call.shape.batch),
+        saved_(plan, call),
+        sums_(call.shape, count_rows(plan.backward), arena) {
+    const long hidden = padded(shape_.hidden);
+    chunk_ = batch_ < chunk_rows ? chunk_rows / (batch_ ? batch_ : 1) : 1;
+    if (chunk_ > shape_.steps) chunk_ = shape_.steps;
+    for (int space = 0; space < 2; ++space) {
+      slot_row_[space] = plan.slots[space] * padded(units_of(shape_, space));
+      slots_[space] = arena.take<T>((chunk_ + 1) * batch_ * slot_row_[space]);
+    }
+    for (int s = 0; s < plan.states; ++s) place_state(s, arena);
+    dweights_ = arena.zeros<T>(plan.weights.size * hidden);
+    dbiases_ = arena.zeros<T>(plan.slots[0] * hidden);
+    own_ = arena.take<Own>(threads);
+    for (int thread = 0; thread < threads; ++thread) {
+      own_[thread].u = arena.take<T>(batch_ * max_products * 8 * lanes<V>);
+      own_[thread].grad = arena.take<T>(max_states * batch_ * 8 * lanes<V>);
+      own_[thread].sums = arena.zeros<T>(batch_ * 2 * plan.moments);
+      own_[thread].work = arena.take<T>(working(threads));
+    }
+  }
+
+  void run(int thread, int threads, Barrier& barrier) {
+    const long steps = shape_.steps;
+    for (long n1 = steps; n1 > 0; n1 -= chunk_) {
+      const long n0 = n1 > chunk_ ? n1 - chunk_ : 0;
+      for (long n = n1 - 1; n >= n0; --n) step(n, n0, thread, threads, barrier);
+      for (const Gradient& g : plan_.gradients) weight_gradient(g, n0, n1, thread, threads);
+      if (call_.dx) input_gradient(n0, n1, thread, threads);
+      barrier.wait();
+      if (n0 > 0) keep_boundary(n0 < chunk_ ? n0 : chunk_, thread, threads);
+      barrier.wait();
+    }
+    finish(thread, threads);
+  }
+
+ private:
+  // Rows whose gates' gradients are kept at once, for the products over time.
+  static constexpr long chunk_rows = 512;
+
+  struct Own {  // of one thread
+    T* u;       // products of a block of panels
+    T* grad;    // (states, B, block): dL/d(new state)
+    T* sums;    // (B, moments, 2)
+    T* work;    // of the products over time
+  };
+
+  long panels(int space) const { return padded(units_of(shape_, space)) / lanes<V>; }
+  long time(long n) const { return call_.reverse ? shape_.steps - 1 - n : n; }
+  const unsigned char* valid(long n) const {
+    return call_.valid ? call_.valid + time(n) * batch_ : nullptr;
+  }
+  bool mixes(int s) const { return call_.keep[s] || call_.keep_rate[s] != 0; }
+  long units(int s) const { return units_of(shape_, plan_.projected[s]); }
+
+  // Gradients of step n of the chunk from n0; the step after the chunk has the last place.
+  T* slots(int space, long n, long n0) const {
+    return slots_[space] + (n - n0) * batch_ * slot_row_[space];
+  }
+
+  void place_state(int s, Arena& arena) {
+    const long row = padded(units(s));
+    States<V>& state = states_[s];
+    state.steps = shape_.steps;
+    state.reverse = call_.reverse;
+    set_initial(state, call_.initial[s], batch_, units(s), arena);
+    state.row = row;
+    state.step = batch_ * row;
+    if (saved_.state[s] >= 0) {
+      state.at = call_.saved + saved_.state[s];
+    } else {
+      state.at = call_.y;
+      state.step = call_.y_step;
+      state.row = call_.y_row;
+    }
+    fresh_[s] = state;
+    if (saved_.fresh[s] >= 0) {
+      fresh_[s].at = call_.saved + saved_.fresh[s];
+      fresh_[s].step = batch_ * row;
+      fresh_[s].row = row;
+    }
+    direct_[s] = arena.zeros<T>(batch_ * row);
+    for (long b = 0; call_.dlast[s] && b < batch_; ++b)
+      std::memcpy(direct_[s] + b * row, call_.dlast[s] + b * units(s), size_t(units(s)) * sizeof(T));
+    if (mixes(s) || call_.valid) passed_[s] = arena.zeros<T>(batch_ * row);
+  }
+
+  long working(int threads) const {
+    long most = 0;
+    for (const Gradient& g : plan_.gradients) {
+      const long rows = gradient_rows(g) / threads + 2 * lanes<V>;
+      const long need = WeightGradient<V>::working(rows, argument_units(g));
+      most = need > most ? need : most;
+    }
+    const long rows = chunk_ * batch_ < row_block ? chunk_ * batch_ : row_block;
+    const long need = rows * 4 * lanes<V>;
+    return need > most ? need : most;
+  }
+
+  void step(long n, long n0, int thread, int threads, Barrier& barrier) {
+    const Own& own = own_[thread];
+    int product = 0, rows = 0, level = 0;
+    for (const Segment<V>& segment : plan_.backward) {
+      if (segment.level != level) {
+        barrier.wait();
+        sums_.join(plan_.backward, level, false, own.sums, 2 * plan_.moments);
+        level = segment.level;
+      }
+      run_segment(segment, n, n0, product, rows, thread, threads);
+      product += segment.products.size;
+      rows += segment.rows.size;
+    }
+    barrier.wait();
+  }
+
+  void run_segment(const Segment<V>& segment, long n, long n0, int product, int rows, int thread,
+                   int threads) {
+    constexpr long W = lanes<V>;
+    const Own& own = own_[thread];
+    const int space = segment.space;
+    const long first = share(panels(space), thread, threads);
+    const long last = share(panels(space), thread + 1, threads), hidden = padded(shape_.hidden);
+    const T* stats = call_.saved + saved_.stats + time(n) * batch_ * 2 * plan_.moments;
+    Ports<V> ports;
+    ports.kept_row = saved_.kept_row;
+    ports.kept_slot = ports.weight_slot = ports.sum_slot = hidden;
+    ports.stats_row = ports.sums_row = 2 * plan_.moments;
+    ports.slot_row = slot_row_[space];
+    ports.slot_slot = padded(units_of(shape_, space));
+    in_blocks(first, last, panels_at_once(1, batch_), [&](long p, int count) {
+      const long row = count * W;
+      ports.u_row = ports.grad_row = row;
+      ports.u_slot = batch_ * row;
+      for (int i = 0; i < segment.products.size; ++i)
+        multiply_block(segment.products.item[i], transposed_.products[product + i], n, n0, p, count,
+                       own.u + i * batch_ * row, true);
+      for (const int s : segment.states)
+        gather(s, n, n0, p, count, own.grad + s * batch_ * row);
+      for (long q = p; q < p + count; ++q) {
+        ports.real = packed_.real[space] + q * W;
+        ports.weight_at = packed_.weights + q * W;
+        ports.dweight_at = dweights_ + q * W;
+        ports.dbias_at = dbiases_ + q * W;
+        sums_.point(ports, segment, rows, q);
+        in_runs(valid(n), batch_, [&](long b, long many) {
+          Ports<V> at = ports;
+          at.rows = many;
+          at.u_at = own.u + b * row + (q - p) * W;
+          at.kept_at = call_.saved + time(n) * saved_.kept_step + b * saved_.kept_row + q * W;
+          at.stats_at = stats + b * at.stats_row;
+          at.sums_at = own.sums + b * at.sums_row;
+          at.slot_at = slots(space, n, n0) + b * at.slot_row + q * W;
+          for (int r = 0; r < segment.rows.size; ++r) at.partial_at[r] += b * ports.partial_row;
+          for (int s = 0; s < plan_.states; ++s) {
+            at.old_row[s] = states_[s].row_before(n);
+            at.old_at[s] = states_[s].before(n) + b * at.old_row[s] + q * W;
+            at.fresh_row[s] = fresh_[s].row;
+            at.fresh_at[s] = fresh_[s].after(n) + b * at.fresh_row[s] + q * W;
+            at.direct_row[s] = padded(units(s));
+            at.direct_at[s] = direct_[s] + b * at.direct_row[s] + q * W;
+            at.grad_at[s] = own.grad + (s * batch_ + b) * row + (q - p) * W;
+          }
+          segment.run(at);
+        });
+        if (valid(n)) blank(segment, n, n0, q);
+      }
+    });
+  }
+
+  // A step that a row does not take leaves no gradients.
+  void blank(const Segment<V>& segment, long n, long n0, long q) {
+    const unsigned char* here = valid(n);
+    const long units = padded(units_of(shape_, segment.space));
+    for (long b = 0; b < batch_; ++b)
+      for (int k = 0; k < plan_.slots[segment.space] && !here[b]; ++k)
+        store<V>(slots(segment.space, n, n0) + b * slot_row_[segment.space] + k * units + q * lanes<V>, V{});
+  }
+
+  // to = transposed matrix * gradients of the gates, for a block of panels; times the dropout mask.
+  void multiply_block(const Product& p, const Panels<V>& panels, long n, long n0, long panel,
+                      int count, T* to, bool clear) {
+    constexpr long W = lanes<V>;
+    const int space = p.matrix == weight_hr;
+    const T* from = slots(space, n, n0) + p.slot * padded(units_of(shape_, space));
+    multiply<V>(tiles_for<V>(1, count), count, from, slot_row_[space], batch_, panels.panel(panel), 1,
+                panels.stride, panels.depth, to, count * W, clear ? panels.start + panel * W : nullptr);
+    if (!call_.recurrent_mask || space) return;
+    const long units = shape_.recurrent();
+    for (long b = 0; b < batch_; ++b)
+      for (long k = 0; k < count * W; ++k)
+        to[b * count * W + k] *= panel * W + k < units ? call_.recurrent_mask[b * units + panel * W + k] : 0;
+  }
+
+  // grad = dL/d(state after step n), for a block of panels; what mixing and masks let pass to the
+  // state before goes to `passed`. At n = -1 it is the gradient of the initial state.
+  void gather(int s, long n, long n0, long p, int count, T* grad) {
+    constexpr long W = lanes<V>;
+    const long row = padded(units(s));
+    bool clear = true;
+    for (int i = 0; i < plan_.incoming.size && n + 1 < shape_.steps; ++i) {
+      const Product& product = plan_.incoming.item[i];
+      if (product.state != s) continue;
+      multiply_block(product, transposed_.incoming[i], n + 1, n0, p, count, grad, clear);
+      clear = false;
+    }
+    const unsigned char* here = n >= 0 ? valid(n) : nullptr;
+    for (long q = p; q < p + count; ++q) {
+      for (long b = 0; b < batch_; ++b) {
+        T* at = grad + (b * count + q - p) * W;
+        T* direct = direct_[s] + b * row + q * W;
+        V v = load<V>(direct);
+        if (!clear) v += load<V>(at);
+        if (!plan_.direct[s] || (here && !here[b])) store<V>(direct, V{});
+        if (passed_[s]) {
+          T* passed = passed_[s] + b * row + q * W;
+          v += load<V>(passed);
+          if (here && !here[b]) {
+            store<V>(passed, v);
+            v = V{};
+          } else if (s == 0 && n >= 0) {
+            v += output_gradient(n, b, q);
+          }
+          if (!here || here[b]) {
+            const V keep = n >= 0 ? kept_share(s, time(n), b, q) : V{};
+            store<V>(passed, v * keep);
+            v = v - v * keep;
+          }
+        } else if (s == 0 && n >= 0) {
+          v += output_gradient(n, b, q);
+        }
+        store<V>(at, v);
+      }
+    }
+  }
+
+  V output_gradient(long n, long b, long q) const {
+    constexpr long W = lanes<V>;
+    const long left = units(0) - q * W;
+    if (!call_.dy || left <= 0) return V{};
+    const T* at = call_.dy + time(n) * call_.dy_step + b * call_.dy_row + q * W;
+    return left < W ? load_part<V>(at, left) : load<V>(at);
+  }
+
+  V kept_share(int s, long t, long b, long q) const {
+    constexpr long W = lanes<V>;
+    if (!call_.keep[s]) return splat<V>(call_.keep_rate[s]);
+    const long left = units(s) - q * W;
+    if (left <= 0) return V{};
+    const T* at = call_.keep[s] + (t * batch_ + b) * units(s) + q * W;
+    return left < W ? load_part<V>(at, left) : load<V>(at);
+  }
+
+  // The first gradients of a chunk are what flows into the chunk before it, of `length` steps.
+  void keep_boundary(long length, int thread, int threads) {
+    for (int space = 0; space < 2; ++space) {
+      const long size = batch_ * slot_row_[space], first = share(size, thread, threads);
+      std::memcpy(slots_[space] + length * size + first, slots_[space] + first,
+                  size_t(share(size, thread + 1, threads) - first) * sizeof(T));
+    }
+  }
+
+  static int space_of(const Gradient& g) { return g.matrix == weight_hr; }
+  long gradient_rows(const Gradient& g) const {
+    return g.gates * padded(units_of(shape_, space_of(g)));
+  }
+  long argument_units(const Gradient& g) const {
+    return g.matrix == weight_ih   ? shape_.inputs
+           : g.matrix == weight_hh ? shape_.recurrent()
+                                   : shape_.hidden;
+  }
+
+  // The thread's part of dL/dW for the steps [n0, n1).
+  void weight_gradient(const Gradient& g, long n0, long n1, int thread, int threads) {
+    T* weight = call_.dparameter[matrix_place[g.matrix]];
+    if (!weight) return;
+    const int space = space_of(g);
+    const long units = units_of(shape_, space), columns = argument_units(g);
+    const long first = share(gradient_rows(g), thread, threads);
+    const long count = share(gradient_rows(g), thread + 1, threads) - first;
+    const T* gradient = slots(space, n0, n0) + g.slot * padded(units) + first;
+    WeightGradient<V>::add(gradient, slot_row_[space], count, argument(g, n0), n1 - n0, batch_,
+                           columns, own_[thread].work, [&](long row) -> T* {
+                             const long unit = (first + row) % padded(units);
+                             const long gate = g.gate[(first + row) / padded(units)];
+                             return unit < units ? weight + (gate * units + unit) * columns : nullptr;
+                           });
+  }
+
+  Tall<T> argument(const Gradient& g, long n0) const {
+    const long way = call_.reverse ? -1 : 1;
+    Tall<T> from;
+    if (g.matrix == weight_ih) {
+      from.at = call_.x + time(n0) * call_.x_step;
+      from.step = way * call_.x_step;
+      from.row = call_.x_row;
+      from.valid = valid(n0);
+      from.valid_step = way * batch_;
+      return from;
+    }
+    if (g.matrix == weight_hh) from.mask = call_.recurrent_mask;
+    if (g.state >= 0) {
+      const States<V>& state = states_[g.state];
+      from.step = way * state.step;
+      from.at = state.after(n0) - from.step;
+      from.row = state.row;
+      from.first = n0 == 0 ? state.initial : nullptr;
+      from.first_row = state.initial_row;
+      return from;
+    }
+    from.at = slots(0, n0, n0) + g.argument * padded(shape_.hidden);
+    from.step = batch_ * slot_row_[0];
+    from.row = slot_row_[0];
+    return from;
+  }
+
+  // The thread's columns of dL/dx for the steps [n0, n1).
+  void input_gradient(long n0, long n1, int thread, int threads) {
+    constexpr long W = lanes<V>;
+    const Panels<V>& panels = transposed_.x;
+    const Gradient& g = plan_.gradients.item[0];
+    const T* from = slots(0, n0, n0) + g.slot * padded(shape_.hidden);
+    const long rows = (n1 - n0) * batch_;
+    T* c = own_[thread].work;
+    for (long row = 0; row < rows; row += row_block) {
+      const long many = rows - row < row_block ? rows - row : row_block;
+      in_blocks(share(panels.count, thread, threads), share(panels.count, thread + 1, threads), 4,
+                [&](long p, int count) {
+                  multiply<V>(tiles_for<V>(1, count), count, from + row * slot_row_[0], slot_row_[0],
+                              many, panels.panel(p), 1, panels.stride, panels.depth, c, count * W,
+                              panels.start + p * W);
+                  for (long i = 0; i < many; ++i)
+                    write_input(n0 + (row + i) / batch_, (row + i) % batch_, p * W, count * W,
+                                c + i * count * W);
+                });
+    }
+  }
+
+  void write_input(long n, long b, long first, long count, const T* from) {
+    const long left = shape_.inputs - first;
+    if (left > 0)
+      std::memcpy(call_.dx + time(n) * call_.dx_step + b * call_.dx_row + first, from,
+                  size_t(left < count ? left : count) * sizeof(T));
+  }
+
+  // Gradients of the initial states, and of the vectors of parameters: the thread's units.
+  void finish(int thread, int threads) {
+    constexpr long W = lanes<V>;
+    for (int s = 0; s < plan_.states; ++s) {
+      const long count = panels(plan_.projected[s]);
+      if (!call_.dinitial[s]) continue;
+      for (long p = share(count, thread, threads); p < share(count, thread + 1, threads); ++p) {
+        gather(s, -1, 0, p, 1, own_[thread].grad);
+        const long left = units(s) - p * W;
+        for (long b = 0; b < batch_ && left > 0; ++b)
+          store_part<V>(call_.dinitial[s] + b * units(s) + p * W,
+                        load<V>(own_[thread].grad + b * W), left < W ? left : W);
+      }
+    }
+    const long hidden = shape_.hidden, first = share(panels(0), thread, threads) * W;
+    const long end = share(panels(0), thread + 1, threads) * W, last = end < hidden ? end : hidden;
+    for (const Bias& b : plan_.biases)
+      if (T* to = call_.dparameter[b.parameter])
+        for (long k = first; k < last; ++k)
+          to[b.gate * hidden + k] += dbiases_[b.slot * padded(hidden) + k];
+    for (int w = 0; w < plan_.weights.size; ++w) {
+      const Vectored& v = plan_.weights.item[w];
+      T* to = call_.dparameter[v.parameter];
+      for (long k = first; to && k < last; ++k)
+        to[(v.gate < 0 ? 0 : v.gate * hidden) + k] += dweights_[w * padded(hidden) + k];
+    }
+  }
+
+  static constexpr long row_block = 64;  // rows of gradients that stay in the second-level cache
+
+  const Plan<V>& plan_;
+  const Packed<V>& packed_;
+  const PackedBackward<V>& transposed_;
+  const Call<T>& call_;
+  const Shape shape_;
+  const long batch_;
+  const Saved<V> saved_;
+  RowSums<V> sums_;
+  long chunk_ = 0, slot_row_[2] = {};
+  States<V> states_[max_states], fresh_[max_states];
+  T* slots_[2] = {};
+  T* direct_[max_states] = {};
+  T* passed_[max_states] = {};
+  T* dweights_ = nullptr;
+  T* dbiases_ = nullptr;
+  Own* own_ = nullptr;
+};
+
+}  // namespace RECURRA_NAMESPACE

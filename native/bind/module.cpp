@@ -1,0 +1,189 @@
+// The Python face of the kernels: addresses and sizes in, nothing owned but packed weights. What it
+// receives was checked by recurra/native.py, the only caller.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+
+#include "isa.h"
+
+namespace nb = nanobind;
+using namespace recurra;
+
+namespace {
+
+using Address = uintptr_t;
+using Addresses = std::vector<Address>;
+using Strided = std::tuple<Address, long, long>;  // address, elements between steps, between rows
+
+const Isa* chosen = nullptr;
+
+template <class T>
+const Kernels<T>* table(int index) {
+  if constexpr (sizeof(T) == 4) {
+    return chosen->single(index);
+  } else {
+    return chosen->twice(index);
+  }
+}
+
+template <class T>
+T* pointer(Address address) {
+  return reinterpret_cast<T*>(address);
+}
+
+template <class T, size_t N>
+void set(T* (&to)[N], const Addresses& from) {
+  if (from.size() > N) throw std::length_error("more arrays than a cell can have");
+  for (size_t n = 0; n < from.size(); ++n) to[n] = pointer<T>(from[n]);
+}
+
+template <class T>
+struct Arguments : Call<T> {
+  Arguments(const std::vector<long>& shape, int threads, bool reverse, const Strided& x,
+            const Addresses& parameters, const Addresses& initial, Address valid,
+            Address recurrent_mask, const Addresses& keep, const std::vector<double>& rates,
+            const Strided& y, Address saved) {
+    this->shape = {shape.at(0), shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
+    this->threads = threads;
+    this->reverse = reverse;
+    this->x = pointer<const T>(std::get<0>(x));
+    this->x_step = std::get<1>(x);
+    this->x_row = std::get<2>(x);
+    set(this->parameter, parameters);
+    set(this->initial, initial);
+    this->valid = pointer<const unsigned char>(valid);
+    this->recurrent_mask = pointer<const T>(recurrent_mask);
+    set(this->keep, keep);
+    for (size_t s = 0; s < rates.size() && s < size_t(most_states); ++s)
+      this->keep_rate[s] = T(rates[s]);
+    this->y = pointer<T>(std::get<0>(y));
+    this->y_step = std::get<1>(y);
+    this->y_row = std::get<2>(y);
+    this->saved = pointer<T>(saved);
+  }
+};
+
+// Working memory of the calling thread.
+Arena& arena() {
+  thread_local Arena mine;
+  return mine;
+}
+
+struct Releasing {  // ends the pieces whatever happens
+  ~Releasing() { arena().reset(); }
+};
+
+// Parameters in the kernels' order, for many forward calls. Belongs to one instruction set.
+template <class T>
+class PackedWeights {
+ public:
+  PackedWeights(int index, const std::vector<long>& shape, int threads, const Addresses& parameters)
+      : kernels_(table<T>(index)) {
+    Call<T> call;
+    call.shape = {0, 1, shape.at(2), shape.at(3), shape.at(4)};
+    call.threads = threads;
+    set(call.parameter, parameters);
+    nb::gil_scoped_release release;
+    packed_ = kernels_->pack(kernels_->program, call, arena_);
+  }
+
+  PackedWeights(const PackedWeights&) = delete;
+
+  const Kernels<T>* kernels() const { return kernels_; }
+  const void* get() const { return packed_; }
+
+ private:
+  const Kernels<T>* kernels_;
+  Arena arena_;
+  void* packed_;
+};
+
+template <class T>
+void bind(nb::module_& m, const char* suffix) {
+  const std::string s = suffix;
+  nb::class_<PackedWeights<T>>(m, ("Packed" + s).c_str())
+      .def(nb::init<int, const std::vector<long>&, int, const Addresses&>());
+  m.def(("saved_size" + s).c_str(), [](int index, const std::vector<long>& shape, bool masked,
+                                       const std::vector<int>& mixed) {
+    Call<T> call;
+    call.shape = {shape.at(0), shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
+    static const unsigned char some = 1;
+    call.valid = masked ? &some : nullptr;
+    for (size_t n = 0; n < mixed.size() && n < size_t(most_states); ++n)
+      call.keep_rate[n] = mixed[n] ? T(1) : T(0);
+    return table<T>(index)->saved_size(table<T>(index)->program, call);
+  });
+  m.def(("forward" + s).c_str(),
+        [](int index, const nb::tuple& weights, const std::vector<long>& shape, int threads,
+           bool reverse, const Strided& x, const Addresses& parameters, const Addresses& initial,
+           Address valid, Address recurrent_mask, const Addresses& keep,
+           const std::vector<double>& rates, const Strided& y, const Addresses& last,
+           Address saved) {
+          Arguments<T> call(shape, threads, reverse, x, parameters, initial, valid, recurrent_mask,
+                            keep, rates, y, saved);
+          set(call.last, last);
+          const auto* packed = nb::len(weights) ? nb::cast<const PackedWeights<T>*>(weights[0]) : nullptr;
+          const Kernels<T>* kernels = packed ? packed->kernels() : table<T>(index);
+          nb::gil_scoped_release release;
+          Releasing done;
+          kernels->forward(kernels->program, packed ? packed->get() : nullptr, call, arena());
+        });
+  m.def(("backward" + s).c_str(),
+        [](int index, const std::vector<long>& shape, int threads, bool reverse, const Strided& x,
+           const Addresses& parameters, const Addresses& initial, Address valid,
+           Address recurrent_mask, const Addresses& keep, const std::vector<double>& rates,
+           const Strided& y, Address saved, const Strided& dy, const Addresses& dlast,
+           const Strided& dx, const Addresses& dparameters, const Addresses& dinitial) {
+          Arguments<T> call(shape, threads, reverse, x, parameters, initial, valid, recurrent_mask,
+                            keep, rates, y, saved);
+          call.dy = pointer<const T>(std::get<0>(dy));
+          call.dy_step = std::get<1>(dy);
+          call.dy_row = std::get<2>(dy);
+          set(call.dlast, dlast);
+          call.dx = pointer<T>(std::get<0>(dx));
+          call.dx_step = std::get<1>(dx);
+          call.dx_row = std::get<2>(dx);
+          set(call.dparameter, dparameters);
+          set(call.dinitial, dinitial);
+          nb::gil_scoped_release release;
+          Releasing done;
+          table<T>(index)->backward(table<T>(index)->program, call, arena());
+        });
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+  nb::set_leak_warnings(false);
+  chosen = choose_isa(nullptr);
+  m.def("isas", [] {
+    std::vector<std::string> names;
+    for (const Isa* const* isa = runnable_isas(); *isa; ++isa) names.push_back((*isa)->name);
+    return names;
+  });
+  m.def("isa", [] { return chosen->name; });
+  m.def("use_isa", [](const std::string& name) {
+    const Isa* isa = choose_isa(name.c_str());
+    if (isa) chosen = isa;
+    return isa != nullptr;
+  });
+  m.def("cells", [] {
+    std::vector<std::string> names;
+    for (int n = 0; const Kernels<float>* kernels = chosen->single(n); ++n) names.push_back(kernels->name);
+    return names;
+  });
+  m.def("kept", [](int index) {
+    std::vector<std::string> names;
+    for (const char* const* name = chosen->single(index)->kept; *name; ++name) names.push_back(*name);
+    return names;
+  });
+  m.def("function", [](const std::string& name, Address from, Address to, long n, bool twice) {
+    if (twice) return chosen->function64(name.c_str(), pointer<double>(from), pointer<double>(to), n);
+    return chosen->function(name.c_str(), pointer<float>(from), pointer<float>(to), n);
+  });
+  bind<float>(m, "32");
+  bind<double>(m, "64");
+}

@@ -1,0 +1,47 @@
+// The arguments of a call, as the binding fills them in. Sizes: B rows, T steps, I inputs, H hidden
+// units, P projected (0: none), R = P or H. Units are next to one another in every array; the
+// caller owns all of them, and no output overlaps anything else.
+#pragma once
+
+namespace recurra {
+
+constexpr int most_states = 4, most_parameters = 24;
+
+struct Shape {
+  long steps = 0, batch = 0, inputs = 0, hidden = 0, projection = 0;
+
+  long recurrent() const { return projection ? projection : hidden; }
+};
+
+template <class T>
+struct Call {
+  Shape shape;
+  int threads = 1;
+  bool reverse = false;
+
+  const T* x = nullptr;                        // (T, B, I) with strides
+  long x_step = 0, x_row = 0;
+  const T* parameter[most_parameters] = {};    // as the program lists them; null: a bias that is 0
+  const T* initial[most_states] = {};          // (B, R) or (B, H); null: zeros
+  const unsigned char* valid = nullptr;        // (T, B); null: all
+  const T* recurrent_mask = nullptr;           // (B, R), factors on every recurrent argument
+  const T* keep[most_states] = {};             // (T, B, R or H), share of the old state that stays
+  T keep_rate[most_states] = {};               // where `keep` is null: that share, 0 for none
+
+  T* y = nullptr;                              // (T, B, R) with strides
+  long y_step = 0, y_row = 0;
+  T* last[most_states] = {};                   // (B, R) or (B, H)
+  T* saved = nullptr;                          // what backward needs (see Saved); null: inference
+
+  // Backward. Gradients of outputs may be null: zeros. Those of inputs may be null: not wanted.
+  // Gradients of parameters are added to what is there.
+  const T* dy = nullptr;                       // (T, B, R) with strides
+  long dy_step = 0, dy_row = 0;
+  const T* dlast[most_states] = {};
+  T* dx = nullptr;                             // (T, B, I) with strides
+  long dx_step = 0, dx_row = 0;
+  T* dparameter[most_parameters] = {};
+  T* dinitial[most_states] = {};
+};
+
+}  // namespace recurra

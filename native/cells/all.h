@@ -1,0 +1,18 @@
+// Generated. Do not edit.
+#pragma once
+#include "rnn.h"
+#include "rnn_norm.h"
+#include "gru.h"
+#include "gru_before.h"
+#include "gru_norm.h"
+#include "gru_norm_before.h"
+#include "lstm.h"
+#include "lstm_projection.h"
+#include "lstm_peephole.h"
+#include "lstm_peephole_projection.h"
+#include "lstm_norm.h"
+#include "lstm_norm_projection.h"
+#include "lstm_norm_peephole.h"
+#include "lstm_norm_peephole_projection.h"
+#include "rnn_relu.h"
+#include "rnn_norm_relu.h"

@@ -1,0 +1,216 @@
+// lstm_norm: generated from the equations of the cell 'lstm'. Do not edit.
+#pragma once
+#include "plan.h"
+
+namespace RECURRA_NAMESPACE::lstm_norm {
+
+template <class V, bool Keep>
+void forward_0(const Ports<V>& ports) {
+  const Ports<V> p = ports;
+  for (long b = 0; b < p.rows; ++b) {
+    const V v9 = p.normalize(b, 0, p.x(b, 0));
+    const V v14 = p.normalize(b, 0, p.x(b, 1));
+    const V v19 = p.normalize(b, 0, p.x(b, 2));
+    const V v24 = p.normalize(b, 0, p.x(b, 3));
+    const V v27 = p.u(b, 0);
+    const V v28 = p.u(b, 1);
+    const V v29 = p.u(b, 2);
+    const V v30 = p.u(b, 3);
+    if constexpr (Keep) p.keep(b, 0, v9);
+    if constexpr (Keep) p.keep(b, 1, v14);
+    if constexpr (Keep) p.keep(b, 2, v19);
+    if constexpr (Keep) p.keep(b, 3, v24);
+    p.keep(b, 4, v27);
+    p.keep(b, 5, v28);
+    p.keep(b, 6, v29);
+    p.keep(b, 7, v30);
+    p.moments(b, 0, {v27, v28, v29, v30});
+  }
+}
+
+template <class V, bool Keep>
+void forward_1(const Ports<V>& ports) {
+  const Ports<V> p = ports;
+  for (long b = 0; b < p.rows; ++b) {
+    const V i = sigmoid(p.normalize(b, 0, p.x(b, 0)) * p.weight(8) + p.weight(0) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(12) + p.weight(4));
+    const V f = sigmoid(p.normalize(b, 0, p.x(b, 1)) * p.weight(9) + p.weight(1) + p.normalize(b, 1, p.kept(b, 5)) * p.weight(13) + p.weight(5));
+    const V g = tanh(p.normalize(b, 0, p.x(b, 2)) * p.weight(10) + p.weight(2) + p.normalize(b, 1, p.kept(b, 6)) * p.weight(14) + p.weight(6));
+    const V c = f * p.old(b, 1) + i * g;
+    const V o = sigmoid(p.normalize(b, 0, p.x(b, 3)) * p.weight(11) + p.weight(3) + p.normalize(b, 1, p.kept(b, 7)) * p.weight(15) + p.weight(7));
+    if constexpr (Keep) p.keep(b, 8, i);
+    if constexpr (Keep) p.keep(b, 9, f);
+    if constexpr (Keep) p.keep(b, 10, g);
+    p.keep(b, 11, o);
+    p.set_fresh(b, 1, c);
+    p.moments(b, 0, {c});
+  }
+}
+
+template <class V, bool Keep>
+void forward_2(const Ports<V>& ports) {
+  const Ports<V> p = ports;
+  for (long b = 0; b < p.rows; ++b) {
+    const V c = p.fresh(b, 1);
+    const V o = p.kept(b, 11);
+    const V v69 = tanh(p.normalize(b, 2, c) * p.weight(16) + p.weight(17));
+    const V h = o * v69;
+    if constexpr (Keep) p.keep(b, 12, v69);
+    p.set_fresh(b, 0, h);
+  }
+}
+
+template <class V>
+void backward_0(const Ports<V>& ports) {
+  const Ports<V> p = ports;
+  V d0 = V{}, d1 = V{}, d2 = V{}, d3 = V{}, d4 = V{}, d5 = V{};
+  for (long b = 0; b < p.rows; ++b) {
+    const V c = p.fresh(b, 1);
+    const V o = p.kept(b, 11);
+    const V v66 = p.normalize(b, 2, c);
+    const V v69 = p.kept(b, 12);
+    const V d_h = p.grad(b, 0);
+    const V v78 = d_h * o * (splat<V>(1.0) - v69 * v69);
+    const V v79 = v78 * p.weight(16);
+    const V v80 = v78 * v66;
+    const V v85 = d_h * v69 * o * (splat<V>(1.0) - o);
+    const V v100 = v85 * p.weight(15);
+    const V v101 = v85 * p.normalize(b, 1, p.kept(b, 7));
+    const V v113 = v85 * p.weight(11);
+    const V v114 = v85 * p.kept(b, 3);
+    p.set_slot(b, 8, v79);
+    p.set_slot(b, 9, v100);
+    p.set_slot(b, 13, v113);
+    d0 += v78;
+    d1 += v80;
+    d2 += v85;
+    d3 += v101;
+    d4 += v85;
+    d5 += v114;
+    p.sums(b, 0, {v79, v66});
+  }
+  p.add_weight(17, d0);
+  p.add_weight(16, d1);
+  p.add_weight(7, d2);
+  p.add_weight(15, d3);
+  p.add_weight(3, d4);
+  p.add_weight(11, d5);
+}
+
+template <class V>
+void backward_1(const Ports<V>& ports) {
+  const Ports<V> p = ports;
+  V d0 = V{}, d1 = V{}, d2 = V{}, d3 = V{}, d4 = V{}, d5 = V{}, d6 = V{}, d7 = V{}, d8 = V{}, d9 = V{}, d10 = V{}, d11 = V{};
+  for (long b = 0; b < p.rows; ++b) {
+    const V v9 = p.kept(b, 0);
+    const V v14 = p.kept(b, 1);
+    const V v19 = p.kept(b, 2);
+    const V v24 = p.kept(b, 3);
+    const V v34 = p.normalize(b, 1, p.kept(b, 4));
+    const V v39 = p.normalize(b, 1, p.kept(b, 5));
+    const V v44 = p.normalize(b, 1, p.kept(b, 6));
+    const V v49 = p.normalize(b, 1, p.kept(b, 7));
+    const V i = p.kept(b, 8);
+    const V f = p.kept(b, 9);
+    const V g = p.kept(b, 10);
+    const V c = p.fresh(b, 1);
+    const V v86 = p.grad(b, 1) + p.denormalize(b, 2, p.slot(b, 8), p.normalize(b, 2, c));
+    const V v90 = v86 * f;
+    const V v93 = v86 * i * (splat<V>(1.0) - g * g);
+    const V v96 = v86 * p.old(b, 1) * f * (splat<V>(1.0) - f);
+    const V v99 = v86 * g * i * (splat<V>(1.0) - i);
+    const V v100 = p.slot(b, 9);
+    const V v102 = v93 * p.weight(14);
+    const V v103 = v93 * v44;
+    const V v104 = v96 * p.weight(13);
+    const V v105 = v96 * v39;
+    const V v106 = v99 * p.weight(12);
+    const V v107 = v99 * v34;
+    const V v113 = p.slot(b, 13);
+    const V v115 = v93 * p.weight(10);
+    const V v116 = v93 * v19;
+    const V v117 = v96 * p.weight(9);
+    const V v118 = v96 * v14;
+    const V v119 = v99 * p.weight(8);
+    const V v120 = v99 * v9;
+    p.set_slot(b, 10, v106);
+    p.set_slot(b, 11, v104);
+    p.set_slot(b, 12, v102);
+    p.set_slot(b, 14, v119);
+    p.set_slot(b, 15, v117);
+    p.set_slot(b, 16, v115);
+    p.set_direct(b, 1, v90);
+    d0 += v93;
+    d1 += v103;
+    d2 += v96;
+    d3 += v105;
+    d4 += v99;
+    d5 += v107;
+    d6 += v93;
+    d7 += v116;
+    d8 += v96;
+    d9 += v118;
+    d10 += v99;
+    d11 += v120;
+    p.sums(b, 0, {v106, v104, v102, v100, v34, v39, v44, v49});
+    p.sums(b, 1, {v119, v117, v115, v113, v9, v14, v19, v24});
+  }
+  p.add_weight(6, d0);
+  p.add_weight(14, d1);
+  p.add_weight(5, d2);
+  p.add_weight(13, d3);
+  p.add_weight(4, d4);
+  p.add_weight(12, d5);
+  p.add_weight(2, d6);
+  p.add_weight(10, d7);
+  p.add_weight(1, d8);
+  p.add_weight(9, d9);
+  p.add_weight(0, d10);
+  p.add_weight(8, d11);
+}
+
+template <class V>
+void backward_2(const Ports<V>& ports) {
+  const Ports<V> p = ports;
+  for (long b = 0; b < p.rows; ++b) {
+    const V du_i = p.denormalize(b, 1, p.slot(b, 10), p.normalize(b, 1, p.kept(b, 4)));
+    const V du_f = p.denormalize(b, 1, p.slot(b, 11), p.normalize(b, 1, p.kept(b, 5)));
+    const V du_g = p.denormalize(b, 1, p.slot(b, 12), p.normalize(b, 1, p.kept(b, 6)));
+    const V du_o = p.denormalize(b, 1, p.slot(b, 9), p.normalize(b, 1, p.kept(b, 7)));
+    const V da_i = p.denormalize(b, 0, p.slot(b, 14), p.kept(b, 0));
+    const V da_f = p.denormalize(b, 0, p.slot(b, 15), p.kept(b, 1));
+    const V da_g = p.denormalize(b, 0, p.slot(b, 16), p.kept(b, 2));
+    const V da_o = p.denormalize(b, 0, p.slot(b, 13), p.kept(b, 3));
+    p.set_slot(b, 0, du_i);
+    p.set_slot(b, 1, du_f);
+    p.set_slot(b, 2, du_g);
+    p.set_slot(b, 3, du_o);
+    p.set_slot(b, 4, da_i);
+    p.set_slot(b, 5, da_f);
+    p.set_slot(b, 6, da_g);
+    p.set_slot(b, 7, da_o);
+  }
+}
+
+template <class V>
+inline const Plan<V> plan = {
+    /* name */ "lstm_norm",
+    /* states */ 2,
+    /* gates */ 4,
+    /* x_gates */ {4, {0, 1, 2, 3}},
+    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", nullptr},
+    /* kept */ 13,
+    /* slots */ {17, 0},
+    /* moments */ 3,
+    /* x_moments */ 0,
+    /* normed */ {1, 1},
+    /* projected */ {0, 0},
+    /* direct */ {0, 1},
+    /* weights */ {18, {{2, 0}, {2, 1}, {2, 2}, {2, 3}, {3, 0}, {3, 1}, {3, 2}, {3, 3}, {4, 0}, {4, 1}, {4, 2}, {4, 3}, {5, 0}, {5, 1}, {5, 2}, {5, 3}, {6, -1}, {7, -1}}},
+    /* biases */ {0, {}},
+    /* forward */ {3, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {1, {{1, 4}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {1, {{2, 1}}}, {1, {1}}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, {}}, {0, {}}, {1, {0}}, forward_2<V, false>, forward_2<V, true>}}},
+    /* backward */ {3, {{0, 0, {0, {}}, {1, {{2, 1}}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {0, {}}, {2, {{1, 4}, {0, 4}}}, {1, {1}}, backward_1<V>, nullptr}, {2, 0, {0, {}}, {0, {}}, {0, {}}, backward_2<V>, nullptr}}},
+    /* incoming */ {1, {{1, 0, 0, 4, {0, 1, 2, 3}}}},
+    /* gradients */ {2, {{0, -1, -1, 4, 4, {0, 1, 2, 3}}, {1, 0, -1, 0, 4, {0, 1, 2, 3}}}},
+};
+
+}  // namespace RECURRA_NAMESPACE::lstm_norm

@@ -1,0 +1,89 @@
+// rnn_norm_relu: generated from the equations of the cell 'rnn'. Do not edit.
+#pragma once
+#include "plan.h"
+
+namespace RECURRA_NAMESPACE::rnn_norm_relu {
+
+template <class V, bool Keep>
+void forward_0(const Ports<V>& ports) {
+  const Ports<V> p = ports;
+  for (long b = 0; b < p.rows; ++b) {
+    const V v5 = p.normalize(b, 0, p.x(b, 0));
+    const V v8 = p.u(b, 0);
+    if constexpr (Keep) p.keep(b, 0, v5);
+    p.keep(b, 1, v8);
+    p.moments(b, 0, {v8});
+  }
+}
+
+template <class V, bool Keep>
+void forward_1(const Ports<V>& ports) {
+  const Ports<V> p = ports;
+  for (long b = 0; b < p.rows; ++b) {
+    const V h = relu(p.normalize(b, 0, p.x(b, 0)) * p.weight(2) + p.weight(0) + p.normalize(b, 1, p.kept(b, 1)) * p.weight(3) + p.weight(1));
+    p.set_fresh(b, 0, h);
+  }
+}
+
+template <class V>
+void backward_0(const Ports<V>& ports) {
+  const Ports<V> p = ports;
+  V d0 = V{}, d1 = V{}, d2 = V{}, d3 = V{};
+  for (long b = 0; b < p.rows; ++b) {
+    const V v5 = p.kept(b, 0);
+    const V v12 = p.normalize(b, 1, p.kept(b, 1));
+    const V h = p.fresh(b, 0);
+    const V v20 = p.grad(b, 0) * positive(h);
+    const V v21 = v20 * p.weight(3);
+    const V v22 = v20 * v12;
+    const V v25 = v20 * p.weight(2);
+    const V v26 = v20 * v5;
+    p.set_slot(b, 2, v21);
+    p.set_slot(b, 3, v25);
+    d0 += v20;
+    d1 += v22;
+    d2 += v20;
+    d3 += v26;
+    p.sums(b, 0, {v21, v12});
+    p.sums(b, 1, {v25, v5});
+  }
+  p.add_weight(1, d0);
+  p.add_weight(3, d1);
+  p.add_weight(0, d2);
+  p.add_weight(2, d3);
+}
+
+template <class V>
+void backward_1(const Ports<V>& ports) {
+  const Ports<V> p = ports;
+  for (long b = 0; b < p.rows; ++b) {
+    const V du_h = p.denormalize(b, 1, p.slot(b, 2), p.normalize(b, 1, p.kept(b, 1)));
+    const V da_h = p.denormalize(b, 0, p.slot(b, 3), p.kept(b, 0));
+    p.set_slot(b, 0, du_h);
+    p.set_slot(b, 1, da_h);
+  }
+}
+
+template <class V>
+inline const Plan<V> plan = {
+    /* name */ "rnn_norm_relu",
+    /* states */ 1,
+    /* gates */ 1,
+    /* x_gates */ {1, {0}},
+    /* kept_names */ {"", "", nullptr},
+    /* kept */ 2,
+    /* slots */ {4, 0},
+    /* moments */ 2,
+    /* x_moments */ 0,
+    /* normed */ {1, 1},
+    /* projected */ {0},
+    /* direct */ {0},
+    /* weights */ {4, {{2, 0}, {3, 0}, {4, 0}, {5, 0}}},
+    /* biases */ {0, {}},
+    /* forward */ {2, {{0, 0, {1, {{1, 0, -1, 1, {0}}}}, {1, {{1, 1}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {0, {}}, {1, {0}}, forward_1<V, false>, forward_1<V, true>}}},
+    /* backward */ {2, {{0, 0, {0, {}}, {2, {{1, 1}, {0, 1}}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {0, {}}, {0, {}}, {0, {}}, backward_1<V>, nullptr}}},
+    /* incoming */ {1, {{1, 0, 0, 1, {0}}}},
+    /* gradients */ {2, {{0, -1, -1, 1, 1, {0}}, {1, 0, -1, 0, 1, {0}}}},
+};
+
+}  // namespace RECURRA_NAMESPACE::rnn_norm_relu

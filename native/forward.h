@@ -1,0 +1,352 @@
+// The loop over time, forward: for inference, and for training with what backward needs.
+//
+// Each thread owns a slice of the units, for all rows: it computes their share of the input's
+// product (for some steps at a time, so that it stays in the cache), of every product of a step, and
+// the cell's equations on the result. Threads meet where a product needs the units of all.
+#pragma once
+#include "rows.h"
+
+namespace RECURRA_NAMESPACE {
+
+template <class V>
+class Forward {
+ public:
+  using T = Scalar<V>;
+
+  Forward(const Plan<V>& plan, const Packed<V>& packed, const Call<T>& call, Arena& arena,
+          int threads)
+      : plan_(plan),
+        packed_(packed),
+        call_(call),
+        shape_(call.shape),
+        batch_(call.shape.batch),
+        sums_(call.shape, count_rows(plan.forward), arena) {
+    const Saved<V> saved(plan, call);
+    const long steps = shape_.steps;
+    chunk_ = batch_ < chunk_rows ? chunk_rows / (batch_ ? batch_ : 1) : 1;
+    if (chunk_ > steps) chunk_ = steps;
+    for (int s = 0; s < plan.states; ++s) place_state(s, saved, arena);
+    kept_row_ = saved.kept_row;
+    kept_step_ = call.saved ? saved.kept_step : 0;
+    kept_ = call.saved ? call.saved : arena.take<T>(batch_ * kept_row_);
+    stats_out_ = call.saved ? call.saved + saved.stats : nullptr;
+    if (plan.x_moments >= 0)
+      x_partial_ = arena.take<T>(chunk_ * batch_ * panels(0) * 2);
+    stage_initial(arena);
+    own_ = arena.take<Own>(threads);
+    for (int thread = 0; thread < threads; ++thread) {
+      const long mine = share(panels(0), thread + 1, threads) - share(panels(0), thread, threads);
+      Own& own = own_[thread];
+      own.x_row = mine * plan.x_gates.size * lanes<V> + lanes<V>;  // odd: no two rows in one set
+      own.x = arena.take<T>(chunk_ * batch_ * own.x_row);
+      own.u = arena.take<T>(batch_ * 3 * max_gates * lanes<V>);
+      own.stats = arena.zeros<T>(chunk_ * batch_ * 2 * plan.moments);
+    }
+  }
+
+  void run(int thread, int threads, Barrier& barrier) {
+    const long steps = shape_.steps;
+    for (long n0 = 0; n0 < steps; n0 += chunk_) {
+      const long n1 = n0 + chunk_ < steps ? n0 + chunk_ : steps;
+      input_product(n0, n1, thread, threads, barrier);
+      for (long n = n0; n < n1; ++n) step(n, n0, n1, thread, threads, barrier);
+    }
+    for (int s = 0; s < plan_.states; ++s)
+      if (call_.last[s]) copy_last(s, thread, threads);
+  }
+
+ private:
+  // Rows whose input product is computed at once: enough for the micro-kernel to run at full speed,
+  // few enough for the second-level cache.
+  static constexpr long chunk_rows = 256;
+
+  struct Own {   // of one thread
+    T* x;        // (chunk * B, its panels * gates of the input), `x_row` apart
+    T* u;        // products of a block of panels
+    T* stats;    // (chunk * B, moments, 2)
+    long x_row;
+  };
+
+  long panels(int space) const { return padded(units_of(shape_, space)) / lanes<V>; }
+  long time(long n) const { return call_.reverse ? shape_.steps - 1 - n : n; }
+  const unsigned char* valid(long n) const {
+    return call_.valid ? call_.valid + time(n) * batch_ : nullptr;
+  }
+  bool mixes(int s) const { return call_.keep[s] || call_.keep_rate[s] != 0; }
+  bool output_is_state() const { return Saved<V>::output_is_state(plan_, call_); }
+
+  void place_state(int s, const Saved<V>& saved, Arena& arena) {
+    const long units = units_of(shape_, plan_.projected[s]), row = padded(units);
+    States<V>& state = states_[s];
+    state.steps = shape_.steps;
+    state.reverse = call_.reverse;
+    set_initial(state, call_.initial[s], batch_, units, arena);
+    state.row = row;
+    state.step = batch_ * row;
+    if (s == 0 && output_is_state()) {
+      state.at = call_.y;
+      state.step = call_.y_step;
+      state.row = call_.y_row;
+    } else if (call_.saved) {
+      state.at = call_.saved + saved.state[s];
+    } else {
+      state.at = arena.take<T>(2 * batch_ * row);
+      state.in_turns = true;
+    }
+    fresh_[s] = state;
+    if (!mixes(s)) return;
+    fresh_[s].row = row;
+    fresh_[s].step = call_.saved ? batch_ * row : 0;
+    fresh_[s].in_turns = !call_.saved;
+    fresh_[s].at = call_.saved ? call_.saved + saved.fresh[s] : arena.take<T>(batch_ * row);
+  }
+
+  // Under recurrent dropout products read a copy of their argument, times the mask.
+  void stage_initial(Arena& arena) {
+    if (!call_.recurrent_mask) return;
+    int n = 0;
+    for (const Segment<V>& segment : plan_.forward) {
+      for (const Product& p : segment.products) {
+        const int number = n++;
+        if (p.matrix == weight_hr) continue;
+        staged_[number] = arena.zeros<T>(2 * batch_ * packed_.products[number].depth);
+        if (p.state < 0) continue;
+        const States<V>& s = states_[p.state];
+        for (long b = 0; b < batch_; ++b)
+          stage(number, 1, b, s.initial + b * s.initial_row, 0, packed_.products[number].depth);
+      }
+    }
+  }
+
+  // Units [first, first + count) of row b of the argument of a product, for the step of that parity.
+  void stage(int number, long parity, long b, const T* from, long first, long count) {
+    const long depth = packed_.products[number].depth;
+    T* to = staged_[number] + (parity * batch_ + b) * depth;
+    const T* mask = call_.recurrent_mask + b * depth;
+    for (long k = first; k < first + count && k < depth; ++k) to[k] = from[k] * mask[k];
+  }
+
+  void input_product(long n0, long n1, int thread, int threads, Barrier& barrier) {
+    const Own& own = own_[thread];
+    const long steps = n1 - n0, first = share(panels(0), thread, threads);
+    const long last = share(panels(0), thread + 1, threads);
+    const long time0 = call_.reverse ? time(n1 - 1) : n0;
+    const T* x = call_.x + time0 * call_.x_step;
+    const bool even = batch_ == 1 || call_.x_step == batch_ * call_.x_row;
+    const long x_row = batch_ == 1 ? call_.x_step : call_.x_row;
+    const int gates = plan_.x_gates.size;
+    const long rows = even ? steps * batch_ : batch_;
+    in_blocks(first, last, panels_at_once(gates, rows), [&](long p, int count) {
+      for (long t = 0; t < (even ? 1 : steps); ++t)
+        multiply<V>(tiles_for<V>(gates, count), gates * count, x + t * call_.x_step, x_row, rows,
+                    packed_.x.panel(p), gates, packed_.x.stride, shape_.inputs,
+                    own.x + t * batch_ * own.x_row + (p - first) * gates * lanes<V>, own.x_row,
+                    packed_.x.start + p * gates * lanes<V>);
+    });
+    if (plan_.x_moments >= 0) input_moments(steps * batch_, thread, threads, barrier);
+  }
+
+  void input_moments(long rows, int thread, int threads, Barrier& barrier) {
+    const Own& own = own_[thread];
+    const long first = share(panels(0), thread, threads);
+    const long last = share(panels(0), thread + 1, threads);
+    const int gates = plan_.x_gates.size;
+    Ports<V> ports;
+    ports.partial_row = 2 * panels(0);
+    for (long n = first; n < last; ++n) {
+      ports.real = packed_.real[0] + n * lanes<V>;
+      ports.partial_at[0] = x_partial_ + 2 * n;
+      for (long row = 0; row < rows; ++row) {
+        V values[max_gates];
+        for (int g = 0; g < gates; ++g)
+          values[g] = load<V>(own.x + row * own.x_row + ((n - first) * gates + g) * lanes<V>);
+        ports.moments(row, 0, values, gates);
+      }
+    }
+    barrier.wait();
+    for (long row = 0; row < rows; ++row)
+      join_moments(x_partial_ + row * 2 * panels(0), shape_.hidden, lanes<V>, gates,
+                   own.stats + row * 2 * plan_.moments + 2 * plan_.x_moments);
+    barrier.wait();
+  }
+
+  void step(long n, long n0, long n1, int thread, int threads, Barrier& barrier) {
+    const Own& own = own_[thread];
+    const long place = call_.reverse ? n1 - 1 - n : n - n0;  // of this step in the chunk
+    T* stats = own.stats + place * batch_ * 2 * plan_.moments;
+    int product = 0, rows = 0, level = 0;
+    for (const Segment<V>& segment : plan_.forward) {
+      if (segment.level != level) {
+        barrier.wait();
+        sums_.join(plan_.forward, level, true, stats, 2 * plan_.moments);
+        level = segment.level;
+      }
+      run_segment(segment, n, own.x + place * batch_ * own.x_row, stats, product, rows, thread,
+                  threads);
+      product += segment.products.size;
+      rows += segment.rows.size;
+    }
+    if (stats_out_ && thread == 0 && plan_.moments)
+      std::memcpy(stats_out_ + time(n) * batch_ * 2 * plan_.moments, stats,
+                  size_t(batch_ * 2 * plan_.moments) * sizeof(T));
+    barrier.wait();
+  }
+
+  void run_segment(const Segment<V>& segment, long n, const T* x, const T* stats, int product,
+                   int rows, int thread, int threads) {
+    constexpr long W = lanes<V>;
+    const Own& own = own_[thread];
+    const long first = share(panels(segment.space), thread, threads);
+    const long last = share(panels(segment.space), thread + 1, threads);
+    int gates = 0;
+    for (const Product& p : segment.products) gates += p.gates;
+    const int most = segment.products.size > 1 ? 1 : panels_at_once(gates ? gates : 1, batch_);
+    Ports<V> ports;
+    ports.x_row = own.x_row;
+    ports.u_slot = W;
+    ports.kept_row = kept_row_;
+    ports.kept_slot = ports.weight_slot = padded(shape_.hidden);
+    ports.stats_row = 2 * plan_.moments;
+    in_blocks(first, last, most, [&](long p, int count) {
+      ports.u_row = count * gates * W;
+      T* u = own.u;
+      for (int i = 0; i < segment.products.size; ++i) {
+        multiply_block(segment.products.item[i], product + i, n, p, count, u, ports.u_row);
+        u += segment.products.item[i].gates * W;
+      }
+      for (long q = p; q < p + count; ++q) {
+        ports.real = packed_.real[segment.space] + q * W;
+        ports.weight_at = packed_.weights + q * W;
+        sums_.point(ports, segment, rows, q);
+        in_runs(valid(n), batch_, [&](long b, long many) {
+          Ports<V> at = ports;
+          at.rows = many;
+          at.x_at = x + b * own.x_row + (q - share(panels(0), thread, threads)) * plan_.x_gates.size * W;
+          at.u_at = own.u + b * ports.u_row + (q - p) * gates * W;
+          at.kept_at = kept_ + time(n) * kept_step_ + b * kept_row_ + q * W;
+          at.stats_at = stats + b * ports.stats_row;
+          for (int r = 0; r < segment.rows.size; ++r) at.partial_at[r] += b * ports.partial_row;
+          for (int s = 0; s < plan_.states; ++s) {
+            at.old_row[s] = states_[s].row_before(n);
+            at.old_at[s] = states_[s].before(n) + b * at.old_row[s] + q * W;
+            at.fresh_row[s] = fresh_[s].row;
+            at.fresh_at[s] = fresh_[s].after(n) + b * at.fresh_row[s] + q * W;
+          }
+          (call_.saved ? segment.keep : segment.run)(at);
+        });
+        finish(segment, n, q);
+      }
+    });
+  }
+
+  void multiply_block(const Product& p, int number, long n, long panel, int count, T* to, long to_row) {
+    const Panels<V>& panels = packed_.products[number];
+    const T* from = nullptr;
+    long row = 0;
+    if (staged_[number]) {
+      row = panels.depth;
+      from = staged_[number] + (p.state >= 0 ? (n + 1) & 1 : 0) * batch_ * row;
+    } else if (p.state >= 0) {
+      row = states_[p.state].row_before(n);
+      from = states_[p.state].before(n);
+    } else {
+      row = kept_row_;
+      from = kept_ + time(n) * kept_step_ + p.slot * padded(shape_.hidden);
+    }
+    multiply<V>(tiles_for<V>(p.gates, count), p.gates * count, from, row, batch_, panels.panel(panel),
+                p.gates, panels.stride, panels.depth, to, to_row,
+                panels.start + panel * p.gates * lanes<V>);
+  }
+
+  // What the loop does to the values of a cell: zoneout, masks, the output, recurrent dropout.
+  void finish(const Segment<V>& segment, long n, long q) {
+    constexpr long W = lanes<V>;
+    const unsigned char* here = valid(n);
+    const long t = time(n);
+    for (const int s : segment.states) {
+      const States<V>& state = states_[s];
+      T* now = state.after(n) + q * W;
+      const T* old = state.before(n) + q * W;
+      for (long b = 0; (mixes(s) || here) && b < batch_; ++b) {
+        V v = load<V>(old + b * state.row_before(n));
+        if (!here || here[b]) {
+          const V fresh = load<V>(fresh_[s].after(n) + b * fresh_[s].row + q * W);
+          v = mixes(s) ? mix(s, t, b, q, v, fresh) : fresh;
+        }
+        store<V>(now + b * state.row, v);
+      }
+      if (s == 0 && !output_is_state()) write_output(t, q, now, state.row, here);
+    }
+    if (here && call_.saved && segment.space == 0)
+      for (long b = 0; b < batch_; ++b)
+        for (int k = 0; k < plan_.kept && !here[b]; ++k)
+          store<V>(kept_ + t * kept_step_ + b * kept_row_ + k * padded(shape_.hidden) + q * W, V{});
+    if (call_.recurrent_mask) stage_segment(segment, n, q);
+  }
+
+  V mix(int s, long t, long b, long q, V old, V fresh) const {
+    constexpr long W = lanes<V>;
+    if (!call_.keep[s]) return old * call_.keep_rate[s] + fresh * (1 - call_.keep_rate[s]);
+    const long units = units_of(shape_, plan_.projected[s]), left = units - q * W;
+    if (left <= 0) return V{};
+    const T* at = call_.keep[s] + (t * batch_ + b) * units + q * W;
+    const V keep = left < W ? load_part<V>(at, left) : load<V>(at);
+    return old * keep + fresh * (1 - keep);
+  }
+
+  void write_output(long t, long q, const T* now, long row, const unsigned char* here) {
+    constexpr long W = lanes<V>;
+    const long left = units_of(shape_, plan_.projected[0]) - q * W;
+    if (left <= 0) return;
+    for (long b = 0; b < batch_; ++b) {
+      const V v = !here || here[b] ? load<V>(now + b * row) : V{};
+      store_part<V>(call_.y + t * call_.y_step + b * call_.y_row + q * W, v, left < W ? left : W);
+    }
+  }
+
+  void stage_segment(const Segment<V>& written, long n, long q) {
+    constexpr long W = lanes<V>;
+    int number = 0;
+    for (const Segment<V>& segment : plan_.forward) {
+      for (const Product& p : segment.products) {
+        const int i = number++;
+        if (!staged_[i]) continue;
+        bool wrote = p.state < 0 && segment.level == written.level + 1;
+        for (const int s : written.states) wrote = wrote || s == p.state;
+        for (long b = 0; wrote && b < batch_; ++b) {
+          const T* from = p.state >= 0
+                              ? states_[p.state].after(n) + b * states_[p.state].row
+                              : kept_ + time(n) * kept_step_ + b * kept_row_ + p.slot * padded(shape_.hidden);
+          stage(i, p.state >= 0 ? n & 1 : 0, b, from, q * W, W);
+        }
+      }
+    }
+  }
+
+  void copy_last(int s, int thread, int threads) {
+    constexpr long W = lanes<V>;
+    const long units = units_of(shape_, plan_.projected[s]), count = panels(plan_.projected[s]);
+    const long first = share(count, thread, threads) * W;
+    const long end = share(count, thread + 1, threads) * W, last = end < units ? end : units;
+    for (long b = 0; b < batch_ && first < last; ++b)
+      std::memcpy(call_.last[s] + b * units + first,
+                  states_[s].before(shape_.steps) + b * states_[s].row_before(shape_.steps) + first,
+                  size_t(last - first) * sizeof(T));
+  }
+
+  const Plan<V>& plan_;
+  const Packed<V>& packed_;
+  const Call<T>& call_;
+  const Shape shape_;
+  const long batch_;
+  RowSums<V> sums_;
+  long chunk_ = 0, kept_row_ = 0, kept_step_ = 0;
+  States<V> states_[max_states], fresh_[max_states];
+  T* kept_ = nullptr;
+  T* stats_out_ = nullptr;
+  T* x_partial_ = nullptr;
+  T* staged_[max_products] = {};
+  Own* own_ = nullptr;
+};
+
+}  // namespace RECURRA_NAMESPACE

@@ -1,0 +1,108 @@
+// Sums over rows and time: gradients of weights, as products of two tall matrices.
+#pragma once
+#include "rows.h"
+
+namespace RECURRA_NAMESPACE {
+
+// One operand of such a product: rows of a tall matrix, found by step and row of the batch.
+template <class T>
+struct Tall {
+  const T* at = nullptr;      // read only
+  long step = 0, row = 0;     // between steps of the loop, between rows of the batch
+  const T* first = nullptr;   // what the first step reads instead, where `first_row` is not 0
+  long first_row = 0;
+  const T* mask = nullptr;    // (B, columns): factors, or null
+  const unsigned char* valid = nullptr;  // (B) at step 0, `valid_step` on at the next: else zeros
+  long valid_step = 0;
+};
+
+template <class V>
+class WeightGradient {
+ public:
+  using T = Scalar<V>;
+  static constexpr int MR = most_rows(2);  // of the micro-kernel, on two vectors of columns
+  static constexpr long range = 256;       // rows of time and batch that are in the cache at once
+
+  // Elements of working memory for one thread.
+  static long working(long rows, long columns) {
+    return range * (rows + MR + padded(columns) + 2 * lanes<V>) + 4 * MR * lanes<V>;
+  }
+
+  // to[unit][column] += sum over steps and batch of gradient[unit] * argument[column].
+  //   gradient  (steps, B, units) `gradient_row` apart, rows of all steps in one sequence
+  //   to        units [0, count) at to(unit), `columns` long; the thread's own
+  //   work      `working(count, columns)` elements
+  template <class To>
+  static void add(const T* gradient, long gradient_row, long count, const Tall<T>& argument,
+                  long steps, long batch, long columns, T* work, To to) {
+    constexpr long W = lanes<V>;
+    const long rows = steps * batch, panels = (columns + W - 1) / W;
+    T* const a = work;
+    T* const b = a + range * ((count + MR - 1) / MR * MR);
+    T* const c = b + range * (panels + 1) * W;
+    static const T none[2 * W] = {};
+    for (long k0 = 0; k0 < rows; k0 += range) {
+      const long depth = rows - k0 < range ? rows - k0 : range;
+      pack_argument(argument, k0, depth, batch, columns, b);
+      pack_gradient(gradient + k0 * gradient_row, gradient_row, count, depth, a);
+      for (long p = 0; p < panels; p += 2) {
+        for (long m = 0; m < count; m += MR) {
+          const T* block = a + m * depth;
+          if (p + 1 < panels) {
+            tile<V, MR, 1, 2, true>(block, 0, b + p * depth * W, depth * W, depth, c, 2 * W, none);
+          } else {
+            tile<V, MR, 1, 1, true>(block, 0, b + p * depth * W, depth * W, depth, c, 2 * W, none);
+          }
+          for (long i = m; i < m + MR && i < count; ++i)
+            if (T* at = to(i)) add_row(at + p * W, c + (i - m) * 2 * W, columns - p * W);
+        }
+      }
+    }
+  }
+
+ private:
+  static void add_row(T* to, const T* from, long left) {
+    constexpr long W = lanes<V>;
+    for (long n = 0; n < 2 && left > 0; ++n, left -= W, to += W, from += W) {
+      if (left >= W) {
+        store<V>(to, load<V>(to) + load<V>(from));
+      } else {
+        store_part<V>(to, load_part<V>(to, left) + load<V>(from), left);
+      }
+    }
+  }
+
+  // b[panel][k][lane]
+  static void pack_argument(const Tall<T>& from, long k0, long depth, long batch, long columns, T* b) {
+    constexpr long W = lanes<V>;
+    for (long k = 0; k < depth; ++k) {
+      const long step = (k0 + k) / batch, row = (k0 + k) % batch;
+      const bool first = step == 0 && from.first;
+      const T* at = first ? from.first + row * from.first_row : from.at + step * from.step + row * from.row;
+      const bool real = !from.valid || from.valid[step * from.valid_step + row];
+      for (long p = 0; p * W < columns; ++p) {
+        const long left = columns - p * W;
+        V v{};
+        if (real) v = left >= W ? load<V>(at + p * W) : load_part<V>(at + p * W, left);
+        if (from.mask) {
+          const T* mask = from.mask + row * columns + p * W;
+          v *= left >= W ? load<V>(mask) : load_part<V>(mask, left);
+        }
+        store<V>(b + (p * depth + k) * W, v);
+      }
+    }
+  }
+
+  // a[block][k][row of the block]
+  static void pack_gradient(const T* from, long from_row, long count, long depth, T* a) {
+    for (long m = 0; m < count; m += MR) {
+      const long rows = count - m < MR ? count - m : MR;
+      for (long k = 0; k < depth; ++k, a += MR) {
+        for (long i = 0; i < rows; ++i) a[i] = from[k * from_row + m + i];
+        for (long i = rows; i < MR; ++i) a[i] = 0;
+      }
+    }
+  }
+};
+
+}  // namespace RECURRA_NAMESPACE

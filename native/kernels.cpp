@@ -1,0 +1,109 @@
+// Compiled once for each instruction set: every cell's kernels for it.
+#include "kernels.h"
+
+#include <cstring>
+
+#include "backward.h"
+#include "forward.h"
+#include "cells/all.h"
+
+namespace RECURRA_NAMESPACE {
+namespace {
+
+using recurra::Kernels;
+using recurra::Team;
+
+template <class V>
+const Plan<V>& plan_of(const void* program) {
+  return *static_cast<const Plan<V>*>(program);
+}
+
+template <class V>
+long saved_size(const void* program, const Call<Scalar<V>>& call) {
+  return Saved<V>(plan_of<V>(program), call).size;
+}
+
+template <class V>
+void* pack(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
+  auto* packed = new (arena.take<Packed<V>>(1)) Packed<V>(plan_of<V>(program), call.shape, arena);
+  Team team(call.threads);
+  team.run([&](int thread) { packed->fill(call.parameter, thread, team.threads()); });
+  return packed;
+}
+
+template <class V>
+void forward(const void* program, const void* given, const Call<Scalar<V>>& call, Arena& arena) {
+  const Plan<V>& plan = plan_of<V>(program);
+  Team team(call.threads);
+  Barrier barrier(team.threads());
+  Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call.shape, arena);
+  Forward<V> loop(plan, given ? *static_cast<const Packed<V>*>(given) : *mine, call, arena,
+                  team.threads());
+  team.run([&](int thread) {
+    if (mine) {
+      mine->fill(call.parameter, thread, team.threads());
+      barrier.wait();
+    }
+    loop.run(thread, team.threads(), barrier);
+  });
+}
+
+template <class V>
+void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
+  const Plan<V>& plan = plan_of<V>(program);
+  Team team(call.threads);
+  Barrier barrier(team.threads());
+  Packed<V> packed(plan, call.shape, arena);
+  PackedBackward<V> transposed(plan, call, arena);
+  Backward<V> loop(plan, packed, transposed, call, arena, team.threads());
+  team.run([&](int thread) {
+    packed.fill_vectors(call.parameter, thread);
+    transposed.fill(call.parameter, thread, team.threads());
+    barrier.wait();
+    loop.run(thread, team.threads(), barrier);
+  });
+}
+
+template <class V>
+constexpr Kernels<Scalar<V>> kernels(const Plan<V>& plan) {
+  return {plan.name, &plan, plan.kept_names, saved_size<V>, pack<V>, forward<V>, backward<V>};
+}
+
+template <class V>
+const Kernels<Scalar<V>>* cell(int index) {
+  static const Kernels<Scalar<V>> all[] = {
+#define RECURRA_CELL(name) kernels<V>(name::plan<V>),
+#include "cells/list.h"
+#undef RECURRA_CELL
+  };
+  return index < int(sizeof all / sizeof *all) ? &all[index] : nullptr;
+}
+
+template <class V>
+bool function(const char* name, const Scalar<V>* from, Scalar<V>* to, long n) {
+  using F = V (*)(V);
+  static const struct {
+    const char* name;
+    F f;
+  } all[] = {{"exp", exp<V>},           {"tanh", tanh<V>},         {"sigmoid", sigmoid<V>},
+             {"relu", relu<V>},         {"softsign", softsign<V>}, {"softplus", softplus<V>},
+             {"hard_sigmoid", hard_sigmoid<V>}};
+  for (const auto& entry : all) {
+    if (std::strcmp(entry.name, name) != 0) continue;
+    for (long k = 0; k < n; k += lanes<V>) {
+      const long left = n - k < lanes<V> ? n - k : lanes<V>;
+      store_part<V>(to + k, entry.f(load_part<V>(from + k, left)), left);
+    }
+    return true;
+  }
+  return false;
+}
+
+bool runs() { return RECURRA_RUNS; }
+
+}  // namespace
+
+extern const recurra::Isa isa;
+const recurra::Isa isa = {RECURRA_NAME, runs, cell<F32>, cell<F64>, function<F32>, function<F64>};
+
+}  // namespace RECURRA_NAMESPACE

@@ -1,0 +1,35 @@
+// What one instruction set offers, as a table of functions that the binding chooses from.
+#pragma once
+#include <cstddef>
+
+#include "arena.h"
+#include "call.h"
+
+namespace recurra {
+
+// A cell's kernels for one type. `program` is theirs: pass it back as the first argument.
+template <class T>
+struct Kernels {
+  const char* name;
+  const void* program;
+  const char* const* kept;  // names of the values kept a step, "" for those without; ends with null
+
+  // Elements of `saved` for a call with these shapes and options.
+  long (*saved_size)(const void* program, const Call<T>& call);
+  // Packs the parameters into the arena; what it returns lives as long as the arena's pieces.
+  void* (*pack)(const void* program, const Call<T>& call, Arena& arena);
+  void (*forward)(const void* program, const void* packed, const Call<T>& call, Arena& arena);
+  void (*backward)(const void* program, const Call<T>& call, Arena& arena);
+};
+
+// Pointwise functions over n values, for tests: name, from, to.
+struct Isa {
+  const char* name;
+  bool (*runs)();  // whether this processor has it
+  const Kernels<float>* (*single)(int index);
+  const Kernels<double>* (*twice)(int index);
+  bool (*function)(const char* name, const float* from, float* to, long n);
+  bool (*function64)(const char* name, const double* from, double* to, long n);
+};
+
+}  // namespace recurra

@@ -1,0 +1,165 @@
+// Weights in the order in which the micro-kernel reads them, and the other parameters padded.
+#pragma once
+#include "arena.h"
+#include "call.h"
+#include "plan.h"
+#include "tile.h"
+
+namespace RECURRA_NAMESPACE {
+
+using recurra::Arena;
+using recurra::Call;
+using recurra::Shape;
+
+// Rows of units in memory are padded to this many, which every vector divides.
+constexpr long pad = 16;
+inline long padded(long units) { return (units + pad - 1) / pad * pad; }
+
+// Parts of `count` things for threads: thread t has [share(t), share(t + 1)).
+inline long share(long count, int thread, int threads) { return count * thread / threads; }
+
+// Panels of one matrix: panel[unit / lanes][k][gate][lane], `stride` elements from one to the next.
+template <class V>
+struct Panels {
+  Scalar<V>* at = nullptr;
+  Scalar<V>* start = nullptr;  // [panel][gate][lane]: what sums start from (a bias, or zeros)
+  long depth = 0, count = 0, stride = 0;
+  int gates = 1;
+
+  const Scalar<V>* panel(long n) const { return at + n * stride; }
+};
+
+// Units of a space, and of the argument of a product.
+inline long units_of(const Shape& shape, int space) {
+  return space ? shape.projection : shape.hidden;
+}
+
+template <class V>
+Panels<V> take_panels(Arena& arena, long units, long depth, int gates) {
+  constexpr long W = lanes<V>;
+  Panels<V> p;
+  p.depth = depth;
+  p.count = padded(units) / W;
+  p.gates = gates;
+  p.stride = depth * gates * W;
+  p.at = arena.take<Scalar<V>>(p.count * p.stride);
+  p.start = arena.zeros<Scalar<V>>(p.count * gates * W);
+  return p;
+}
+
+// panel[k][g][lane] = weight[gate[g] * units + unit][k], for the panels [first, last).
+//   weight  (gates of the cell * units, depth), rows side by side. Read only.
+template <class V>
+void pack_rows(const Panels<V>& p, const Scalar<V>* weight, long units, const int* gate, long first,
+               long last) {
+  constexpr long W = lanes<V>;
+  constexpr long step = 16;
+  for (long n = first; n < last; ++n) {
+    for (int g = 0; g < p.gates; ++g) {
+      Scalar<V>* to = p.at + n * p.stride + g * W;
+      const long real = units - n * W < 0 ? 0 : units - n * W < W ? units - n * W : W;
+      const Scalar<V>* from = weight + (gate[g] * units + n * W) * p.depth;
+      for (long k = 0; k < p.depth; k += step) {  // in blocks that stay in the cache
+        const long end = k + step < p.depth ? k + step : p.depth;
+        for (long lane = 0; lane < real; ++lane)
+          for (long j = k; j < end; ++j) to[j * p.gates * W + lane] = from[lane * p.depth + j];
+        for (long lane = real; lane < W; ++lane)
+          for (long j = k; j < end; ++j) to[j * p.gates * W + lane] = 0;
+      }
+    }
+  }
+}
+
+// panel[j * padded(units) + unit][lane] = weight[gate[j] * units + unit][column]: for products with
+// the transpose, whose argument is the gradients of `gates` gates. Panels [first, last) of columns.
+template <class V>
+void pack_columns(const Panels<V>& p, const Scalar<V>* weight, long units, long columns,
+                  const int* gate, int gates, long first, long last) {
+  constexpr long W = lanes<V>;
+  for (long n = first; n < last; ++n) {
+    const long real = columns - n * W < 0 ? 0 : columns - n * W < W ? columns - n * W : W;
+    Scalar<V>* to = p.at + n * p.stride;
+    for (int j = 0; j < gates; ++j) {
+      const Scalar<V>* from = weight + gate[j] * units * columns + n * W;
+      for (long unit = 0; unit < padded(units); ++unit, to += W) {
+        if (unit >= units || real == 0) {
+          store<V>(to, V{});
+        } else if (real == W) {
+          store<V>(to, load<V>(from + unit * columns));
+        } else {
+          store<V>(to, load_part<V>(from + unit * columns, real));
+        }
+      }
+    }
+  }
+}
+
+// The parameters as the forward pass reads them. `fill` may be shared out among threads.
+template <class V>
+class Packed {
+ public:
+  using T = Scalar<V>;
+
+  Packed(const Plan<V>& plan, const Shape& shape, Arena& arena) : plan_(plan), shape_(shape) {
+    x = take_panels<V>(arena, shape.hidden, shape.inputs, plan.x_gates.size);
+    for (const Segment<V>& segment : plan.forward)
+      for (const Product& p : segment.products)
+        products[count_++] = take_panels<V>(arena, units_of(shape, segment.space), depth(p), p.gates);
+    weights = arena.zeros<T>(plan.weights.size * padded(shape.hidden));
+    for (int space = 0; space < 2; ++space) {
+      real[space] = arena.zeros<T>(padded(units_of(shape, space)));
+      for (long n = 0; n < units_of(shape, space); ++n) real[space][n] = 1;
+    }
+  }
+
+  void fill(const T* const* parameter, int thread, int threads) {
+    fill_panels(x, weight_ih, shape_.hidden, plan_.x_gates.item, parameter, thread, threads);
+    int n = 0;
+    for (const Segment<V>& segment : plan_.forward)
+      for (const Product& p : segment.products)
+        fill_panels(products[n++], p.matrix, units_of(shape_, segment.space), p.gate, parameter, thread,
+                    threads);
+    fill_vectors(parameter, thread);
+  }
+
+  // The vectors of parameters alone: all that the backward pass reads.
+  void fill_vectors(const T* const* parameter, int thread) {
+    if (thread > 0) return;
+    for (int w = 0; w < plan_.weights.size; ++w) {
+      const Vectored& v = plan_.weights.item[w];
+      const T* from = parameter[v.parameter];
+      if (!from) continue;
+      if (v.gate > 0) from += v.gate * shape_.hidden;
+      std::memcpy(weights + w * padded(shape_.hidden), from, size_t(shape_.hidden) * sizeof(T));
+    }
+  }
+
+  Panels<V> x, products[max_products];
+  T* weights;  // (weights, padded H)
+  T* real[2];  // (padded H), (padded P): 1 for units, 0 for padding
+
+ private:
+  long depth(const Product& p) const {
+    return p.matrix == weight_hr || p.slot >= 0 ? shape_.hidden : shape_.recurrent();
+  }
+
+  void fill_panels(Panels<V>& p, int matrix, long units, const int* gate, const T* const* parameter,
+                   int thread, int threads) {
+    const long first = share(p.count, thread, threads), last = share(p.count, thread + 1, threads);
+    pack_rows<V>(p, parameter[matrix_place[matrix]], units, gate, first, last);
+    if (matrix == weight_hr || plan_.normed[matrix]) return;
+    const T* bias = parameter[2 + matrix];
+    if (!bias) return;
+    constexpr long W = lanes<V>;
+    for (long n = first; n < last; ++n)
+      for (int g = 0; g < p.gates; ++g)
+        for (long lane = 0; lane < W && n * W + lane < units; ++lane)
+          p.start[(n * p.gates + g) * W + lane] = bias[gate[g] * units + n * W + lane];
+  }
+
+  const Plan<V>& plan_;
+  const Shape shape_;
+  int count_ = 0;
+};
+
+}  // namespace RECURRA_NAMESPACE

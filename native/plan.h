@@ -1,0 +1,87 @@
+// A cell's plan: which products and segments make up a step. Generated tables; see cells/emit.py.
+#pragma once
+#include "ports.h"
+
+namespace RECURRA_NAMESPACE {
+
+constexpr int max_gates = 8, max_products = 3, max_segments = 6;
+
+template <class E, int N>
+struct List {
+  int size;
+  E item[N];
+  const E* begin() const { return item; }
+  const E* end() const { return item + size; }
+};
+
+using Gates = List<int, max_gates>;
+
+// Matrices of parameters: their places in the list of parameters follow from `matrix_place`.
+enum Matrix { weight_ih, weight_hh, weight_hr };
+constexpr int matrix_place[] = {0, 1, 4};
+
+// matrix[gates] * v, or its transpose on the gradients of the gates.
+struct Product {
+  int matrix;
+  int state;     // the argument is this state before the step, or -1
+  int slot;      // forward: the kept value that is the argument, or -1; backward: first gradient
+  int gates;     // how many
+  int gate[max_gates];  // which, in the order of the gradients' slots
+};
+
+// A product's gradient over all of time: matrix[gates] += sum of gradient * argument^T.
+struct Gradient {
+  int matrix;
+  int state;     // the argument is this state before the step, or -1
+  int argument;  // or this slot of H units, or the input where both are -1
+  int slot;      // first gradient
+  int gates;
+  int gate[max_gates];
+};
+
+struct RowSum {
+  int moment;    // which of the cell's moments
+  int values;    // how many vectors of H units it is over
+};
+
+struct Vectored {
+  int parameter;  // place in the list of parameters
+  int gate;       // the part of this gate, or -1: all of it
+};
+
+struct Bias {
+  int parameter, gate, slot;
+};
+
+template <class V>
+struct Segment {
+  using Function = void (*)(const Ports<V>&);
+  int level;                        // synchronisations before it in the step
+  int space;                        // 0: H units, 1: P units
+  List<Product, max_products> products;
+  List<RowSum, max_rows> rows;
+  List<int, max_states> states;     // forward: written here. backward: dL/d(state) is read here
+  Function run, keep;               // forward: for inference, for training. backward: run alone
+};
+
+template <class V>
+struct Plan {
+  const char* name;
+  int states, gates;
+  Gates x_gates;                    // gates of weight_ih that the cell reads
+  const char* kept_names[33];       // "" for those without; ends with null
+  int kept;                         // values kept a unit and step, all of H units
+  int slots[2];                     // gradients and what else backward leaves, of H and of P units
+  int moments;
+  int x_moments;                    // the moments that are over the input's product, or -1
+  int normed[2];                    // the biases of weight_ih, weight_hh belong to a norm
+  int projected[max_states];        // the state has P units
+  int direct[max_states];           // part of dL/d(old state) comes without a product
+  List<Vectored, 40> weights;
+  List<Bias, 2 * max_gates> biases;
+  List<Segment<V>, max_segments> forward, backward;
+  List<Product, max_products> incoming;   // products by which dL/d(old state) flows to the step before
+  List<Gradient, max_products + 1> gradients;
+};
+
+}  // namespace RECURRA_NAMESPACE

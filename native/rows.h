@@ -1,0 +1,180 @@
+// Small things the loops forward and backward share: blocks of panels, row sums, runs of rows.
+#pragma once
+#include <cmath>
+
+#include "pool.h"
+#include "saved.h"
+
+namespace RECURRA_NAMESPACE {
+
+using recurra::Barrier;
+
+constexpr double norm_epsilon = 1e-5;  // as torch.nn.LayerNorm
+
+// Kernels for panels of G gates, taken `panels` at a time.
+template <class V, int G, int NG>
+Tiles<V> tiles_for(int panels) {
+  if constexpr (NG > 1) {
+    if (panels < NG) return tiles_for<V, G, NG - 1>(panels);
+  }
+  return tiles<V, G, NG, false>();
+}
+
+template <class V>
+Tiles<V> tiles_for(int gates, int panels) {
+  switch (gates) {
+    case 1: return tiles_for<V, 1, 8>(panels);
+    case 2: return tiles_for<V, 2, 4>(panels);
+    case 3: return tiles_for<V, 3, 3>(panels);
+    case 4: return tiles_for<V, 4, 2>(panels);
+    case 5: return tiles_for<V, 5, 1>(panels);
+    case 6: return tiles_for<V, 6, 1>(panels);
+    case 7: return tiles_for<V, 7, 1>(panels);
+    default: return tiles_for<V, 8, 1>(panels);
+  }
+}
+
+// How many panels to take at a time. One row alone needs more sums in flight to hide the latency.
+inline int panels_at_once(int gates, long rows) {
+  const int vectors = rows == 1 ? 9 : registers == 32 ? 4 : gates == 1 ? 2 : 4;
+  return gates >= vectors ? 1 : gates == 1 && rows == 1 ? 8 : vectors / gates;
+}
+
+// Calls body(first, count) for even blocks of at most `most` of the panels [first, last).
+template <class Body>
+void in_blocks(long first, long last, long most, Body body) {
+  const long panels = last - first, blocks = (panels + most - 1) / most;
+  for (long n = 0; n < blocks; ++n) {
+    const long from = first + panels * n / blocks, to = first + panels * (n + 1) / blocks;
+    body(from, int(to - from));
+  }
+}
+
+// Calls body(first, count) for every run of rows that `valid` (B; null: all) has.
+template <class Body>
+void in_runs(const unsigned char* valid, long batch, Body body) {
+  if (!valid) {
+    if (batch) body(0, batch);
+    return;
+  }
+  for (long b = 0; b < batch;) {
+    long end = b;
+    while (end < batch && valid[end]) ++end;
+    if (end > b) body(b, end - b);
+    b = end + 1;
+  }
+}
+
+// Joins the moments of a row's vectors (Chan et al. 1979): mean and reciprocal deviation to `to`.
+//   from  (vectors, 2): mean and squared deviation over `values` gates of the units in each
+template <class T>
+void join_moments(const T* from, long units, int lanes, int values, T* to) {
+  T mean = 0, squares = 0;
+  for (long n = 0; n * lanes < units; ++n) {
+    const long real = units - n * lanes < lanes ? units - n * lanes : lanes;
+    mean += from[2 * n] * T(real);
+  }
+  mean /= T(units);
+  for (long n = 0; n * lanes < units; ++n) {
+    const long real = units - n * lanes < lanes ? units - n * lanes : lanes;
+    const T apart = from[2 * n] - mean;
+    squares += from[2 * n + 1] + apart * apart * T(real * values);
+  }
+  to[0] = mean;
+  to[1] = 1 / std::sqrt(squares / T(units * values) + T(norm_epsilon));
+}
+
+// Joins the sums of a row's vectors to means over all values.
+template <class T>
+void join_sums(const T* from, long units, int lanes, int values, T* to) {
+  T first = 0, second = 0;
+  for (long n = 0; n * lanes < units; ++n) {
+    first += from[2 * n];
+    second += from[2 * n + 1];
+  }
+  to[0] = first / T(units * values);
+  to[1] = second / T(units * values);
+}
+
+// The row sums of a step, of all threads: [row sum][b][vector][2].
+template <class V>
+class RowSums {
+ public:
+  using T = Scalar<V>;
+
+  RowSums(const Shape& shape, int count, Arena& arena)
+      : shape_(shape), vectors_(padded(shape.hidden) / lanes<V>) {
+    at_ = arena.take<T>(count * shape.batch * vectors_ * 2);
+  }
+
+  // Points a segment whose first row sum is number `first` at vector n of row 0.
+  void point(Ports<V>& ports, const Segment<V>& segment, int first, long n) const {
+    for (int r = 0; r < segment.rows.size; ++r) ports.partial_at[r] = part(first + r, 0) + 2 * n;
+    ports.partial_row = 2 * vectors_;
+  }
+
+  // Joins what the segments of a level left, for every row, to to[b * to_row + 2 * moment].
+  void join(const List<Segment<V>, max_segments>& segments, int level, bool moments, T* to,
+            long to_row) const {
+    int number = 0;
+    for (const Segment<V>& segment : segments) {
+      for (const RowSum& row : segment.rows) {
+        const int r = number++;
+        if (segment.level != level) continue;
+        for (long b = 0; b < shape_.batch; ++b) {
+          T* at = to + b * to_row + 2 * row.moment;
+          if (moments) {
+            join_moments(part(r, b), shape_.hidden, lanes<V>, row.values, at);
+          } else {
+            join_sums(part(r, b), shape_.hidden, lanes<V>, row.values, at);
+          }
+        }
+      }
+    }
+  }
+
+ private:
+  T* part(long number, long b) const { return at_ + (number * shape_.batch + b) * vectors_ * 2; }
+
+  const Shape shape_;
+  const long vectors_;
+  T* at_;
+};
+
+template <class V, int N>
+int count_rows(const List<Segment<V>, N>& segments) {
+  int rows = 0;
+  for (const Segment<V>& segment : segments) rows += segment.rows.size;
+  return rows;
+}
+
+// A state over the steps. `n` counts steps in the order of the loop; -1 is before the first.
+template <class V>
+struct States {
+  using T = Scalar<V>;
+  T* at = nullptr;             // over time, or two in turns
+  const T* initial = nullptr;  // (B, padded), `initial_row` apart
+  long step = 0, row = 0, initial_row = 0, steps = 0;
+  bool in_turns = false, reverse = false;
+
+  T* after(long n) const {
+    return at + (in_turns ? n & 1 : reverse ? steps - 1 - n : n) * step;
+  }
+  const T* before(long n) const { return n == 0 ? initial : after(n - 1); }
+  long row_before(long n) const { return n == 0 ? initial_row : row; }
+};
+
+// A state's first value, padded: the caller's array where that is as good.
+template <class V>
+void set_initial(States<V>& s, const Scalar<V>* given, long batch, long units, Arena& arena) {
+  using T = Scalar<V>;
+  s.initial_row = padded(units);
+  s.initial = given;
+  if (given && units == padded(units)) return;
+  T* copy = arena.zeros<T>(batch * padded(units));
+  for (long b = 0; given && b < batch; ++b)
+    std::memcpy(copy + b * padded(units), given + b * units, size_t(units) * sizeof(T));
+  s.initial = copy;
+}
+
+}  // namespace RECURRA_NAMESPACE

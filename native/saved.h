@@ -1,0 +1,44 @@
+// Where the forward pass leaves what the backward pass needs: one array, in parts. The same for
+// every instruction set.
+//
+//   kept    (T, B, kept, padded H)     values of the steps, by time
+//   state   (T, B, padded R or H)      per state, after the step; not for the output where `y` serves
+//   fresh   (T, B, padded R or H)      per state, before zoneout mixes the old state in; only then
+//   stats   (T, B, moments, 2)         mean and reciprocal deviation
+#pragma once
+#include "packed.h"
+
+namespace RECURRA_NAMESPACE {
+
+template <class V>
+struct Saved {
+  using T = Scalar<V>;
+
+  long kept = 0, kept_step = 0, kept_row = 0;
+  long state[max_states] = {}, fresh[max_states] = {};  // -1: no such part
+  long stats = 0, size = 0;
+
+  Saved(const Plan<V>& plan, const Call<T>& call) {
+    const Shape& shape = call.shape;
+    const long cells = shape.steps * shape.batch;
+    kept_row = plan.kept * padded(shape.hidden);
+    kept_step = shape.batch * kept_row;
+    size = cells * kept_row;
+    for (int s = 0; s < plan.states; ++s) {
+      const long part = cells * padded(units_of(shape, plan.projected[s]));
+      state[s] = s == 0 && output_is_state(plan, call) ? -1 : size;
+      if (state[s] >= 0) size += part;
+      fresh[s] = call.keep[s] || call.keep_rate[s] != 0 ? size : -1;
+      if (fresh[s] >= 0) size += part;
+    }
+    stats = size;
+    size += cells * plan.moments * 2;
+  }
+
+  // Whether `y` holds the first state as the loop can read it: unpadded, and never blanked.
+  static bool output_is_state(const Plan<V>& plan, const Call<T>& call) {
+    return units_of(call.shape, plan.projected[0]) % pad == 0 && !call.valid;
+  }
+};
+
+}  // namespace RECURRA_NAMESPACE

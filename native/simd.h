@@ -1,0 +1,68 @@
+// Vectors of the instruction set this file is compiled for, by the compiler's vector extensions.
+//
+// RECURRA_NAMESPACE names the instruction set and RECURRA_BYTES is its vector's size; both come
+// from the build, which compiles the kernels once for each.
+#pragma once
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace RECURRA_NAMESPACE {
+
+typedef float F32 __attribute__((vector_size(RECURRA_BYTES)));
+typedef double F64 __attribute__((vector_size(RECURRA_BYTES)));
+typedef int32_t I32 __attribute__((vector_size(RECURRA_BYTES)));
+typedef int64_t I64 __attribute__((vector_size(RECURRA_BYTES)));
+
+template <class V>
+using Scalar = std::remove_cv_t<std::remove_reference_t<decltype(std::declval<V&>()[0])>>;
+template <class T>
+using Vector = std::conditional_t<std::is_same_v<T, float>, F32, F64>;
+template <class V>
+using Integer = std::conditional_t<std::is_same_v<V, F32>, I32, I64>;
+
+// Units in a vector.
+template <class V>
+constexpr int lanes = int(sizeof(V) / sizeof(Scalar<V>));
+
+template <class V>
+inline V load(const Scalar<V>* from) {
+  V v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+
+template <class V>
+inline void store(Scalar<V>* to, V v) {
+  std::memcpy(to, &v, sizeof v);
+}
+
+template <class V>
+inline V splat(Scalar<V> value) {
+  return value - V{};
+}
+
+// The first n lanes, 0 < n <= lanes.
+template <class V>
+inline V load_part(const Scalar<V>* from, long n) {
+  V v{};
+  std::memcpy(&v, from, size_t(n) * sizeof(Scalar<V>));
+  return v;
+}
+
+template <class V>
+inline void store_part(Scalar<V>* to, V v, long n) {
+  std::memcpy(to, &v, size_t(n) * sizeof(Scalar<V>));
+}
+
+template <class V>
+inline Scalar<V> total(V v) {
+  Scalar<V> sum = 0;
+  for (int lane = 0; lane < lanes<V>; ++lane) sum += v[lane];
+  return sum;
+}
+
+}  // namespace RECURRA_NAMESPACE

@@ -1,0 +1,113 @@
+// The micro-kernel: a block of rows times a few panels of weights, with the sums in registers.
+//
+// A panel holds the weights of `lanes<V>` neighbouring units for all G gates, argument by argument:
+// panel[k][gate][lane]. Every sum runs over k in ascending order through one chain of fused
+// multiply-adds, whatever the number of rows, panels or threads: a row's bits depend on nothing else.
+#pragma once
+#include <array>
+#include <utility>
+
+#include "simd.h"
+
+namespace RECURRA_NAMESPACE {
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int registers = 32;
+#else
+constexpr int registers = 16;
+#endif
+
+// Rows for which the sums and the operands of one argument fit into the registers.
+constexpr int most_rows(int vectors) {
+  const int rows = (registers == 32 ? 31 - vectors : 14) / vectors;
+  return rows > 14 ? 14 : rows < 1 ? 1 : rows;
+}
+
+// c[m][n] (+)= sum over k of a[m][k] * b[n][k].
+//   a      (rows, k): row m at a + m * a_row; Packed: a[k][m], rows side by side. Read only.
+//   b      NG panels, `b_panel` elements apart. Read only.
+//   c      (rows, NG * G * lanes), row m at c + m * c_row. Must not overlap a or b.
+//   start  (NG * G * lanes): what the sums start from; null: from c.
+template <class V, int MR, int G, int NG, bool Packed>
+void tile(const Scalar<V>* a, long a_row, const Scalar<V>* b, long b_panel, long depth,
+          Scalar<V>* c, long c_row, const Scalar<V>* start) {
+  constexpr int W = lanes<V>;
+  V sum[MR][NG][G];
+#pragma GCC unroll 16
+  for (int m = 0; m < MR; ++m)
+#pragma GCC unroll 8
+    for (int n = 0; n < NG; ++n)
+#pragma GCC unroll 8
+      for (int g = 0; g < G; ++g) sum[m][n][g] = load<V>((start ? start : c + m * c_row) + (n * G + g) * W);
+  for (long k = 0; k < depth; ++k) {
+    V weight[NG][G];
+#pragma GCC unroll 8
+    for (int n = 0; n < NG; ++n)
+#pragma GCC unroll 8
+      for (int g = 0; g < G; ++g) weight[n][g] = load<V>(b + n * b_panel + (k * G + g) * W);
+#pragma GCC unroll 16
+    for (int m = 0; m < MR; ++m) {
+      const V value = splat<V>(Packed ? a[k * MR + m] : a[m * a_row + k]);
+#pragma GCC unroll 8
+      for (int n = 0; n < NG; ++n)
+#pragma GCC unroll 8
+        for (int g = 0; g < G; ++g) sum[m][n][g] += value * weight[n][g];
+    }
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < MR; ++m)
+#pragma GCC unroll 8
+    for (int n = 0; n < NG; ++n)
+#pragma GCC unroll 8
+      for (int g = 0; g < G; ++g) store<V>(c + m * c_row + (n * G + g) * W, sum[m][n][g]);
+}
+
+template <class V>
+using Tile = void (*)(const Scalar<V>*, long, const Scalar<V>*, long, long, Scalar<V>*, long,
+                      const Scalar<V>*);
+
+template <class V, int G, int NG, bool Packed, int... M>
+constexpr std::array<Tile<V>, sizeof...(M)> tiles_of(std::integer_sequence<int, M...>) {
+  return {tile<V, M + 1, G, NG, Packed>...};
+}
+
+// Kernels for one shape of panels, by rows.
+template <class V>
+struct Tiles {
+  const Tile<V>* by_rows;
+  int rows;
+};
+
+template <class V, int G, int NG, bool Packed>
+Tiles<V> tiles() {
+  static constexpr auto all =
+      tiles_of<V, G, NG, Packed>(std::make_integer_sequence<int, most_rows(G * NG)>());
+  return {all.data(), most_rows(G * NG)};
+}
+
+// Elements of a panel's argument range that stay in the first-level cache beside the rest.
+constexpr long panel_bytes = 32 * 1024;
+
+// c = a * b for any number of rows: the panels' arguments in ranges, and the rows in even blocks.
+// Pointers as in `tile`.
+template <class V>
+void multiply(Tiles<V> tiles, int vectors, const Scalar<V>* a, long a_row, long rows,
+              const Scalar<V>* b, int gates, long b_panel, long depth, Scalar<V>* c, long c_row,
+              const Scalar<V>* start) {
+  if (rows == 0) return;
+  const long blocks = (rows + tiles.rows - 1) / tiles.rows;
+  const long range = rows <= tiles.rows ? depth : panel_bytes / long(sizeof(V)) / vectors;
+  long k = 0;
+  do {
+    const long part = depth - k < range + range / 2 ? depth - k : range;
+    for (long n = 0, m = 0; n < blocks; ++n) {
+      const long next = rows * (n + 1) / blocks;
+      tiles.by_rows[next - m - 1](a + m * a_row + k, a_row, b + k * gates * lanes<V>, b_panel, part,
+                                  c + m * c_row, c_row, k ? nullptr : start);
+      m = next;
+    }
+    k += part;
+  } while (k < depth);
+}
+
+}  // namespace RECURRA_NAMESPACE

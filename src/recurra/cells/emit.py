@@ -1,0 +1,438 @@
+"""C++ of a cell: its pointwise segments as functions, and its plan as a table.
+
+The text is meant to be read. What it means is defined by `native/ports.h` (what a segment reads
+and writes) and `native/plan.h` (how segments and products make up a step).
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from recurra.cells.derive import Derived, derive
+from recurra.cells.graph import Program
+from recurra.cells.schedule import Schedule, Segment
+from recurra.errors import InputError
+
+_INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2)}
+_MATRICES = ("weight_ih", "weight_hh", "weight_hr")
+
+
+def key(program: Program) -> str:
+    """Return the name of the program's kernels: the cell, then what is not its default."""
+    parts = [program.cell]
+    for name, value in program.options:
+        if name in ("activation", "recurrent_activation"):
+            usual = "tanh" if name == "activation" else "sigmoid"
+            if value != usual:
+                parts.append(str(value) if name == "activation" else f"by_{value}")
+        elif name != "bias" and value is True:
+            parts.append(name)
+        elif name != "bias" and isinstance(value, str) and value != "after":
+            parts.append(value)
+    return "_".join(parts)
+
+
+def header(program: Program, *, name: str | None = None) -> str:
+    """Return the C++ header of a program, in namespace `name` (default: its key)."""
+    name = name or key(program)
+    try:
+        step = derive(program)
+        schedule = Schedule(step)
+        writer = _Writer(step, schedule)
+        functions, plan = writer.functions(), writer.plan(name)
+    except LookupError as error:
+        raise InputError(f"cell {program.cell}: no kernel for these equations: {error}") from error
+    return (
+        f"// {name}: generated from the equations of the cell {program.cell!r}. Do not edit.\n"
+        f'#pragma once\n#include "plan.h"\n\n'
+        f"namespace RECURRA_NAMESPACE::{name} {{\n\n{functions}\n{plan}\n"
+        f"}}  // namespace RECURRA_NAMESPACE::{name}\n"
+    )
+
+
+class _Writer:
+    def __init__(self, step: Derived, schedule: Schedule) -> None:
+        self.step, self.schedule, self.nodes = step, schedule, step.graph.nodes
+        self.states = step.program.states
+        self.gates = step.program.gates
+        self.moments = [i for i, n in enumerate(self.nodes) if n.op == "moments"]
+        self.weights = sorted({n.name for n in self.nodes if n.op == "weight"}, key=self._weight)
+        self.names = {i: n for n, i in step.visible.items()}
+        self.slots = schedule.slots
+        self.deltas = {i: f"da_{g}" for g, i in step.inputs.items()}
+        for product in step.products:
+            for gate, gradient in zip(product.gates, product.gradients, strict=False):
+                self.deltas.setdefault(gradient, f"du_{gate}")
+        normed = {w.split(".")[0] for w in self.weights}
+        self.biases: list[tuple[str, int, int]] = []  # parameter, gate, slot
+        if "norm_ih" not in normed:
+            inputs = tuple(step.inputs.values())
+            self._bias("bias_ih", tuple(step.inputs), inputs)
+        if "norm_hh" not in normed:
+            for product in step.products:
+                if product.gates:
+                    self._bias("bias_hh", product.gates, product.gradients)
+
+    def _bias(self, name: str, gates: tuple[str, ...], gradients: tuple[int, ...]) -> None:
+        for gate, gradient in zip(gates, gradients, strict=True):
+            slot = self.slots["H"].index(gradient)
+            self.biases.append((name, self.gates.index(gate), slot))
+
+    # The functions.
+
+    def functions(self) -> str:
+        """Return the pointwise segments, forward and then backward."""
+        text = [
+            self._function(f"forward_{n}", segment, backward=False)
+            for n, segment in enumerate(self.schedule.forward_segments)
+        ]
+        text += [
+            self._function(f"backward_{n}", segment, backward=True)
+            for n, segment in enumerate(self.schedule.backward_segments)
+        ]
+        return "\n".join(text)
+
+    def _function(self, name: str, segment: Segment, *, backward: bool) -> str:
+        stores = self._stores(segment, backward=backward)
+        body = _Body(self, segment, backward=backward)
+        lines = body.lines([root for root, _, _ in stores])
+        sums = []
+        for root, form, condition in stores:
+            text = form.format(body.text(root))
+            if text.startswith("+"):
+                sums.append(text[1:].split("|"))
+                text = f"d{len(sums) - 1} += {sums[-1][1]};"
+            lines.append(f"if constexpr (Keep) {text}" if condition else text)
+        for row in segment.rows:
+            lines.append(body.row(row))
+        template = "template <class V>" if backward else "template <class V, bool Keep>"
+        out = [f"{template}\nvoid {name}(const Ports<V>& ports) {{", "  const Ports<V> p = ports;"]
+        if sums:
+            out.append("  V " + ", ".join(f"d{n} = V{{}}" for n in range(len(sums))) + ";")
+        out.append("  for (long b = 0; b < p.rows; ++b) {")
+        out += [f"    {line}" for line in lines]
+        out.append("  }")
+        out += [f"  {target.format(f'd{n}')}" for n, (target, _) in enumerate(sums)]
+        return "\n".join([*out, "}\n"])
+
+    def _stores(self, segment: Segment, *, backward: bool) -> list[tuple[int, str, bool]]:
+        step, schedule = self.step, self.schedule
+        stores: list[tuple[int, str, bool]] = []
+
+        def here(index: int) -> bool:
+            if backward and (index < step.forward or schedule.from_forward(index)):
+                return segment == self._home
+            return (schedule.level[index], schedule.space[index]) == (segment.level, segment.space)
+
+        if not backward:
+            for slot, index in enumerate(schedule.kept):
+                if here(index) or (self.nodes[index].op == "x" and segment.level == 0):
+                    text = f"p.keep(b, {slot}, {{}});"
+                    stores.append((index, text, index not in schedule.crossing))
+            for state, index in enumerate(step.fresh.values()):
+                if here(index):
+                    stores.append((index, f"p.set_fresh(b, {state}, {{}});", False))
+            return stores
+        for slot, index in enumerate(self.slots[segment.space]):
+            if here(index):
+                stores.append((index, f"p.set_slot(b, {slot}, {{}});", False))
+                if segment.space == "H" and any(s == slot for _, _, s in self.biases):
+                    stores.append((index, f"+p.add_bias({slot}, {{{{}}}});|{{}}", False))
+        for state, index in step.direct.items():
+            if here(index):
+                text = f"p.set_direct(b, {self.states.index(state)}, {{}});"
+                stores.append((index, text, False))
+        for weight, index in step.weights.items():
+            if here(index):
+                number = self.weights.index(weight)
+                stores.append((index, f"+p.add_weight({number}, {{{{}}}});|{{}}", False))
+        return stores
+
+    @property
+    def _home(self) -> Segment:
+        """The segment where the backward pass computes what depends on forward values alone."""
+        return next(s for s in self.schedule.backward_segments if s.space == "H")
+
+    # The plan.
+
+    def plan(self, name: str) -> str:
+        """Return the table `plan` that the loop over time interprets."""
+        step, schedule = self.step, self.schedule
+        forward = [self._segment(n, s, "forward") for n, s in enumerate(schedule.forward_segments)]
+        backward = [
+            self._segment(n, s, "backward") for n, s in enumerate(schedule.backward_segments)
+        ]
+        hoisted = [m for m in self.moments if self.nodes[self.nodes[m].args[0]].op == "x"]
+        projected = [str(int(schedule.space[i] == "P")) for i in step.fresh.values()]
+        weights = ["{{{}, {}}}".format(*self._weight(w)) for w in self.weights]
+        biases = [f"{{{2 + (n == 'bias_hh')}, {gate}, {slot}}}" for n, gate, slot in self.biases]
+        kept = [f'"{self.names.get(i, "")}"' for i in schedule.kept]
+        rows = [
+            ("name", f'"{name}"'),
+            ("states", f"{len(self.states)}"),
+            ("gates", f"{len(self.gates)}"),
+            ("x_gates", _table([self._gates(tuple(step.inputs))], count=False)),
+            ("kept_names", f"{{{', '.join([*kept, 'nullptr'])}}}"),
+            ("kept", f"{len(schedule.kept)}"),
+            ("slots", f"{{{len(self.slots['H'])}, {len(self.slots['P'])}}}"),
+            ("moments", f"{len(self.moments)}"),
+            ("x_moments", str(self.moments.index(hoisted[0]) if hoisted else -1)),
+            (
+                "normed",
+                f"{{{int('norm_ih.' in '|'.join(self.weights))}, "
+                f"{int('norm_hh.' in '|'.join(self.weights))}}}",
+            ),
+            ("projected", f"{{{', '.join(projected)}}}"),
+            ("direct", f"{{{', '.join(str(int(s in step.direct)) for s in self.states)}}}"),
+            ("weights", _table(weights)),
+            ("biases", _table(biases)),
+            ("forward", _table(forward)),
+            ("backward", _table(backward)),
+            ("incoming", _table(self._incoming())),
+            ("gradients", _table(self._gradients())),
+        ]
+        body = "\n".join(f"    /* {label} */ {value}," for label, value in rows)
+        return f"template <class V>\ninline const Plan<V> plan = {{\n{body}\n}};\n"
+
+    def _weight(self, name: str) -> tuple[int, int]:
+        """The number of the parameter, and of the gate whose part of it this is (-1: all of it)."""
+        parameter, _, gate = name.partition(".")
+        number = [p.name for p in self.step.program.parameters].index(parameter)
+        return number, self.gates.index(gate) if gate else -1
+
+    def _gates(self, gates: Iterable[str]) -> str:
+        numbers = [self.gates.index(g) for g in gates]
+        return f"{len(numbers)}, {{{', '.join(map(str, numbers))}}}"
+
+    def _segment(self, number: int, segment: Segment, side: str) -> str:
+        products = dict.fromkeys(int(self._number(i)) for i in segment.products)
+        make = self._forward_product if side == "forward" else self._backward_product
+        rows = [self._moment(r) for r in segment.rows]
+        width = [self._width(r) for r in segment.rows]
+        states = [
+            str(s)
+            for s, name in enumerate(self.states)
+            if side == "backward"
+            for i, n in enumerate(self.nodes)
+            if n.op == "grad"
+            and n.name == name
+            and (self.schedule.level[i], self.schedule.space[i]) == (segment.level, segment.space)
+        ]
+        functions = (
+            f"forward_{number}<V, false>, forward_{number}<V, true>"
+            if side == "forward"
+            else f"backward_{number}<V>, nullptr"
+        )
+        if side == "forward":
+            states = [
+                str(s)
+                for s, i in enumerate(self.step.fresh.values())
+                if (self.schedule.level[i], self.schedule.space[i])
+                == (segment.level, segment.space)
+            ]
+        pairs = [f"{{{m}, {w}}}" for m, w in zip(rows, width, strict=True)]
+        return (
+            f"{{{segment.level}, {int(segment.space == 'P')}, {_table([make(n) for n in products])},"
+            f" {_table(pairs)}, {_table(states)}, {functions}}}"
+        )
+
+    def _number(self, index: int) -> float:
+        node = self.nodes[index]
+        if node.op == "proj":
+            return next(n for n, p in enumerate(self.step.products) if index in p.outputs)
+        return node.value
+
+    def _moment(self, row: int) -> int:
+        node = self.nodes[row]
+        return self.moments.index(row if node.op == "moments" else int(node.value))
+
+    def _width(self, row: int) -> int:
+        return len(self.nodes[int(self.moments[self._moment(row)])].args)
+
+    def _forward_product(self, number: int) -> str:
+        product = self.step.products[number]
+        argument = self.nodes[product.argument]
+        state = self.states.index(argument.name) if argument.op == "old" else -1
+        slot = -1 if state >= 0 else self.schedule.kept.index(product.argument)
+        matrix = 1 if product.gates else 2
+        gates = self._gates(product.gates) if product.gates else "1, {0}"
+        return f"{{{matrix}, {state}, {slot}, {gates}}}"
+
+    def _backward_product(self, number: int) -> str:
+        product = self.step.products[number]
+        argument = self.nodes[product.argument]
+        state = self.states.index(argument.name) if argument.op == "old" else -1
+        if not product.gates:
+            return f"{{2, {state}, {self.slots['P'].index(product.gradients[0])}, 1, {{0}}}}"
+        first = self.schedule.span(product.gradients, "H")
+        window = self.slots["H"][first : first + len(product.gates)]
+        order = self._ordered(product.gates, product.gradients, window)
+        return f"{{1, {state}, {first}, {self._gates(order)}}}"
+
+    @staticmethod
+    def _ordered(
+        gates: tuple[str, ...], gradients: tuple[int, ...], window: tuple[int, ...]
+    ) -> list[str]:
+        if window == gradients:
+            return list(gates)
+        return [gates[gradients.index(g)] for g in window]
+
+    def _incoming(self) -> list[str]:
+        return [
+            self._backward_product(n)
+            for n, p in enumerate(self.step.products)
+            if self.nodes[p.argument].op == "old"
+        ]
+
+    def _gradients(self) -> list[str]:
+        """Products over time: matrix, state, slot of the argument, slot and gates of dL/dgate."""
+        step = self.step
+        gates = tuple(step.inputs)
+        first = self.schedule.span(tuple(step.inputs.values()), "H")
+        window = self.slots["H"][first : first + len(gates)]
+        order = self._ordered(gates, tuple(step.inputs.values()), window)
+        found = [f"{{0, -1, -1, {first}, {self._gates(order)}}}"]
+        for number, product in enumerate(step.products):
+            argument = self.nodes[product.argument]
+            slot = -1 if argument.op == "old" else self.slots["H"].index(product.argument)
+            matrix, state, *rest = self._backward_product(number)[1:].split(", ", 2)
+            found.append(f"{{{matrix}, {state}, {slot}, {rest[0]}")
+        return found
+
+
+class _Body:
+    """The statements of one segment: a line for what is named or used twice, the rest inline."""
+
+    def __init__(self, writer: _Writer, segment: Segment, *, backward: bool) -> None:
+        self.writer, self.segment, self.backward = writer, segment, backward
+        self.nodes, self.schedule = writer.nodes, writer.schedule
+        self.known: dict[int, str] = {}
+        self.uses: Counter[int] = Counter()
+
+    def lines(self, roots: list[int]) -> list[str]:
+        """Return the declarations that the roots and the segment's row nodes need, in order."""
+        wanted = [*roots]
+        for row in self.segment.rows:
+            wanted += self.nodes[row].args
+        visited: set[int] = set()
+
+        def visit(index: int) -> None:
+            self.uses[index] += 1
+            if index not in visited:
+                visited.add(index)
+                if self._leaf(index) is None:
+                    for arg in self._args(index):
+                        visit(arg)
+
+        for root in wanted:
+            visit(root)
+        lines = []
+        for index in sorted(visited):
+            leaf = self._leaf(index)
+            constant = self.nodes[index].op == "constant"
+            named = index in self.writer.names or self.uses[index] > 1
+            if not constant and (named or index in wanted):
+                text = leaf if leaf is not None else self._expression(index)
+                name = self._name(index)
+                lines.append(f"const V {name} = {text};")
+                self.known[index] = name
+        return lines
+
+    def text(self, index: int, above: int = 0) -> str:
+        """Return the expression of a node, in brackets where the operator above binds stronger."""
+        if index in self.known:
+            return self.known[index]
+        leaf = self._leaf(index)
+        if leaf is not None:
+            return leaf
+        text = self._expression(index)
+        weak = _INFIX.get(self.nodes[index].op, ("", 9))[1] <= above
+        return f"({text})" if weak else text
+
+    def row(self, index: int) -> str:
+        """Return the statement that prepares the sums of a row node."""
+        number = self.segment.rows.index(index)
+        args = ", ".join(self.text(a) for a in self.nodes[index].args)
+        return f"p.{self.nodes[index].op}(b, {number}, {{{args}}});"
+
+    def _args(self, index: int) -> tuple[int, ...]:
+        node = self.nodes[index]
+        count = {"normalize": 1, "denormalize": 2}.get(node.op, len(node.args))
+        return node.args[:count]
+
+    def _name(self, index: int) -> str:
+        writer, op = self.writer, self.nodes[index].op
+        if index in writer.names:
+            return writer.names[index]
+        if index in writer.deltas:
+            return writer.deltas[index]
+        if op == "grad":
+            return f"d_{self.nodes[index].name}"
+        return f"v{index}"
+
+    def _leaf(self, index: int) -> str | None:
+        writer, schedule, node = self.writer, self.schedule, self.nodes[index]
+        step = writer.step
+        here = (self.segment.level, self.segment.space)
+        mine = (schedule.level[index], schedule.space[index]) == here
+        match node.op:
+            case "constant":
+                return f"splat<V>({node.value!r})"
+            case "weight":
+                return f"p.weight({writer.weights.index(node.name)})"
+            case "old":
+                return f"p.old(b, {writer.states.index(node.name)})"
+            case "x" if not self.backward:
+                return f"p.x(b, {list(step.inputs).index(node.name)})"
+        forward = index < step.forward
+        if forward and (self.backward or not mine):
+            if index in schedule.fresh:
+                return f"p.fresh(b, {schedule.fresh[index]})"
+            if index in schedule.kept and (self.backward or index in schedule.crossing):
+                return f"p.kept(b, {schedule.kept.index(index)})"
+            return None
+        if node.op in ("u", "proj", "ut", "projt"):
+            return f"p.u(b, {self._place(index)})"
+        if node.op == "grad" and mine:
+            return f"p.grad(b, {writer.states.index(node.name)})"
+        slots = writer.slots[self.segment.space]
+        if not (forward or mine or schedule.from_forward(index)) and index in slots:
+            return f"p.slot(b, {slots.index(index)})"
+        return None
+
+    def _place(self, index: int) -> int:
+        place = 0
+        seen: list[int] = []
+        for other in self.segment.products:
+            number = int(self.writer._number(other))
+            if number not in seen:
+                seen.append(number)
+        target = int(self.writer._number(index))
+        for number in seen:
+            product = self.writer.step.products[number]
+            if number == target:
+                return place + (0 if self.backward else product.outputs.index(index))
+            place += 1 if self.backward else len(product.outputs)
+        raise AssertionError(index)
+
+    def _expression(self, index: int) -> str:
+        node = self.nodes[index]
+        if node.op in _INFIX:
+            sign, strength = _INFIX[node.op]
+            left = self.text(node.args[0], strength - 1)
+            right = self.text(node.args[1], strength if sign == "-" else strength - 1)
+            return f"{left} {sign} {right}"
+        if node.op == "neg":
+            return f"-{self.text(node.args[0], 9)}"
+        args = ", ".join(self.text(a) for a in self._args(index))
+        if node.op == "normalize":
+            return f"p.normalize(b, {self.writer.moments.index(node.args[1])}, {args})"
+        if node.op == "denormalize":
+            number = self.writer.moments.index(node.args[3])
+            return f"p.denormalize(b, {number}, {args})"
+        return f"{node.op}({args})"
+
+
+def _table(items: list[str], *, count: bool = True) -> str:
+    if not count:
+        return f"{{{', '.join(items)}}}"
+    return f"{{{len(items)}, {{{', '.join(items)}}}}}"

@@ -1,0 +1,200 @@
+"""Calls of the kernels and of the reference with the same arguments, for the tables of tests."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra import native
+from recurra.cells import Program
+from recurra.reference import Interpreter
+
+#: Relative to the largest value of an array. The sums of a product run in another order than the
+#: reference's, over up to a few hundred terms and a few steps.
+TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call: sizes, and what else the loop may be asked for."""
+
+    steps: int = 5
+    batch: int = 3
+    inputs: int = 7
+    hidden: int = 20
+    projection: int = 9
+    dtype: torch.dtype = torch.float64
+    masked: str = ""  # "", "lengths" or "gaps"
+    reverse: bool = False
+    dropout: bool = False
+    zoneout: str = ""  # "", "share" or "draw"
+    threads: int = 1
+    given: bool = True  # whether initial states are
+    layout: str = "time"  # "time" first, "batch" first, or "loose": neither contiguous nor aligned
+
+    def but(self, **changes: Any) -> "Case":
+        """Return the case with some things changed."""
+        return replace(self, **changes)
+
+
+@dataclass
+class Problem:
+    """Arguments of both sides."""
+
+    program: Program
+    case: Case
+    x: Tensor
+    parameters: list[Tensor]
+    initial: list[Tensor]
+    valid: Tensor | None
+    mask: Tensor | None
+    keep: list[Tensor | float | None]
+
+    @staticmethod
+    def of(program: Program, case: Case, seed: int = 0) -> "Problem":
+        """Draw a problem."""
+        draw = torch.Generator().manual_seed(seed)
+
+        def normal(*shape: int, scale: float = 1.0) -> Tensor:
+            values = torch.randn(shape, generator=draw, dtype=torch.float64) * scale
+            return values.to(case.dtype)
+
+        c = case
+        names = [p.name for p in program.parameters]
+        projection = c.projection if "weight_hr" in names else 0
+        sizes = {"gates": len(program.gates), "inputs": c.inputs, "hidden": c.hidden}
+        parameters = [
+            normal(*p.shape(**sizes, projection=projection), scale=0.3) for p in program.parameters
+        ]
+        x = normal(c.steps, c.batch, c.inputs)
+        if c.layout == "batch":
+            x = x.transpose(0, 1).contiguous().transpose(0, 1)
+        elif c.layout == "loose":
+            space = torch.zeros(c.steps, c.batch, c.inputs + 3, dtype=c.dtype)
+            space[..., 1:-2] = x
+            x = space[..., 1:-2]
+        widths = [projection or c.hidden] + [c.hidden] * (len(program.states) - 1)
+        initial = [normal(c.batch, w, scale=0.5) * c.given for w in widths]
+        valid = None
+        if c.masked == "lengths":
+            lengths = torch.randint(0, c.steps + 1, (c.batch,), generator=draw)
+            lengths[: c.batch // 2] = lengths[0]
+            valid = torch.arange(c.steps)[:, None] < lengths
+        elif c.masked == "gaps":
+            valid = torch.rand((c.steps, c.batch), generator=draw) < 0.6
+        if valid is not None:
+            x[~valid] = torch.nan
+        mask = None
+        if c.dropout:
+            kept = torch.rand((c.batch, widths[0]), generator=draw) < 0.7
+            mask = kept.to(c.dtype) / 0.7
+        keep: list[Tensor | float | None] = []
+        if c.zoneout == "share":
+            keep = [0.2, *([0.35] * (len(widths) - 1))]
+        elif c.zoneout == "draw":
+            keep = [
+                (torch.rand((c.steps, c.batch, w), generator=draw) < 0.3).to(c.dtype)
+                for w in widths
+            ]
+        return Problem(program, c, x, parameters, initial, valid, mask, keep)
+
+    def inputs(self) -> native.Inputs:
+        """The kernels' arguments."""
+        c = self.case
+        return native.Inputs(
+            self.program,
+            self.x,
+            self.parameters,
+            self.initial if c.given else [None] * len(self.initial),
+            self.valid,
+            self.mask,
+            self.keep,
+            c.reverse,
+            c.threads,
+        )
+
+    def empty(self) -> tuple[Tensor, list[Tensor]]:
+        """Outputs and final states to write to, full of NaN."""
+        c = self.case
+        y = self.x.new_full((c.steps, c.batch, self.initial[0].shape[1]), torch.nan)
+        if c.layout != "time":
+            y = y.transpose(0, 1).contiguous().transpose(0, 1)
+        return y, [torch.full_like(s, torch.nan) for s in self.initial]
+
+    def run(self, *, training: bool = True) -> dict[str, Tensor]:
+        """Outputs, and for training all gradients, by the kernels."""
+        inputs = self.inputs()
+        y, last = self.empty()
+        saved = None
+        if training:
+            saved = self.x.new_full((native.saved_size(inputs),), torch.nan)
+        native.forward(inputs, y, last, saved=saved)
+        found = {"y": y, **{f"last {k}": s for k, s in enumerate(last)}}
+        if saved is None:
+            return found
+        dy, dlast = self.gradients()
+        dx = torch.full_like(self.x, torch.nan)
+        dparameters = [torch.zeros_like(p) for p in self.parameters]
+        dinitial = [torch.full_like(s, torch.nan) for s in self.initial]
+        native.backward(
+            inputs, y, saved, dy, dlast, dx=dx, dparameters=dparameters, dinitial=dinitial
+        )
+        found["dx"] = dx
+        for parameter, gradient in zip(self.program.parameters, dparameters, strict=True):
+            found[f"d{parameter.name}"] = gradient
+        if self.case.given:
+            found |= {f"dinitial {k}": s for k, s in enumerate(dinitial)}
+        return found
+
+    def gradients(self) -> tuple[Tensor, list[Tensor]]:
+        """dL/dy and dL/dlast of an arbitrary L."""
+        draw = torch.Generator().manual_seed(99)
+
+        def like(t: Tensor) -> Tensor:
+            values = torch.randn(t.shape, generator=draw, dtype=torch.float64)
+            return values.to(t.dtype)
+
+        y, last = self.empty()
+        return like(y), [like(s) for s in last]
+
+    def expected(self) -> dict[str, Tensor]:
+        """The same by the reference and autograd, in float64."""
+        x = torch.nan_to_num(self.x).double().contiguous().requires_grad_()
+        parameters = [p.double().requires_grad_() for p in self.parameters]
+        initial = [s.double().requires_grad_() for s in self.initial]
+        by_name = {p.name: v for p, v in zip(self.program.parameters, parameters, strict=True)}
+        run = Interpreter(self.program, by_name).run(
+            x,
+            initial,
+            valid=self.valid,
+            reverse=self.case.reverse,
+            recurrent_mask=None if self.mask is None else self.mask.double(),
+            keep=[k.double() if isinstance(k, Tensor) else k for k in self.keep] or None,
+        )
+        dy, dlast = self.gradients()
+        loss = (run.outputs * dy.double()).sum()
+        loss = loss + sum((s * d.double()).sum() for s, d in zip(run.states, dlast, strict=True))
+        wanted = [x, *parameters, *initial]
+        found = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
+        names = ["dx", *(f"d{p.name}" for p in self.program.parameters)]
+        result = {"y": run.outputs, **{f"last {k}": s for k, s in enumerate(run.states)}}
+        result |= dict(zip(names, found, strict=False))
+        if self.case.given:
+            result |= {f"dinitial {k}": g for k, g in enumerate(found[len(names) :])}
+        return {name: value.detach() for name, value in result.items()}
+
+
+def compare(found: dict[str, Tensor], expected: dict[str, Tensor], dtype: torch.dtype) -> None:
+    """Assert that all arrays agree; the message lists those that do not."""
+    wrong = []
+    for name, value in found.items():
+        want = expected[name]
+        assert value.shape == want.shape, name
+        if not value.numel():
+            continue
+        scale = max(1.0, float(want.abs().max()))
+        error = float((value.double() - want).abs().max()) / scale
+        if not error <= TOLERANCE[dtype]:
+            wrong.append(f"{name}: {error:.1e}")
+    assert not wrong, ", ".join(wrong)

@@ -1,0 +1,161 @@
+"""The kernels against the reference: outputs and all gradients."""
+
+import pytest
+import torch
+
+from native.cases import Case, Problem, compare
+from recurra import native
+from recurra.cells import Program, definition
+from recurra.cells.emit import key
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="the kernels are not compiled")
+
+
+def program(cell: str, **options: str | bool) -> Program:
+    return definition.find(cell).program(**options)
+
+
+PROGRAMS = [
+    program("rnn"),
+    program("rnn", activation="relu"),
+    program("rnn", norm=True),
+    program("rnn", norm=True, activation="relu"),
+    *(program("gru", norm=n, reset=r) for n in (False, True) for r in ("after", "before")),
+    *(
+        program("lstm", norm=n, peephole=p, projection=r)
+        for n in (False, True)
+        for p in (False, True)
+        for r in (False, True)
+    ),
+]
+WITHOUT_BIAS = [
+    program("lstm", bias=False),
+    program("gru", bias=False),
+    program("lstm", bias=False, norm=True),
+]
+
+PLAIN = Case()
+CASES = {
+    "plain": PLAIN,
+    "float32": PLAIN.but(dtype=torch.float32),
+    "one row": PLAIN.but(batch=1),
+    "one step": PLAIN.but(steps=1),
+    "no step": PLAIN.but(steps=0),
+    "no row": PLAIN.but(batch=0),
+    "one unit": PLAIN.but(hidden=1, inputs=1, projection=1),
+    "fewer units than a vector": PLAIN.but(hidden=3, projection=2),
+    "whole vectors": PLAIN.but(hidden=32, inputs=16, projection=16),
+    "two threads": PLAIN.but(hidden=50, projection=33, threads=2),
+    "more threads than vectors": PLAIN.but(hidden=5, projection=2, threads=2),
+    "many steps": PLAIN.but(steps=300, batch=2, threads=2),
+    "many rows": PLAIN.but(steps=3, batch=300, threads=2, hidden=16),
+    "some chunks": PLAIN.but(steps=21, batch=60),
+    "batch first": PLAIN.but(layout="batch"),
+    "neither contiguous nor aligned": PLAIN.but(layout="loose"),
+    "reverse": PLAIN.but(reverse=True),
+    "reverse, some chunks": PLAIN.but(reverse=True, steps=21, batch=60, hidden=16),
+    "no initial state": PLAIN.but(given=False),
+    "lengths": PLAIN.but(masked="lengths", batch=6),
+    "lengths, reverse": PLAIN.but(masked="lengths", batch=6, reverse=True),
+    "gaps": PLAIN.but(masked="gaps", batch=6),
+    "gaps, whole vectors": PLAIN.but(masked="gaps", batch=6, hidden=32, projection=16),
+    "recurrent dropout": PLAIN.but(dropout=True),
+    "zoneout, mean": PLAIN.but(zoneout="share"),
+    "zoneout, drawn": PLAIN.but(zoneout="draw"),
+    "all at once": PLAIN.but(
+        zoneout="draw", masked="gaps", dropout=True, reverse=True, threads=2, batch=6
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _restore_isa():
+    before = native.isa()
+    yield
+    native.use_isa(before)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("program", PROGRAMS + WITHOUT_BIAS, ids=key)
+def test_equals_reference(program: Program, case: Case):
+    problem = Problem.of(program, case)
+    expected = problem.expected()
+    for isa in native.isas():
+        native.use_isa(isa)
+        compare(problem.run(), expected, case.dtype)
+        compare(problem.run(training=False), expected, case.dtype)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=key)
+def test_same_bits_alone_or_among_others_and_on_any_threads(program: Program):
+    case = Case(batch=7, hidden=40, steps=4, projection=24, dtype=torch.float32, threads=2)
+    problem = Problem.of(program, case)
+    whole = problem.run()
+    again = problem.run()
+    one = Problem.of(program, case.but(threads=1)).run()
+    for name, value in whole.items():
+        assert torch.equal(value, again[name]), name
+        assert torch.equal(value, one[name]), name
+    for row in range(case.batch):
+        alone = Problem.of(program, case.but(batch=1))
+        alone.x, alone.parameters = problem.x[:, row : row + 1], problem.parameters
+        alone.initial = [s[row : row + 1].contiguous() for s in problem.initial]
+        assert torch.equal(alone.run(training=False)["y"], whole["y"][:, row : row + 1])
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=key)
+def test_chunks_equal_the_whole(program: Program):
+    problem = Problem.of(program, Case(steps=6, dtype=torch.float32))
+    whole = problem.run(training=False)
+    packed = native.Packed(program, problem.parameters)
+    states = problem.initial
+    for t in range(6):
+        y, last = problem.empty()
+        inputs = problem.inputs()._replace(x=problem.x[t : t + 1], initial=states)
+        native.forward(inputs, y[t : t + 1], last, packed=packed)
+        assert torch.equal(y[t], whole["y"][t])
+        states = last
+    for k, state in enumerate(states):
+        assert torch.equal(state, whole[f"last {k}"])
+
+
+def test_backward_can_run_again():
+    problem = Problem.of(PROGRAMS[4], Case(batch=5))
+    inputs = problem.inputs()
+    y, last = problem.empty()
+    saved = problem.x.new_empty(native.saved_size(inputs))
+    native.forward(inputs, y, last, saved=saved)
+    dy, dlast = problem.gradients()
+    found = []
+    for _ in range(2):
+        dx = torch.empty_like(problem.x)
+        native.backward(
+            inputs,
+            y,
+            saved,
+            dy,
+            dlast,
+            dx=dx,
+            dparameters=[None] * len(problem.parameters),
+            dinitial=[None] * len(last),
+        )
+        found.append(dx)
+    assert torch.equal(*found)
+
+
+def test_gates_are_visible():
+    lstm = program("lstm")
+    problem = Problem.of(lstm, Case(hidden=20))
+    inputs = problem.inputs()
+    y, last = problem.empty()
+    saved = problem.x.new_empty(native.saved_size(inputs))
+    native.forward(inputs, y, last, saved=saved)
+    gates = native.kept(inputs, saved)
+    assert set(gates) == {"i", "f", "g", "o"}
+    names = [p.name for p in lstm.parameters]
+    weight, _, bias, recurrent_bias = (problem.parameters[k] for k in range(4))
+    assert names[:4] == ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+    recurrent = problem.initial[0] @ problem.parameters[1].T
+    a = problem.x[0] @ weight.T + bias + recurrent + recurrent_bias
+    torch.testing.assert_close(gates["f"][0], torch.sigmoid(a[:, 20:40]))
+    torch.testing.assert_close(gates["g"][0], torch.tanh(a[:, 40:60]))
