@@ -37,6 +37,9 @@ def content(target):
     return (target / "a.txt").read_text()
 
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc/self/fd")
+
+
 @pytest.fixture(params=["exchange", "two renames"])
 def way(request, monkeypatch):
     """Replacing with the system's exchange of names, and where it has none."""
@@ -65,11 +68,12 @@ def test_made_and_replaced(tmp_path, way):
     assert manifest.extra == {"n": 3}
     assert sorted(manifest.files) == ["a.txt", "deep/er/b.safetensors"]
     assert manifest.files["a.txt"].size == 5
-    assert (
-        manifest.files["a.txt"].sha256
-        == subprocess.run(
-            ["sha256sum", target / "a.txt"], capture_output=True, text=True, check=True
-        ).stdout.split()[0]
+
+
+def test_the_hash_is_sha256(tmp_path):
+    fill(tmp_path / "m", "abc")  # the first example of FIPS 180-2, appendix B
+    assert read_manifest(tmp_path / "m").files["a.txt"].sha256 == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
 
 
@@ -204,6 +208,7 @@ def test_a_disk_that_is_really_full(small_disk):
     assert [p.name for p in small_disk.iterdir()] == ["m"]
 
 
+@linux
 def test_a_directory_damaged_on_its_way_is_taken_back(tmp_path, monkeypatch, way):
     def damaging(descriptor):
         name = os.readlink(f"/proc/self/fd/{descriptor}")
@@ -218,6 +223,41 @@ def test_a_directory_damaged_on_its_way_is_taken_back(tmp_path, monkeypatch, way
     monkeypatch.undo()
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
     assert content(tmp_path / "m") == "old"
+
+
+@linux
+def test_all_is_on_the_disk_before_the_name_and_the_name_at_the_end(tmp_path, monkeypatch):
+    events = []
+    fsync, rename = os.fsync, os.rename
+
+    def name_of(path):
+        return re.sub(r"\.m\.tmp[^/]*", "TMP", str(path)).removeprefix(str(tmp_path))
+
+    def record_fsync(descriptor):
+        events.append(f"sync {name_of(os.readlink(f'/proc/self/fd/{descriptor}'))}")
+        fsync(descriptor)
+
+    def record_rename(a, b):
+        events.append(f"rename {name_of(a)} {name_of(b)}")
+        rename(a, b)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "rename", record_rename)
+    with atomic_directory(tmp_path / "m") as folder:
+        (folder / "a.txt").write_text("a")
+        (folder / "deep").mkdir()
+        (folder / "deep" / "b.txt").write_text("b")
+    [manifest] = [e for e in events if ".manifest.json.tmp" in e]
+    assert events == [
+        "sync /TMP/a.txt",
+        "sync /TMP/deep/b.txt",
+        manifest,
+        "sync /TMP",
+        "sync /TMP/deep",
+        "sync /TMP",
+        "rename /TMP /m",
+        "sync ",
+    ]
 
 
 @pytest.mark.parametrize("present", ["file", "folder", "model with notes", "damaged model"])
