@@ -1,6 +1,7 @@
 """Safetensors: the library reads what we write and the reverse; every broken rule is found."""
 
 import json
+import os
 import random
 import struct
 
@@ -251,6 +252,12 @@ def test_finite_is_checked_on_demand(tmp_path, value, dtype):
 def test_no_file(tmp_path, name, words):
     with pytest.raises(FormatError, match=words):
         read_tensors(tmp_path / name)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "t")
+    with pytest.raises(FormatError, match="is no regular file"):
+        read_tensors(tmp_path / "t")
 
 
 def mutated(rng, valid):
