@@ -9,8 +9,8 @@ import pytest
 
 from cli.conftest import SMALL, start
 
-WORDS = [*SMALL, "--dropout", "0.3", "--epochs", "4", "--eval-every", "100", "--layers", "2"]
-WORDS += ["--checkpoint-every", "0.05"]
+WORDS = [*SMALL, "--dropout", "0.3", "--epochs", "2", "--eval-every", "60", "--layers", "2"]
+WORDS += ["--checkpoint-every", "0.1"]
 
 
 def train(text, out):
@@ -74,7 +74,7 @@ def test_ctrl_c_writes_a_checkpoint_and_the_same_command_goes_on(text, tmp_path,
 def test_kill_9_loses_a_moment_at_most(text, tmp_path, unbroken):
     run = tmp_path / "run"
     with train(text, run) as process:
-        wait_for_step(run, 60)
+        wait_for_step(run, 50)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL

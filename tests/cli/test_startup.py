@@ -1,9 +1,12 @@
 """What answers at once imports little: no torch for help, evaluation and generation."""
 
+import importlib.util
 import subprocess
 import sys
 
 import pytest
+
+from conftest import ROOT
 
 SEEN = """
 import sys
@@ -41,3 +44,18 @@ def test_evaluate_and_generate_import_no_torch(run, text):
         modules = imported(*words)
         assert "numpy" in modules
         assert modules.isdisjoint(HEAVY)
+
+
+def test_the_model_whose_start_is_measured_is_of_the_default_size(tmp_path):
+    """The script that measures the promise of 0.7 s must not measure a toy."""
+    import recurra
+    from recurra.tasks.language_model import LanguageModelConfig
+
+    spec = importlib.util.spec_from_file_location("startup", ROOT / "tools" / "startup.py")
+    startup = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(startup)
+    startup.save_model(tmp_path / "model")
+    model = recurra.load(tmp_path / "model")
+    assert model.config == LanguageModelConfig()
+    assert len(str(model.generate("The ", max_tokens=1))) == 1
+    assert imported("generate", tmp_path / "model", "The ", "--max-tokens", "1").isdisjoint(HEAVY)
