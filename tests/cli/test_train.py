@@ -146,3 +146,16 @@ def test_main_takes_its_words_from_the_command_line(monkeypatch, capsys):
         main()
     assert end.value.code == 0
     assert capsys.readouterr().out.startswith("recurra 0.")
+
+
+def test_of_several_processes_the_first_speaks(recurra, here, monkeypatch):
+    from recurra import LanguageModel
+    from recurra.train import FitResult
+
+    best = {"loss": 1.0, "perplexity": 2.7, "bits_per_character": 1.4}
+    result = FitResult(1, 1.0, best, best, "steps", 1.0, 1.0, 0, here / "metrics.jsonl")
+    monkeypatch.setattr(LanguageModel, "fit", lambda *_, **__: result)
+    for rank, silent in (("0", False), ("1", True)):
+        monkeypatch.setenv("RANK", rank)
+        for flags in ([], ["--json"]):
+            assert (recurra("train", "lm", "text.txt", *flags).out == "") is silent

@@ -60,7 +60,7 @@ class Evaluation:
             f"{self.nats_per_token:.4f} nats per token",
         ]
         if self.word_perplexity is not None and self.words < self.tokens:
-            parts.insert(1, f"{self.word_perplexity:,.1f} per word")
+            parts.insert(1, f"{self.word_perplexity:,.4g} per word")
         return ", ".join(parts) + f" ({self.tokens:,} tokens)"
 
 
