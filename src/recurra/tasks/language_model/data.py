@@ -9,17 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from recurra.errors import FormatError, InputError
+from recurra.runtime import Evaluation, Scorer, lines_nats, stream_nats
 from recurra.storage import read_json, write_json
 from recurra.storage.disk import failure, make_directory
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
 from recurra.text import (
     Corpus,
+    LineBatches,
     TokenFile,
     Tokenizer,
     load_tokenizer,
     save_tokenizer,
     train_tokenizer,
 )
+
+#: Lines that are measured are read so many side by side, in segments of so many steps.
+STREAMS, SEGMENT = 32, 256
 
 Source = str | Path | list[str] | list[Path]
 
@@ -31,11 +36,6 @@ class Prepared:
     tokenizer: Tokenizer
     train: TokenFile
     valid: TokenFile
-
-    @property
-    def valid_characters(self) -> int:
-        """Characters that are predicted in the held-out text (see `predicted_characters`)."""
-        return predicted_characters(self.valid, self.tokenizer)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -79,7 +79,8 @@ def prepare(
     if tokenizer is None:
         tokenizer = _trained_before(folder, recipe) or train_tokenizer(
             model.tokenizer,
-            train_text.chunks(),
+            # Line ends are no symbols where each line is a text.
+            train_text.lines() if data.lines else train_text.chunks(),
             vocab_size=model.vocab_size,
             min_count=model.min_count,
             eos=bool(recipe["eos"]),
@@ -124,10 +125,15 @@ def open_prepared(folder: Path) -> Prepared:
     )
 
 
-def predicted_characters(tokens: TokenFile, tokenizer: Tokenizer) -> int:
-    """Characters of a text less those of its first token, which nothing precedes; in lines, all."""
-    first = "" if tokens.line_starts is not None else tokenizer.decode(tokens.data[:1])
-    return max(tokens.characters - len(first), 1)
+def evaluate(model: Scorer, tokens: TokenFile, tokenizer: Tokenizer) -> Evaluation:
+    """What a model makes of a text; of a text in lines it reads each for itself."""
+    if tokens.line_starts is not None:
+        batches = LineBatches(tokens, batch=STREAMS, bptt=SEGMENT, shuffle=False)
+        nats, count = lines_nats(model, batches)
+        return Evaluation(nats, count, tokens.characters, tokens.words)
+    nats, count = stream_nats(model, tokens.data)
+    first = tokenizer.decode(tokens.data[:1])  # which nothing precedes
+    return Evaluation(nats, count, max(tokens.characters - len(first), 1), tokens.words)
 
 
 def _trained_before(folder: Path, recipe: dict[str, Any]) -> Tokenizer | None:
