@@ -4,17 +4,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nn.variants import NOISY, H, I, P, as_hx, by_reference, draw, paths, states_of
+from nn.variants import NOISY, PATHS, H, I, P, as_hx, draw, on, paths, states_of
 from recurra import ops
 from recurra.nn import GRU, LSTM, RNN
 from tolerances import assert_close
 
 B, T = 3, 5
-PATHS = pytest.mark.parametrize("path", ["kernel", "reference"])
-
-
-def on(path, module):
-    return by_reference(module) if path == "reference" else module
+EACH_PATH = pytest.mark.parametrize("path", PATHS)
 
 
 def test_noise_is_drawn_in_training_only_and_anew_at_each_call():
@@ -80,7 +76,7 @@ def test_recurrent_dropout_is_one_mask_a_sequence():
         assert torch.equal(outputs[t], survivors * 2.0 ** (t + 1)), f"step {t}"
 
 
-@PATHS
+@EACH_PATH
 def test_weight_drop_is_dropout_of_the_recurrent_weights(path):
     module = on(path, LSTM(I, H, 2, weight_drop=0.5, bidirectional=True, dtype=torch.float64))
     plain = LSTM(I, H, 2, bidirectional=True, dtype=torch.float64)
@@ -98,7 +94,7 @@ def test_weight_drop_is_dropout_of_the_recurrent_weights(path):
     assert 0.2 < dropped < 0.8, "no gradient through a dropped weight"
 
 
-@PATHS
+@EACH_PATH
 @pytest.mark.parametrize("projection", [0, P])
 def test_residual_connections(path, projection):
     """Layer by layer by hand: y = layer(x) + x above the first; dropout before the next layer."""

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from conftest import ROOT
-from nn.variants import CELLS, LOOPS, NOISY, H, I, P, as_tuple, by_reference, draw, paths, states_of
+from nn.variants import CELLS, LOOPS, NOISY, H, I, P, as_tuple, draw, on, paths, states_of
 from recurra.errors import InputError
 from recurra.nn import GRU, LSTM, RNN, Recurrent
 from tolerances import assert_all_close, assert_close
@@ -236,7 +236,7 @@ def test_the_kernel_runs_on_the_weights_themselves():
             with torch.no_grad():
                 for parameter in halved.parameters():
                     parameter.mul_(0.5)
-            expected = (by_reference(halved) if path == "reference" else halved)(draw(T, B, I))[0]
+            expected = on(path, halved)(draw(T, B, I))[0]
             assert_close(after, expected, f"{variant} {path}")
             assert not torch.allclose(before, after)
 

@@ -1,5 +1,6 @@
-"""`recurra.nn` against `torch.nn`: outputs, final states and every gradient, on both paths."""
+"""`recurra.nn` against `torch.nn`: outputs, final states and every gradient, on every path."""
 
+import copy
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from nn.variants import H, I, P, as_hx, as_tuple, by_reference, draw, gradients, states_of
+from nn.variants import PATHS, H, I, P, as_hx, as_tuple, draw, gradients, on, states_of
 from recurra.nn import GRU, LSTM, RNN
 from tolerances import assert_all_close, assert_close
 
@@ -87,7 +88,7 @@ def run(module: nn.Module, form: str, *, oracle: bool) -> tuple[list[Tensor], li
     return results, gradients(results, leaves + list(module.parameters())), outputs
 
 
-@pytest.mark.parametrize("path", ["kernel", "reference"])
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_outputs_states_and_gradients(kind, dtype, path):
@@ -96,10 +97,8 @@ def test_outputs_states_and_gradients(kind, dtype, path):
         torch.manual_seed(3)
         theirs = theirs_class(I, H, dtype=dtype, **layout, **more)
         ours = ours_class(I, H, dtype=dtype, **layout, **more)
-        assert ours._fused is not None, f"{kind} {layout}: not on torch's kernel"
         ours.load_state_dict(theirs.state_dict())
-        if path == "reference":
-            by_reference(ours)
+        on(path, ours)
         for form in FORMS:
             case = f"{kind} {layout} {form}"
             expected, expected_gradients, their_outputs = run(theirs, form, oracle=True)
@@ -123,8 +122,8 @@ def test_no_initial_state_is_zeros(kind):
         ours = ours_class(I, H, 2, dtype=torch.float64, **more)
         ours.load_state_dict(theirs.state_dict())
         x = draw(T, B, I) if form == "plain" else draw(T, I)
-        for module in (ours, by_reference(ours)):
-            outputs, final = module(x)
+        for path in PATHS:
+            outputs, final = on(path, copy.deepcopy(ours))(x)
             expected, expected_final = theirs(x)
             assert_close(outputs, expected, f"{kind} {form}")
             assert_all_close(as_tuple(final), as_tuple(expected_final), f"{kind} {form}")
@@ -144,9 +143,9 @@ def test_dropout_between_layers_is_torchs_under_one_seed(kind, packed):
         theirs.train(training)
         torch.manual_seed(11)
         expected, _ = theirs(x)
-        # The reference runs on padded data, so packed it draws other masks of the same kind.
-        for module in [ours] if packed else [ours, by_reference(ours)]:
-            module.train(training)
+        # All but torch's run on padded data, so packed they draw other masks of the same kind.
+        for path in ["torch"] if packed else PATHS:
+            module = on(path, copy.deepcopy(ours)).train(training)
             torch.manual_seed(11)
             outputs, _ = module(x)
             one = outputs.data if packed else outputs

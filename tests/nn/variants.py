@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recurra import native
 from recurra.cells import FUNCTIONS
 from recurra.nn import GRU, LSTM, RNN, Recurrent
 
@@ -91,17 +92,28 @@ NOISY += [
 ]
 
 
-def by_reference(module: Recurrent) -> Recurrent:
-    """Make the module run the reference even where torch has a kernel."""
-    module._fused = None
+#: Our kernels, torch's, and the reference.
+PATHS = ("native", "torch", "reference") if native.available() else ("torch", "reference")
+
+
+def on(path: str, module: Recurrent) -> Recurrent:
+    """Make the module run on that path, which it must have."""
+    if path == "native":
+        assert module._kernel is not None, f"{module}: no kernels"
+    else:
+        module._kernel = None
+    if path == "torch":
+        assert module._fused is not None, f"{module}: not on torch's kernel"
+    else:
+        module._fused = None
     return module
 
 
 def paths(variant: Variant, **more: Any) -> list[tuple[str, Recurrent]]:
     """The variant on each path it can run on, with equal parameters."""
     module = variant.make(**more)
-    made = [("reference", by_reference(variant.make(**more)))]
-    return [("kernel", module), *made] if module._fused else made
+    has = {"native": module._kernel, "torch": module._fused, "reference": True}
+    return [(path, on(path, variant.make(**more))) for path in PATHS if has[path]]
 
 
 def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -77,6 +77,10 @@ class Program:
     parameters: tuple[Parameter, ...]
     options: tuple[tuple[str, str | bool], ...]
 
+    def __hash__(self) -> int:
+        # Programs are keys of every call's look-ups: all nodes would take ten microseconds.
+        return hash((self.cell, self.options))
+
     @property
     def hoisted(self) -> tuple[int, ...]:
         """Nodes that depend on no state: computed for all time steps at once, before the loop."""

@@ -101,7 +101,7 @@ class Recurrent(nn.Module):
             projection=proj_size > 0,
             **dict(options or {}),
         )
-        self._fused = ops.fused_name(self.program)
+        self._kernel, self._fused = ops.kernel_name(self.program), ops.fused_name(self.program)
         self._names: list[dict[str, str]] = []
         for index in range(num_layers * self.num_directions):
             layer, reverse = divmod(index, self.num_directions)
@@ -190,13 +190,11 @@ class Recurrent(nn.Module):
         )
         states = self._initial_states(hx, batch)
         gates: Gates | None = [] if return_gates else None
-        noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
-        # torch's kernels refuse sequences without a step.
-        by_kernel = self._fused is not None and not noisy and gates is None and len(batch.data) > 0
-        if by_kernel and not self.residual:
+        fused = self._runs_fused(batch.data) and gates is None
+        if fused and not self.residual:
             outputs, final = self._fused_layers(batch.data, batch.valid, states, 0, self.num_layers)
         else:
-            outputs, final = self._run_layers(batch.data, batch.valid, states, by_kernel, gates)
+            outputs, final = self._run_layers(batch.data, batch.valid, states, fused, gates)
         if batch.unbatched:
             final = tuple(s.squeeze(1) for s in final)
         state = final[0] if len(final) == 1 else final
@@ -246,54 +244,63 @@ class Recurrent(nn.Module):
             return ops.fused(self._fused, x, states, weights, stack)
         return ops.fused_masked(self._fused, x, states, weights, stack, valid)
 
-    def _reference_layer(
-        self, x: Tensor, valid: Tensor | None, states: States, layer: int, record: bool
-    ) -> tuple[Tensor, States, list[dict[str, Tensor]]]:
-        """One layer by the reference, direction by direction."""
-        runs = []
+    def _runs_fused(self, x: Tensor) -> bool:
+        """Whether torch's kernels run: where ours do not, and theirs compute the same."""
+        ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
+        noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
+        # torch's kernels refuse sequences without a step.
+        return self._fused is not None and not ours and not noisy and len(x) > 0
+
+    def _layer(
+        self, x: Tensor, valid: Tensor | None, states: States, layer: int, gates: Gates | None
+    ) -> tuple[Tensor, States]:
+        """One layer, direction by direction."""
+        outputs, ended, visible = [], [], []
         for reverse in range(self.num_directions):
             k = layer * self.num_directions + reverse
-            initial = tuple(s[k] for s in states)
-            runs.append(
-                ops.reference(
-                    self.program,
-                    self._weights(k),
-                    x,
-                    initial,
-                    valid=valid,
-                    reverse=bool(reverse),
-                    noise=self._draw(len(x), initial),
-                    record=record,
-                )
+            weights, initial = self._weights(k), tuple(s[k] for s in states)
+            run = ops.recurrent(
+                self.program,
+                weights,
+                x,
+                initial,
+                kernel=self._kernel,
+                valid=valid,
+                reverse=bool(reverse),
+                noise=self._draw(len(x), initial),
+                record=gates is not None,
             )
-        outputs = torch.cat([r.outputs for r in runs], dim=-1)
-        final = tuple(torch.stack(s) for s in zip(*(r.states for r in runs), strict=True))
-        return outputs, final, [r.visible for r in runs]
+            outputs.append(run.outputs)
+            ended.append(run.states)
+            visible.append(run.visible)
+        if gates is not None:
+            gates.append(visible)
+        final = tuple(torch.stack(s) for s in zip(*ended, strict=True))
+        return torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0], final
 
     def _run_layers(
         self,
         x: Tensor,
         valid: Tensor | None,
         states: States,
-        by_kernel: bool,
+        fused: bool,
         gates: Gates | None,
     ) -> tuple[Tensor, States]:
         """All layers, one after the other; what is between them happens here."""
         final = []
         for layer in range(self.num_layers):
-            if by_kernel:
+            if fused:
                 outputs, ended = self._fused_layers(x, valid, states, layer, 1)
             else:
-                record = gates is not None
-                outputs, ended, visible = self._reference_layer(x, valid, states, layer, record)
-                if gates is not None:
-                    gates.append(visible)
+                outputs, ended = self._layer(x, valid, states, layer, gates)
             if self.residual and layer > 0:
                 outputs = outputs + x
             if layer < self.num_layers - 1:
                 outputs = functional.dropout(outputs, self.dropout, self.training)
             x = outputs
             final.append(ended)
+        if len(final) == 1:
+            return x, final[0]
         return x, tuple(torch.cat(s) for s in zip(*final, strict=True))
 
     def _weights(self, k: int) -> dict[str, Tensor]:

@@ -1,8 +1,6 @@
-"""One recurrent layer over torch tensors: torch's own kernel where it computes exactly this, else
-the reference.
-"""
+"""Stacks of layers by torch's own kernels: cuDNN, and what our kernels do not run on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,7 +9,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.cells import Program, gru, lstm, rnn
-from recurra.reference import Interpreter, Run
 
 _BIASES = (True, False)
 #: Programs that torch has a kernel for, and its name for them.
@@ -35,47 +32,9 @@ class Stack:
     training: bool  # whether dropout is drawn
 
 
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """What a direction of a layer draws for one call; all off by default.
-
-    recurrent_mask: factors (B, R) on what enters a recurrent product (recurrent dropout).
-    keep: per state, the share of its old value that stays: a number or factors (T, B, ·) (zoneout).
-    """
-
-    recurrent_mask: Tensor | None = None
-    keep: tuple[Tensor | float | None, ...] | None = None
-
-    def __bool__(self) -> bool:
-        return self.recurrent_mask is not None or self.keep is not None
-
-
 def fused_name(program: Program) -> str | None:
     """Return torch's name of the kernel for exactly this program, or None."""
     return _FUSED.get(program)
-
-
-def reference(
-    program: Program,
-    weights: Mapping[str, Tensor],
-    x: Tensor,
-    states: Sequence[Tensor],
-    *,
-    valid: Tensor | None = None,
-    reverse: bool = False,
-    noise: Noise = Noise(),
-    record: bool = False,
-) -> Run:
-    """Run one direction of one layer by the reference; shapes as in `Interpreter.run`."""
-    return Interpreter(program, weights).run(
-        x,
-        states,
-        valid=valid,
-        reverse=reverse,
-        recurrent_mask=noise.recurrent_mask,
-        keep=noise.keep,
-        record=record,
-    )
 
 
 def fused(

@@ -1,0 +1,210 @@
+"""One direction of one layer on the fused kernels, as flat lists of tensors: forward and gradients.
+
+What `Arguments` holds is what the operator and its backward operator take. Nothing here is
+differentiable: that is the business of `operator.py` and `recurrent.py`.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from recurra import native
+from recurra.cells import Program, find
+from recurra.errors import InputError
+
+
+class Arguments(NamedTuple):
+    """Of one call.
+
+    Attributes:
+        name: of the program, as `kernel_name` gives it.
+        x: inputs (T, B, I).
+        parameters: in the order of `program.parameters`.
+        initial: per state (B, R) or (B, H).
+        valid: booleans (T, B), or None.
+        mask: factors (B, R) on what enters a recurrent product, or None.
+        keep: per state factors (T, B, ·), the share of the old state that stays, or None; empty
+            where there are none.
+        rates: per state that share as a number, where `keep` has None.
+        reverse: from the last step to the first.
+    """
+
+    name: str
+    x: Tensor
+    parameters: Sequence[Tensor]
+    initial: Sequence[Tensor]
+    valid: Tensor | None
+    mask: Tensor | None
+    keep: Sequence[Tensor | None]
+    rates: Sequence[float]
+    reverse: bool
+
+
+def kernel_name(program: Program) -> str | None:
+    """Return a name of the program that any process can read, or None without kernels for it."""
+    if native.find(program) is None:
+        return None
+    return json.dumps([program.cell, dict(program.options)])
+
+
+@lru_cache(maxsize=256)
+def named(name: str) -> Program:
+    """Return the program of that name."""
+    cell, options = json.loads(name)
+    return find(cell).program(**options)
+
+
+def forward(call: Arguments, *, save: bool) -> list[Tensor]:
+    """Return outputs (T, B, R), the final state of each kind, and what backward needs if `save`."""
+    inputs = _inputs(call)
+    x = inputs.x
+    y = x.new_empty(*x.shape[:2], call.initial[0].shape[-1])
+    last = [x.new_empty(s.shape) for s in call.initial]
+    saved = x.new_empty(native.saved_size(inputs)) if save else None
+    native.forward(inputs, y, last, saved=saved)
+    return [y, *last] if saved is None else [y, *last, saved]
+
+
+def backward(
+    call: Arguments,
+    y: Tensor,
+    saved: Tensor,
+    dy: Tensor | None,
+    dlast: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+) -> list[Tensor]:
+    """Return the gradients by x, each parameter and each initial state, of those `wanted`."""
+    inputs = _inputs(call)
+    count = len(inputs.parameters)
+    made = [torch.empty_like(inputs.x) if wanted[0] else None]
+    made += [
+        torch.zeros_like(p) if w else None
+        for p, w in zip(inputs.parameters, wanted[1 : 1 + count], strict=True)
+    ]
+    made += [
+        torch.empty_like(s, memory_format=torch.contiguous_format) if w else None
+        for s, w in zip(call.initial, wanted[1 + count :], strict=True)
+    ]
+    native.backward(
+        inputs,
+        y,
+        saved,
+        None if dy is None else _rows(dy),
+        [None if d is None else d.contiguous() for d in dlast],
+        dx=made[0],
+        dparameters=made[1 : 1 + count],
+        dinitial=made[1 + count :],
+    )
+    return [m for m in made if m is not None]
+
+
+def saved_size(call: Arguments) -> int:
+    """Return the size of what forward saves for backward, also for tensors without storage.
+
+    Everything saved is a step's and a row's own, so that one of each tells the size of all.
+    """
+    program = named(call.name)
+    one = native.Inputs(
+        program,
+        torch.empty(1, 1, 1, dtype=call.x.dtype),
+        [torch.empty(p.shape, dtype=p.dtype) for p in call.parameters[:2]],
+        (),
+        valid=None if call.valid is None else torch.ones(1, 1, dtype=torch.bool),
+        keep=[1.0 if k is not None else r for k, r in zip(call.keep, call.rates, strict=True)],
+    )
+    return call.x.shape[0] * call.x.shape[1] * native.saved_size(one)
+
+
+def packed(
+    call: Arguments, y: Tensor, saved: Tensor
+) -> tuple[tuple[Tensor | None, ...], tuple[Any, ...]]:
+    """Return all a backward pass needs, as tensors for autograd to keep, and the rest."""
+    tensors = (*call.parameters, *call.initial, *call.keep, call.valid, call.mask, call.x, y, saved)
+    counts = len(call.parameters), len(call.initial), len(call.keep)
+    return tensors, (call.name, list(call.rates), call.reverse, counts)
+
+
+def unpacked(tensors: Sequence[Any], fixed: tuple[Any, ...]) -> tuple[Arguments, Tensor, Tensor]:
+    """Return what went into `packed`."""
+    name, rates, reverse, counts = fixed
+    given = iter(tensors)
+    parameters, initial, keep = (list(islice(given, count)) for count in counts)
+    valid, mask, x, y, saved = given
+    return Arguments(name, x, parameters, initial, valid, mask, keep, rates, reverse), y, saved
+
+
+def _inputs(call: Arguments) -> native.Inputs:
+    program = named(call.name)
+    parameters = [p.contiguous() for p in call.parameters]
+    _check(call, program)
+    return native.Inputs(
+        program,
+        _rows(call.x),
+        parameters,
+        [s.contiguous() for s in call.initial],
+        None if call.valid is None else call.valid.contiguous(),
+        None if call.mask is None else call.mask.contiguous(),
+        [
+            rate if share is None else share.contiguous()
+            for share, rate in zip(call.keep, call.rates, strict=True)
+        ],
+        call.reverse,
+        torch.get_num_threads(),
+    )
+
+
+def _rows(array: Tensor) -> Tensor:
+    """The same values with units side by side."""
+    return array if array.stride(-1) == 1 or array.shape[-1] == 1 else array.contiguous()
+
+
+def _check(call: Arguments, program: Program) -> None:
+    """Refuse what would read or write beyond an array, or take its bits for other numbers."""
+    steps, batch, features = call.x.shape
+    hidden, recurrent = (
+        call.parameters[0].shape[0] // len(program.gates),
+        call.parameters[1].shape[1],
+    )
+    given = [*call.parameters, *call.initial]
+    states = [(batch, recurrent), *[(batch, hidden)] * (len(program.states) - 1)]
+    shapes = [*_shapes(program, features, hidden, recurrent), *states]
+    if call.mask is not None:
+        given, shapes = [*given, call.mask], [*shapes, states[0]]
+    for share, state in zip(call.keep, states, strict=False):
+        if share is not None:
+            given, shapes = [*given, share], [*shapes, (steps, *state)]
+    dtype = call.x.dtype
+    if [g.shape for g in given] != shapes or any(g.dtype != dtype for g in given):
+        shown = ", ".join(f"{_dtype(g)} {tuple(g.shape)}" for g in given)
+        raise InputError(
+            f"recurrent ({program.cell}): expected with the input {_dtype(call.x)} "
+            f"{tuple(call.x.shape)} weights, states and noise of that dtype and shapes "
+            f"{', '.join(map(str, shapes))}; received {shown}"
+        )
+    valid = call.valid
+    if valid is not None and (valid.dtype != torch.bool or valid.shape != (steps, batch)):
+        raise InputError(
+            f"recurrent ({program.cell}): expected booleans {(steps, batch)} for the steps that "
+            f"count, received {_dtype(valid)} {tuple(valid.shape)}"
+        )
+
+
+@lru_cache(maxsize=256)
+def _shapes(
+    program: Program, features: int, hidden: int, recurrent: int
+) -> tuple[tuple[int, ...], ...]:
+    sizes = {"inputs": features, "hidden": hidden}
+    projection = recurrent if any(p.name == "weight_hr" for p in program.parameters) else 0
+    return tuple(
+        p.shape(gates=len(program.gates), **sizes, projection=projection)
+        for p in program.parameters
+    )
+
+
+def _dtype(array: Tensor) -> str:
+    return str(array.dtype).removeprefix("torch.")

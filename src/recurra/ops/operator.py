@@ -1,0 +1,93 @@
+"""The operator `recurra::recurrent` for whatever sees a graph: compilers, exporters, tracing modes.
+
+Run eagerly it costs more than the arithmetic of a short call, so that eager calls go through
+`torch.autograd.Function` (see `recurrent.py`); both run the same kernels on the same arguments.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.ops import kernel
+from recurra.ops.kernel import Arguments, packed, unpacked
+
+
+@torch.library.custom_op("recurra::recurrent", mutates_args=(), device_types="cpu")
+def recurrent(
+    name: str,
+    x: Tensor,
+    parameters: list[Tensor],
+    initial: list[Tensor],
+    valid: Tensor | None,
+    mask: Tensor | None,
+    keep: list[Tensor | None],
+    rates: list[float],
+    reverse: bool,
+    save: bool,
+) -> list[Tensor]:
+    """Outputs, final states, and with `save` what backward needs; see `Arguments`."""
+    call = Arguments(name, x, parameters, initial, valid, mask, keep, rates, reverse)
+    return kernel.forward(call, save=save)
+
+
+@recurrent.register_fake
+def _(name, x, parameters, initial, valid, mask, keep, rates, reverse, save):  # type: ignore[no-untyped-def]
+    call = Arguments(name, x, parameters, initial, valid, mask, keep, rates, reverse)
+    y = x.new_empty(*x.shape[:2], initial[0].shape[-1])
+    last = [x.new_empty(s.shape) for s in initial]
+    return [y, *last, x.new_empty(kernel.saved_size(call))] if save else [y, *last]
+
+
+@torch.library.custom_op("recurra::recurrent_backward", mutates_args=(), device_types="cpu")
+def recurrent_backward(
+    name: str,
+    x: Tensor,
+    parameters: list[Tensor],
+    initial: list[Tensor],
+    valid: Tensor | None,
+    mask: Tensor | None,
+    keep: list[Tensor | None],
+    rates: list[float],
+    reverse: bool,
+    y: Tensor,
+    saved: Tensor,
+    dy: Tensor | None,
+    dlast: list[Tensor | None],
+    wanted: list[bool],
+) -> list[Tensor]:
+    """Gradients by x, parameters and initial states, those that are `wanted`."""
+    call = Arguments(name, x, parameters, initial, valid, mask, keep, rates, reverse)
+    return kernel.backward(call, y, saved, dy, dlast, wanted)
+
+
+@recurrent_backward.register_fake
+def _(  # type: ignore[no-untyped-def]
+    name, x, parameters, initial, valid, mask, keep, rates, reverse, y, saved, dy, dlast, wanted
+):
+    leaves = zip([x, *parameters, *initial], wanted, strict=True)
+    return [torch.empty_like(v, memory_format=_format(v, x)) for v, w in leaves if w]
+
+
+def _format(leaf: Tensor, x: Tensor) -> torch.memory_format:
+    return torch.preserve_format if leaf is x else torch.contiguous_format
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    call = Arguments(*inputs[:-1])
+    ctx.wanted = [v.requires_grad for v in (call.x, *call.parameters, *call.initial)]
+    tensors, ctx.fixed = packed(call, output[0], output[-1])
+    ctx.save_for_backward(*tensors)
+
+
+def _differentiate(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
+    call, y, saved = unpacked(ctx.saved_tensors, ctx.fixed)
+    dy, *dlast = gradients[:-1]
+    found = iter(recurrent_backward(*call, y, saved, dy, dlast, ctx.wanted))
+    dx, *rest = [next(found) if w else None for w in ctx.wanted]
+    split = len(call.parameters)
+    keep = [None] * len(call.keep)
+    return None, dx, rest[:split], rest[split:], None, None, keep, None, None, None
+
+
+recurrent.register_autograd(_differentiate, setup_context=_remember)
