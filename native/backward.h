@@ -59,10 +59,10 @@ class Backward {
  public:
   using T = Scalar<V>;
 
-  Backward(const Plan<V>& plan, const Packed<V>& packed, const PackedBackward<V>& transposed,
+  Backward(const Plan<V>& plan, const Vectors<V>& vectors, const PackedBackward<V>& transposed,
            const Call<T>& call, Arena& arena, int threads)
       : plan_(plan),
-        packed_(packed),
+        vectors_(vectors),
         transposed_(transposed),
         call_(call),
         shape_(call.shape),
@@ -205,8 +205,8 @@ class Backward {
       for (const int s : segment.states)
         gather(s, n, n0, p, count, own.grad + s * batch_ * row);
       for (long q = p; q < p + count; ++q) {
-        ports.real = packed_.real[space] + q * W;
-        ports.weight_at = packed_.weights + q * W;
+        ports.real = vectors_.real[space] + q * W;
+        ports.weight_at = vectors_.weights + q * W;
         ports.dweight_at = dweights_ + q * W;
         ports.dbias_at = dbiases_ + q * W;
         sums_.point(ports, segment, rows, q);
@@ -441,7 +441,7 @@ class Backward {
   static constexpr long row_block = 64;  // rows of gradients that stay in the second-level cache
 
   const Plan<V>& plan_;
-  const Packed<V>& packed_;
+  const Vectors<V>& vectors_;
   const PackedBackward<V>& transposed_;
   const Call<T>& call_;
   const Shape shape_;

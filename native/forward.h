@@ -154,7 +154,7 @@ class Forward {
     Ports<V> ports;
     ports.partial_row = 2 * panels(0);
     for (long n = first; n < last; ++n) {
-      ports.real = packed_.real[0] + n * lanes<V>;
+      ports.real = packed_.vectors.real[0] + n * lanes<V>;
       ports.partial_at[0] = x_partial_ + 2 * n;
       for (long row = 0; row < rows; ++row) {
         V values[max_gates];
@@ -215,8 +215,8 @@ class Forward {
         u += segment.products.item[i].gates * W;
       }
       for (long q = p; q < p + count; ++q) {
-        ports.real = packed_.real[segment.space] + q * W;
-        ports.weight_at = packed_.weights + q * W;
+        ports.real = packed_.vectors.real[segment.space] + q * W;
+        ports.weight_at = packed_.vectors.weights + q * W;
         sums_.point(ports, segment, rows, q);
         in_runs(valid(n), batch_, [&](long b, long many) {
           Ports<V> at = ports;

@@ -1,6 +1,7 @@
 // The Python face of the kernels: addresses and sizes in, nothing owned but packed weights. What it
 // receives was checked by recurra/native.py, the only caller.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -174,6 +175,17 @@ NB_MODULE(_native, m) {
     std::vector<std::string> names;
     for (int n = 0; const Kernels<float>* kernels = chosen->single(n); ++n) names.push_back(kernels->name);
     return names;
+  });
+  m.def("empty", [](const std::vector<size_t>& shape, bool twice) {
+    size_t bytes = twice ? 8 : 4;
+    for (const size_t size : shape) bytes *= size;
+    void* at = Memory::instance().take(bytes);
+    nb::capsule owner(at, [](void* mine) noexcept { Memory::instance().give(mine); });
+    return nb::ndarray<nb::numpy>(at, shape.size(), shape.data(), owner, nullptr,
+                                  twice ? nb::dtype<double>() : nb::dtype<float>());
+  });
+  m.def("memory", [] {
+    return std::make_tuple(Memory::instance().used(), Memory::instance().kept());
   });
   m.def("kept", [](int index) {
     std::vector<std::string> names;
