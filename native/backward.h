@@ -74,7 +74,7 @@ class Backward {
     if (chunk_ > shape_.steps) chunk_ = shape_.steps;
     for (int space = 0; space < 2; ++space) {
       slot_row_[space] = plan.slots[space] * padded(units_of(shape_, space));
-      slots_[space] = arena.take<T>((chunk_ + 1) * batch_ * slot_row_[space]);
+      slots_[space] = arena.take<T>((chunk_ + 1) * batch_ * slot_row_[space] + 2 * pad);
     }
     for (int s = 0; s < plan.states; ++s) place_state(s, arena);
     dweights_ = arena.zeros<T>(plan.weights.size * hidden);
@@ -85,6 +85,7 @@ class Backward {
       own_[thread].grad = arena.take<T>(max_states * batch_ * 8 * lanes<V>);
       own_[thread].sums = arena.zeros<T>(batch_ * 2 * plan.moments);
       own_[thread].work = arena.take<T>(working(threads));
+      own_[thread].rows = arena.take<T*>(most_gradient_rows(threads));
     }
   }
 
@@ -111,6 +112,7 @@ class Backward {
     T* grad;    // (states, B, block): dL/d(new state)
     T* sums;    // (B, moments, 2)
     T* work;    // of the products over time
+    T** rows;   // of the weights' gradients
   };
 
   long panels(int space) const { return padded(units_of(shape_, space)) / lanes<V>; }
@@ -153,11 +155,17 @@ class Backward {
     if (mixes(s) || call_.valid) passed_[s] = arena.zeros<T>(batch_ * row);
   }
 
+  long most_gradient_rows(int threads) const {
+    long most = 0;
+    for (const Gradient& g : plan_.gradients)
+      most = gradient_rows(g) > most ? gradient_rows(g) : most;
+    return most / threads + 1;
+  }
+
   long working(int threads) const {
     long most = 0;
     for (const Gradient& g : plan_.gradients) {
-      const long rows = gradient_rows(g) / threads + 2 * lanes<V>;
-      const long need = WeightGradient<V>::working(rows, argument_units(g));
+      const long need = WeightGradient<V>::working(most_gradient_rows(threads), argument_units(g));
       most = need > most ? need : most;
     }
     const long rows = chunk_ * batch_ < row_block ? chunk_ * batch_ : row_block;
@@ -346,12 +354,13 @@ class Backward {
     const long first = share(gradient_rows(g), thread, threads);
     const long count = share(gradient_rows(g), thread + 1, threads) - first;
     const T* gradient = slots(space, n0, n0) + g.slot * padded(units) + first;
+    T** const to = own_[thread].rows;
+    for (long row = 0; row < count; ++row) {
+      const long unit = (first + row) % padded(units), gate = g.gate[(first + row) / padded(units)];
+      to[row] = unit < units ? weight + (gate * units + unit) * columns : nullptr;
+    }
     WeightGradient<V>::add(gradient, slot_row_[space], count, argument(g, n0), n1 - n0, batch_,
-                           columns, own_[thread].work, [&](long row) -> T* {
-                             const long unit = (first + row) % padded(units);
-                             const long gate = g.gate[(first + row) / padded(units)];
-                             return unit < units ? weight + (gate * units + unit) * columns : nullptr;
-                           });
+                           columns, own_[thread].work, to);
   }
 
   Tall<T> argument(const Gradient& g, long n0) const {
