@@ -83,11 +83,8 @@ class WeightGradient {
       for (long p = 0; p * W < columns; ++p) {
         const long left = columns - p * W;
         V v{};
-        if (real) v = left >= W ? load<V>(at + p * W) : load_part<V>(at + p * W, left);
-        if (from.mask) {
-          const T* mask = from.mask + row * columns + p * W;
-          v *= left >= W ? load<V>(mask) : load_part<V>(mask, left);
-        }
+        if (real) v = load_left<V>(at + p * W, left);
+        if (from.mask) v *= load_left<V>(from.mask + row * columns + p * W, left);
         store<V>(b + (p * depth + k) * W, v);
       }
     }

@@ -55,7 +55,7 @@ void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   Barrier barrier(team.threads());
   Vectors<V> vectors(plan, call.shape, arena);
   vectors.fill(call.parameter);
-  PackedBackward<V> transposed(plan, call, arena);
+  Transposed<V> transposed(plan, call, arena);
   Backward<V> loop(plan, vectors, transposed, call, arena, team.threads());
   team.run([&](int thread) {
     transposed.fill(call.parameter, thread, team.threads());
