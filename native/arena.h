@@ -3,8 +3,9 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <vector>
+
+#include "memory.h"
 
 namespace recurra {
 
@@ -48,7 +49,7 @@ class Arena {
 
  private:
   struct Free {
-    void operator()(std::byte* at) const { ::operator delete[](at, std::align_val_t(64)); }
+    void operator()(std::byte* at) const { Memory::instance().give(at); }
   };
   struct Block {
     std::unique_ptr<std::byte[], Free> data;
@@ -57,7 +58,7 @@ class Arena {
 
   void add(size_t least) {
     const size_t size = least > 65536 ? least : 65536;
-    auto* at = static_cast<std::byte*>(::operator new[](size, std::align_val_t(64)));
+    auto* at = static_cast<std::byte*>(Memory::instance().take(size));
     blocks_.push_back({std::unique_ptr<std::byte[], Free>(at), size});
     used_ = 0;
   }

@@ -4,69 +4,23 @@
 // of the weights and of the input, while they are still in the cache.
 #pragma once
 #include "gradient.h"
+#include "transposed.h"
 
 namespace RECURRA_NAMESPACE {
 
-// The transposed matrices of a call.
 template <class V>
-class PackedBackward {
- public:
-  PackedBackward(const Plan<V>& plan, const Call<Scalar<V>>& call, Arena& arena)
-      : plan_(plan), shape_(call.shape) {
-    if (call.dx)
-      x = take_panels<V>(arena, shape_.inputs, plan.x_gates.size * padded(shape_.hidden), 1);
-    for (const Product& p : plan.incoming) incoming[count_++] = take(p, arena);
-    int n = 0;
-    for (const Segment<V>& segment : plan.backward)
-      for (const Product& p : segment.products) products[n++] = take(p, arena);
-  }
+class Backward : Loop<V> {
+  using Loop<V>::plan_, Loop<V>::call_, Loop<V>::shape_, Loop<V>::batch_;
+  using Loop<V>::panels, Loop<V>::time, Loop<V>::valid, Loop<V>::mixes, Loop<V>::units;
 
-  void fill(const Scalar<V>* const* parameter, int thread, int threads) {
-    if (x.at)
-      pack_columns<V>(x, parameter[0], shape_.hidden, shape_.inputs, plan_.gradients.item[0].gate,
-                      plan_.gradients.item[0].gates, share(x.count, thread, threads),
-                      share(x.count, thread + 1, threads));
-    int n = 0;
-    for (const Product& p : plan_.incoming) fill_one(incoming[n++], p, parameter, thread, threads);
-    n = 0;
-    for (const Segment<V>& segment : plan_.backward)
-      for (const Product& p : segment.products) fill_one(products[n++], p, parameter, thread, threads);
-  }
-
-  Panels<V> x, incoming[max_products], products[max_products];
-
- private:
-  long units(const Product& p) const { return units_of(shape_, p.matrix == weight_hr); }
-  long columns(const Product& p) const {
-    return p.matrix == weight_hr || p.state < 0 ? shape_.hidden : shape_.recurrent();
-  }
-  Panels<V> take(const Product& p, Arena& arena) {
-    return take_panels<V>(arena, columns(p), p.gates * padded(units(p)), 1);
-  }
-  void fill_one(const Panels<V>& panels, const Product& p, const Scalar<V>* const* parameter,
-                int thread, int threads) {
-    pack_columns<V>(panels, parameter[matrix_place[p.matrix]], units(p), columns(p), p.gate, p.gates,
-                    share(panels.count, thread, threads), share(panels.count, thread + 1, threads));
-  }
-
-  const Plan<V>& plan_;
-  const Shape shape_;
-  int count_ = 0;
-};
-
-template <class V>
-class Backward {
  public:
   using T = Scalar<V>;
 
-  Backward(const Plan<V>& plan, const Packed<V>& packed, const PackedBackward<V>& transposed,
+  Backward(const Plan<V>& plan, const Vectors<V>& vectors, const Transposed<V>& transposed,
            const Call<T>& call, Arena& arena, int threads)
-      : plan_(plan),
-        packed_(packed),
+      : Loop<V>(plan, call),
+        vectors_(vectors),
         transposed_(transposed),
-        call_(call),
-        shape_(call.shape),
-        batch_(call.shape.batch),
         saved_(plan, call),
         sums_(call.shape, count_rows(plan.backward), arena) {
     const long hidden = padded(shape_.hidden);
@@ -74,7 +28,7 @@ class Backward {
     if (chunk_ > shape_.steps) chunk_ = shape_.steps;
     for (int space = 0; space < 2; ++space) {
       slot_row_[space] = plan.slots[space] * padded(units_of(shape_, space));
-      slots_[space] = arena.take<T>((chunk_ + 1) * batch_ * slot_row_[space]);
+      slots_[space] = arena.take<T>((chunk_ + 1) * batch_ * slot_row_[space] + 2 * pad);
     }
     for (int s = 0; s < plan.states; ++s) place_state(s, arena);
     dweights_ = arena.zeros<T>(plan.weights.size * hidden);
@@ -85,6 +39,7 @@ class Backward {
       own_[thread].grad = arena.take<T>(max_states * batch_ * 8 * lanes<V>);
       own_[thread].sums = arena.zeros<T>(batch_ * 2 * plan.moments);
       own_[thread].work = arena.take<T>(working(threads));
+      own_[thread].rows = arena.take<T*>(most_gradient_rows(threads));
     }
   }
 
@@ -111,15 +66,9 @@ class Backward {
     T* grad;    // (states, B, block): dL/d(new state)
     T* sums;    // (B, moments, 2)
     T* work;    // of the products over time
+    T** rows;   // of the weights' gradients
   };
 
-  long panels(int space) const { return padded(units_of(shape_, space)) / lanes<V>; }
-  long time(long n) const { return call_.reverse ? shape_.steps - 1 - n : n; }
-  const unsigned char* valid(long n) const {
-    return call_.valid ? call_.valid + time(n) * batch_ : nullptr;
-  }
-  bool mixes(int s) const { return call_.keep[s] || call_.keep_rate[s] != 0; }
-  long units(int s) const { return units_of(shape_, plan_.projected[s]); }
 
   // Gradients of step n of the chunk from n0; the step after the chunk has the last place.
   T* slots(int space, long n, long n0) const {
@@ -153,11 +102,17 @@ class Backward {
     if (mixes(s) || call_.valid) passed_[s] = arena.zeros<T>(batch_ * row);
   }
 
+  long most_gradient_rows(int threads) const {
+    long most = 0;
+    for (const Gradient& g : plan_.gradients)
+      most = gradient_rows(g) > most ? gradient_rows(g) : most;
+    return most / threads + 1;
+  }
+
   long working(int threads) const {
     long most = 0;
     for (const Gradient& g : plan_.gradients) {
-      const long rows = gradient_rows(g) / threads + 2 * lanes<V>;
-      const long need = WeightGradient<V>::working(rows, argument_units(g));
+      const long need = WeightGradient<V>::working(most_gradient_rows(threads), argument_units(g));
       most = need > most ? need : most;
     }
     const long rows = chunk_ * batch_ < row_block ? chunk_ * batch_ : row_block;
@@ -205,8 +160,8 @@ class Backward {
       for (const int s : segment.states)
         gather(s, n, n0, p, count, own.grad + s * batch_ * row);
       for (long q = p; q < p + count; ++q) {
-        ports.real = packed_.real[space] + q * W;
-        ports.weight_at = packed_.weights + q * W;
+        ports.real = vectors_.real[space] + q * W;
+        ports.weight_at = vectors_.weights + q * W;
         ports.dweight_at = dweights_ + q * W;
         ports.dbias_at = dbiases_ + q * W;
         sums_.point(ports, segment, rows, q);
@@ -303,19 +258,14 @@ class Backward {
 
   V output_gradient(long n, long b, long q) const {
     constexpr long W = lanes<V>;
-    const long left = units(0) - q * W;
-    if (!call_.dy || left <= 0) return V{};
-    const T* at = call_.dy + time(n) * call_.dy_step + b * call_.dy_row + q * W;
-    return left < W ? load_part<V>(at, left) : load<V>(at);
+    if (!call_.dy) return V{};
+    return load_left<V>(call_.dy + time(n) * call_.dy_step + b * call_.dy_row + q * W, units(0) - q * W);
   }
 
   V kept_share(int s, long t, long b, long q) const {
     constexpr long W = lanes<V>;
     if (!call_.keep[s]) return splat<V>(call_.keep_rate[s]);
-    const long left = units(s) - q * W;
-    if (left <= 0) return V{};
-    const T* at = call_.keep[s] + (t * batch_ + b) * units(s) + q * W;
-    return left < W ? load_part<V>(at, left) : load<V>(at);
+    return load_left<V>(call_.keep[s] + (t * batch_ + b) * units(s) + q * W, units(s) - q * W);
   }
 
   // The first gradients of a chunk are what flows into the chunk before it, of `length` steps.
@@ -346,12 +296,13 @@ class Backward {
     const long first = share(gradient_rows(g), thread, threads);
     const long count = share(gradient_rows(g), thread + 1, threads) - first;
     const T* gradient = slots(space, n0, n0) + g.slot * padded(units) + first;
+    T** const to = own_[thread].rows;
+    for (long row = 0; row < count; ++row) {
+      const long unit = (first + row) % padded(units), gate = g.gate[(first + row) / padded(units)];
+      to[row] = unit < units ? weight + (gate * units + unit) * columns : nullptr;
+    }
     WeightGradient<V>::add(gradient, slot_row_[space], count, argument(g, n0), n1 - n0, batch_,
-                           columns, own_[thread].work, [&](long row) -> T* {
-                             const long unit = (first + row) % padded(units);
-                             const long gate = g.gate[(first + row) / padded(units)];
-                             return unit < units ? weight + (gate * units + unit) * columns : nullptr;
-                           });
+                           columns, own_[thread].work, to);
   }
 
   Tall<T> argument(const Gradient& g, long n0) const {
@@ -440,12 +391,8 @@ class Backward {
 
   static constexpr long row_block = 64;  // rows of gradients that stay in the second-level cache
 
-  const Plan<V>& plan_;
-  const Packed<V>& packed_;
-  const PackedBackward<V>& transposed_;
-  const Call<T>& call_;
-  const Shape shape_;
-  const long batch_;
+  const Vectors<V>& vectors_;
+  const Transposed<V>& transposed_;
   const Saved<V> saved_;
   RowSums<V> sums_;
   long chunk_ = 0, slot_row_[2] = {};

@@ -9,17 +9,17 @@
 namespace RECURRA_NAMESPACE {
 
 template <class V>
-class Forward {
+class Forward : Loop<V> {
+  using Loop<V>::plan_, Loop<V>::call_, Loop<V>::shape_, Loop<V>::batch_;
+  using Loop<V>::panels, Loop<V>::time, Loop<V>::valid, Loop<V>::mixes, Loop<V>::units;
+
  public:
   using T = Scalar<V>;
 
   Forward(const Plan<V>& plan, const Packed<V>& packed, const Call<T>& call, Arena& arena,
           int threads)
-      : plan_(plan),
+      : Loop<V>(plan, call),
         packed_(packed),
-        call_(call),
-        shape_(call.shape),
-        batch_(call.shape.batch),
         sums_(call.shape, count_rows(plan.forward), arena) {
     const Saved<V> saved(plan, call);
     const long steps = shape_.steps;
@@ -67,12 +67,6 @@ class Forward {
     long x_row;
   };
 
-  long panels(int space) const { return padded(units_of(shape_, space)) / lanes<V>; }
-  long time(long n) const { return call_.reverse ? shape_.steps - 1 - n : n; }
-  const unsigned char* valid(long n) const {
-    return call_.valid ? call_.valid + time(n) * batch_ : nullptr;
-  }
-  bool mixes(int s) const { return call_.keep[s] || call_.keep_rate[s] != 0; }
   bool output_is_state() const { return Saved<V>::output_is_state(plan_, call_); }
 
   void place_state(int s, const Saved<V>& saved, Arena& arena) {
@@ -154,7 +148,7 @@ class Forward {
     Ports<V> ports;
     ports.partial_row = 2 * panels(0);
     for (long n = first; n < last; ++n) {
-      ports.real = packed_.real[0] + n * lanes<V>;
+      ports.real = packed_.vectors.real[0] + n * lanes<V>;
       ports.partial_at[0] = x_partial_ + 2 * n;
       for (long row = 0; row < rows; ++row) {
         V values[max_gates];
@@ -215,8 +209,8 @@ class Forward {
         u += segment.products.item[i].gates * W;
       }
       for (long q = p; q < p + count; ++q) {
-        ports.real = packed_.real[segment.space] + q * W;
-        ports.weight_at = packed_.weights + q * W;
+        ports.real = packed_.vectors.real[segment.space] + q * W;
+        ports.weight_at = packed_.vectors.weights + q * W;
         sums_.point(ports, segment, rows, q);
         in_runs(valid(n), batch_, [&](long b, long many) {
           Ports<V> at = ports;
@@ -287,10 +281,8 @@ class Forward {
   V mix(int s, long t, long b, long q, V old, V fresh) const {
     constexpr long W = lanes<V>;
     if (!call_.keep[s]) return old * call_.keep_rate[s] + fresh * (1 - call_.keep_rate[s]);
-    const long units = units_of(shape_, plan_.projected[s]), left = units - q * W;
-    if (left <= 0) return V{};
-    const T* at = call_.keep[s] + (t * batch_ + b) * units + q * W;
-    const V keep = left < W ? load_part<V>(at, left) : load<V>(at);
+    const V keep =
+        load_left<V>(call_.keep[s] + (t * batch_ + b) * units(s) + q * W, units(s) - q * W);
     return old * keep + fresh * (1 - keep);
   }
 
@@ -334,11 +326,7 @@ class Forward {
                   size_t(last - first) * sizeof(T));
   }
 
-  const Plan<V>& plan_;
   const Packed<V>& packed_;
-  const Call<T>& call_;
-  const Shape shape_;
-  const long batch_;
   RowSums<V> sums_;
   long chunk_ = 0, kept_row_ = 0, kept_step_ = 0;
   States<V> states_[max_states], fresh_[max_states];

@@ -69,38 +69,38 @@ struct Exponent<F64> {
   }
 };
 
-// exp(v) - 1 = scale * p + (scale - 1), with scale a power of two. v within the range of Exponent.
+// exp(v) = 2^n * (1 + p). v within the range of Exponent.
 template <class V>
 struct Reduced {
-  V scale, p;
+  Integer<V> n;
+  V p;
   explicit Reduced(V v) {
     using E = Exponent<V>;
     const V shifted = v * E::log2e + E::round;
-    const V n = shifted - E::round;
-    p = E::polynomial(v - n * E::high - n * E::low);
-    const Integer<V> power = (Integer<V>)shifted + E::bias;  // the low bits of `shifted` are n
-    scale = (V)(power << E::mantissa);
+    const V whole = shifted - E::round;
+    p = E::polynomial(v - whole * E::high - whole * E::low);
+    n = (Integer<V>)shifted - (Integer<V>)splat<V>(E::round);  // the low bits of `shifted`
   }
+  static V power(Integer<V> n) { return (V)((n + Exponent<V>::bias) << Exponent<V>::mantissa); }
 };
 
 template <class V>
 inline V exp(V v) {
   using E = Exponent<V>;
   const V most = splat<V>(E::largest), least = splat<V>(E::smallest);
-  // One doubling is left for last: at the top of the range the power of two itself has no exponent.
-  const Reduced<V> e(select<V>(v > most, most, select<V>(v < least, least, v)) -
-                     splat<V>(Scalar<V>(0.69314718055994530942)));
-  const V value = (e.scale * e.p + e.scale) * 2;
-  return select<V>(v > most, splat<V>(Scalar<V>(__builtin_inf())),
-                   select<V>(v < least, V{}, value));
+  const Reduced<V> e(select<V>(v > most, most, select<V>(v < least, least, v)));
+  const Integer<V> half = e.n >> 1;  // at the ends of the range 2^n itself is no normal number
+  const V scale = Reduced<V>::power(half);
+  const V value = (scale * e.p + scale) * Reduced<V>::power(e.n - half);
+  return select<V>(v > most, splat<V>(Scalar<V>(__builtin_inf())), select<V>(v < least, V{}, value));
 }
 
 template <class V>
 inline V sigmoid(V v) {
-  constexpr Scalar<V> limit = std::is_same_v<V, F32> ? Scalar<V>(87.0) : Scalar<V>(708.0);
-  const V most = splat<V>(limit);
+  const V most = splat<V>(-Exponent<V>::smallest);
   const Reduced<V> e(select<V>(v < -most, most, select<V>(v > most, -most, -v)));
-  const V value = reciprocal<V>(e.scale * e.p + (e.scale + 1));
+  const V scale = Reduced<V>::power(e.n);
+  const V value = reciprocal<V>(scale * e.p + (scale + 1));
   return select<V>(v < -most, V{}, value);
 }
 
@@ -110,7 +110,8 @@ inline V tanh(V v) {
   const V most = splat<V>(limit);
   const V bounded = select<V>(v > most, most, select<V>(v < -most, -most, v));
   const Reduced<V> e(bounded + bounded);
-  const V less = e.scale * e.p + (e.scale - 1);  // exp(2v) - 1, without cancellation near 0
+  const V scale = Reduced<V>::power(e.n);
+  const V less = scale * e.p + (scale - 1);  // exp(2v) - 1, without cancellation near 0
   return less * reciprocal<V>(less + 2);
 }
 

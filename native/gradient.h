@@ -25,20 +25,20 @@ class WeightGradient {
 
   // Elements of working memory for one thread.
   static long working(long rows, long columns) {
-    return range * (rows + MR + padded(columns) + 2 * lanes<V>) + 4 * MR * lanes<V>;
+    return range * (rows + MR + padded(columns) + 2 * lanes<V>) + (4 * MR + 2) * lanes<V>;
   }
 
   // to[unit][column] += sum over steps and batch of gradient[unit] * argument[column].
   //   gradient  (steps, B, units) `gradient_row` apart, rows of all steps in one sequence
-  //   to        units [0, count) at to(unit), `columns` long; the thread's own
+  //             and `lanes` more elements readable
+  //   to        (count) rows of `columns` elements, the thread's own; null: padding
   //   work      `working(count, columns)` elements
-  template <class To>
   static void add(const T* gradient, long gradient_row, long count, const Tall<T>& argument,
-                  long steps, long batch, long columns, T* work, To to) {
+                  long steps, long batch, long columns, T* work, T* const* to) {
     constexpr long W = lanes<V>;
     const long rows = steps * batch, panels = (columns + W - 1) / W;
     T* const a = work;
-    T* const b = a + range * ((count + MR - 1) / MR * MR);
+    T* const b = a + range * ((count + MR - 1) / MR * MR) + lanes<V>;
     T* const c = b + range * (panels + 1) * W;
     static const T none[2 * W] = {};
     for (long k0 = 0; k0 < rows; k0 += range) {
@@ -54,7 +54,7 @@ class WeightGradient {
             tile<V, MR, 1, 1, true>(block, 0, b + p * depth * W, depth * W, depth, c, 2 * W, none);
           }
           for (long i = m; i < m + MR && i < count; ++i)
-            if (T* at = to(i)) add_row(at + p * W, c + (i - m) * 2 * W, columns - p * W);
+            if (T* at = to[i]) add_row(at + p * W, c + (i - m) * 2 * W, columns - p * W);
         }
       }
     }
@@ -83,25 +83,19 @@ class WeightGradient {
       for (long p = 0; p * W < columns; ++p) {
         const long left = columns - p * W;
         V v{};
-        if (real) v = left >= W ? load<V>(at + p * W) : load_part<V>(at + p * W, left);
-        if (from.mask) {
-          const T* mask = from.mask + row * columns + p * W;
-          v *= left >= W ? load<V>(mask) : load_part<V>(mask, left);
-        }
+        if (real) v = load_left<V>(at + p * W, left);
+        if (from.mask) v *= load_left<V>(from.mask + row * columns + p * W, left);
         store<V>(b + (p * depth + k) * W, v);
       }
     }
   }
 
   // a[block][k][row of the block]
+  // by whole vectors: what one writes beyond its block the next overwrites.
   static void pack_gradient(const T* from, long from_row, long count, long depth, T* a) {
-    for (long m = 0; m < count; m += MR) {
-      const long rows = count - m < MR ? count - m : MR;
-      for (long k = 0; k < depth; ++k, a += MR) {
-        for (long i = 0; i < rows; ++i) a[i] = from[k * from_row + m + i];
-        for (long i = rows; i < MR; ++i) a[i] = 0;
-      }
-    }
+    for (long m = 0; m < count; m += MR)
+      for (long k = 0; k < depth; ++k, a += MR)
+        for (long i = 0; i < MR; i += lanes<V>) store<V>(a + i, load<V>(from + k * from_row + m + i));
   }
 };
 

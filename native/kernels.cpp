@@ -53,11 +53,11 @@ void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
   Team team(call.threads);
   Barrier barrier(team.threads());
-  Packed<V> packed(plan, call.shape, arena);
-  PackedBackward<V> transposed(plan, call, arena);
-  Backward<V> loop(plan, packed, transposed, call, arena, team.threads());
+  Vectors<V> vectors(plan, call.shape, arena);
+  vectors.fill(call.parameter);
+  Transposed<V> transposed(plan, call, arena);
+  Backward<V> loop(plan, vectors, transposed, call, arena, team.threads());
   team.run([&](int thread) {
-    packed.fill_vectors(call.parameter, thread);
     transposed.fill(call.parameter, thread, team.threads());
     barrier.wait();
     loop.run(thread, team.threads(), barrier);

@@ -94,17 +94,13 @@ void pack_columns(const Panels<V>& p, const Scalar<V>* weight, long units, long 
   }
 }
 
-// The parameters as the forward pass reads them. `fill` may be shared out among threads.
+// The vectors of parameters, padded, and which lanes are units.
 template <class V>
-class Packed {
+class Vectors {
  public:
   using T = Scalar<V>;
 
-  Packed(const Plan<V>& plan, const Shape& shape, Arena& arena) : plan_(plan), shape_(shape) {
-    x = take_panels<V>(arena, shape.hidden, shape.inputs, plan.x_gates.size);
-    for (const Segment<V>& segment : plan.forward)
-      for (const Product& p : segment.products)
-        products[count_++] = take_panels<V>(arena, units_of(shape, segment.space), depth(p), p.gates);
+  Vectors(const Plan<V>& plan, const Shape& shape, Arena& arena) : plan_(plan), shape_(shape) {
     weights = arena.zeros<T>(plan.weights.size * padded(shape.hidden));
     for (int space = 0; space < 2; ++space) {
       real[space] = arena.zeros<T>(padded(units_of(shape, space)));
@@ -112,19 +108,7 @@ class Packed {
     }
   }
 
-  void fill(const T* const* parameter, int thread, int threads) {
-    fill_panels(x, weight_ih, shape_.hidden, plan_.x_gates.item, parameter, thread, threads);
-    int n = 0;
-    for (const Segment<V>& segment : plan_.forward)
-      for (const Product& p : segment.products)
-        fill_panels(products[n++], p.matrix, units_of(shape_, segment.space), p.gate, parameter, thread,
-                    threads);
-    fill_vectors(parameter, thread);
-  }
-
-  // The vectors of parameters alone: all that the backward pass reads.
-  void fill_vectors(const T* const* parameter, int thread) {
-    if (thread > 0) return;
+  void fill(const T* const* parameter) {
     for (int w = 0; w < plan_.weights.size; ++w) {
       const Vectored& v = plan_.weights.item[w];
       const T* from = parameter[v.parameter];
@@ -134,9 +118,40 @@ class Packed {
     }
   }
 
-  Panels<V> x, products[max_products];
   T* weights;  // (weights, padded H)
   T* real[2];  // (padded H), (padded P): 1 for units, 0 for padding
+
+ private:
+  const Plan<V>& plan_;
+  const Shape shape_;
+};
+
+// The parameters as the forward pass reads them. `fill` may be shared out among threads.
+template <class V>
+class Packed {
+ public:
+  using T = Scalar<V>;
+
+  Packed(const Plan<V>& plan, const Shape& shape, Arena& arena)
+      : vectors(plan, shape, arena), plan_(plan), shape_(shape) {
+    x = take_panels<V>(arena, shape.hidden, shape.inputs, plan.x_gates.size);
+    for (const Segment<V>& segment : plan.forward)
+      for (const Product& p : segment.products)
+        products[count_++] = take_panels<V>(arena, units_of(shape, segment.space), depth(p), p.gates);
+  }
+
+  void fill(const T* const* parameter, int thread, int threads) {
+    fill_panels(x, weight_ih, shape_.hidden, plan_.x_gates.item, parameter, thread, threads);
+    int n = 0;
+    for (const Segment<V>& segment : plan_.forward)
+      for (const Product& p : segment.products)
+        fill_panels(products[n++], p.matrix, units_of(shape_, segment.space), p.gate, parameter, thread,
+                    threads);
+    if (thread == 0) vectors.fill(parameter);
+  }
+
+  Vectors<V> vectors;
+  Panels<V> x, products[max_products];
 
  private:
   long depth(const Product& p) const {

@@ -177,4 +177,26 @@ void set_initial(States<V>& s, const Scalar<V>* given, long batch, long units, A
   s.initial = copy;
 }
 
+// What both loops know of a call. `n` counts steps in the order of the forward loop.
+template <class V>
+class Loop {
+ protected:
+  Loop(const Plan<V>& plan, const Call<Scalar<V>>& call)
+      : plan_(plan), call_(call), shape_(call.shape), batch_(call.shape.batch) {}
+
+  long panels(int space) const { return padded(units_of(shape_, space)) / lanes<V>; }
+  long time(long n) const { return call_.reverse ? shape_.steps - 1 - n : n; }
+  const unsigned char* valid(long n) const {
+    return call_.valid ? call_.valid + time(n) * batch_ : nullptr;
+  }
+  // Whether some of a state's old value stays.
+  bool mixes(int s) const { return call_.keep[s] || call_.keep_rate[s] != 0; }
+  long units(int s) const { return units_of(shape_, plan_.projected[s]); }
+
+  const Plan<V>& plan_;
+  const Call<Scalar<V>>& call_;
+  const Shape shape_;
+  const long batch_;
+};
+
 }  // namespace RECURRA_NAMESPACE

@@ -58,6 +58,12 @@ inline void store_part(Scalar<V>* to, V v, long n) {
   std::memcpy(to, &v, size_t(n) * sizeof(Scalar<V>));
 }
 
+// Lanes of an array of which `left` elements are left: zeros beyond, and where none is left.
+template <class V>
+inline V load_left(const Scalar<V>* from, long left) {
+  return left >= lanes<V> ? load<V>(from) : left > 0 ? load_part<V>(from, left) : V{};
+}
+
 template <class V>
 inline Scalar<V> total(V v) {
   Scalar<V> sum = 0;

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from recurra.cells.emit import key
 from recurra.cells.graph import Program
 from recurra.errors import InputError
@@ -101,12 +103,68 @@ class Packed:
         self.handle = make(_index(program), sizes, threads, _in_order(program, parameters))
 
 
+class Stepper:
+    """Streams that move on together, one step at a time, with little to do but the arithmetic.
+
+    A stream's outputs do not depend on the others. The parameters are copied.
+
+    Args:
+        program: the cell.
+        parameters: in the order of `program.parameters`, contiguous.
+        batch: B, the number of streams; their states start from zero.
+        threads: how many threads to use; one is fastest where H is below about 200.
+    """
+
+    def __init__(
+        self, program: Program, parameters: Sequence[Array], *, batch: int = 1, threads: int = 1
+    ) -> None:
+        hidden, projection = _hidden(program, parameters)
+        double = _double(parameters[0])
+        self._type = np.float64 if double else np.float32
+        self._shapes = [(batch, projection or hidden)]
+        self._shapes += [(batch, hidden)] * (len(program.states) - 1)
+        sizes = [1, batch, parameters[0].shape[1], hidden, projection]
+        make = _native.Stepper64 if double else _native.Stepper32
+        widths = [width for _, width in self._shapes]
+        handle = make(_index(program), sizes, threads, _in_order(program, parameters), widths)
+        self._handle = handle
+        #: `step(x)`: inputs (B, I), contiguous, to outputs (B, R); the array returned is the
+        #: stepper's own, and the next step writes over it.
+        self.step = handle.step
+
+    @property
+    def states(self) -> list[np.ndarray]:
+        """Copies of the states, (B, R) and (B, H); assign a list of such arrays to set them."""
+        found = [np.empty(shape, self._type) for shape in self._shapes]
+        for number, array in enumerate(found):
+            self._handle.read(number, _address(array))
+        return found
+
+    @states.setter
+    def states(self, values: Sequence[Array]) -> None:
+        for number, (value, shape) in enumerate(zip(values, self._shapes, strict=True)):
+            array = np.ascontiguousarray(value, self._type)
+            if array.shape != shape:
+                raise InputError(f"state {number}: expected {shape}, received {array.shape}")
+            self._handle.write(number, _address(array))
+
+
 def saved_size(inputs: Inputs) -> int:
     """Return how many elements forward has to leave for backward."""
     mixed = [int(k is not None and k is not False and not _is_zero(k)) for k in inputs.keep]
     size = _native.saved_size64 if _double(inputs.x) else _native.saved_size32
     index = _index(inputs.program)
     return int(size(index, inputs.sizes, inputs.valid is not None, mixed))
+
+
+def empty(*shape: int, double: bool = False) -> np.ndarray:
+    """Return an uninitialised array from memory that is kept from call to call.
+
+    For what large calls write (`y`, `saved`, `dx`): fresh memory from the system can cost a tenth
+    of the time of a training step.
+    """
+    array: np.ndarray = _native.empty(list(shape), double)
+    return array
 
 
 def forward(
@@ -181,6 +239,20 @@ def kept(inputs: Inputs, saved: Array) -> dict[str, Array]:
     rows = -(-hidden // PAD) * PAD
     part = saved[: steps * batch * len(names) * rows].reshape(steps, batch, len(names), rows)
     return {name: part[:, :, k, :hidden] for k, name in enumerate(names) if name}
+
+
+def function(name: str, x: np.ndarray) -> np.ndarray:
+    """Return the pointwise function of contiguous values, as the kernels compute it."""
+    y = np.empty_like(x)
+    if not _native.function(name, _address(x), _address(y), x.size, _double(x)):
+        raise LookupError(f"the kernels have no function {name!r}")
+    return y
+
+
+def memory() -> tuple[int, int]:
+    """Return the bytes of large memory in use, and the bytes kept for later calls."""
+    used, kept_bytes = _native.memory()
+    return int(used), int(kept_bytes)
 
 
 def _common(inputs: Inputs) -> tuple[object, ...]:

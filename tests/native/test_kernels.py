@@ -119,6 +119,39 @@ def test_chunks_equal_the_whole(program: Program):
         assert torch.equal(state, whole[f"last {k}"])
 
 
+@pytest.mark.parametrize("program", PROGRAMS, ids=key)
+def test_steps_equal_the_whole(program: Program):
+    problem = Problem.of(program, Case(steps=6, dtype=torch.float32))
+    whole = problem.run(training=False)
+    stepper = native.Stepper(program, problem.parameters, batch=3)
+    stepper.states = problem.initial
+    for t in range(6):
+        y = stepper.step(problem.x[t].numpy())
+        assert torch.equal(torch.from_numpy(y), whole["y"][t])
+    for k, state in enumerate(stepper.states):
+        assert torch.equal(torch.from_numpy(state), whole[f"last {k}"])
+
+
+def test_memory_does_not_grow():
+    lstm, draw = program("lstm"), torch.Generator().manual_seed(0)
+    highest = []
+    for _ in range(300):
+        steps, batch, hidden = (int(torch.randint(1, n, (), generator=draw)) for n in (60, 40, 90))
+        case = Case(steps=steps, batch=batch, hidden=hidden, dtype=torch.float32, threads=2)
+        problem = Problem.of(lstm, case)
+        inputs = problem.inputs()
+        y, last = problem.empty()
+        saved = native.empty(native.saved_size(inputs))
+        native.forward(inputs, y, last, saved=saved)
+        zeros = [torch.zeros_like(p) for p in problem.parameters]
+        native.backward(
+            inputs, y, saved, y, last, dx=None, dparameters=zeros, dinitial=[None, None]
+        )
+        highest.append(sum(native.memory()))
+    assert highest[-1] <= 512 << 20
+    assert max(highest[150:]) <= 1.5 * max(highest[:150])
+
+
 def test_backward_can_run_again():
     problem = Problem.of(PROGRAMS[4], Case(batch=5))
     inputs = problem.inputs()

@@ -5,15 +5,14 @@ and writes) and `native/plan.h` (how segments and products make up a step).
 """
 
 from collections import Counter
-from collections.abc import Iterable
 
 from recurra.cells.derive import Derived, derive
 from recurra.cells.graph import Program
+from recurra.cells.layout import Layout
 from recurra.cells.schedule import Schedule, Segment
 from recurra.errors import InputError
 
 _INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2)}
-_MATRICES = ("weight_ih", "weight_hh", "weight_hr")
 
 
 def key(program: Program) -> str:
@@ -37,6 +36,7 @@ def header(program: Program, *, name: str | None = None) -> str:
     try:
         step = derive(program)
         schedule = Schedule(step)
+        _check_size(step, schedule)
         writer = _Writer(step, schedule)
         functions, plan = writer.functions(), writer.plan(name)
     except LookupError as error:
@@ -49,35 +49,22 @@ def header(program: Program, *, name: str | None = None) -> str:
     )
 
 
-class _Writer:
-    def __init__(self, step: Derived, schedule: Schedule) -> None:
-        self.step, self.schedule, self.nodes = step, schedule, step.graph.nodes
-        self.states = step.program.states
-        self.gates = step.program.gates
-        self.moments = [i for i, n in enumerate(self.nodes) if n.op == "moments"]
-        self.weights = sorted({n.name for n in self.nodes if n.op == "weight"}, key=self._weight)
-        self.names = {i: n for n, i in step.visible.items()}
-        self.slots = schedule.slots
-        self.deltas = {i: f"da_{g}" for g, i in step.inputs.items()}
-        for product in step.products:
-            for gate, gradient in zip(product.gates, product.gradients, strict=False):
-                self.deltas.setdefault(gradient, f"du_{gate}")
-        normed = {w.split(".")[0] for w in self.weights}
-        self.biases: list[tuple[str, int, int]] = []  # parameter, gate, slot
-        if "norm_ih" not in normed:
-            inputs = tuple(step.inputs.values())
-            self._bias("bias_ih", tuple(step.inputs), inputs)
-        if "norm_hh" not in normed:
-            for product in step.products:
-                if product.gates:
-                    self._bias("bias_hh", product.gates, product.gradients)
+def _check_size(step: Derived, schedule: Schedule) -> None:
+    """Refuse what the fixed tables of native/plan.h have no place for."""
+    found = {
+        "gates": (len(step.program.gates), 8),
+        "states": (len(step.program.states), 4),
+        "recurrent products": (len(step.products), 3),
+        "values kept a step": (len(schedule.kept), 32),
+        "segments": (max(len(schedule.forward_segments), len(schedule.backward_segments)), 6),
+    }
+    for what, (count, most) in found.items():
+        if count > most:
+            raise LookupError(f"{count} {what}, where kernels have at most {most}")
 
-    def _bias(self, name: str, gates: tuple[str, ...], gradients: tuple[int, ...]) -> None:
-        for gate, gradient in zip(gates, gradients, strict=True):
-            slot = self.slots["H"].index(gradient)
-            self.biases.append((name, self.gates.index(gate), slot))
 
-    # The functions.
+class _Writer(Layout):
+    """The functions of a cell."""
 
     def functions(self) -> str:
         """Return the pointwise segments, forward and then backward."""
@@ -128,9 +115,9 @@ class _Writer:
                 if here(index) or (self.nodes[index].op == "x" and segment.level == 0):
                     text = f"p.keep(b, {slot}, {{}});"
                     stores.append((index, text, index not in schedule.crossing))
-            for state, index in enumerate(step.fresh.values()):
+            for number, index in enumerate(step.fresh.values()):
                 if here(index):
-                    stores.append((index, f"p.set_fresh(b, {state}, {{}});", False))
+                    stores.append((index, f"p.set_fresh(b, {number}, {{}});", False))
             return stores
         for slot, index in enumerate(self.slots[segment.space]):
             if here(index):
@@ -151,152 +138,6 @@ class _Writer:
     def _home(self) -> Segment:
         """The segment where the backward pass computes what depends on forward values alone."""
         return next(s for s in self.schedule.backward_segments if s.space == "H")
-
-    # The plan.
-
-    def plan(self, name: str) -> str:
-        """Return the table `plan` that the loop over time interprets."""
-        step, schedule = self.step, self.schedule
-        forward = [self._segment(n, s, "forward") for n, s in enumerate(schedule.forward_segments)]
-        backward = [
-            self._segment(n, s, "backward") for n, s in enumerate(schedule.backward_segments)
-        ]
-        hoisted = [m for m in self.moments if self.nodes[self.nodes[m].args[0]].op == "x"]
-        projected = [str(int(schedule.space[i] == "P")) for i in step.fresh.values()]
-        weights = ["{{{}, {}}}".format(*self._weight(w)) for w in self.weights]
-        biases = [f"{{{2 + (n == 'bias_hh')}, {gate}, {slot}}}" for n, gate, slot in self.biases]
-        kept = [f'"{self.names.get(i, "")}"' for i in schedule.kept]
-        rows = [
-            ("name", f'"{name}"'),
-            ("states", f"{len(self.states)}"),
-            ("gates", f"{len(self.gates)}"),
-            ("x_gates", _table([self._gates(tuple(step.inputs))], count=False)),
-            ("kept_names", f"{{{', '.join([*kept, 'nullptr'])}}}"),
-            ("kept", f"{len(schedule.kept)}"),
-            ("slots", f"{{{len(self.slots['H'])}, {len(self.slots['P'])}}}"),
-            ("moments", f"{len(self.moments)}"),
-            ("x_moments", str(self.moments.index(hoisted[0]) if hoisted else -1)),
-            (
-                "normed",
-                f"{{{int('norm_ih.' in '|'.join(self.weights))}, "
-                f"{int('norm_hh.' in '|'.join(self.weights))}}}",
-            ),
-            ("projected", f"{{{', '.join(projected)}}}"),
-            ("direct", f"{{{', '.join(str(int(s in step.direct)) for s in self.states)}}}"),
-            ("weights", _table(weights)),
-            ("biases", _table(biases)),
-            ("forward", _table(forward)),
-            ("backward", _table(backward)),
-            ("incoming", _table(self._incoming())),
-            ("gradients", _table(self._gradients())),
-        ]
-        body = "\n".join(f"    /* {label} */ {value}," for label, value in rows)
-        return f"template <class V>\ninline const Plan<V> plan = {{\n{body}\n}};\n"
-
-    def _weight(self, name: str) -> tuple[int, int]:
-        """The number of the parameter, and of the gate whose part of it this is (-1: all of it)."""
-        parameter, _, gate = name.partition(".")
-        number = [p.name for p in self.step.program.parameters].index(parameter)
-        return number, self.gates.index(gate) if gate else -1
-
-    def _gates(self, gates: Iterable[str]) -> str:
-        numbers = [self.gates.index(g) for g in gates]
-        return f"{len(numbers)}, {{{', '.join(map(str, numbers))}}}"
-
-    def _segment(self, number: int, segment: Segment, side: str) -> str:
-        products = dict.fromkeys(int(self._number(i)) for i in segment.products)
-        make = self._forward_product if side == "forward" else self._backward_product
-        rows = [self._moment(r) for r in segment.rows]
-        width = [self._width(r) for r in segment.rows]
-        states = [
-            str(s)
-            for s, name in enumerate(self.states)
-            if side == "backward"
-            for i, n in enumerate(self.nodes)
-            if n.op == "grad"
-            and n.name == name
-            and (self.schedule.level[i], self.schedule.space[i]) == (segment.level, segment.space)
-        ]
-        functions = (
-            f"forward_{number}<V, false>, forward_{number}<V, true>"
-            if side == "forward"
-            else f"backward_{number}<V>, nullptr"
-        )
-        if side == "forward":
-            states = [
-                str(s)
-                for s, i in enumerate(self.step.fresh.values())
-                if (self.schedule.level[i], self.schedule.space[i])
-                == (segment.level, segment.space)
-            ]
-        pairs = [f"{{{m}, {w}}}" for m, w in zip(rows, width, strict=True)]
-        return (
-            f"{{{segment.level}, {int(segment.space == 'P')}, {_table([make(n) for n in products])},"
-            f" {_table(pairs)}, {_table(states)}, {functions}}}"
-        )
-
-    def _number(self, index: int) -> float:
-        node = self.nodes[index]
-        if node.op == "proj":
-            return next(n for n, p in enumerate(self.step.products) if index in p.outputs)
-        return node.value
-
-    def _moment(self, row: int) -> int:
-        node = self.nodes[row]
-        return self.moments.index(row if node.op == "moments" else int(node.value))
-
-    def _width(self, row: int) -> int:
-        return len(self.nodes[int(self.moments[self._moment(row)])].args)
-
-    def _forward_product(self, number: int) -> str:
-        product = self.step.products[number]
-        argument = self.nodes[product.argument]
-        state = self.states.index(argument.name) if argument.op == "old" else -1
-        slot = -1 if state >= 0 else self.schedule.kept.index(product.argument)
-        matrix = 1 if product.gates else 2
-        gates = self._gates(product.gates) if product.gates else "1, {0}"
-        return f"{{{matrix}, {state}, {slot}, {gates}}}"
-
-    def _backward_product(self, number: int) -> str:
-        product = self.step.products[number]
-        argument = self.nodes[product.argument]
-        state = self.states.index(argument.name) if argument.op == "old" else -1
-        if not product.gates:
-            return f"{{2, {state}, {self.slots['P'].index(product.gradients[0])}, 1, {{0}}}}"
-        first = self.schedule.span(product.gradients, "H")
-        window = self.slots["H"][first : first + len(product.gates)]
-        order = self._ordered(product.gates, product.gradients, window)
-        return f"{{1, {state}, {first}, {self._gates(order)}}}"
-
-    @staticmethod
-    def _ordered(
-        gates: tuple[str, ...], gradients: tuple[int, ...], window: tuple[int, ...]
-    ) -> list[str]:
-        if window == gradients:
-            return list(gates)
-        return [gates[gradients.index(g)] for g in window]
-
-    def _incoming(self) -> list[str]:
-        return [
-            self._backward_product(n)
-            for n, p in enumerate(self.step.products)
-            if self.nodes[p.argument].op == "old"
-        ]
-
-    def _gradients(self) -> list[str]:
-        """Products over time: matrix, state, slot of the argument, slot and gates of dL/dgate."""
-        step = self.step
-        gates = tuple(step.inputs)
-        first = self.schedule.span(tuple(step.inputs.values()), "H")
-        window = self.slots["H"][first : first + len(gates)]
-        order = self._ordered(gates, tuple(step.inputs.values()), window)
-        found = [f"{{0, -1, -1, {first}, {self._gates(order)}}}"]
-        for number, product in enumerate(step.products):
-            argument = self.nodes[product.argument]
-            slot = -1 if argument.op == "old" else self.slots["H"].index(product.argument)
-            matrix, state, *rest = self._backward_product(number)[1:].split(", ", 2)
-            found.append(f"{{{matrix}, {state}, {slot}, {rest[0]}")
-        return found
 
 
 class _Body:
@@ -403,10 +244,10 @@ class _Body:
         place = 0
         seen: list[int] = []
         for other in self.segment.products:
-            number = int(self.writer._number(other))
+            number = self.writer.product_number(other)
             if number not in seen:
                 seen.append(number)
-        target = int(self.writer._number(index))
+        target = self.writer.product_number(index)
         for number in seen:
             product = self.writer.step.products[number]
             if number == target:
@@ -430,9 +271,3 @@ class _Body:
             number = self.writer.moments.index(node.args[3])
             return f"p.denormalize(b, {number}, {args})"
         return f"{node.op}({args})"
-
-
-def _table(items: list[str], *, count: bool = True) -> str:
-    if not count:
-        return f"{{{', '.join(items)}}}"
-    return f"{{{len(items)}, {{{', '.join(items)}}}}}"
