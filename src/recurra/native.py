@@ -1,6 +1,7 @@
 """The fused kernels: what `ops` and `runtime` call, on arrays of numpy or torch (on the CPU).
 
-Arrays of a call are all float32 or all float64. Nothing is checked here but what would read beyond
+With RECURRA_KERNELS=off in the environment they count as not installed, and all else goes its other
+ways. Arrays of a call are all float32 or all float64. Nothing is checked here but what would read beyond
 an array: shapes are the caller's business. Look at `available` and `find` first.
 """
 
@@ -15,12 +16,21 @@ from recurra.cells.emit import key
 from recurra.cells.graph import Program
 from recurra.errors import InputError
 
-try:
-    from recurra import _native
-except ImportError:  # installed without a compiler
-    _native = None
+#: Whether the environment forbids the kernels.
+OFF = os.environ.get("RECURRA_KERNELS") == "off"
 
 Array = Any  # numpy.ndarray or torch.Tensor
+
+
+def _load() -> Any:
+    try:
+        from recurra import _native
+    except ImportError:  # installed without a compiler
+        return None
+    return None if OFF else _native
+
+
+_native = _load()
 
 #: Units of the arrays inside `saved` are padded to a multiple of this.
 PAD = 16

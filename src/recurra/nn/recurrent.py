@@ -249,7 +249,7 @@ class Recurrent(nn.Module):
         ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
         # torch's kernels refuse sequences without a step.
-        return self._fused is not None and not ours and not noisy and len(x) > 0
+        return self._fused is not None and not ours and not noisy and x.shape[0] > 0
 
     def _layer(
         self, x: Tensor, valid: Tensor | None, states: States, layer: int, gates: Gates | None
@@ -267,7 +267,7 @@ class Recurrent(nn.Module):
                 kernel=self._kernel,
                 valid=valid,
                 reverse=bool(reverse),
-                noise=self._draw(len(x), initial),
+                noise=self._draw(x.shape[0], initial),
                 record=gates is not None,
             )
             outputs.append(run.outputs)
@@ -299,8 +299,6 @@ class Recurrent(nn.Module):
                 outputs = functional.dropout(outputs, self.dropout, self.training)
             x = outputs
             final.append(ended)
-        if len(final) == 1:
-            return x, final[0]
         return x, tuple(torch.cat(s) for s in zip(*final, strict=True))
 
     def _weights(self, k: int) -> dict[str, Tensor]:

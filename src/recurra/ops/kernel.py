@@ -5,6 +5,7 @@ differentiable: that is the business of `operator.py` and `recurrent.py`.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
@@ -16,6 +17,9 @@ from torch import Tensor
 from recurra import native
 from recurra.cells import Program, find
 from recurra.errors import InputError
+
+#: Elements from which on fresh memory from the system costs more than asking for it elsewhere.
+_LARGE = 1 << 16
 
 
 class Arguments(NamedTuple):
@@ -63,9 +67,9 @@ def forward(call: Arguments, *, save: bool) -> list[Tensor]:
     """Return outputs (T, B, R), the final state of each kind, and what backward needs if `save`."""
     inputs = _inputs(call)
     x = inputs.x
-    y = x.new_empty(*x.shape[:2], call.initial[0].shape[-1])
+    y = _empty((*x.shape[:2], call.initial[0].shape[-1]), x)
     last = [x.new_empty(s.shape) for s in call.initial]
-    saved = x.new_empty(native.saved_size(inputs)) if save else None
+    saved = _empty((native.saved_size(inputs),), x) if save else None
     native.forward(inputs, y, last, saved=saved)
     return [y, *last] if saved is None else [y, *last, saved]
 
@@ -81,7 +85,7 @@ def backward(
     """Return the gradients by x, each parameter and each initial state, of those `wanted`."""
     inputs = _inputs(call)
     count = len(inputs.parameters)
-    made = [torch.empty_like(inputs.x) if wanted[0] else None]
+    made = [_empty_like(inputs.x) if wanted[0] else None]
     made += [
         torch.zeros_like(p) if w else None
         for p, w in zip(inputs.parameters, wanted[1 : 1 + count], strict=True)
@@ -156,6 +160,23 @@ def _inputs(call: Arguments) -> native.Inputs:
         call.reverse,
         torch.get_num_threads(),
     )
+
+
+def _empty(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Memory to write to; where it is large, from what the kernels keep between calls."""
+    if math.prod(shape) < _LARGE:
+        return like.new_empty(shape)
+    return torch.from_numpy(native.empty(*shape, double=like.dtype == torch.float64))
+
+
+def _empty_like(array: Tensor) -> Tensor:
+    """The same for memory laid out as `array`, with time or batch outermost."""
+    if array.is_contiguous():
+        return _empty(array.shape, array)
+    turned = array.transpose(0, 1)
+    if turned.is_contiguous():
+        return _empty(turned.shape, array).transpose(0, 1)
+    return torch.empty_like(array)
 
 
 def _rows(array: Tensor) -> Tensor:

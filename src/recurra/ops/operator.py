@@ -4,6 +4,7 @@ Run eagerly it costs more than the arithmetic of a short call, so that eager cal
 `torch.autograd.Function` (see `recurrent.py`); both run the same kernels on the same arguments.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -86,8 +87,14 @@ def _differentiate(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     found = iter(recurrent_backward(*call, y, saved, dy, dlast, ctx.wanted))
     dx, *rest = [next(found) if w else None for w in ctx.wanted]
     split = len(call.parameters)
-    keep = [None] * len(call.keep)
-    return None, dx, rest[:split], rest[split:], None, None, keep, None, None, None
+    keep, rates = _nothing(call.keep), _nothing(call.rates)
+    return None, dx, rest[:split], rest[split:], None, None, keep, rates, None, None
+
+
+def _nothing(values: Sequence[Any]) -> list[None] | None:
+    """No gradient, in the form autograd expects: by item for tensors, one for anything else."""
+    tensors = all(isinstance(v, Tensor) for v in values)
+    return [None] * len(values) if tensors else None
 
 
 recurrent.register_autograd(_differentiate, setup_context=_remember)

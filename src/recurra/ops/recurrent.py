@@ -142,7 +142,7 @@ class _Recurrent(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor | None, *dlast: Tensor | None) -> tuple[Tensor | None, ...]:
         call, y, saved = unpacked(ctx.saved_tensors, ctx.fixed)
         wanted = ctx.needs_input_grad[1:]
-        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+        if torch.is_grad_enabled() or _batched((dy, *dlast)):
             found: Sequence[Tensor | None] = _gradients_by_reference(call, dy, dlast, wanted)
         else:
             found = backward(call, y, saved, dy, dlast, wanted)
@@ -201,6 +201,14 @@ def _traced(x: Tensor) -> bool:
     plain = type(x) in (Tensor, torch.nn.Parameter)
     watched = torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state()
     return not plain or bool(watched)
+
+
+def _batched(gradients: Sequence[Tensor | None]) -> bool:
+    """Whether `torch.func` or `is_grads_batched` hands over many gradients as one."""
+    functorch = torch._C._functorch
+    return torch._C._are_functorch_transforms_active() or any(
+        functorch.is_legacy_batchedtensor(g) for g in gradients if g is not None
+    )
 
 
 def _shares(noise: Noise) -> tuple[list[Tensor | None], list[float]]:
