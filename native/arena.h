@@ -6,6 +6,9 @@
 #include <vector>
 
 #include "memory.h"
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace recurra {
 
@@ -23,6 +26,7 @@ class Arena {
     std::byte* at = blocks_.back().data.get() + used_;
     used_ += bytes;
     taken_ += bytes;
+    unpoison(at, bytes - 64);
     return reinterpret_cast<T*>(at);
   }
 
@@ -45,11 +49,25 @@ class Arena {
       smaller_ = 0;
     }
     used_ = taken_ = 0;
+    if (!blocks_.empty()) poison(blocks_.back().data.get(), blocks_.back().size);
   }
 
  private:
+  // Under the address sanitizer only pieces may be touched, not the gaps between them.
+#if defined(__SANITIZE_ADDRESS__)
+  static void poison(std::byte* at, size_t size) { __asan_poison_memory_region(at, size); }
+  static void unpoison(std::byte* at, size_t size) { __asan_unpoison_memory_region(at, size); }
+#else
+  static void poison(std::byte*, size_t) {}
+  static void unpoison(std::byte*, size_t) {}
+#endif
+
   struct Free {
-    void operator()(std::byte* at) const { Memory::instance().give(at); }
+    size_t size;
+    void operator()(std::byte* at) const {
+      unpoison(at, size);
+      Memory::instance().give(at);
+    }
   };
   struct Block {
     std::unique_ptr<std::byte[], Free> data;
@@ -59,7 +77,8 @@ class Arena {
   void add(size_t least) {
     const size_t size = least > 65536 ? least : 65536;
     auto* at = static_cast<std::byte*>(Memory::instance().take(size));
-    blocks_.push_back({std::unique_ptr<std::byte[], Free>(at), size});
+    blocks_.push_back({std::unique_ptr<std::byte[], Free>(at, Free{size}), size});
+    poison(at, size);
     used_ = 0;
   }
 

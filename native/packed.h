@@ -53,14 +53,20 @@ template <class V>
 void pack_rows(const Panels<V>& p, const Scalar<V>* weight, long units, const int* gate, long first,
                long last) {
   constexpr long W = lanes<V>;
-  constexpr long step = 16;
   for (long n = first; n < last; ++n) {
     for (int g = 0; g < p.gates; ++g) {
       Scalar<V>* to = p.at + n * p.stride + g * W;
       const long real = units - n * W < 0 ? 0 : units - n * W < W ? units - n * W : W;
       const Scalar<V>* from = weight + (gate[g] * units + n * W) * p.depth;
-      for (long k = 0; k < p.depth; k += step) {  // in blocks that stay in the cache
-        const long end = k + step < p.depth ? k + step : p.depth;
+      for (long k = 0; k < p.depth; k += W) {
+        const long end = k + W < p.depth ? k + W : p.depth;
+        if (real == W && end - k == W) {
+          V rows[W];
+          for (long lane = 0; lane < W; ++lane) rows[lane] = load<V>(from + lane * p.depth + k);
+          transpose(rows);
+          for (long j = 0; j < W; ++j) store<V>(to + (k + j) * p.gates * W, rows[j]);
+          continue;
+        }
         for (long lane = 0; lane < real; ++lane)
           for (long j = k; j < end; ++j) to[j * p.gates * W + lane] = from[lane * p.depth + j];
         for (long lane = real; lane < W; ++lane)

@@ -64,6 +64,37 @@ inline V load_left(const Scalar<V>* from, long left) {
   return left >= lanes<V> ? load<V>(from) : left > 0 ? load_part<V>(from, left) : V{};
 }
 
+// Row n of `rows` becomes column n.
+template <class V>
+inline void transpose(V (&rows)[lanes<V>]) {
+  constexpr int W = lanes<V>;
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC unroll 8
+  for (int step = 1; step < W; step *= 2) {
+    Integer<V> low{}, high{};
+#pragma GCC unroll 16
+    for (int lane = 0; lane < W; ++lane) {
+      low[lane] = lane & step ? W + lane - step : lane;
+      high[lane] = lane & step ? W + lane : lane + step;
+    }
+#pragma GCC unroll 16
+    for (int n = 0; n < W; ++n) {
+      if (n & step) continue;
+      const V a = rows[n], b = rows[n + step];
+      rows[n] = __builtin_shuffle(a, b, low);
+      rows[n + step] = __builtin_shuffle(a, b, high);
+    }
+  }
+#else
+  for (int n = 0; n < W; ++n)
+    for (int lane = 0; lane < n; ++lane) {
+      const Scalar<V> kept = rows[n][lane];
+      rows[n][lane] = rows[lane][n];
+      rows[lane][n] = kept;
+    }
+#endif
+}
+
 template <class V>
 inline Scalar<V> total(V v) {
   Scalar<V> sum = 0;

@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from recurra.cells import sigmoid, tanh
 from recurra.cells.definition import Cell, find
 from recurra.cells.emit import header, key
