@@ -28,6 +28,7 @@ check: setup  ## format, lint, types, import rules: a few seconds
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/python tools/make_cells_page.py --check
+	$(BIN)/python native/generate.py --check
 	@report=$$($(BIN)/lint-imports --no-logo) || { echo "$$report"; exit 1; }
 
 docs: setup  ## run what README and docs/ show, compare what it prints, follow the links

@@ -6,6 +6,7 @@ installed makes a second run cost a few milliseconds.
 """
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,8 +36,13 @@ def main(kind: str) -> None:
 
 def _fingerprint() -> str:
     files = [ROOT / "pyproject.toml", CONSTRAINTS, Path(__file__)]
+    compiled = (".txt", ".cpp", ".h")
+    files += sorted(f for f in (ROOT / "native").rglob("*") if f.suffix in compiled)
+    # An editable install knows the modules there were by name.
+    modules = sorted(str(f.relative_to(ROOT)) for f in (ROOT / "src").rglob("*.py"))
     contents = b"".join(file.read_bytes() for file in files)
-    return hashlib.sha256(contents + str(ROOT).encode()).hexdigest()[:16]
+    named = "\n".join([str(ROOT), *modules]).encode()
+    return hashlib.sha256(contents + named).hexdigest()[:16]
 
 
 def _usable(python: Path) -> bool:
@@ -73,7 +79,9 @@ def _pin(package: str) -> str:
 def _pip(*arguments: str) -> None:
     print("setup: pip install " + " ".join(arguments), flush=True)
     command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    code = subprocess.call([*command, "--constraint", str(CONSTRAINTS), *arguments])
+    # The variable binds what the kernels are built with, too, which the option does not reach.
+    environment = dict(os.environ, PIP_CONSTRAINT=str(CONSTRAINTS))
+    code = subprocess.call([*command, *arguments], env=environment)
     if code != 0:
         raise SystemExit(f"setup: pip ended with code {code}, its message is above")
 

@@ -77,14 +77,17 @@ struct Releasing {  // ends the pieces whatever happens
   ~Releasing() { arena().reset(); }
 };
 
+template <class T>
+using Rows = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
 // Parameters in the kernels' order, for many forward calls. Belongs to one instruction set.
 template <class T>
 class PackedWeights {
  public:
   PackedWeights(int index, const std::vector<long>& shape, int threads, const Addresses& parameters)
-      : kernels_(table<T>(index)) {
+      : kernels_(table<T>(index)), shape_{0, 1, shape.at(2), shape.at(3), shape.at(4)} {
     Call<T> call;
-    call.shape = {0, 1, shape.at(2), shape.at(3), shape.at(4)};
+    call.shape = shape_;
     call.threads = threads;
     set(call.parameter, parameters);
     nb::gil_scoped_release release;
@@ -96,8 +99,47 @@ class PackedWeights {
   const Kernels<T>* kernels() const { return kernels_; }
   const void* get() const { return packed_; }
 
+  // One step of many streams from given states to new ones; the output is the first of them.
+  nb::list step(Rows<T> x, const std::vector<Rows<T>>& states, const std::vector<double>& rates,
+                int threads) const {
+    Call<T> call;
+    call.shape = shape_;
+    call.shape.steps = 1;
+    call.shape.batch = long(x.shape(0));
+    call.threads = threads;
+    call.x = x.data();
+    call.x_row = shape_.inputs;
+    bool fits = long(x.shape(1)) == shape_.inputs && !states.empty() &&
+                states.size() <= size_t(most_states);
+    for (size_t s = 0; fits && s < states.size(); ++s) {
+      const long width = s == 0 ? shape_.recurrent() : shape_.hidden;
+      fits = long(states[s].shape(0)) == call.shape.batch && long(states[s].shape(1)) == width;
+    }
+    if (!fits) throw std::invalid_argument("inputs or states of another shape than the weights");
+    nb::list found;
+    for (size_t s = 0; s < states.size(); ++s) {
+      const size_t shape[] = {states[s].shape(0), states[s].shape(1)};
+      T* values = new T[shape[0] * shape[1]];
+      nb::capsule owner(values, [](void* mine) noexcept { delete[] static_cast<T*>(mine); });
+      found.append(nb::ndarray<nb::numpy, T, nb::ndim<2>>(values, 2, shape, owner));
+      call.initial[s] = states[s].data();
+      call.last[s] = values;
+      if (s < rates.size()) call.keep_rate[s] = T(rates[s]);
+    }
+    Releasing done;
+    // The output, once more: the kernels want a place for it that nothing else is in.
+    call.y = arena().template take<T>(call.shape.batch * shape_.recurrent());
+    call.y_row = shape_.recurrent();
+    {
+      nb::gil_scoped_release release;
+      kernels_->forward(kernels_->program, packed_, call, arena());
+    }
+    return found;
+  }
+
  private:
   const Kernels<T>* kernels_;
+  Shape shape_;
   Arena arena_;
   void* packed_;
 };
@@ -106,8 +148,6 @@ class PackedWeights {
 template <class T>
 class Stepper {
  public:
-  using Rows = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-
   Stepper(int index, const std::vector<long>& shape, int threads, const Addresses& parameters,
           const std::vector<long>& widths)
       : weights_(index, shape, threads, parameters), widths_(widths) {
@@ -123,7 +163,7 @@ class Stepper {
   }
 
   // The outputs (B, R): the stepper's own memory, written over by the next step.
-  nb::ndarray<nb::numpy, T, nb::ndim<2>> step(Rows x) {
+  nb::ndarray<nb::numpy, T, nb::ndim<2>> step(Rows<T> x) {
     if (long(x.shape(0)) != call_.shape.batch || long(x.shape(1)) != call_.shape.inputs)
       throw std::invalid_argument("inputs of another shape than the stepper was made for");
     call_.x = x.data();
@@ -169,7 +209,8 @@ template <class T>
 void bind(nb::module_& m, const char* suffix) {
   const std::string s = suffix;
   nb::class_<PackedWeights<T>>(m, ("Packed" + s).c_str())
-      .def(nb::init<int, const std::vector<long>&, int, const Addresses&>());
+      .def(nb::init<int, const std::vector<long>&, int, const Addresses&>())
+      .def("step", &PackedWeights<T>::step);
   nb::class_<Stepper<T>>(m, ("Stepper" + s).c_str())
       .def(nb::init<int, const std::vector<long>&, int, const Addresses&, const std::vector<long>&>())
       .def("step", &Stepper<T>::step)

@@ -1,8 +1,8 @@
 """The fused kernels: what `ops` and `runtime` call, on arrays of numpy or torch (on the CPU).
 
-With RECURRA_KERNELS=off in the environment they count as not installed, and all else goes its other
-ways. Arrays of a call are all float32 or all float64. Nothing is checked here but what would read beyond
-an array: shapes are the caller's business. Look at `available` and `find` first.
+With RECURRA_KERNELS=off in the environment they count as not installed, and all else goes its
+other ways. Arrays of a call are all float32 or all float64. Nothing is checked here but what would
+read beyond an array: shapes are the caller's business. Look at `available` and `find` first.
 """
 
 import os
@@ -49,6 +49,14 @@ def isa() -> str:
 def isas() -> tuple[str, ...]:
     """Return all instruction sets this processor runs, best first."""
     return tuple(_native.isas()) if _native else ()
+
+
+def threads() -> int:
+    """How many threads to use where no library says: OMP_NUM_THREADS, else the processors."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_isa(name: str) -> None:
@@ -111,6 +119,10 @@ class Packed:
         make = _native.Packed64 if _double(parameters[0]) else _native.Packed32
         sizes = [0, 1, parameters[0].shape[1], hidden, projection]
         self.handle = make(_index(program), sizes, threads, _in_order(program, parameters))
+        #: `step(x, states, rates, threads)`: one step of many streams. Inputs (B, I) and a list of
+        #: states (B, R) and (B, H), arrays of numpy, to a list of new states, the first of which
+        #: is the output; `rates` as in `Inputs.keep`, or empty.
+        self.step = self.handle.step
 
 
 class Stepper:

@@ -5,13 +5,25 @@ import pytest
 import torch
 from torch.nn import functional
 
+from recurra import native
 from recurra.runtime import language_model
+from recurra.runtime.layer import KernelLayer
 from runtime.models import ROWS, V, states
 from tolerances import assert_close
 
 B, T = 3, 7
 IDS = np.random.default_rng(1).integers(0, V, (B, T + 1))
 every = pytest.mark.parametrize("row", ROWS, ids=str)
+
+
+@pytest.fixture(autouse=True, params=["kernels", "numpy"])
+def layers(request, monkeypatch):
+    """Every test, on both kinds of layers."""
+    if request.param == "numpy":
+        monkeypatch.setattr(language_model, "on_kernels", lambda *_: False)
+    elif not native.available():
+        pytest.skip("the kernels are not compiled")
+    return request.param
 
 
 def flat(state):
@@ -81,6 +93,7 @@ def test_step_by_step_is_read_is_scored_is_chunked(row):
 
 @every
 def test_the_table_of_input_products_changes_nothing(row, monkeypatch):
+    monkeypatch.setattr(language_model, "on_kernels", lambda *_: False)
     _, with_table = row.both()
     monkeypatch.setattr(language_model, "TABLE_BYTES", 0)
     _, without = row.both()
@@ -105,6 +118,24 @@ def test_rows_of_unequal_length_are_each_row_alone(row):
         expected, ended = model.read(IDS[k : k + 1, :length], None, one)
         assert_close(logits[k : k + 1], expected, f"row {k}")
         assert_states(model.select(state, np.array([k])), ended, f"row {k}")
+
+
+@every
+def test_a_stream_has_the_same_bits_alone_and_among_others(row):
+    _, model = row.both()
+    if not all(isinstance(layer, KernelLayer) for layer in model._layers):
+        return  # numpy does not promise it
+    whole, state = model.read(IDS, np.array([T + 1, 2, 5]), model.start(B))
+    stepped, after = model.step(IDS[:, 0], state)
+    for k, length in enumerate((T + 1, 2, 5)):
+        alone, ended = model.read(IDS[k : k + 1], np.array([length]), model.start(1))
+        assert np.array_equal(alone[0], whole[k])
+        unpadded, _ = model.read(IDS[k : k + 1, :length], None, model.start(1))
+        assert np.array_equal(unpadded[0], whole[k])
+        one, last = model.step(IDS[k : k + 1, 0], ended)
+        assert np.array_equal(one[0], stepped[k])
+        for mine, of_all in zip(flat(last), flat(after), strict=True):
+            assert np.array_equal(mine[0], of_all[k])
 
 
 @every

@@ -57,12 +57,25 @@ def _inspect() -> dict[str, Any]:
             found[package] = None
     found["processor"], found["instructions"] = _processor()
     found["cores"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    found["kernels"] = _kernels()
     if found["torch"]:
         import torch
 
         found["torch threads"] = torch.get_num_threads()
         found["cuda"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return found
+
+
+def _kernels() -> str:
+    """Which of the compiled kernels run here."""
+    from recurra import native
+
+    if native.OFF:
+        return "off: RECURRA_KERNELS=off is in the environment"
+    if not native.available():
+        return "not installed: no C++ compiler when recurra was; the slow reference runs instead"
+    others = " ".join(name for name in native.isas() if name != native.isa())
+    return f"{native.isa()}, {native.threads()} threads (the processor also runs: {others})"
 
 
 def _processor() -> tuple[str, list[str]]:
@@ -86,6 +99,7 @@ def _test() -> list[dict[str, Any]]:
     results = []
     for name, test in (
         ("cells step by step = in one go (numpy)", _test_stream),
+        ("kernels = reference", _test_kernels),
         ("layers = torch.nn, outputs and gradients", _test_torch),
         ("a model is written, verified, read", _test_storage),
     ):
@@ -120,6 +134,35 @@ def _test_stream() -> bool:
         for t in range(len(x)):
             current = cell.run(x[t : t + 1], current).states
         np.testing.assert_allclose(current[0], whole.states[0], atol=1e-6)
+    return True
+
+
+def _test_kernels() -> bool | None:
+    import numpy as np
+
+    from recurra import native
+    from recurra.cells import find, names
+    from recurra.runtime.layer import KernelLayer, NumpyLayer, on_kernels
+
+    if not native.available():
+        return None
+    random = np.random.default_rng(0)
+    for name in names():
+        program = find(name).program()
+        sizes = {"gates": len(program.gates), "inputs": 9, "hidden": 21}
+        weights = {
+            p.name: random.normal(size=p.shape(**sizes)).astype(np.float32)
+            for p in program.parameters
+        }
+        if not on_kernels(program, weights):
+            continue
+        x = random.normal(size=(6, 5, 9)).astype(np.float32)
+        states = tuple(random.normal(size=(5, 21)).astype(np.float32) for _ in program.states)
+        valid = random.random((6, 5)) < 0.7
+        y, last = KernelLayer(program, weights, ()).run(x, states, valid)
+        expected, ended = NumpyLayer(program, weights, ()).run(x, states, valid)
+        for one, other in zip((y, *last), (expected, *ended), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
     return True
 
 

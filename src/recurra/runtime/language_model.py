@@ -1,4 +1,4 @@
-"""A recurrent language model over numpy: start, step, read, score. Needs no torch."""
+"""A recurrent language model without torch: start, step, read, score."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,17 @@ import numpy as np
 from recurra.cells import find
 from recurra.cells.graph import Program
 from recurra.errors import FormatError, InputError
-from recurra.reference import Interpreter
+from recurra.runtime.layer import KernelLayer, NumpyLayer, on_kernels
 
 #: One tuple of arrays (B, ·) a layer, in the order of the cell's states.
 State = tuple[tuple[np.ndarray, ...], ...]
 
-#: A table of the first layer's input products, a row a token, is made if it is not larger.
+#: Over numpy, a table of the first layer's input products, a row a token, is made if it is not
+#: larger.
 TABLE_BYTES = 64 << 20
+
+#: Logits computed at once in scoring, which bounds memory.
+_LOGITS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ class RuntimeLM:
         # Columns of a row-major matrix multiply faster when they lie side by side.
         self._head = np.ascontiguousarray(head.T)
         self._head_bias = weights.get("head.bias", (self.vocab_size,))
-        self._layers = []
+        self._layers: list[KernelLayer | NumpyLayer] = []
+        keep = architecture.zoneout if any(architecture.zoneout) else ()
         self._embedding: np.ndarray | None = None
         features = self.vocab_size
         if "embedding.weight" in tensors:
@@ -94,7 +99,8 @@ class RuntimeLM:
         self._sizes: list[tuple[int, ...]] = []
         for layer in range(architecture.layers):
             found, sizes = _layer_weights(self._program, weights, layer, features)
-            self._layers.append(Interpreter(self._program, found))
+            make = KernelLayer if on_kernels(self._program, found) else NumpyLayer
+            self._layers.append(make(self._program, found, keep))
             self._sizes.append(sizes)
             features = sizes[0]
         if features != output:
@@ -105,7 +111,6 @@ class RuntimeLM:
         for name, size in zip(self._program.states, self._sizes[0], strict=True):
             full, shape = f"rnn.initial_{name}", (architecture.layers, size)
             self._initial.append(weights.get(full, shape) if full in tensors else None)
-        self._keep = architecture.zoneout if any(architecture.zoneout) else None
         self._table = self._make_table()
 
     def start(self, batch: int) -> State:
@@ -153,47 +158,54 @@ class RuntimeLM:
     ) -> tuple[np.ndarray, State]:
         """Read inputs (B, T): ln P of targets (B, T) at each place (float64), and the state."""
         outputs, state = self._encode(inputs.T, state, None)
-        found = np.empty(targets.T.shape, np.float64)
-        for t, output in enumerate(outputs):
-            logits = self._logits(output)
-            highest = logits.max(-1, keepdims=True)
-            total = np.log(np.exp(logits - highest).sum(-1, dtype=np.float64)) + highest[:, 0]
-            found[t] = logits[np.arange(len(logits)), targets[:, t]] - total
-        return found.T, state
+        flat, wanted = outputs.reshape(-1, outputs.shape[-1]), targets.T.reshape(-1)
+        found, rows = np.empty(len(flat), np.float64), max(1, _LOGITS // self.vocab_size)
+        for first in range(0, len(flat), rows):
+            part = slice(first, first + rows)
+            logits = flat[part] @ self._head
+            logits += self._head_bias
+            logits -= logits.max(-1, keepdims=True)
+            chosen = logits[np.arange(len(logits)), wanted[part]]
+            total = np.exp(logits, out=logits).sum(-1, dtype=np.float64)
+            found[part] = chosen - np.log(total)
+        return found.reshape(targets.T.shape).T, state
 
     def _logits(self, outputs: np.ndarray) -> np.ndarray:
-        return outputs @ self._head + self._head_bias
+        # Row by row: in a product of all, a row's last bits depend on how many others there are.
+        return np.matmul(outputs[:, None, :], self._head)[:, 0] + self._head_bias
 
     def _encode(
         self, ids: np.ndarray, state: State, valid: np.ndarray | None
     ) -> tuple[np.ndarray, State]:
         """Tokens (T, B) to outputs (T, B, R)."""
-        steps, ended = len(ids), []
-        x = np.empty(0, np.float32)
-        for layer, (interpreter, states) in enumerate(zip(self._layers, state, strict=True)):
-            hoisted = self._lookup(ids) if layer == 0 else interpreter.hoist(x)
-            run = interpreter.loop(hoisted, steps, states, valid=valid, keep=self._keep)
-            x = run.outputs + x if layer > 0 and self.architecture.residual else run.outputs
-            ended.append(run.states)
+        first, *above = self._layers
+        if self._table is None or not isinstance(first, NumpyLayer):
+            x, states = first.run(self._embed(ids), state[0], valid)
+        else:
+            looked_up = {node: rows[ids] for node, rows in self._table.items()}
+            x, states = first.loop(looked_up, len(ids), state[0], valid)
+        ended = [states]
+        for layer, before in zip(above, state[1:], strict=True):
+            outputs, states = layer.run(x, before, valid)
+            x = outputs + x if self.architecture.residual else outputs
+            ended.append(states)
         return x, tuple(ended)
-
-    def _lookup(self, ids: np.ndarray) -> dict[int, np.ndarray]:
-        """What the first layer's steps read of the input, for tokens (T, B)."""
-        if self._table is not None:
-            return {node: rows[ids] for node, rows in self._table.items()}
-        return self._layers[0].hoist(self._embed(ids))
 
     def _embed(self, ids: np.ndarray) -> np.ndarray:
         if self._embedding is not None:
             return self._embedding[ids]
-        return np.eye(self.vocab_size, dtype=np.float32)[ids]
+        x = np.zeros((ids.size, self.vocab_size), np.float32)
+        x[np.arange(ids.size), ids.ravel()] = 1
+        return x.reshape(*ids.shape, self.vocab_size)
 
     def _make_table(self) -> dict[int, np.ndarray] | None:
         """All tokens' input products: looked up, the first layer has no input product to do."""
-        gates, units = len(self._program.gates), self._sizes[0][-1]
+        first, gates, units = self._layers[0], len(self._program.gates), self._sizes[0][-1]
+        if isinstance(first, KernelLayer):
+            return None
         if self.vocab_size * gates * units * 4 > TABLE_BYTES:
             return None
-        hoisted = self._layers[0].hoist(self._embed(np.arange(self.vocab_size))[None])
+        hoisted = first.hoist(self._embed(np.arange(self.vocab_size))[None])
         return {node: np.ascontiguousarray(rows[0]) for node, rows in hoisted.items()}
 
 
