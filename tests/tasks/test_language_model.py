@@ -81,6 +81,7 @@ def test_fit_evaluate_generate_save_load(settings, how, file, tmp_path):
     assert loaded.evaluate(held_out) == found
     assert str(loaded.generate("the cat", max_tokens=12, seed=3)) == written.text
     assert "not trained" not in repr(loaded)
+    assert ("head.weight" in loaded._files.tensors) is not model.config.is_tied
     for name, value in loaded._files.tensors.items():
         assert (value == model._files.tensors[name]).all(), name
 
