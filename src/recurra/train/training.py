@@ -24,7 +24,7 @@ from recurra.train.budget import (
 )
 from recurra.train.checkpoint import Position, RunState, restore, set_weights, weights
 from recurra.train.config import TrainConfig
-from recurra.train.distributed import World, choose_device, join
+from recurra.train.distributed import World, choose_device, join, lost_ranks_named
 from recurra.train.events import Callback, FitResult, Start
 from recurra.train.interrupt import Interrupted, Signals
 from recurra.train.loop import Loop, save, validate
@@ -77,6 +77,7 @@ def fit(
     device = choose_device(config.device)
     signals = Signals()
     with (
+        lost_ranks_named(),
         join(device) as world,
         signals.listen(),
         random_state.preserved(),
