@@ -87,6 +87,7 @@ def left(path: Path) -> dict[str, object]:
 
 def main(folder: Path, kills: int) -> None:
     torch.set_num_threads(1)
+    os.fsync = lambda descriptor: None  # a kill takes nothing that the system has been given
     train(folder / "warm", 1)  # what torch imports and sets up late, children then have
     wanted = []
     for run in range(CONFIGURATIONS):
