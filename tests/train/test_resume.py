@@ -96,7 +96,7 @@ def test_a_finished_run_does_nothing(tmp_path):
 
 
 DIFFERENT = [
-    ({"lr": 0.5}, IDENTITY, "lr 0.003 there, 0.5 now"),
+    ({"lr": 0.5}, IDENTITY, "lr None there, 0.5 now"),
     ({"seed": 3, "clip": None}, IDENTITY, "clip 1.0 there, None now; seed 0 there, 3 now"),
     ({}, {**IDENTITY, "data": {"sha256": "99"}}, "data.sha256 0123 there, 99 now"),
     ({}, {"model": {"hidden": 16}}, "data.sha256 0123 there, nothing now"),
