@@ -115,7 +115,7 @@ class Loop:
             found, signal_number = self._validate()
         if found and done:
             at.stopped = "steps"
-        if logging and not signal_number:
+        if logging and (found or not due):
             self._log(found)
         if signal_number or at.stopped or (save and at.bad_in_row == 0):
             self._save()
