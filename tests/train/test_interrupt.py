@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from conftest import ROOT
 from recurra.storage import Checkpoints, RunLock
@@ -36,32 +37,35 @@ def wait_for(condition):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_run_after_its_step(tmp_path, number, code):
+def test_ctrl_c_ends_a_process_after_its_step(tmp_path):
     with start(tmp_path) as process:
         wait_for((tmp_path / "metrics.jsonl").exists)
         time.sleep(0.3)
-        process.send_signal(number)
-        out, err = process.communicate(timeout=30)
-    assert process.returncode == code, err
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
     assert err == ""
     assert "checkpoint written: run the same again" in out
     checkpoint, skipped = Checkpoints(tmp_path / "checkpoints").latest()
     assert checkpoint.step > 0
     assert f"after step {checkpoint.step} of" in out
     assert skipped == []
-    with RunLock(tmp_path):
-        pass
+
+
+class Endless(SmallTask):
+    """Its validation takes for ever, unless it is left."""
+
+    def validate(self):
+        torch.rand(5)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(600)
 
 
 def test_a_signal_leaves_a_validation_which_is_made_up_for(tmp_path):
-    waiting = tmp_path / "waiting"
-    with start(tmp_path / "run", waiting) as process:
-        wait_for(waiting.exists)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
-    assert process.returncode == 130
     config = TrainConfig(steps=40, eval_every=20, threads=1)
+    with pytest.raises(Interrupted):
+        fit(Endless(), tmp_path / "run", config, report=False)
+    assert Checkpoints(tmp_path / "run" / "checkpoints").steps()[-1] == 20
     for path in (tmp_path / "run", tmp_path / "unbroken"):
         fit(SmallTask(), path, config, report=False)
     assert left(tmp_path / "run") == left(tmp_path / "unbroken")
@@ -89,19 +93,22 @@ class Sender:
         assert result is None
 
 
-def test_the_step_is_finished_and_the_handlers_are_put_back(tmp_path):
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("bad", [False, True])
+def test_the_step_is_finished_and_the_handlers_are_put_back(tmp_path, number, code, bad):
+    before = signal.getsignal(number)
+    task, config = SmallTask(poison=[7] if bad else []), TrainConfig(steps=50)
     with pytest.raises(Interrupted) as caught:
-        fit(
-            SmallTask(),
-            tmp_path,
-            TrainConfig(steps=50),
-            callbacks=[Sender(7, signal.SIGINT)],
-            report=False,
-        )
-    assert caught.value.exit_code == 130
-    assert Checkpoints(tmp_path / "checkpoints").steps()[-1] in (7, 8)
-    assert signal.getsignal(signal.SIGINT) is before
+        fit(task, tmp_path, config, callbacks=[Sender(7, number)], report=False)
+    assert caught.value.exit_code == code
+    step = Checkpoints(tmp_path / "checkpoints").steps()[-1]
+    assert step in (7, 8)
+    records = read_metrics(tmp_path / "metrics.jsonl")
+    assert [record["step"] for record in records] == list(range(1, step + 1))
+    assert records[6]["skipped"] == bad
+    assert signal.getsignal(number) is before
+    with RunLock(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize(
