@@ -24,7 +24,7 @@ TIMES = ("seconds", "tokens_per_second")
 
 def config(run: int) -> TrainConfig:
     return TrainConfig(
-        steps=80,
+        steps=48,
         eval_every=13,
         schedule="plateau" if run % 2 else "cosine",
         optimizer="sgd" if run % 3 == 2 else "adamw",
