@@ -41,7 +41,7 @@ def test_plain_lines(clock):
     assert stream.getvalue().splitlines() == [
         "a note",
         "runs/x: 1,000 steps (10 epochs), 12,345 parameters, cpu",
-        "step 100/1000  epoch 1.00  loss 2.0000  500 tokens/s  1:30 left",
+        "step 101/1000  epoch 1.01  loss 2.0000  500 tokens/s  1:30 left",
         "step 120/1000  epoch 1.20  loss 2.0000  valid 1.5000  perplexity 4.48  best",
         "step 220/1000  epoch 2.20  loss 2.0000  500 tokens/s  1:18 left  skipped 1  valid 1.5000",
     ]
