@@ -122,6 +122,18 @@ def test_the_same_command_again_has_nothing_to_do_and_fresh_starts_over(recurra,
     assert recurra(*command, "--seed", 1, "--fresh").code == 0
 
 
+def test_another_text_or_model_is_refused_before_anything_is_written(recurra, here, text):
+    command = ("train", "lm", text, *SMALL, *STEPS, "--out", "run")
+    assert recurra(*command).code == 0
+    before = {p: p.read_bytes() for p in (here / "run" / "data").iterdir()}
+    (here / "other.txt").write_text("another text altogether\n" * 400, encoding="utf-8")
+    for words in (("other.txt",), (text, "--tokenizer", "byte"), (text, "--lines")):
+        refused = recurra("train", "lm", *words, *SMALL, *STEPS, "--out", "run")
+        assert refused.code == 2
+        assert "holds a run that differs" in refused.err
+        assert {p: p.read_bytes() for p in (here / "run" / "data").iterdir()} == before
+
+
 def test_standard_input(text, tmp_path):
     from cli.conftest import start
 

@@ -16,7 +16,7 @@ BAD = [
      ["hidden", "dropout", "cell", "tokenizer"]),
     ({"cell": "gru", "peephole": True, "projection": 8}, ["peephole", "projection"]),
     ({"cell": "rnn", "reset": "before"}, ["reset"]),
-    ({"projection": 320}, ["projection must be below hidden (320)"]),
+    ({"projection": 256}, ["projection must be below hidden (256)"]),
     ({"tied": True, "embedding": 5, "hidden": 16}, ["embedding of 16", "received 5"]),
     ({"tied": True, "embedding": 0}, ["received 0"]),
 ]  # fmt: skip

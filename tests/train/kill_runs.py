@@ -24,7 +24,7 @@ TIMES = ("seconds", "tokens_per_second")
 
 def config(run: int) -> TrainConfig:
     return TrainConfig(
-        steps=80,
+        steps=48,
         eval_every=13,
         schedule="plateau" if run % 2 else "cosine",
         optimizer="sgd" if run % 3 == 2 else "adamw",
@@ -87,6 +87,7 @@ def left(path: Path) -> dict[str, object]:
 
 def main(folder: Path, kills: int) -> None:
     torch.set_num_threads(1)
+    os.fsync = lambda descriptor: None  # a kill takes nothing that the system has been given
     train(folder / "warm", 1)  # what torch imports and sets up late, children then have
     wanted = []
     for run in range(CONFIGURATIONS):

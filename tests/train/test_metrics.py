@@ -18,6 +18,7 @@ def test_lines_come_back(tmp_path):
     writer = MetricsWriter(path, step=0)
     wild = {"step": 1, "a": math.inf, "b": -math.inf, "c": None, "d": 0.1 + 0.2}
     writer.write({**wild, "e": math.nan})
+    writer.close()
     (record,) = read_metrics(path)
     assert math.isnan(record.pop("e"))
     assert record == wild

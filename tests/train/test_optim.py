@@ -25,7 +25,7 @@ def reference(net, config):
     vectors = [p for p in net.parameters() if p.ndim <= 1]
     decay = config.weight_decay
     if decay is None:
-        decay = 0.01 if config.optimizer == "adamw" else 0.0
+        decay = 0.1 if config.optimizer == "adamw" else 0.0
     groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=1, momentum=config.momentum, foreach=False)
@@ -38,7 +38,7 @@ def reference(net, config):
     [
         (optimizer, clip, extra)
         for optimizer, clip in itertools.product(("sgd", "adam", "adamw"), (None, 0.0, 0.05, 100))
-        for extra in ({}, {"weight_decay": 0.1}, {"momentum": 0.9, "betas": (0.7, 0.8)})
+        for extra in ({}, {"weight_decay": 0.02}, {"momentum": 0.9, "betas": (0.7, 0.8)})
     ],
 )
 def test_updates_are_those_of_torch(optimizer, clip, extra):
@@ -82,15 +82,29 @@ def test_a_step_that_is_not_finite_changes_nothing(optimizer, first, where, bad)
 
     if not first:
         step(False)
-    before = copy.deepcopy((net.state_dict(), updater.state()))
+    weights, memory = copy.deepcopy((net.state_dict(), updater.state()))
     _, good = step(True)
     assert not good
-    torch.testing.assert_close((net.state_dict(), updater.state()), before, rtol=0, atol=0)
+    torch.testing.assert_close(net.state_dict(), weights, rtol=0, atol=0)
+    for name, value in updater.state().items():  # Adam's are made, as zeros, in its first step
+        expected = memory.get(name, torch.zeros_like(value))
+        torch.testing.assert_close(value, expected, rtol=0, atol=0)
     twin = copy.deepcopy(net)
     _, good = step(False)
     assert good
     assert all(torch.isfinite(p).all() for p in net.parameters())
     assert any((a != b).any() for a, b in zip(net.parameters(), twin.parameters(), strict=True))
+
+
+def test_clipping_in_double_precision():
+    net = model().double()
+    before = [p.detach().clone() for p in net.parameters()]
+    updater = Updater(net, TrainConfig(optimizer="sgd", clip=0.25))
+    loss = net(torch.ones(2, 5, dtype=torch.float64)).sum()
+    loss.backward()
+    updater.step(loss.detach(), 1.0)
+    moved = torch.cat([(p - b).flatten() for p, b in zip(net.parameters(), before, strict=True)])
+    torch.testing.assert_close(moved.norm().item(), 0.25, rtol=1e-6, atol=0)
 
 
 def test_its_state_comes_back():

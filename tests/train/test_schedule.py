@@ -27,7 +27,9 @@ def test_learning_rate(kind, warmup, shares):
 
 
 def test_plateau_waits_then_falls_and_has_a_floor():
-    config = TrainConfig(schedule="plateau", plateau_patience=1, plateau_factor=0.5, min_lr=0.2)
+    config = TrainConfig(
+        schedule="plateau", plateau_patience=1, plateau_factor=0.5, min_lr=0.2, lr=0.003
+    )
     factor, waited, seen = 1.0, 0, []
     for improved in (True, False, False, False, True, False, False, False, False):
         factor, waited = plateau(config, factor, waited, improved=improved)

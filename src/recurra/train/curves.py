@@ -157,7 +157,7 @@ def _limit(axes: "Axes", train: Sequence[float], valid: Sequence[float]) -> None
     if len(train) < 20:
         return
     low = min(_quantile(train, 0.02), *valid) if valid else _quantile(train, 0.02)
-    high = max(_quantile(train, 0.95), *valid[:1])
+    high = max([_quantile(train, 0.95), *valid[:1]])
     axes.set_ylim(low - 0.06 * (high - low), high + 0.08 * (high - low))
 
 

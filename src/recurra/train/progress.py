@@ -57,6 +57,7 @@ class Progress:
         """Show the step, if the last showing is long enough ago."""
         if self._first is None or self._window is None:
             self._first = self._window = event
+            self._shown = time.monotonic()  # a rate takes two steps
         self._skipped += event.skipped
         if math.isfinite(event.loss):
             memory = 0.0 if math.isnan(self._loss) else min(_MEMORY, 1 - 1 / (event.step + 1))

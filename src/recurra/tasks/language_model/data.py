@@ -47,10 +47,25 @@ class Prepared:
         }
 
 
+def open_texts(
+    folder: Path, source: Source, valid: Source | None, data: DataConfig
+) -> tuple[Corpus, Corpus]:
+    """The training text and the held-out one; standard input is kept in `folder`.
+
+    Raises:
+        InputError: a text that is missing, empty, binary, or too short.
+    """
+    make_directory(folder)
+    train_text = Corpus.open(source, spool=folder / "stdin.txt")
+    if valid is not None:
+        return train_text, Corpus.open(valid, spool=folder / "stdin.txt")
+    return train_text.split(data.valid_share, by="lines" if data.lines else "characters")
+
+
 def prepare(
     folder: Path,
-    source: Source,
-    valid: Source | None,
+    train_text: Corpus,
+    valid_text: Corpus,
     model: LanguageModelConfig,
     data: DataConfig,
     tokenizer: Tokenizer | None,
@@ -60,15 +75,8 @@ def prepare(
     The tokenizer learns from the training text alone, unless one is given.
 
     Raises:
-        InputError: a text that is missing, empty, binary, or too short.
+        InputError: a text with symbols that the tokenizer given does not know, or too short.
     """
-    make_directory(folder)
-    train_text = Corpus.open(source, spool=folder / "stdin.txt")
-    if valid is not None:
-        valid_text = Corpus.open(valid, spool=folder / "stdin.txt")
-    else:
-        by = "lines" if data.lines else "characters"
-        train_text, valid_text = train_text.split(data.valid_share, by=by)
     recipe = {
         "text": train_text.sha256,
         "kind": model.tokenizer,

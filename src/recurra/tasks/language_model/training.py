@@ -26,6 +26,7 @@ from recurra.tasks.language_model.data import (
     evaluate,
     nothing_left_behind,
     open_prepared,
+    open_texts,
     prepare,
 )
 from recurra.text import Batch, Batches, LineBatches, StreamBatches, Tokenizer
@@ -243,23 +244,26 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
             folder = tempfile.TemporaryDirectory(prefix="recurra-")
             out = Path(world.tell(str(stack.enter_context(folder))))
         run = out
+        settings = {"model": job.model.to_json(), "data": job.data.to_json()}
 
         def write() -> None:
-            check_directory(run)
+            check_directory(run, {})
             with nothing_left_behind(run / DATA):
-                prepare(run / DATA, job.source, job.valid, job.model, job.data, job.tokenizer)
+                train_text, valid_text = open_texts(run / DATA, job.source, job.valid, job.data)
+                texts = {"train": train_text.sha256, "valid": valid_text.sha256}
+                check_directory(run, {**settings, **texts}, fresh=job.fresh)
+                prepare(run / DATA, train_text, valid_text, job.model, job.data, job.tokenizer)
                 # Too short a text is found here, where nothing of a run is written yet.
                 task = LanguageModelTask(job, open_prepared(run / DATA))
                 task.batches(0, rank=0, world=world.size)
 
         world.on_first(write)
         prepared = open_prepared(run / DATA)
-        identity = {"model": job.model.to_json(), "data": job.data.to_json(), **prepared.identity}
         result = fit(
             LanguageModelTask(job, prepared),
             run,
             job.train,
-            identity=identity,
+            identity={**settings, **prepared.identity},
             fresh=job.fresh,
             callbacks=job.callbacks,
             started=job.started,
