@@ -8,7 +8,7 @@ BIN := .venv/bin
 # More for pytest: make test ARGS="-k lstm"
 ARGS ?=
 
-.PHONY: help setup demo test check docs format clean
+.PHONY: help setup demo test check docs bench format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -27,10 +27,14 @@ check: setup  ## format, lint, types, import rules: a few seconds
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
+	$(BIN)/python tools/make_cells_page.py --check
 	@report=$$($(BIN)/lint-imports --no-logo) || { echo "$$report"; exit 1; }
 
 docs: setup  ## run what README and docs/ show, compare what it prints, follow the links
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/project/test_documents.py $(ARGS)
+
+bench: setup  ## measure training, generation and memory; writes bench/results.json
+	$(BIN)/python -m bench $(ARGS)
 
 format: setup  ## rewrite the files the way `make check` wants them
 	$(BIN)/ruff check --fix --quiet . || true

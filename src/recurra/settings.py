@@ -65,8 +65,10 @@ class Settings:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
+    def from_json(cls, values: Any) -> Self:
         """The settings `to_json` wrote; InputError names fields this version does not know."""
+        if not isinstance(values, Mapping):
+            raise InputError(f"settings: expected a table of names and values, received {values!r}")
         unknown = sorted(set(values) - set(cls.names()))
         if unknown:
             raise InputError(f"unknown settings: {', '.join(unknown)}")

@@ -262,3 +262,19 @@ def test_activations_rename_tanh_and_sigmoid_only():
     program = definition_functions.program(activation="softsign", recurrent_activation="exp")
     found = [n.op for n in program.nodes if n.op in ("tanh", "sigmoid", "relu", "softsign", "exp")]
     assert found == ["softsign", "exp", "relu"]
+
+
+def test_a_name_is_one_cell():
+    def lstm(x, u, h, opt):
+        return dict(h=tanh(x.h + u(h).h))
+
+    with pytest.raises(InputError, match=r"'lstm' is defined in recurra\.cells\.lstm already"):
+        cell(states="h", gates="h")(lstm)
+    assert find("lstm").states == ("h", "c")
+
+    def again(x, u, h, opt):
+        return dict(h=tanh(x.h + u(h).h))
+
+    first = cell(states="h", gates="h")(again)
+    second = cell(states="h", gates="h")(again)  # as a notebook does
+    assert find("again") is second is not first

@@ -38,7 +38,8 @@ class Table:
     def _next(self, ids, state):
         state = np.concatenate([state, ids], axis=1)[:, ids.shape[1] :]
         state.setflags(write=False)
-        return self.table[tuple(state.T)], state
+        logits = self.table[tuple(state.T)]
+        return np.broadcast_to(logits, (len(ids), self.vocab_size)), state
 
     def read(self, ids, lengths, state):
         B, T = ids.shape
@@ -89,6 +90,12 @@ class Tanh:
 
     def select(self, state, rows):
         return {"h": state["h"][rows]}
+
+    def log_probabilities(self, ids):
+        """(V,) float64, after the text ids from the start, of which there is at least one."""
+        logits, _ = self.read(np.array([ids]), None, self.start(1))
+        z = logits[0].astype(np.float64)
+        return z - np.log(np.exp(z).sum())
 
 
 class Tokens:

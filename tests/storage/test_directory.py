@@ -14,11 +14,9 @@ import pytest
 
 from recurra.errors import FormatError, InputError
 from recurra.storage import (
-    RunLock,
     atomic_directory,
     disk,
     read_manifest,
-    remove_stale,
     save_model,
     verify_manifest,
     write_tensors,
@@ -35,6 +33,9 @@ def fill(target, value, **options):
 def content(target):
     verify_manifest(target, kind="test")
     return (target / "a.txt").read_text()
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc/self/fd")
 
 
 @pytest.fixture(params=["exchange", "two renames"])
@@ -65,11 +66,12 @@ def test_made_and_replaced(tmp_path, way):
     assert manifest.extra == {"n": 3}
     assert sorted(manifest.files) == ["a.txt", "deep/er/b.safetensors"]
     assert manifest.files["a.txt"].size == 5
-    assert (
-        manifest.files["a.txt"].sha256
-        == subprocess.run(
-            ["sha256sum", target / "a.txt"], capture_output=True, text=True, check=True
-        ).stdout.split()[0]
+
+
+def test_the_hash_is_sha256(tmp_path):
+    fill(tmp_path / "m", "abc")  # the first example of FIPS 180-2, appendix B
+    assert read_manifest(tmp_path / "m").files["a.txt"].sha256 == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
 
 
@@ -204,6 +206,7 @@ def test_a_disk_that_is_really_full(small_disk):
     assert [p.name for p in small_disk.iterdir()] == ["m"]
 
 
+@linux
 def test_a_directory_damaged_on_its_way_is_taken_back(tmp_path, monkeypatch, way):
     def damaging(descriptor):
         name = os.readlink(f"/proc/self/fd/{descriptor}")
@@ -218,6 +221,41 @@ def test_a_directory_damaged_on_its_way_is_taken_back(tmp_path, monkeypatch, way
     monkeypatch.undo()
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
     assert content(tmp_path / "m") == "old"
+
+
+@linux
+def test_all_is_on_the_disk_before_the_name_and_the_name_at_the_end(tmp_path, monkeypatch):
+    events = []
+    fsync, rename = os.fsync, os.rename
+
+    def name_of(path):
+        return re.sub(r"\.m\.tmp[^/]*", "TMP", str(path)).removeprefix(str(tmp_path))
+
+    def record_fsync(descriptor):
+        events.append(f"sync {name_of(os.readlink(f'/proc/self/fd/{descriptor}'))}")
+        fsync(descriptor)
+
+    def record_rename(a, b):
+        events.append(f"rename {name_of(a)} {name_of(b)}")
+        rename(a, b)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "rename", record_rename)
+    with atomic_directory(tmp_path / "m") as folder:
+        (folder / "a.txt").write_text("a")
+        (folder / "deep").mkdir()
+        (folder / "deep" / "b.txt").write_text("b")
+    [manifest] = [e for e in events if ".manifest.json.tmp" in e]
+    assert events == [
+        "sync /TMP/a.txt",
+        "sync /TMP/deep/b.txt",
+        manifest,
+        "sync /TMP",
+        "sync /TMP/deep",
+        "sync /TMP",
+        "rename /TMP /m",
+        "sync ",
+    ]
 
 
 @pytest.mark.parametrize("present", ["file", "folder", "model with notes", "damaged model"])
@@ -266,100 +304,6 @@ def test_two_writers_of_one_process(tmp_path):
         with pytest.raises(InputError, match="is being written by this process already"):
             fill(tmp_path / "m", "second")
     assert content(tmp_path / "m") == "first"
-
-
-def dead_pid():
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
-
-
-def test_stale_temporaries(tmp_path):
-    """Only what a dead process left unfinished goes; what looks similar stays."""
-    dead, token = dead_pid(), "0123abcd"
-    stale = [f".m.tmp-{dead}-{token}", f".x.json.tmp-{dead}-{token}"]
-    stale.append(f".m.tmp-{os.getpid()}-{token}")  # of an earlier process with our number
-    kept = [
-        disk.temporary_beside(tmp_path / "m").name,
-        f".m.tmp-1-{token}",
-        f"m.tmp-{dead}-{token}",
-        f".m.tmp-{dead}",
-        f".m.tmp-{dead}-{token}.txt",
-        f".m.tmp-x{dead}-{token}",
-        "step-3",
-        "lock",
-    ]
-    for name in (*stale, *kept):
-        if ".json" in name or name == "lock":
-            (tmp_path / name).write_text("")
-        else:
-            (tmp_path / name / "sub").mkdir(parents=True)
-            (tmp_path / name / "sub" / "file").write_text("")
-    with RunLock(tmp_path) as lock:
-        messages = remove_stale(tmp_path, lock)
-        assert remove_stale(tmp_path / "missing", lock) == []
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)
-    assert sorted(m.split(": removed")[0] for m in messages) == sorted(
-        str(tmp_path / name) for name in stale
-    )
-
-
-def test_cleaning_needs_the_lock_of_the_run(tmp_path):
-    left = tmp_path / "run" / f".m.tmp-{dead_pid()}-0123abcd"
-    left.mkdir(parents=True)
-    lock = RunLock(tmp_path / "run")
-    with pytest.raises(InputError, match="only the holder"):
-        remove_stale(tmp_path / "run", lock)
-    with RunLock(tmp_path / "other") as other, pytest.raises(InputError, match="only the holder"):
-        remove_stale(tmp_path / "run", other)
-    assert left.exists()
-
-
-KILLED_BETWEEN = """
-import json, os, sys
-from pathlib import Path
-from recurra.storage import atomic_directory, disk
-disk.exchange = lambda a, b: False
-renames, real, limit = 0, os.rename, int(sys.argv[2])
-def rename(a, b):
-    global renames
-    if renames == limit:
-        os._exit(9)
-    renames += 1
-    real(a, b)
-with atomic_directory(sys.argv[1], kind="test") as folder:
-    (folder / "a.txt").write_text("new")
-    os.rename = rename
-    if limit == 2:
-        disk.remove_tree = lambda path: os._exit(9)
-"""
-
-
-@pytest.mark.parametrize(
-    ("renames", "value", "words"),
-    [(0, "old", "left unfinished"), (1, "old", "put back as m"), (2, "new", "m has replaced it")],
-)
-def test_killed_between_two_renames(tmp_path, renames, value, words):
-    """Where names cannot be exchanged, the older directory waits and is put back."""
-    fill(tmp_path / "m", "old")
-    script = [sys.executable, "-c", KILLED_BETWEEN, str(tmp_path / "m"), str(renames)]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    assert subprocess.run(script, env=env, check=False).returncode == 9
-    with RunLock(tmp_path) as lock:
-        messages = remove_stale(tmp_path, lock)
-    assert any(words in message for message in messages)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["lock", "m"]
-    assert content(tmp_path / "m") == value
-
-
-def test_the_older_one_is_kept_while_the_newer_is_damaged(tmp_path):
-    fill(tmp_path / "m", "new")
-    fill(tmp_path / "o", "old")
-    (tmp_path / "o").rename(tmp_path / f".m.old-{dead_pid()}")
-    (tmp_path / "m" / "a.txt").write_text("NEW")
-    with RunLock(tmp_path) as lock:
-        [message] = remove_stale(tmp_path, lock)
-    assert "kept, because what replaced it is damaged" in message
 
 
 def test_the_manifest_is_plain_json(tmp_path):

@@ -77,8 +77,9 @@ def test_a_forked_child_neither_keeps_nor_frees_the_lock(tmp_path):
     lock.acquire()
     pid = os.fork()
     if pid == 0:
+        held = b"1" if lock.held else b"0"
         lock.release()  # as leaving a `with` in the child would
-        os.write(ready[1], b"1" if lock.held else b"0")
+        os.write(ready[1], held)
         os.read(wake[0], 1)
         os._exit(0)
     try:

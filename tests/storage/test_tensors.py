@@ -1,6 +1,7 @@
 """Safetensors: the library reads what we write and the reverse; every broken rule is found."""
 
 import json
+import os
 import random
 import struct
 
@@ -217,6 +218,16 @@ def test_a_file_without_attack_is_read(tmp_path):
     assert found["b"].tolist() == [False, True]
 
 
+def test_an_empty_tensor_may_be_named_after_the_one_it_precedes(tmp_path):
+    data = file_of({"a": entry(), "e": entry(shape=(0,), offsets=(0, 0))}, EIGHT)
+    assert len(safetensors.deserialize(data)) == 2
+    (tmp_path / "t").write_bytes(data)
+    assert {name: a.shape for name, a in read_tensors(tmp_path / "t").items()} == {
+        "e": (0,),
+        "a": (2,),
+    }
+
+
 def test_the_limit_of_the_header_can_be_moved(tmp_path):
     (tmp_path / "t").write_bytes(file_of({"__metadata__": {"k": "v" * 5000}}))
     assert read_tensors(tmp_path / "t") == {}
@@ -241,6 +252,12 @@ def test_finite_is_checked_on_demand(tmp_path, value, dtype):
 def test_no_file(tmp_path, name, words):
     with pytest.raises(FormatError, match=words):
         read_tensors(tmp_path / name)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "t")
+    with pytest.raises(FormatError, match="is no regular file"):
+        read_tensors(tmp_path / "t")
 
 
 def mutated(rng, valid):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from recurra.errors import InputError
 from recurra.text import Corpus
+from recurra.text.code_points import count_words
 from recurra.text.corpus import Tally
 from text.strategies import cut, sizes, texts
 
@@ -156,6 +157,13 @@ def test_counts(text, sizes):
     assert tally.bytes == len(text.encode())
     assert tally.line_ends == text.count("\n")
     assert tally.sha256 == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_every_white_space_of_python_parts_words():
+    for code in range(0x110000):
+        if chr(code).isspace():
+            assert count_words(f"a{chr(code)}b") == 2, hex(code)
+    assert count_words("a\u3001b\u200bc") == 1
 
 
 def test_a_corpus_counts_its_text():

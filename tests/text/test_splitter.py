@@ -73,6 +73,7 @@ def test_a_safe_cut_is_safe_whatever_follows(text, more):
 @settings(max_examples=200)
 @example("x'l", "l y")
 @example("'", "ve")
+@example("'l", "l")
 def test_a_safe_cut_without_white_space(text, more):
     text = re.sub(r"[ \n]", "", text)
     with pytest.MonkeyPatch.context() as patch:

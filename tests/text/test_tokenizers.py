@@ -166,7 +166,7 @@ def test_unknown_symbols_are_named_with_their_places():
     word = train_tokenizer("word", ["a ab\n"], unk=False, eos=True)
     assert word.unknown("a abc ab b\n a c abc") == ["abc", "b", "c"]
     with pytest.raises(InputError, match=r"'b' \(line 2, column 4\)"):
-        word.encode("ab\nab b")
+        word.encode("ab\nab b b")
 
 
 def test_unknown_symbols_are_listed_where_unk_takes_them():
@@ -194,6 +194,7 @@ VOCABULARIES = {  # kind, text, options, expected tokens
     "size counts specials": ("char", "aaabbc", {"vocab_size": 3}, ["<unk>", "a", "b"]),
     "min_count": ("char", "aaabbc", {"min_count": 2}, ["<unk>", "a", "b"]),
     "words": ("word", "b a\nb  c b\ta", {}, ["<unk>", "b", "a", "c"]),
+    "equal words": ("word", "c b a c", {}, ["<unk>", "c", "a", "b"]),
     "words of min_count": ("word", "b a b c b a", {"min_count": 2}, ["<unk>", "b", "a"]),
     "literal unk": ("word", "<unk> <unk> a", {"eos": True}, ["<unk>", "<eos>", "a"]),
     "literal unk as a word": ("word", "<unk> a", {"unk": False}, ["<unk>", "a"]),
@@ -270,6 +271,14 @@ def test_a_word_as_long_as_the_text_is_merged_in_good_time():
     tokenizer = TRAINED["bpe"]
     text = "the" * 30_000
     assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_remembered_words_are_bounded(monkeypatch):
+    monkeypatch.setattr("recurra.text.byte_level.WORDS_KEPT", 3)
+    tokenizer = Tokenizer.from_json(TRAINED["bpe"].to_json())
+    assert tokenizer.encode(SAMPLE).tolist() == TRAINED["bpe"].encode(SAMPLE).tolist()
+    words = tokenizer._words
+    assert max(len(words), len(words._older)) <= 3
 
 
 REFUSED = {

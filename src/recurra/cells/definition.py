@@ -169,6 +169,13 @@ def cell(
 
     def decorate(define: Definition) -> Cell:
         made = Cell(define, states=states, gates=gates, init=init, options=options)
+        known = _registry.get(made.name)
+        # Running a definition again, as in a notebook, replaces it; another's cell stays.
+        if known is not None and known.define.__module__ != define.__module__:
+            raise InputError(
+                f"a cell named {made.name!r} is defined in {known.define.__module__} already: "
+                "choose another name"
+            )
         _registry[made.name] = made
         return made
 

@@ -23,10 +23,16 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         # What `--hid` stands for would change with the next option that begins so.
         super().__init__(**{"allow_abbrev": False, **options})
+        self._mixing = False
 
-    def parse_known_args(self, *given: Any) -> Any:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; where words are left over that look like options, say which were meant."""
-        arguments, left = super().parse_known_args(*given)
+        if self._subparsers is not None or self._mixing:
+            return super().parse_known_args(args, namespace)
+        # Else `generate RUN --seed 1 PROMPT` would find no prompt beside RUN, and be done with it.
+        self._mixing = True
+        arguments, left = self.parse_known_intermixed_args(args, namespace)
+        self._mixing = False
         unknown = [word for word in left if word.startswith("-")]
         if unknown:
             self.error(f"unknown option {unknown[0]}{self._meant(unknown[0])}")

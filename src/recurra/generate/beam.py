@@ -135,7 +135,9 @@ class _Search:
         ids = ids[z[ids] > -math.inf]
         n = self.plan.options.logprobs
         top = None if n is None else most_probable(self.plan.tokenizer, logits, log_total, n)
-        return _Continuations(ids, beam.total + (z[ids] - searched), logits[ids].astype(np.float64) - log_total, top)
+        return _Continuations(
+            ids, beam.total + (z[ids] - searched), logits[ids].astype(np.float64) - log_total, top
+        )
 
     def _ends(self, beam: _Beam, id: int) -> tuple[str, bool]:
         """Whether token `id` ends the text of `beam`, and the undecided text where it does not."""

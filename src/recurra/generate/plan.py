@@ -71,8 +71,7 @@ def parse_prompts(
             f"generate: prompts: expected a list of texts, received {prompts!r:.60}; "
             "put a single text in a list"
         )
-    states: Sequence[Carried | None]
-    states = [state] * len(prompts) if state is None or isinstance(state, Carried) else state
+    states = list(state) if isinstance(state, Sequence) else [state] * len(prompts)
     if len(states) != len(prompts):
         raise InputError(
             f"generate: state: expected one for each of {len(prompts)} prompts, or one for all, "

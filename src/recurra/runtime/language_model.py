@@ -1,6 +1,6 @@
 """A recurrent language model over numpy: start, step, read, score. Needs no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +122,13 @@ class RuntimeLM:
     def select(self, state: State, rows: np.ndarray) -> State:
         """Return the streams `rows` (N,) of `state`, in that order; a row may occur repeatedly."""
         return tuple(tuple(s[rows] for s in layer) for layer in state)
+
+    def join(self, states: Sequence[State]) -> State:
+        """Return the streams of several states, one after the other, as one state."""
+        layers = zip(*states, strict=True)
+        return tuple(
+            tuple(np.concatenate(parts) for parts in zip(*layer, strict=True)) for layer in layers
+        )
 
     def step(self, ids: np.ndarray, state: State) -> tuple[np.ndarray, State]:
         """Read one token a stream, ids (B,): logits (B, V) of the next token, and the new state."""

@@ -1,18 +1,17 @@
 """How well a model predicts a text: perplexity and its relatives."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from recurra.errors import InputError
-from recurra.runtime.language_model import RuntimeLM
 
 #: A text is read as this many streams side by side, each of at least `SHORTEST` tokens, and each
 #: but the first after it has read the `OVERLAP` tokens before its own, unscored.
-STREAMS, SHORTEST, OVERLAP = 32, 2048, 256
+STREAMS, SHORTEST, OVERLAP = 32, 1024, 256
 _SEGMENT = 64  # steps between results, which bounds memory
 
 
@@ -61,11 +60,29 @@ class Evaluation:
             f"{self.nats_per_token:.4f} nats per token",
         ]
         if self.word_perplexity is not None and self.words < self.tokens:
-            parts.insert(1, f"{self.word_perplexity:,.1f} per word")
+            parts.insert(1, f"{self.word_perplexity:,.4g} per word")
         return ", ".join(parts) + f" ({self.tokens:,} tokens)"
 
 
-def stream_nats(model: RuntimeLM, tokens: np.ndarray) -> tuple[float, int]:
+class Scorer(Protocol):
+    """What scoring asks of a model: `RuntimeLM`, or the module that is being trained."""
+
+    def start(self, batch: int) -> Any:
+        """The state of `batch` streams before their first token."""
+        ...
+
+    def join(self, states: Sequence[Any]) -> Any:
+        """The streams of several states, one after the other, as one state."""
+        ...
+
+    def log_probabilities(
+        self, inputs: np.ndarray, targets: np.ndarray, state: Any
+    ) -> tuple[np.ndarray, Any]:
+        """Read inputs (B, T): ln P of targets (B, T) at each place, and the state."""
+        ...
+
+
+def stream_nats(model: Scorer, tokens: np.ndarray) -> tuple[float, int]:
     """Read one long text: summed negative log-likelihood in nats, and how many tokens that is.
 
     tokens: ids (N,), N ≥ 2; the first is context only, so N - 1 count. Long texts are read as
@@ -78,27 +95,19 @@ def stream_nats(model: RuntimeLM, tokens: np.ndarray) -> tuple[float, int]:
     streams = max(1, min(STREAMS, count // SHORTEST))
     length = -(-count // streams)
     begin = np.arange(streams) * length
-    lead = OVERLAP if streams > 1 else 0
-    state = model.start(streams)
+    state = model.start(1)
+    if streams > 1:
+        state = model.join([state, _before(model, tokens, begin[1:], min(OVERLAP, length))])
     total = 0.0
-    for first in (*range(-lead, 0, _SEGMENT), *range(0, length, _SEGMENT)):
-        steps = np.arange(first, min(first + _SEGMENT, length if first >= 0 else 0))
-        places = begin[:, None] + steps[None, :]
-        if first < 0:
-            # Only now is the first stream before its beginning: it must not have read anything.
-            fresh = model.start(streams)
-            inside = np.clip(places, 0, count - 1)
-            _, state = model.log_probabilities(tokens[inside], tokens[inside + 1], state)
-            state = _keep_rows(state, fresh, begin + first >= 0)
-            continue
+    for first in range(0, length, _SEGMENT):
+        places = begin[:, None] + np.arange(first, min(first + _SEGMENT, length))
         inside = np.minimum(places, count - 1)
-        found, state = model.log_probabilities(tokens[inside], tokens[inside + 1], state)
-        scored = (places < count) & (places < (begin + length)[:, None])
-        total -= float(found[scored].sum())
+        found, state = _read(model, tokens, inside, state)
+        total -= float(found[places < count].sum())
     return total, count
 
 
-def lines_nats(model: RuntimeLM, batches: Iterable[Any]) -> tuple[float, int]:
+def lines_nats(model: Scorer, batches: Iterable[Any]) -> tuple[float, int]:
     """Read independent lines, given as batches of inputs, targets (B, T) and mask."""
     total, count = 0.0, 0
     state = model.start(0)
@@ -112,12 +121,18 @@ def lines_nats(model: RuntimeLM, batches: Iterable[Any]) -> tuple[float, int]:
     return total, count
 
 
-def _keep_rows(state: Any, other: Any, rows: np.ndarray) -> Any:
-    """`state` in `rows`, `other` elsewhere."""
-    return tuple(
-        tuple(np.where(rows[:, None], s, o) for s, o in zip(a, b, strict=True))
-        for a, b in zip(state, other, strict=True)
-    )
+def _before(model: Scorer, tokens: np.ndarray, begin: np.ndarray, steps: int) -> Any:
+    """The state of streams that begin at `begin` (B,) and have read the `steps` tokens before."""
+    state = model.start(len(begin))
+    for first in range(-steps, 0, _SEGMENT):
+        places = begin[:, None] + np.arange(first, min(first + _SEGMENT, 0))
+        _, state = _read(model, tokens, places, state)
+    return state
+
+
+def _read(model: Scorer, tokens: np.ndarray, places: np.ndarray, state: Any) -> Any:
+    inputs, targets = tokens[places].astype(np.int64), tokens[places + 1].astype(np.int64)
+    return model.log_probabilities(inputs, targets, state)
 
 
 def _exp(value: float) -> float:

@@ -2,6 +2,7 @@
 
 from .checkpoints import Checkpoint, Checkpoints
 from .directory import atomic_directory, remove_stale
+from .disk import failure, make_directory, write_file
 from .jsonfile import dump_json, parse_json, read_json, write_json
 from .lock import RunLock
 from .manifest import (
@@ -26,6 +27,8 @@ __all__ = [
     "RunLock",
     "atomic_directory",
     "dump_json",
+    "failure",
+    "make_directory",
     "parse_json",
     "read_json",
     "read_manifest",
@@ -35,6 +38,7 @@ __all__ = [
     "remove_stale",
     "save_model",
     "verify_manifest",
+    "write_file",
     "write_json",
     "write_manifest",
     "write_tensors",

@@ -14,7 +14,7 @@ from recurra.text.layout import special_tokens, tokenizer_layout
 from recurra.text.splitter import safe_cut, split
 from recurra.text.tokenizer import EOS, StreamDecoder, Tokenizer, utf8
 
-WORDS_KEPT = 1 << 16  # words whose tokens are remembered, about 16 MB
+WORDS_KEPT = 1 << 17  # words of one generation whose tokens are remembered, about 25 MB
 
 
 def _byte_letters() -> str:
@@ -134,18 +134,26 @@ class BPETokenizer(ByteLevelTokenizer):
 
 
 class _Words(dict[str, bytes]):
-    """The tokens of each word met so far, as bytes of int32: cheap to keep and to join."""
+    """The tokens of the words met lately, as bytes of int32: cheap to keep and to join.
+
+    Two generations are kept, and a word met again moves to the new one: frequent words stay, and
+    the rare ones of a long text take no more than so much memory.
+    """
 
     def __init__(self, letters: Sequence[int], pairs: dict[Any, Any]) -> None:
         super().__init__()
         self._letters = letters
         self._pairs = pairs
+        self._older: dict[str, bytes] = {}
 
     def __missing__(self, word: str) -> bytes:
         if len(self) >= WORDS_KEPT:
+            self._older = dict(self)
             self.clear()
-        ids = [self._letters[byte] for byte in word.encode()]
-        merged = np.array(merge(ids, self._pairs), np.int32).tobytes()
+        merged = self._older.pop(word, None)
+        if merged is None:
+            ids = [self._letters[byte] for byte in word.encode()]
+            merged = np.array(merge(ids, self._pairs), np.int32).tobytes()
         self[word] = merged
         return merged
 

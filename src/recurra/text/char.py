@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import InputError
+from recurra.text.code_points import CODE_POINTS, code_points
 from recurra.text.layout import special_tokens, tokenizer_layout
 from recurra.text.tokenizer import EOS, UNK, StreamDecoder, Tokenizer
-
-CODE_POINTS = 0x110000
 
 
 class CharTokenizer(Tokenizer):
@@ -33,7 +32,7 @@ class CharTokenizer(Tokenizer):
 
     def encode(self, text: str) -> np.ndarray:
         """One token a code point, (T,) int32. InputError for unknown ones without `<unk>`."""
-        ids = self._table[_code_points(text)]
+        ids = self._table[code_points(text)]
         if self.unk_id is None and ids.size and ids.min() < 0:
             raise InputError(f"text: {self.explain_unknown(text)}")
         return ids
@@ -47,7 +46,7 @@ class CharTokenizer(Tokenizer):
         return _CharDecoder(self)
 
     def _find_unknown(self, text: str) -> dict[str, int]:
-        codes = _code_points(text)
+        codes = code_points(text)
         missing = -1 if self.unk_id is None else self.unk_id
         offsets = np.flatnonzero(self._table[codes] == missing)
         _, first = np.unique(codes[offsets], return_index=True)
@@ -79,17 +78,10 @@ class _CharDecoder(StreamDecoder):
         return ""
 
 
-def _code_points(text: str) -> np.ndarray:
-    """The text as (T,) code points; a lone surrogate counts as one."""
-    if text.isascii():
-        return np.frombuffer(text.encode("ascii"), np.uint8)
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-
-
 def count_characters(chunks: Iterable[str]) -> dict[str, int]:
     """How often each code point stands in a text that arrives in chunks."""
     counts = np.zeros(CODE_POINTS, np.int64)
     for chunk in chunks:
-        found = np.bincount(_code_points(chunk))
+        found = np.bincount(code_points(chunk))
         counts[: len(found)] += found
     return {chr(code): int(counts[code]) for code in np.flatnonzero(counts).tolist()}

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from recurra.errors import InputError
+from recurra.text.code_points import count_words
 from recurra.text.sources import FileSource, Source, SpooledSource, TextSource, files_in
 
 CHUNK = 1 << 20
@@ -34,7 +35,7 @@ class Tally:
         self.bytes += len(encoded)
         self.line_ends += text.count("\n")
         # a word that the border between two chunks cuts counts once
-        self.words += len(text.split()) - (self._in_word and not text[0].isspace())
+        self.words += count_words(text) - (self._in_word and not text[0].isspace())
         self._in_word = not text[-1].isspace()
         self._hash.update(encoded)
 

@@ -17,7 +17,7 @@ _SPACES = frozenset(
     for first, _, last in (item.partition("-") for item in SPACES.split())
     for code in range(int(first, 16), int(last or first, 16) + 1)
 )
-LOOK = 3  # characters from its start, or one past its end, decide where a word ends
+LOOK = 2  # characters past its end decide where a word ends: an apostrophe waits for "ll"
 FULL_SEARCH = 1 << 16
 
 

@@ -21,14 +21,16 @@ class TrainConfig(Settings):
     epochs: float | None = option(None, "train for this many passes over the data", above=0)
     steps: int | None = option(None, "train for this many steps", least=1, whole=True)
     optimizer: str = option("adamw", "optimizer", choices=("sgd", "adam", "adamw"))
-    lr: float = option(3e-3, "highest learning rate", above=0)
+    lr: float | None = option(
+        None, "highest learning rate; by default 0.006 for adam and adamw, 1 for sgd", above=0
+    )
     momentum: float = option(0.0, "momentum of sgd", least=0, below=1)
     betas: tuple[float, float] = option(
         (0.9, 0.999), "decay of the two moments of adam and adamw", least=0, below=1
     )
     weight_decay: float | None = option(
         None,
-        "weight decay of matrices, never of biases; by default 0.01 for adamw, else 0",
+        "weight decay of matrices, never of biases; by default 0.1 for adamw, else 0",
         least=0,
     )
     clip: float | None = option(
@@ -65,6 +67,19 @@ class TrainConfig(Settings):
     max_bad_steps: int = option(
         5, "stop after this many steps in a row that are not finite", least=1, whole=True, free=True
     )
+
+    @property
+    def highest_lr(self) -> float:
+        """The learning rate after warm-up. Measured on character models of 1 MB of text: AdamW
+        does best at 0.006 with a weight decay of 0.1."""
+        return self.lr or (1.0 if self.optimizer == "sgd" else 0.006)
+
+    @property
+    def decay(self) -> float:
+        """The weight decay of matrices."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return 0.1 if self.optimizer == "adamw" else 0.0
 
     def mistakes(self) -> list[str]:
         """What is wrong with the values, one by one and together."""

@@ -2,9 +2,8 @@
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +28,7 @@ class World:
     def __init__(self, rank: int = 0, size: int = 1, device: torch.device | None = None) -> None:
         self.rank, self.size = rank, size
         self.device = device or torch.device("cpu")
+        self._wrapped: DistributedDataParallel | None = None
 
     @property
     def first(self) -> bool:
@@ -41,13 +41,25 @@ class World:
             return module
         # A parameter may take no part in some steps (a learned initial state, where the state is
         # carried). That mode also keeps the buckets as they are first laid out, so that sums have
-        # the same order before and after a resume.
-        return DistributedDataParallel(
-            module,
-            find_unused_parameters=True,
-            gradient_as_bucket_view=True,
-            broadcast_buffers=False,
+        # the same order before and after a resume. Where nothing is ever unused it warns, on
+        # standard error and past Python; one parameter that never is used keeps it quiet.
+        module.register_parameter("unused", nn.Parameter(torch.zeros(1, device=self.device)))
+        wrapped = DistributedDataParallel(
+            module, find_unused_parameters=True, gradient_as_bucket_view=True
         )
+        wrapped.require_forward_param_sync = False  # of buffers: each rank keeps its own
+        self._wrapped = wrapped
+        return wrapped
+
+    def close(self) -> None:
+        """Let go of the process group.
+
+        An error's frames keep the wrapped module alive. Freed after the group, its reducer would
+        be what ends the group's threads, holding the lock of the interpreter that they wait for.
+        """
+        if self._wrapped is not None:
+            del self._wrapped.logger, self._wrapped.reducer
+            self._wrapped = None
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum over all ranks of a tensor on the device, added in place."""
@@ -125,7 +137,8 @@ def join(device: torch.device) -> Iterator[World]:
     A group that the caller has made is used and left as it is.
     """
     if dist.is_initialized():
-        yield _member(device)
+        with closing(_member(device)) as world:
+            yield world
         return
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield World(device=device)
@@ -140,12 +153,24 @@ def join(device: torch.device) -> Iterator[World]:
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=_TIMEOUT)
     try:
-        with warnings.catch_warnings():
-            # Told once where every parameter took part in the first step: not for ever, see wrap.
-            warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
-            yield _member(device)
+        with closing(_member(device)) as world:
+            yield world
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def lost_ranks_named() -> Iterator[None]:
+    """Turn the network's error about a rank that is gone into a RankError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            raise RankError(
+                "another process of this run has ended, and said itself why: run the same again "
+                "to go on from the last checkpoint"
+            ) from error
+        raise
 
 
 def choose_device(name: str) -> torch.device:

@@ -115,7 +115,7 @@ class Loop:
             found, signal_number = self._validate()
         if found and done:
             at.stopped = "steps"
-        if logging and not signal_number:
+        if logging and (found or not due):
             self._log(found)
         if signal_number or at.stopped or (save and at.bad_in_row == 0):
             self._save()
@@ -243,7 +243,7 @@ class Loop:
             f"{path}: {at.bad_in_row} steps in a row were not finite, the last was step {at.step} "
             f"(epoch {at.place:.2f}, loss {at.loss:g}, gradient norm {at.grad_norm:g}, learning "
             f"rate {at.lr:g}): training stopped, the last good checkpoint is kept: start over "
-            f"with a lower learning rate ({self.config.lr / 3:.2g}) or {clip}"
+            f"with a lower learning rate ({self.config.highest_lr / 3:.2g}) or {clip}"
         )
 
     def _interrupted(self) -> str:

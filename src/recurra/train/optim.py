@@ -40,7 +40,7 @@ class Updater:
         good = torch.isfinite(norm) & torch.isfinite(loss)
         self.optimizer.found_inf = (~good).float()
         if self.clip:
-            self.optimizer.grad_scale = (norm / self.clip).clamp_(min=1.0)
+            self.optimizer.grad_scale = (norm / self.clip).clamp_(min=1.0).float()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
@@ -66,15 +66,12 @@ class Updater:
 
 
 def _optimizer(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
-    decay = config.weight_decay
-    if decay is None:
-        decay = 0.01 if config.optimizer == "adamw" else 0.0
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
+        return torch.optim.SGD(groups, lr=config.highest_lr, momentum=config.momentum, fused=True)
     make = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return make(groups, lr=config.lr, betas=config.betas, fused=True)
+    return make(groups, lr=config.highest_lr, betas=config.betas, fused=True)

@@ -151,9 +151,14 @@ class RunDirectory:
         (self.path / CONFIG).unlink(missing_ok=True)
 
 
-def check_directory(path: Path) -> None:
-    """Raise InputError where `path` can hold no run because something else is there."""
-    RunDirectory(path, TrainConfig(), {})._recorded()
+def check_directory(path: Path, identity: Mapping[str, Any], *, fresh: bool = False) -> None:
+    """Raise InputError where `path` can hold no run, or (unless `fresh`) holds one that differs in
+    what of its identity is given: to be asked before the task writes its files there."""
+    recorded = RunDirectory(path, TrainConfig(), {})._recorded()
+    if recorded is not None and not fresh:
+        same = TrainConfig.from_json(recorded["train"])
+        wanted = RunDirectory(path, same, {**recorded["identity"], **identity})
+        wanted._compared(recorded, None, 1, "")
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

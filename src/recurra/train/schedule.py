@@ -20,7 +20,8 @@ class Schedule:
     def plan(cls, config: TrainConfig, steps: int) -> "Schedule":
         """The schedule of a run of `steps` steps; a warm-up below 1 is a share of them."""
         warmup = config.warmup * steps if config.warmup < 1 else config.warmup
-        return cls(config.schedule, config.lr, config.min_lr, min(int(warmup), steps), steps)
+        lr, least = config.highest_lr, config.min_lr
+        return cls(config.schedule, lr, least, min(int(warmup), steps), steps)
 
     def at(self, step: int, *, factor: float = 1.0) -> float:
         """The learning rate of step number `step`, counted from 0.

@@ -24,7 +24,7 @@ from recurra.train.budget import (
 )
 from recurra.train.checkpoint import Position, RunState, restore, set_weights, weights
 from recurra.train.config import TrainConfig
-from recurra.train.distributed import World, choose_device, join
+from recurra.train.distributed import World, choose_device, join, lost_ranks_named
 from recurra.train.events import Callback, FitResult, Start
 from recurra.train.interrupt import Interrupted, Signals
 from recurra.train.loop import Loop, save, validate
@@ -35,7 +35,10 @@ from recurra.train.run_directory import METRICS, RunDirectory
 from recurra.train.step import Step
 from recurra.train.task import State, Task
 
+# What a budget sets aside for what it cannot time beforehand.
 _REPORT_SECONDS = 1.5  # mostly the import of matplotlib
+_DISK = 5e8  # bytes a second, written, hashed and read back
+_IMPROVING = 0.7  # share of validations that improve, so that the model is saved
 
 
 def fit(
@@ -77,6 +80,7 @@ def fit(
     device = choose_device(config.device)
     signals = Signals()
     with (
+        lost_ranks_named(),
         join(device) as world,
         signals.listen(),
         random_state.preserved(),
@@ -177,7 +181,7 @@ class _Fit:
 
         def step(batch: Any) -> None:
             nonlocal carried
-            carried = self.step(batch, carried, self.config.lr)[2]
+            carried = self.step(batch, carried, self.config.highest_lr)[2]
 
         def go_on(wish: bool) -> bool:
             self._stop_if(self.world.total([self.signals.received])[0])
@@ -195,10 +199,12 @@ class _Fit:
         set_weights(self.task.module, before, str(self.directory.path))
         self.step.updater = self.state.updater = Updater(self.task.module, self.config)
         # A later checkpoint also holds two moments and the best weights.
-        checkpoint = save_seconds * 4
+        size = sum(tensor.numel() * tensor.element_size() for tensor in before.values())
+        checkpoint = save_seconds + 3 * size / _DISK
+        validation += _IMPROVING * save_seconds
         reporting = any(isinstance(callback, Reporter) for callback in self.callbacks)
         report = _REPORT_SECONDS if reporting and find_spec("matplotlib") else 0.0
-        return Rates(seconds, validation + save_seconds, checkpoint, checkpoint + report)
+        return Rates(seconds, validation, checkpoint, checkpoint + report)
 
     def _wait(self) -> None:
         if self.world.device.type == "cuda":

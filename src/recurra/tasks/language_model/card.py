@@ -11,7 +11,9 @@ def write_card(
 ) -> str:
     """Return README.md of a language model: YAML front matter, figures, how to run it."""
     train = training["train"]
-    figures = "\n".join(f"| {name.replace('_', ' ')} | {v:.4f} |" for name, v in metrics.items())
+    named = {"nats_per_token" if name == "loss" else name: v for name, v in metrics.items()}
+    figures = "\n".join(f"| {name.replace('_', ' ')} | {v:.4f} |" for name, v in named.items())
+    layers = "layer" if config.layers == 1 else "layers"
     return f"""---
 library_name: recurra
 pipeline_tag: text-generation
@@ -19,7 +21,7 @@ tags: [recurra, {config.cell}, language-model]
 ---
 # A recurrent language model
 
-{config.layers} {config.cell.upper()} layer(s) of {config.hidden} units over {config.tokenizer}
+{config.layers} {config.cell.upper()} {layers} of {config.hidden} units over {config.tokenizer}
 tokens, trained on `{training["corpus"]}` ({training["corpus_characters"]:,} characters,
 SHA-256 `{training["corpus_sha256"]}`) with seed {train["seed"]}.
 

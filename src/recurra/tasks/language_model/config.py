@@ -17,13 +17,13 @@ class LanguageModelConfig(Settings):
     min_count: int = option(1, "symbols seen less often become <unk>", least=1, whole=True)
     cell: str = option("lstm", "recurrent cell", choices=("rnn", "lstm", "gru"))
     layers: int = option(1, "recurrent layers", least=1, whole=True)
-    hidden: int = option(320, "units of a layer", least=1, whole=True)
+    hidden: int = option(256, "units of a layer", least=1, whole=True)
     embedding: int | None = option(
         None, "width of the embedding; 0 for one-hot input", least=0, whole=True
     )
     tied: bool | None = option(None, "share the embedding with the output layer", switch=True)
     dropout: float = option(
-        0.2, "dropout between layers and before the output layer", least=0, below=1
+        0.1, "dropout between layers and before the output layer", least=0, below=1
     )
     embedding_dropout: float = option(0.0, "dropout of the embedding", least=0, below=1)
     recurrent_dropout: float = option(
@@ -38,7 +38,7 @@ class LanguageModelConfig(Settings):
     activation: str = option("tanh", "function in place of tanh", choices=FUNCTIONS)
     residual: bool = option(False, "add a layer's input to its output, above the first")
     learn_initial_state: bool = option(False, "learn the state that streams begin from")
-    init: str = option("orthogonal", "how weights are drawn", choices=("orthogonal", "uniform"))
+    init: str = option("uniform", "how weights are drawn", choices=("uniform", "orthogonal"))
 
     @property
     def output_size(self) -> int:

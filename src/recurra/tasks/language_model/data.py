@@ -9,17 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from recurra.errors import FormatError, InputError
+from recurra.runtime import Evaluation, Scorer, lines_nats, stream_nats
 from recurra.storage import read_json, write_json
 from recurra.storage.disk import failure, make_directory
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
 from recurra.text import (
     Corpus,
+    LineBatches,
     TokenFile,
     Tokenizer,
     load_tokenizer,
     save_tokenizer,
     train_tokenizer,
 )
+
+#: Lines that are measured are read so many side by side, in segments of so many steps.
+STREAMS, SEGMENT = 32, 256
 
 Source = str | Path | list[str] | list[Path]
 
@@ -33,11 +38,6 @@ class Prepared:
     valid: TokenFile
 
     @property
-    def valid_characters(self) -> int:
-        """Characters that are predicted in the held-out text (see `predicted_characters`)."""
-        return predicted_characters(self.valid, self.tokenizer)
-
-    @property
     def identity(self) -> dict[str, Any]:
         """What a run must share with the one it continues."""
         return {
@@ -47,10 +47,25 @@ class Prepared:
         }
 
 
+def open_texts(
+    folder: Path, source: Source, valid: Source | None, data: DataConfig
+) -> tuple[Corpus, Corpus]:
+    """The training text and the held-out one; standard input is kept in `folder`.
+
+    Raises:
+        InputError: a text that is missing, empty, binary, or too short.
+    """
+    make_directory(folder)
+    train_text = Corpus.open(source, spool=folder / "stdin.txt")
+    if valid is not None:
+        return train_text, Corpus.open(valid, spool=folder / "stdin.txt")
+    return train_text.split(data.valid_share, by="lines" if data.lines else "characters")
+
+
 def prepare(
     folder: Path,
-    source: Source,
-    valid: Source | None,
+    train_text: Corpus,
+    valid_text: Corpus,
     model: LanguageModelConfig,
     data: DataConfig,
     tokenizer: Tokenizer | None,
@@ -60,15 +75,8 @@ def prepare(
     The tokenizer learns from the training text alone, unless one is given.
 
     Raises:
-        InputError: a text that is missing, empty, binary, or too short.
+        InputError: a text with symbols that the tokenizer given does not know, or too short.
     """
-    make_directory(folder)
-    train_text = Corpus.open(source, spool=folder / "stdin.txt")
-    if valid is not None:
-        valid_text = Corpus.open(valid, spool=folder / "stdin.txt")
-    else:
-        by = "lines" if data.lines else "characters"
-        train_text, valid_text = train_text.split(data.valid_share, by=by)
     recipe = {
         "text": train_text.sha256,
         "kind": model.tokenizer,
@@ -79,7 +87,8 @@ def prepare(
     if tokenizer is None:
         tokenizer = _trained_before(folder, recipe) or train_tokenizer(
             model.tokenizer,
-            train_text.chunks(),
+            # Line ends are no symbols where each line is a text.
+            train_text.lines() if data.lines else train_text.chunks(),
             vocab_size=model.vocab_size,
             min_count=model.min_count,
             eos=bool(recipe["eos"]),
@@ -124,10 +133,15 @@ def open_prepared(folder: Path) -> Prepared:
     )
 
 
-def predicted_characters(tokens: TokenFile, tokenizer: Tokenizer) -> int:
-    """Characters of a text less those of its first token, which nothing precedes; in lines, all."""
-    first = "" if tokens.line_starts is not None else tokenizer.decode(tokens.data[:1])
-    return max(tokens.characters - len(first), 1)
+def evaluate(model: Scorer, tokens: TokenFile, tokenizer: Tokenizer) -> Evaluation:
+    """What a model makes of a text; of a text in lines it reads each for itself."""
+    if tokens.line_starts is not None:
+        batches = LineBatches(tokens, batch=STREAMS, bptt=SEGMENT, shuffle=False)
+        nats, count = lines_nats(model, batches)
+        return Evaluation(nats, count, tokens.characters, tokens.words)
+    nats, count = stream_nats(model, tokens.data)
+    first = tokenizer.decode(tokens.data[:1])  # which nothing precedes
+    return Evaluation(nats, count, max(tokens.characters - len(first), 1), tokens.words)
 
 
 def _trained_before(folder: Path, recipe: dict[str, Any]) -> Tokenizer | None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, overload
 
 from recurra.errors import FormatError, InputError
 from recurra.generate import Carried, Generation, Options, Piece, generate, stream
-from recurra.runtime import Architecture, Evaluation, RuntimeLM, lines_nats, stream_nats
+from recurra.runtime import Architecture, Evaluation, RuntimeLM
 from recurra.settings import check
 from recurra.storage import ModelFiles, read_model, save_model
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
-from recurra.tasks.language_model.data import predicted_characters
-from recurra.text import Corpus, LineBatches, TokenFile, Tokenizer
+from recurra.tasks.language_model.data import evaluate
+from recurra.text import Corpus, TokenFile, Tokenizer
 
 if TYPE_CHECKING:
     from recurra.tasks.language_model.data import Source
@@ -161,12 +161,7 @@ class LanguageModel:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recurra-")))
             tokens = TokenFile.write(folder / "tokens", corpus, self.tokenizer, lines=lines)
-            if lines:
-                nats, count = lines_nats(self.runtime, LineBatches(tokens, batch=32, shuffle=False))
-            else:
-                nats, count = stream_nats(self.runtime, tokens.data)
-            characters = predicted_characters(tokens, self.tokenizer)
-            return Evaluation(nats, count, characters, tokens.words)
+            return evaluate(self.runtime, tokens, self.tokenizer)
 
     def perplexity(self, data: "Source | None" = None, *, text: str | None = None) -> float:
         """exp of the mean negative log-likelihood of a token; arguments as in `evaluate`."""

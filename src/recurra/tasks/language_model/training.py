@@ -1,8 +1,7 @@
 """Training a language model: the torch side of the task."""
 
-import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from recurra.generate import Options, generate
 from recurra.nn import Recurrent
@@ -20,10 +20,13 @@ from recurra.storage import save_model
 from recurra.tasks.language_model.card import write_card
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
 from recurra.tasks.language_model.data import (
+    SEGMENT,
     Prepared,
     Source,
+    evaluate,
     nothing_left_behind,
     open_prepared,
+    open_texts,
     prepare,
 )
 from recurra.text import Batch, Batches, LineBatches, StreamBatches, Tokenizer
@@ -31,8 +34,6 @@ from recurra.train import Callback, FitResult, TrainConfig, fit
 from recurra.train.distributed import choose_device, join
 from recurra.train.run_directory import DATA, check_directory
 
-#: Held-out text is read in segments of so many steps: only memory depends on it.
-_VALID_SEGMENT = 256
 #: One step of validation costs about this share of a training step on as many tokens.
 _FORWARD_SHARE = 1 / 3
 #: What the report of a run shows of the model's writing.
@@ -139,23 +140,19 @@ class LanguageModelTask:
 
     def validate(self) -> dict[str, float]:
         """See `recurra.train.Task`: loss, perplexity, bits per character, of the held-out text."""
-        total, count, state = 0.0, 0, None
+        prepared = self._prepared
         with torch.inference_mode():
-            for batch in self._valid_batches():
-                loss, counted, state = self.loss(batch, state if batch.carry else None)
-                total += float(loss)
-                count += counted
-        mean = total / count
+            found = evaluate(_Scorer(self.module), prepared.valid, prepared.tokenizer)
         self._metrics = {
-            "loss": mean,
-            "perplexity": math.exp(min(mean, 700.0)),
-            "bits_per_character": total / math.log(2) / self._prepared.valid_characters,
+            "loss": found.nats_per_token,
+            "perplexity": found.perplexity,
+            "bits_per_character": found.bits_per_character,
         }
         return self._metrics
 
     def validation_cost(self) -> float:
         """See `recurra.train.Rated`."""
-        segment = self._job.data.segment or _VALID_SEGMENT
+        segment = self._job.data.segment or SEGMENT
         tokens_of_a_step = self._job.data.batch * segment
         return _FORWARD_SHARE * len(self._prepared.valid) / tokens_of_a_step
 
@@ -186,13 +183,6 @@ class LanguageModelTask:
             del state["head.weight"]
         return {name: value.cpu().numpy() for name, value in state.items()}
 
-    def _valid_batches(self) -> Batches:
-        tokens, batch = self._prepared.valid, self._job.data.batch
-        if self._job.data.lines:
-            return LineBatches(tokens, batch=batch, bptt=_VALID_SEGMENT, shuffle=False)
-        streams = max(1, min(batch, len(tokens) // _VALID_SEGMENT))
-        return StreamBatches(tokens, batch=streams, bptt=_VALID_SEGMENT, whole=True)
-
     def _config(self) -> dict[str, Any]:
         job, header = self._job, self._prepared.train.header
         return {
@@ -211,6 +201,34 @@ class LanguageModelTask:
         }
 
 
+class _Scorer:
+    """The module as something that scores (see `recurra.runtime.Scorer`)."""
+
+    def __init__(self, module: RecurrentLM) -> None:
+        self._module = module
+
+    def start(self, batch: int) -> State:
+        """See `recurra.runtime.Scorer`."""
+        device = self._module.head.weight.device
+        return self._module(torch.empty((batch, 0), dtype=torch.long, device=device))[1]
+
+    def join(self, states: Sequence[State]) -> State:
+        """See `recurra.runtime.Scorer`."""
+        if isinstance(states[0], Tensor):
+            return torch.cat([s for s in states if isinstance(s, Tensor)], dim=1)
+        return tuple(torch.cat(parts, dim=1) for parts in zip(*states, strict=True))
+
+    def log_probabilities(
+        self, inputs: np.ndarray, targets: np.ndarray, state: State
+    ) -> tuple[np.ndarray, State]:
+        """See `recurra.runtime.Scorer`."""
+        device = self._module.head.weight.device
+        logits, state = self._module(torch.from_numpy(inputs).to(device), state=state)
+        wanted = torch.from_numpy(targets).to(device)
+        lost = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
+        return -lost.view(wanted.shape).cpu().double().numpy(), state
+
+
 def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
     """Train as `job` says.
 
@@ -226,23 +244,26 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
             folder = tempfile.TemporaryDirectory(prefix="recurra-")
             out = Path(world.tell(str(stack.enter_context(folder))))
         run = out
+        settings = {"model": job.model.to_json(), "data": job.data.to_json()}
 
         def write() -> None:
-            check_directory(run)
+            check_directory(run, {})
             with nothing_left_behind(run / DATA):
-                prepare(run / DATA, job.source, job.valid, job.model, job.data, job.tokenizer)
+                train_text, valid_text = open_texts(run / DATA, job.source, job.valid, job.data)
+                texts = {"train": train_text.sha256, "valid": valid_text.sha256}
+                check_directory(run, {**settings, **texts}, fresh=job.fresh)
+                prepare(run / DATA, train_text, valid_text, job.model, job.data, job.tokenizer)
                 # Too short a text is found here, where nothing of a run is written yet.
                 task = LanguageModelTask(job, open_prepared(run / DATA))
                 task.batches(0, rank=0, world=world.size)
 
         world.on_first(write)
         prepared = open_prepared(run / DATA)
-        identity = {"model": job.model.to_json(), "data": job.data.to_json(), **prepared.identity}
         result = fit(
             LanguageModelTask(job, prepared),
             run,
             job.train,
-            identity=identity,
+            identity={**settings, **prepared.identity},
             fresh=job.fresh,
             callbacks=job.callbacks,
             started=job.started,

@@ -1,0 +1,1 @@
+"""Measurements against other ways to do the same: `make bench`."""
