@@ -79,8 +79,10 @@ def _pin(package: str) -> str:
 def _pip(*arguments: str) -> None:
     print("setup: pip install " + " ".join(arguments), flush=True)
     command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    # The variable binds what the kernels are built with, too, which the option does not reach.
-    environment = dict(os.environ, PIP_CONSTRAINT=str(CONSTRAINTS))
+    # Variables bind what the kernels are built with, too, which the option does not reach; newer
+    # pips have one of their own for that.
+    pins = str(CONSTRAINTS)
+    environment = dict(os.environ, PIP_CONSTRAINT=pins, PIP_BUILD_CONSTRAINT=pins)
     code = subprocess.call([*command, *arguments], env=environment)
     if code != 0:
         raise SystemExit(f"setup: pip ended with code {code}, its message is above")

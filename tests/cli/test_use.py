@@ -7,6 +7,7 @@ import pytest
 
 import recurra as package
 from cli.conftest import start
+from recurra import native
 from recurra.cli.parser import VERBS
 
 
@@ -139,12 +140,24 @@ def test_doctor(recurra):
     assert done.code == 0
     found = json.loads(done.out)
     assert found["passed"] is True
-    assert len(found["tests"]) == 3
+    tests = 3 + native.available()
+    assert len(found["tests"]) == tests
+    assert (native.isa() if native.available() else "not installed") in found["kernels"]
     assert all(test["passed"] and test["seconds"] < 10 for test in found["tests"])
     assert {"recurra", "python", "numpy", "torch", "processor", "cores"} <= set(found)
     shown = recurra("doctor")
     assert shown.code == 0
-    assert shown.out.count(" passed (") == 3
+    assert shown.out.count(" passed (") == tests
+
+
+def test_doctor_of_what_lacks_the_kernels(recurra, monkeypatch):
+    monkeypatch.setattr(native, "_native", None)
+    monkeypatch.setattr(native, "find", lambda program: None)
+    done = recurra("doctor")
+    assert done.code == 0
+    assert "not installed: no C++ compiler" in done.out
+    monkeypatch.setattr(native, "OFF", True)
+    assert "RECURRA_KERNELS=off" in recurra("doctor").out
 
 
 def test_doctor_tells_what_fails(recurra, monkeypatch):

@@ -51,9 +51,13 @@ class Arguments(NamedTuple):
 
 def kernel_name(program: Program) -> str | None:
     """Return a name of the program that any process can read, or None without kernels for it."""
-    if native.find(program) is None:
+    name = json.dumps([program.cell, dict(program.options)])
+    try:
+        known = named(name)
+    except InputError:  # a cell that no other process would find either
         return None
-    return json.dumps([program.cell, dict(program.options)])
+    # A definition may have been replaced by another of its name.
+    return name if known == program and native.find(known) is not None else None
 
 
 @lru_cache(maxsize=256)
