@@ -10,8 +10,9 @@ from recurra.reference import Interpreter
 
 States = tuple[np.ndarray, ...]
 
-#: Weights of a layer from which on a single step is worth waking other threads for.
-_MANY = 1 << 20
+#: Products in a single step from which on other threads are worth waking: that takes a tenth of a
+#: millisecond, in which one thread multiplies about a million of weights that are not in its cache.
+_MANY = 1 << 23
 
 
 class KernelLayer:
@@ -30,15 +31,15 @@ class KernelLayer:
         self._parameters = [np.ascontiguousarray(weights[p.name]) for p in program.parameters]
         self._packed = native.Packed(program, self._parameters)
         self._threads = native.threads()
-        large = sum(w.size for w in self._parameters) >= _MANY
-        self._step_threads = self._threads if large else 1
+        self._weights = sum(w.size for w in self._parameters)
 
     def run(
         self, x: np.ndarray, states: States, valid: np.ndarray | None
     ) -> tuple[np.ndarray, States]:
         """Read x (T, B, I) where `valid` (T, B): outputs (T, B, R) and the states after it."""
         if x.shape[0] == 1 and valid is None:
-            found = self._packed.step(x[0], list(states), self._keep, self._step_threads)
+            threads = self._threads if self._weights * x.shape[1] >= _MANY else 1
+            found = self._packed.step(x[0], list(states), self._keep, threads)
             return found[0][None], tuple(found)
         y = np.empty((*x.shape[:2], states[0].shape[1]), np.float32)
         last = tuple(np.empty(s.shape, np.float32) for s in states)
