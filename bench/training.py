@@ -72,6 +72,7 @@ def _ours(path: Path, hidden: int, embedding: int, batch: int, bptt: int) -> Cal
             batch=batch,
             bptt=bptt,
             valid_share=0.01,
+            eval_every=STEPS + 5,
             callbacks=(Watch(),),
             progress=False,
         )

@@ -101,7 +101,7 @@ class DataConfig(Settings):
         0.1, "share held out from the end of the text, where no other is given", above=0, below=1
     )
     lines: bool = option(False, "each line is a text of its own")
-    batch: int = option(32, "streams, or lines, side by side", least=1, whole=True)
+    batch: int = option(16, "streams, or lines, side by side", least=1, whole=True)
     bptt: int | str | None = option(
         None,
         "steps the gradient travels back: by default 64; lines: whole",
