@@ -190,7 +190,7 @@ class Recurrent(nn.Module):
         )
         states = self._initial_states(hx, batch)
         gates: Gates | None = [] if return_gates else None
-        fused = self._runs_fused(batch.data) and gates is None
+        fused = self._runs_fused(batch) and gates is None
         if fused and not self.residual:
             outputs, final = self._fused_layers(batch.data, batch.valid, states, 0, self.num_layers)
         else:
@@ -208,12 +208,8 @@ class Recurrent(nn.Module):
         """Return the arguments that differ from their defaults."""
         parts = [self.cell.name] if type(self) is Recurrent else []
         parts += [f"{self.input_size}, {self.hidden_size}"]
-        defaults: dict[str, object] = {
-            "num_layers": 1,
-            "bias": True,
-            "batch_first": False,
-            "bidirectional": False,
-        }
+        defaults: dict[str, object] = {"num_layers": 1, "bias": True}
+        defaults |= {"batch_first": False, "bidirectional": False}
         defaults |= {"dropout": 0.0, "proj_size": 0, "recurrent_dropout": 0.0, "weight_drop": 0.0}
         defaults |= {"residual": False, "init": "uniform"}
         parts += [f"{k}={getattr(self, k)!r}" for k, v in defaults.items() if getattr(self, k) != v]
@@ -244,9 +240,11 @@ class Recurrent(nn.Module):
             return ops.fused(self._fused, x, states, weights, stack)
         return ops.fused_masked(self._fused, x, states, weights, stack, valid)
 
-    def _runs_fused(self, x: Tensor) -> bool:
-        """Whether torch's kernels run: where ours do not, and theirs compute the same."""
-        ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
+    def _runs_fused(self, batch: Sequences) -> bool:
+        """Whether torch's kernels run: where ours do not or are slower, and theirs compute it."""
+        x, ours = batch.data, self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
+        if ours and batch.valid is None and not self.proj_size:
+            ours = not ops.faster_by_torch(self._fused, x, self.hidden_size)
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
         # torch's kernels refuse sequences without a step.
         return self._fused is not None and not ours and not noisy and x.shape[0] > 0

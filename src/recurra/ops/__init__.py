@@ -1,11 +1,19 @@
 """Recurrent layers over torch tensors: the one operator, and torch's own kernels beside it."""
 
 from recurra.ops.fused import Stack, fused, fused_masked, fused_name
-from recurra.ops.recurrent import Noise, kernel_name, on_kernels, recurrent, reference
+from recurra.ops.recurrent import (
+    Noise,
+    faster_by_torch,
+    kernel_name,
+    on_kernels,
+    recurrent,
+    reference,
+)
 
 __all__ = [
     "Noise",
     "Stack",
+    "faster_by_torch",
     "fused",
     "fused_masked",
     "fused_name",

@@ -184,6 +184,25 @@ def on_kernels(weight: Tensor) -> bool:
     return weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
 
 
+#: oneDNN trains a float32 LSTM of at least so many rows and fewer than so many units faster.
+_TORCH_ROWS, _TORCH_UNITS = 8, 512
+
+
+def faster_by_torch(name: str | None, x: Tensor, hidden: int) -> bool:
+    """Whether torch's kernel `name` trains on inputs x (T, B, I) faster than ours.
+
+    Measured in whole training steps (docs/decisions/007). Only in plain eager mode: compilers, and
+    `torch.func`, see our operator.
+    """
+    if name != "lstm" or x.dtype != torch.float32 or torch.compiler.is_compiling():
+        return False
+    fits = x.shape[1] >= _TORCH_ROWS and hidden < _TORCH_UNITS
+    if not (fits and torch.is_grad_enabled() and torch.backends.mkldnn.is_available()):
+        return False
+    special = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return not (special or _traced(x))
+
+
 def _served(weight: Tensor, noise: Noise) -> bool:
     """Whether the kernels can do what is asked of them: values, and first gradients."""
     if not on_kernels(weight):
