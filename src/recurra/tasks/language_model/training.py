@@ -1,5 +1,6 @@
 """Training a language model: the torch side of the task."""
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -139,7 +140,8 @@ class LanguageModelTask:
         return total, batch.count, state
 
     def validate(self) -> dict[str, float]:
-        """See `recurra.train.Task`: loss, perplexity, bits per character, of the held-out text."""
+        """See `recurra.train.Task`: loss, perplexity per token, and per word where tokens are
+        smaller, and bits per character, of the held-out text."""
         prepared = self._prepared
         with torch.inference_mode():
             found = evaluate(_Scorer(self.module), prepared.valid, prepared.tokenizer)
@@ -148,6 +150,9 @@ class LanguageModelTask:
             "perplexity": found.perplexity,
             "bits_per_character": found.bits_per_character,
         }
+        word = found.word_perplexity
+        if word is not None and found.words < found.tokens and math.isfinite(word):
+            self._metrics["word_perplexity"] = word
         return self._metrics
 
     def validation_cost(self) -> float:
