@@ -55,8 +55,6 @@ def _run_lm(arguments: argparse.Namespace) -> int:
     )
     if os.environ.get("RANK", "0") != "0":  # under torchrun one process speaks for all
         return 0
-    if os.environ.get("RANK", "0") != "0":
-        return 0  # of the processes torchrun started, the first speaks for all
     best = dict(result.best or {})
     if arguments.json:
         found = {"run": str(out), "steps": result.steps, "seconds": result.seconds, "best": best}

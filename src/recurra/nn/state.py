@@ -3,6 +3,7 @@
 A state is a tensor (layers * directions, B, ·), or a tuple of such: as layers take and return it.
 """
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -26,7 +27,7 @@ def fork(state: State, times: int) -> State:
     return _each(state, lambda s: s.repeat_interleave(times, dim=1))
 
 
-def _each(state, function):  # type: ignore[no-untyped-def]
+def _each(state: State, function: Callable[[Tensor], Tensor]) -> State:
     if isinstance(state, tuple):
         return tuple(function(s) for s in state)
     return function(state)
