@@ -9,6 +9,7 @@ import recurra as package
 from cli.conftest import start
 from recurra import native
 from recurra.cli.parser import VERBS
+from recurra.native import library
 
 
 def test_evaluate_json_is_what_python_finds(recurra, run, text):
@@ -152,13 +153,13 @@ def test_doctor(recurra):
 
 
 def test_doctor_of_what_lacks_the_kernels(recurra, monkeypatch):
-    monkeypatch.setattr(native, "OFF", False)
-    monkeypatch.setattr(native, "_native", None)
+    monkeypatch.setattr(library, "OFF", False)
+    monkeypatch.setattr(library, "_native", None)
     monkeypatch.setattr(native, "find", lambda program: None)
     done = recurra("doctor")
     assert done.code == 0
     assert "not installed: no C++ compiler" in done.out
-    monkeypatch.setattr(native, "OFF", True)
+    monkeypatch.setattr(library, "OFF", True)
     assert "RECURRA_KERNELS=off" in recurra("doctor").out
 
 

@@ -71,7 +71,7 @@ def _kernels() -> str:
     """Which of the compiled kernels run here."""
     from recurra import native
 
-    if native.OFF:
+    if native.switched_off():
         return "off: RECURRA_KERNELS=off is in the environment"
     if not native.available():
         return "not installed: no C++ compiler when recurra was; the slow reference runs instead"

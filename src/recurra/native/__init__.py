@@ -1,0 +1,41 @@
+"""The fused kernels: what `ops` and `runtime` call, on arrays of numpy or torch (on the CPU).
+
+With RECURRA_KERNELS=off in the environment they count as not installed, and all else goes its
+other ways. Arrays of a call are all float32 or all float64. Nothing is checked here but what would
+read beyond an array: shapes are the caller's business. Look at `available` and `find` first.
+"""
+
+from recurra.native.calls import Inputs, backward, forward, kept, saved_size
+from recurra.native.library import (
+    available,
+    empty,
+    find,
+    function,
+    isa,
+    isas,
+    memory,
+    switched_off,
+    threads,
+    use_isa,
+)
+from recurra.native.packed import Packed, Stepper
+
+__all__ = [
+    "Inputs",
+    "Packed",
+    "Stepper",
+    "available",
+    "backward",
+    "empty",
+    "find",
+    "forward",
+    "function",
+    "isa",
+    "isas",
+    "kept",
+    "memory",
+    "saved_size",
+    "switched_off",
+    "threads",
+    "use_isa",
+]

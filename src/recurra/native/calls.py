@@ -1,0 +1,156 @@
+"""One direction of one layer on the kernels, forward and backward."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from recurra.cells.graph import Program
+from recurra.native import library
+from recurra.native.arrays import (
+    Array,
+    address,
+    hidden_and_projection,
+    in_order,
+    is_double,
+    strided,
+)
+from recurra.native.library import index_of
+from recurra.native.packed import Packed
+
+#: Units of the arrays inside `saved` are padded to a multiple of this.
+PAD = 16
+
+
+class Inputs(NamedTuple):
+    """What a call computes, and from what.
+
+    Attributes:
+        program: the cell, one that `find` knows.
+        x: inputs (T, B, I); only the last axis must be contiguous.
+        parameters: in the order of `program.parameters`, contiguous.
+        initial: per state (B, R) or (B, H), contiguous; None: zeros.
+        valid: booleans (T, B), contiguous; None: every step of every row counts.
+        recurrent_mask: factors (B, R), contiguous, on what enters a recurrent product.
+        keep: per state None, or the share of its old value that stays: a number, or factors
+            (T, B, R or H), contiguous.
+        reverse: from the last step to the first.
+        threads: how many threads to use; results do not depend on it.
+    """
+
+    program: Program
+    x: Array
+    parameters: Sequence[Array]
+    initial: Sequence[Array | None]
+    valid: Array | None = None
+    recurrent_mask: Array | None = None
+    keep: Sequence[Array | float | None] = ()
+    reverse: bool = False
+    threads: int = 1
+
+    @property
+    def sizes(self) -> list[int]:
+        """T, B, I, H and P."""
+        return [*self.x.shape, *hidden_and_projection(self.program, self.parameters)]
+
+
+def saved_size(inputs: Inputs) -> int:
+    """Return how many elements forward has to leave for backward."""
+    mixed = [int(k is not None and k is not False and not _is_zero(k)) for k in inputs.keep]
+    size = (
+        library.compiled().saved_size64 if is_double(inputs.x) else library.compiled().saved_size32
+    )
+    index = index_of(inputs.program)
+    return int(size(index, inputs.sizes, inputs.valid is not None, mixed))
+
+
+def forward(
+    inputs: Inputs,
+    y: Array,
+    last: Sequence[Array | None],
+    *,
+    saved: Array | None = None,
+    packed: Packed | None = None,
+) -> None:
+    """Run a layer in one direction.
+
+    Args:
+        inputs: see `Inputs`.
+        y: outputs (T, B, R), written; only the last axis must be contiguous.
+        last: per state (B, R) or (B, H), written, contiguous; None: not wanted.
+        saved: flat, of `saved_size(inputs)` elements, written; None: no backward pass will follow.
+        packed: the parameters, where they were packed beforehand.
+    """
+    run = library.compiled().forward64 if is_double(inputs.x) else library.compiled().forward32
+    run(
+        index_of(inputs.program),
+        (packed.handle,) if packed else (),
+        *_common(inputs),
+        strided(y),
+        [address(s) for s in last],
+        address(saved),
+    )
+
+
+def backward(
+    inputs: Inputs,
+    y: Array,
+    saved: Array,
+    dy: Array | None,
+    dlast: Sequence[Array | None],
+    *,
+    dx: Array | None,
+    dparameters: Sequence[Array | None],
+    dinitial: Sequence[Array | None],
+) -> None:
+    """Compute the gradients of a layer in one direction.
+
+    Args:
+        inputs: those of the forward call.
+        y: what it computed.
+        saved: what it saved; not changed, so that backward can run again.
+        dy: dL/dy (T, B, R), last axis contiguous; None: zeros.
+        dlast: per state dL/d(last), contiguous; None: zeros.
+        dx: dL/dx (T, B, I), written, last axis contiguous; None: not wanted.
+        dparameters: in the order of `program.parameters`, contiguous; *added to*; None: not wanted.
+        dinitial: per state, written, contiguous; None: not wanted.
+    """
+    run = library.compiled().backward64 if is_double(inputs.x) else library.compiled().backward32
+    run(
+        index_of(inputs.program),
+        *_common(inputs),
+        strided(y),
+        address(saved),
+        strided(dy),
+        [address(s) for s in dlast],
+        strided(dx),
+        in_order(inputs.program, dparameters),
+        [address(s) for s in dinitial],
+    )
+
+
+def kept(inputs: Inputs, saved: Array) -> dict[str, Array]:
+    """Return views (T, B, H) of the gates that a training call saved, by name."""
+    names = library.compiled().kept(index_of(inputs.program))
+    steps, batch, _, hidden, _ = inputs.sizes
+    rows = -(-hidden // PAD) * PAD
+    part = saved[: steps * batch * len(names) * rows].reshape(steps, batch, len(names), rows)
+    return {name: part[:, :, k, :hidden] for k, name in enumerate(names) if name}
+
+
+def _common(inputs: Inputs) -> tuple[object, ...]:
+    shares = [k for k in inputs.keep]
+    return (
+        inputs.sizes,
+        inputs.threads,
+        inputs.reverse,
+        strided(inputs.x),
+        in_order(inputs.program, inputs.parameters),
+        [address(s) for s in inputs.initial],
+        address(inputs.valid),
+        address(inputs.recurrent_mask),
+        [0 if k is None or isinstance(k, int | float) else address(k) for k in shares],
+        [float(k) if isinstance(k, int | float) else 0.0 for k in shares],
+    )
+
+
+def _is_zero(share: Array | float) -> bool:
+    return isinstance(share, int | float) and share == 0

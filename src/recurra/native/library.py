@@ -1,0 +1,115 @@
+"""The compiled library: what it has, which instruction set it uses, its memory."""
+
+import os
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from recurra.cells.emit import key
+from recurra.cells.graph import Program
+from recurra.errors import InputError
+
+#: Whether the environment forbids the kernels.
+OFF = os.environ.get("RECURRA_KERNELS") == "off"
+
+
+def _load() -> Any:
+    try:
+        from recurra import _native
+    except ImportError:  # installed without a compiler
+        return None
+    return None if OFF else _native
+
+
+_native = _load()
+
+
+def compiled() -> Any:
+    """Return the extension module itself, for this package alone."""
+    return _native
+
+
+def available() -> bool:
+    """Whether this installation has the kernels."""
+    return _native is not None
+
+
+def switched_off() -> bool:
+    """Whether RECURRA_KERNELS=off keeps an installation from using them."""
+    return OFF
+
+
+def isa() -> str:
+    """Return the instruction set in use: "v4", "v3", "v2", "neon" or "base"."""
+    return str(_native.isa())
+
+
+def isas() -> tuple[str, ...]:
+    """Return all instruction sets this processor runs, best first."""
+    return tuple(_native.isas()) if _native else ()
+
+
+def threads() -> int:
+    """How many threads to use where no library says: OMP_NUM_THREADS, else the processors."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_isa(name: str) -> None:
+    """Use another instruction set from now on. RECURRA_ISA in the environment does so at import."""
+    if _native is None or not _native.use_isa(name):
+        known = ", ".join(isas()) or "none: the kernels are not installed"
+        raise InputError(f"instruction set {name!r}: expected one that runs here ({known})")
+
+
+@lru_cache(maxsize=256)
+def find(program: Program) -> int | None:
+    """Return the number of a program's kernels; None: only the reference computes it."""
+    if _native is None:
+        return None
+    names = _native.cells()
+    name = key(program)
+    return names.index(name) if name in names else None
+
+
+def index_of(program: Program) -> int:
+    """Return the number of a program's kernels.
+
+    Raises:
+        InputError: there are none.
+    """
+    index = find(program)
+    if index is None:
+        raise InputError(f"the kernels do not have {key(program)!r}: use the reference")
+    return index
+
+
+def empty(*shape: int, double: bool = False) -> np.ndarray:
+    """Return an uninitialised array from memory that is kept from call to call.
+
+    For what large calls write (`y`, `saved`, `dx`): fresh memory from the system can cost a tenth
+    of the time of a training step.
+    """
+    array: np.ndarray = _native.empty(list(shape), double)
+    return array
+
+
+def function(name: str, x: np.ndarray) -> np.ndarray:
+    """Return the pointwise function of contiguous values, as the kernels compute it."""
+    y = np.empty_like(x)
+    if not _native.function(name, x.ctypes.data, y.ctypes.data, x.size, x.itemsize == 8):
+        raise LookupError(f"the kernels have no function {name!r}")
+    return y
+
+
+def memory() -> tuple[int, int]:
+    """Return the bytes of large memory in use, and the bytes kept for later calls."""
+    used, kept_bytes = _native.memory()
+    return int(used), int(kept_bytes)
+
+
+if _native is not None and os.environ.get("RECURRA_ISA"):
+    use_isa(os.environ["RECURRA_ISA"])

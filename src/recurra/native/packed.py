@@ -1,0 +1,76 @@
+"""Weights packed once, for layers that run many times: whole, or step by step."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recurra.cells.graph import Program
+from recurra.errors import InputError
+from recurra.native import library
+from recurra.native.arrays import Array, address, hidden_and_projection, in_order, is_double
+from recurra.native.library import index_of
+
+
+class Packed:
+    """Parameters in the kernels' order, to run the same layer many times (see `forward`).
+
+    Bound to the instruction set in use, and a copy: make a new one when the parameters change.
+    """
+
+    def __init__(self, program: Program, parameters: Sequence[Array], *, threads: int = 1) -> None:
+        hidden, projection = hidden_and_projection(program, parameters)
+        make = (
+            library.compiled().Packed64 if is_double(parameters[0]) else library.compiled().Packed32
+        )
+        sizes = [0, 1, parameters[0].shape[1], hidden, projection]
+        self.handle = make(index_of(program), sizes, threads, in_order(program, parameters))
+        #: `step(x, states, rates, threads)`: one step of many streams. Inputs (B, I) and a list of
+        #: states (B, R) and (B, H), arrays of numpy, to a list of new states, the first of which
+        #: is the output; `rates` as in `Inputs.keep`, or empty.
+        self.step = self.handle.step
+
+
+class Stepper:
+    """Streams that move on together, one step at a time, with little to do but the arithmetic.
+
+    A stream's outputs do not depend on the others. The parameters are copied.
+
+    Args:
+        program: the cell.
+        parameters: in the order of `program.parameters`, contiguous.
+        batch: B, the number of streams; their states start from zero.
+        threads: how many threads to use; one is fastest where H is below about 200.
+    """
+
+    def __init__(
+        self, program: Program, parameters: Sequence[Array], *, batch: int = 1, threads: int = 1
+    ) -> None:
+        hidden, projection = hidden_and_projection(program, parameters)
+        double = is_double(parameters[0])
+        self._type = np.float64 if double else np.float32
+        self._shapes = [(batch, projection or hidden)]
+        self._shapes += [(batch, hidden)] * (len(program.states) - 1)
+        sizes = [1, batch, parameters[0].shape[1], hidden, projection]
+        make = library.compiled().Stepper64 if double else library.compiled().Stepper32
+        widths = [width for _, width in self._shapes]
+        handle = make(index_of(program), sizes, threads, in_order(program, parameters), widths)
+        self._handle = handle
+        #: `step(x)`: inputs (B, I), contiguous, to outputs (B, R); the array returned is the
+        #: stepper's own, and the next step writes over it.
+        self.step = handle.step
+
+    @property
+    def states(self) -> list[np.ndarray]:
+        """Copies of the states, (B, R) and (B, H); assign a list of such arrays to set them."""
+        found = [np.empty(shape, self._type) for shape in self._shapes]
+        for number, array in enumerate(found):
+            self._handle.read(number, address(array))
+        return found
+
+    @states.setter
+    def states(self, values: Sequence[Array]) -> None:
+        for number, (value, shape) in enumerate(zip(values, self._shapes, strict=True)):
+            array = np.ascontiguousarray(value, self._type)
+            if array.shape != shape:
+                raise InputError(f"state {number}: expected {shape}, received {array.shape}")
+            self._handle.write(number, address(array))
