@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from recurra import native
+from recurra import native, ops  # noqa: F401
 from recurra.cells import definition
 
 GRID = (

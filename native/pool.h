@@ -43,10 +43,25 @@ class Barrier {
   alignas(64) std::atomic<unsigned> turn_{0};
 };
 
+// The entries of an OpenMP library (GNU's; LLVM's and Intel's have them too).
+struct OpenMP {
+  void (*parallel)(void (*)(void*), void*, unsigned threads, unsigned flags) = nullptr;
+  int (*thread)() = nullptr;
+  int (*threads)() = nullptr;
+  int (*nested)() = nullptr;
+};
+
 // Threads kept for the next call. A `Team` has them for the time of one call.
+//
+// Where another library of the process has threads of its own, ours would share the processors with
+// them: OpenMP's spin for milliseconds after their work is done. `share` makes teams of its threads.
 class Pool {
  public:
   static Pool& instance();
+
+  // Uses the threads of the OpenMP library that the library at `path`, which is loaded, depends on.
+  // Returns whether there is one. Threads of our own remain for what OpenMP refuses.
+  bool share(const char* path);
 
  private:
   friend class Team;
@@ -58,7 +73,8 @@ class Pool {
   std::vector<std::thread> workers_;
   std::atomic<unsigned> ticket_{0};
   std::atomic<int> running_{0};
-  void (*task_)(void*, int, int) = nullptr;
+  std::atomic<const OpenMP*> openmp_{nullptr};
+  void (*task_)(void*, int) = nullptr;
   void* body_ = nullptr;
   int threads_ = 0;
 };
@@ -68,10 +84,7 @@ class Pool {
 class Team {
  public:
   explicit Team(int threads) : pool_(Pool::instance()), owner_(pool_.owner_, std::defer_lock) {
-    if (threads > 1 && owner_.try_lock()) {
-      threads_ = threads;
-      pool_.grow(threads - 1);
-    }
+    if (threads > 1 && owner_.try_lock()) threads_ = threads;
   }
 
   int threads() const { return threads_; }
@@ -80,22 +93,13 @@ class Team {
   template <class Body>
   void run(Body&& body) {
     if (threads_ == 1) return body(0);
-    pool_.task_ = [](void* at, int thread, int) {
-      (*static_cast<std::remove_reference_t<Body>*>(at))(thread);
-    };
-    pool_.body_ = const_cast<void*>(static_cast<const void*>(&body));
-    pool_.threads_ = threads_;
-    pool_.running_.store(int(pool_.workers_.size()), std::memory_order_relaxed);
-    {
-      std::lock_guard<std::mutex> lock(pool_.sleep_);
-      pool_.ticket_.fetch_add(1, std::memory_order_release);
-    }
-    pool_.wake_.notify_all();
-    body(0);
-    spin_until([&] { return pool_.running_.load(std::memory_order_acquire) == 0; });
+    run([](void* at, int thread) { (*static_cast<std::remove_reference_t<Body>*>(at))(thread); },
+        const_cast<void*>(static_cast<const void*>(&body)));
   }
 
  private:
+  void run(void (*task)(void*, int), void* body);
+
   Pool& pool_;
   std::unique_lock<std::mutex> owner_;
   int threads_ = 1;

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "isa.h"
+#include "pool.h"
 
 namespace nb = nanobind;
 using namespace recurra;
@@ -293,6 +294,7 @@ NB_MODULE(_native, m) {
     return nb::ndarray<nb::numpy>(at, shape.size(), shape.data(), owner, nullptr,
                                   twice ? nb::dtype<double>() : nb::dtype<float>());
   });
+  m.def("share_threads", [](const std::string& path) { return Pool::instance().share(path.c_str()); });
   m.def("memory", [] {
     return std::make_tuple(Memory::instance().used(), Memory::instance().kept());
   });

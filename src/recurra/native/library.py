@@ -58,6 +58,18 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def share_threads(path: str) -> bool:
+    """Run on the threads of an OpenMP library from now on, and say whether that can be.
+
+    Two libraries with threads of their own take the processors from each other: after a parallel
+    region OpenMP's threads spin for milliseconds.
+
+    Args:
+        path: of a shared library, loaded in this process, that depends on the OpenMP library.
+    """
+    return _native is not None and bool(_native.share_threads(path))
+
+
 def use_isa(name: str) -> None:
     """Use another instruction set from now on. RECURRA_ISA in the environment does so at import."""
     if _native is None or not _native.use_isa(name):

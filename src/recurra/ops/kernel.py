@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +21,9 @@ from recurra.errors import InputError
 
 #: Elements from which on fresh memory from the system costs more than asking for it elsewhere.
 _LARGE = 1 << 16
+
+# torch's threads are there already: see `native.share_threads`.
+native.share_threads(str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"))
 
 
 class Arguments(NamedTuple):
