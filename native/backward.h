@@ -27,7 +27,8 @@ class Backward : Loop<V> {
     chunk_ = batch_ < chunk_rows ? chunk_rows / (batch_ ? batch_ : 1) : 1;
     if (chunk_ > shape_.steps) chunk_ = shape_.steps;
     for (int space = 0; space < 2; ++space) {
-      slot_row_[space] = plan.slots[space] * padded(units_of(shape_, space));
+      // Odd in lines, so that no two rows are in one set of the cache.
+      slot_row_[space] = plan.slots[space] * padded(units_of(shape_, space)) + pad;
       slots_[space] = arena.take<T>((chunk_ + 1) * batch_ * slot_row_[space] + 2 * pad);
     }
     for (int s = 0; s < plan.states; ++s) place_state(s, arena);

@@ -25,7 +25,7 @@ class WeightGradient {
 
   // Elements of working memory for one thread.
   static long working(long rows, long columns) {
-    return range * (rows + MR + padded(columns) + 2 * lanes<V>) + (4 * MR + 2) * lanes<V>;
+    return range * (rows + MR + lanes<V>) + (range + 1) * (padded(columns) + lanes<V>) + (4 * MR + 2) * lanes<V>;
   }
 
   // to[unit][column] += sum over steps and batch of gradient[unit] * argument[column].
@@ -36,22 +36,27 @@ class WeightGradient {
   static void add(const T* gradient, long gradient_row, long count, const Tall<T>& argument,
                   long steps, long batch, long columns, T* work, T* const* to) {
     constexpr long W = lanes<V>;
-    const long rows = steps * batch, panels = (columns + W - 1) / W;
+    const long rows = steps * batch, panels = (columns + W - 1) / W, whole = columns / W;
     T* const a = work;
     T* const b = a + range * ((count + MR - 1) / MR * MR) + lanes<V>;
-    T* const c = b + range * (panels + 1) * W;
-    static const T none[2 * W] = {};
+    T* const c = b + (range + 1) * (panels + 1) * W;
     for (long k0 = 0; k0 < rows; k0 += range) {
-      const long depth = rows - k0 < range ? rows - k0 : range;
-      pack_argument(argument, k0, depth, batch, columns, b);
+      const long depth = rows - k0 < range ? rows - k0 : range, panel = (depth + 1) * W;
+      pack_argument(argument, k0, depth, batch, columns, b, panel);
       pack_gradient(gradient + k0 * gradient_row, gradient_row, count, depth, a);
-      for (long p = 0; p < panels; p += 2) {
-        for (long m = 0; m < count; m += MR) {
-          const T* block = a + m * depth;
+      for (long m = 0; m < count; m += MR) {
+        const T* block = a + m * depth;
+        const bool even = side_by_side(to + m, count - m, columns);
+        for (long p = 0; p < panels; p += 2) {
+          if (even && p + 2 <= whole) {
+            tile<V, MR, 1, 2, true>(block, 0, b + p * panel, panel, depth, to[m] + p * W, columns, nullptr);
+            continue;
+          }
+          std::memset(c, 0, MR * 2 * W * sizeof(T));
           if (p + 1 < panels) {
-            tile<V, MR, 1, 2, true>(block, 0, b + p * depth * W, depth * W, depth, c, 2 * W, none);
+            tile<V, MR, 1, 2, true>(block, 0, b + p * panel, panel, depth, c, 2 * W, nullptr);
           } else {
-            tile<V, MR, 1, 1, true>(block, 0, b + p * depth * W, depth * W, depth, c, 2 * W, none);
+            tile<V, MR, 1, 1, true>(block, 0, b + p * panel, panel, depth, c, 2 * W, nullptr);
           }
           for (long i = m; i < m + MR && i < count; ++i)
             if (T* at = to[i]) add_row(at + p * W, c + (i - m) * 2 * W, columns - p * W);
@@ -61,6 +66,14 @@ class WeightGradient {
   }
 
  private:
+  // Whether the rows of a block follow one another in memory.
+  static bool side_by_side(T* const* to, long left, long columns) {
+    if (left < MR || !to[0]) return false;
+    for (long i = 1; i < MR; ++i)
+      if (to[i] != to[0] + i * columns) return false;
+    return true;
+  }
+
   static void add_row(T* to, const T* from, long left) {
     constexpr long W = lanes<V>;
     for (long n = 0; n < 2 && left > 0; ++n, left -= W, to += W, from += W) {
@@ -72,8 +85,9 @@ class WeightGradient {
     }
   }
 
-  // b[panel][k][lane]
-  static void pack_argument(const Tall<T>& from, long k0, long depth, long batch, long columns, T* b) {
+  // b[panel][k][lane], panels a line more than their size apart: no two in one set of the cache
+  static void pack_argument(const Tall<T>& from, long k0, long depth, long batch, long columns, T* b,
+                            long panel) {
     constexpr long W = lanes<V>;
     for (long k = 0; k < depth; ++k) {
       const long step = (k0 + k) / batch, row = (k0 + k) % batch;
@@ -85,7 +99,7 @@ class WeightGradient {
         V v{};
         if (real) v = load_left<V>(at + p * W, left);
         if (from.mask) v *= load_left<V>(from.mask + row * columns + p * W, left);
-        store<V>(b + (p * depth + k) * W, v);
+        store<V>(b + p * panel + k * W, v);
       }
     }
   }

@@ -23,11 +23,12 @@ constexpr int most_rows(int vectors) {
   return rows > 14 ? 14 : rows < 1 ? 1 : rows;
 }
 
-// c[m][n] (+)= sum over k of a[m][k] * b[n][k].
+// c[m][n] = start[n] + sum over k of a[m][k] * b[n][k].
 //   a      (rows, k): row m at a + m * a_row; Packed: a[k][m], rows side by side. Read only.
 //   b      NG panels, `b_panel` elements apart. Read only.
+//   depth  at least 1.
 //   c      (rows, NG * G * lanes), row m at c + m * c_row. Must not overlap a or b.
-//   start  (NG * G * lanes): what the sums start from; null: from c.
+//   start  (NG * G * lanes); null: what is in c. Packed: not read, the sum is added to c.
 template <class V, int MR, int G, int NG, bool Packed>
 void tile(const Scalar<V>* a, long a_row, const Scalar<V>* b, long b_panel, long depth,
           Scalar<V>* c, long c_row, const Scalar<V>* start) {
@@ -38,28 +39,36 @@ void tile(const Scalar<V>* a, long a_row, const Scalar<V>* b, long b_panel, long
 #pragma GCC unroll 8
     for (int n = 0; n < NG; ++n)
 #pragma GCC unroll 8
-      for (int g = 0; g < G; ++g) sum[m][n][g] = load<V>((start ? start : c + m * c_row) + (n * G + g) * W);
-  for (long k = 0; k < depth; ++k) {
+      for (int g = 0; g < G; ++g)
+        sum[m][n][g] = Packed ? V{} : load<V>((start ? start : c + m * c_row) + (n * G + g) * W);
+  const Scalar<V>* const end = b + depth * G * W;
+  // The condition at the end: with one at the start gcc keeps the sums twice.
+  do {
     V weight[NG][G];
 #pragma GCC unroll 8
     for (int n = 0; n < NG; ++n)
 #pragma GCC unroll 8
-      for (int g = 0; g < G; ++g) weight[n][g] = load<V>(b + n * b_panel + (k * G + g) * W);
+      for (int g = 0; g < G; ++g) weight[n][g] = load<V>(b + n * b_panel + g * W);
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m) {
-      const V value = splat<V>(Packed ? a[k * MR + m] : a[m * a_row + k]);
+      const V value = splat<V>(a[m * (Packed ? 1 : a_row)]);
 #pragma GCC unroll 8
       for (int n = 0; n < NG; ++n)
 #pragma GCC unroll 8
         for (int g = 0; g < G; ++g) sum[m][n][g] += value * weight[n][g];
     }
-  }
+    a += Packed ? MR : 1;
+    b += G * W;
+  } while (b != end);
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m)
 #pragma GCC unroll 8
     for (int n = 0; n < NG; ++n)
 #pragma GCC unroll 8
-      for (int g = 0; g < G; ++g) store<V>(c + m * c_row + (n * G + g) * W, sum[m][n][g]);
+      for (int g = 0; g < G; ++g) {
+        Scalar<V>* const to = c + m * c_row + (n * G + g) * W;
+        store<V>(to, Packed ? load<V>(to) + sum[m][n][g] : sum[m][n][g]);
+      }
 }
 
 template <class V>
