@@ -4,6 +4,7 @@
 // of the weights and of the input, while they are still in the cache.
 #pragma once
 #include "gradient.h"
+#include "half_gradient.h"
 #include "transposed.h"
 
 namespace RECURRA_NAMESPACE {
@@ -30,6 +31,8 @@ class Backward : Loop<V> {
       // Odd in lines, so that no two rows are in one set of the cache.
       slot_row_[space] = plan.slots[space] * padded(units_of(shape_, space)) + pad;
       slots_[space] = arena.take<T>((chunk_ + 1) * batch_ * slot_row_[space] + 2 * pad);
+      if (call.half)
+        half_slots_[space] = arena.zeros<Half>(whole_blocks((chunk_ + 1) * batch_ + half_rows) * slot_row_[space]);
     }
     for (int s = 0; s < plan.states; ++s) place_state(s, arena);
     dweights_ = arena.zeros<T>(plan.weights.size * hidden);
@@ -113,7 +116,8 @@ class Backward : Loop<V> {
   long working(int threads) const {
     long most = 0;
     for (const Gradient& g : plan_.gradients) {
-      const long need = WeightGradient<V>::working(most_gradient_rows(threads), argument_units(g));
+      const long need = call_.half ? HalfGradient<V>::working(most_gradient_rows(threads), argument_units(g))
+                                   : WeightGradient<V>::working(most_gradient_rows(threads), argument_units(g));
       most = need > most ? need : most;
     }
     const long rows = chunk_ * batch_ < row_block ? chunk_ * batch_ : row_block;
@@ -188,7 +192,28 @@ class Backward : Loop<V> {
         });
         if (valid(n)) blank(segment, n, n0, q);
       }
+      copy_half(space, n, n0, p, count);
     });
+  }
+
+  // Products in bfloat16 read a copy of the slots.
+  void copy_half(int space, long n, long n0, long p, int count) {
+    if constexpr (has_half<V>) {
+      if (!half_slots_[space]) return;
+      const long units = padded(units_of(shape_, space)), at = (n - n0) * batch_ * slot_row_[space];
+      for (int k = 0; k < plan_.slots[space]; ++k) {
+        const long first = at + k * units + p * lanes<V>;
+        to_half(slots_[space] + first, slot_row_[space], nullptr, 0, batch_, count * lanes<V>,
+                half_slots_[space] + first, slot_row_[space]);
+      }
+    }
+  }
+
+  // Rows of slots from number `slot` on, of step n of the chunk from n0.
+  Argument<V> from_slots(int space, int slot, long n, long n0) const {
+    const long at = (n - n0) * batch_ * slot_row_[space] + slot * padded(units_of(shape_, space));
+    return {slots_[space] + at, slot_row_[space], half_slots_[space] ? half_slots_[space] + at : nullptr,
+            slot_row_[space]};
   }
 
   // A step that a row does not take leaves no gradients.
@@ -205,9 +230,8 @@ class Backward : Loop<V> {
                       int count, T* to, bool clear) {
     constexpr long W = lanes<V>;
     const int space = p.matrix == weight_hr;
-    const T* from = slots(space, n, n0) + p.slot * padded(units_of(shape_, space));
-    multiply<V>(tiles_for<V>(1, count), count, from, slot_row_[space], batch_, panels.panel(panel), 1,
-                panels.stride, panels.depth, to, count * W, clear ? panels.start + panel * W : nullptr);
+    multiply<V>(panels, panel, count, from_slots(space, p.slot, n, n0), batch_, to, count * W,
+                clear ? panels.start + panel * W : nullptr);
     if (!call_.recurrent_mask || space) return;
     const long units = shape_.recurrent();
     for (long b = 0; b < batch_; ++b)
@@ -273,8 +297,10 @@ class Backward : Loop<V> {
   void keep_boundary(long length, int thread, int threads) {
     for (int space = 0; space < 2; ++space) {
       const long size = batch_ * slot_row_[space], first = share(size, thread, threads);
-      std::memcpy(slots_[space] + length * size + first, slots_[space] + first,
-                  size_t(share(size, thread + 1, threads) - first) * sizeof(T));
+      const size_t count = size_t(share(size, thread + 1, threads) - first);
+      std::memcpy(slots_[space] + length * size + first, slots_[space] + first, count * sizeof(T));
+      if (Half* half = half_slots_[space])
+        std::memcpy(half + length * size + first, half + first, count * sizeof(Half));
     }
   }
 
@@ -302,8 +328,8 @@ class Backward : Loop<V> {
       const long unit = (first + row) % padded(units), gate = g.gate[(first + row) / padded(units)];
       to[row] = unit < units ? weight + (gate * units + unit) * columns : nullptr;
     }
-    WeightGradient<V>::add(gradient, slot_row_[space], count, argument(g, n0), n1 - n0, batch_,
-                           columns, own_[thread].work, to);
+    const auto add = call_.half ? HalfGradient<V>::add : WeightGradient<V>::add;
+    add(gradient, slot_row_[space], count, argument(g, n0), n1 - n0, batch_, columns, own_[thread].work, to);
   }
 
   Tall<T> argument(const Gradient& g, long n0) const {
@@ -338,16 +364,17 @@ class Backward : Loop<V> {
     constexpr long W = lanes<V>;
     const Panels<V>& panels = transposed_.x;
     const Gradient& g = plan_.gradients.item[0];
-    const T* from = slots(0, n0, n0) + g.slot * padded(shape_.hidden);
+    const Argument<V> from = from_slots(0, g.slot, n0, n0);
     const long rows = (n1 - n0) * batch_;
     T* c = own_[thread].work;
     for (long row = 0; row < rows; row += row_block) {
       const long many = rows - row < row_block ? rows - row : row_block;
       in_blocks(share(panels.count, thread, threads), share(panels.count, thread + 1, threads), 4,
                 [&](long p, int count) {
-                  multiply<V>(tiles_for<V>(1, count), count, from + row * slot_row_[0], slot_row_[0],
-                              many, panels.panel(p), 1, panels.stride, panels.depth, c, count * W,
-                              panels.start + p * W);
+                  Argument<V> a = from;
+                  a.at += row * a.row;
+                  if (a.half) a.half += row * a.half_row;
+                  multiply<V>(panels, p, count, a, many, c, count * W, panels.start + p * W);
                   for (long i = 0; i < many; ++i)
                     write_input(n0 + (row + i) / batch_, (row + i) % batch_, p * W, count * W,
                                 c + i * count * W);
@@ -399,6 +426,7 @@ class Backward : Loop<V> {
   long chunk_ = 0, slot_row_[2] = {};
   States<V> states_[max_states], fresh_[max_states];
   T* slots_[2] = {};
+  Half* half_slots_[2] = {};
   T* direct_[max_states] = {};
   T* passed_[max_states] = {};
   T* dweights_ = nullptr;

@@ -18,6 +18,7 @@ struct Call {
   Shape shape;
   int threads = 1;
   bool reverse = false;
+  bool half = false;                           // products in bfloat16, where has_half
 
   const T* x = nullptr;                        // (T, B, I) with strides
   long x_step = 0, x_row = 0;

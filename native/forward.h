@@ -41,6 +41,8 @@ class Forward : Loop<V> {
       own.x = arena.take<T>(chunk_ * batch_ * own.x_row);
       own.u = arena.take<T>(batch_ * 3 * max_gates * lanes<V>);
       own.stats = arena.zeros<T>(chunk_ * batch_ * 2 * plan.moments);
+      if (packed.x.half)
+        own.half = arena.zeros<Half>(whole_blocks(chunk_ * batch_) * half_depth(shape_.inputs));
     }
   }
 
@@ -64,6 +66,7 @@ class Forward : Loop<V> {
     T* x;        // (chunk * B, its panels * gates of the input), `x_row` apart
     T* u;        // products of a block of panels
     T* stats;    // (chunk * B, moments, 2)
+    Half* half;  // the inputs of a chunk
     long x_row;
   };
 
@@ -95,29 +98,56 @@ class Forward : Loop<V> {
     fresh_[s].at = call_.saved ? call_.saved + saved.fresh[s] : arena.take<T>(batch_ * row);
   }
 
-  // Under recurrent dropout products read a copy of their argument, times the mask.
+  // Under recurrent dropout products read a copy of their argument, times the mask; and a copy in
+  // bfloat16 where that is how they are computed.
+  struct Staged {
+    T* at = nullptr;
+    Half* half = nullptr;
+    long row = 0, depth = 0;
+    const T* mask = nullptr;
+
+    explicit operator bool() const { return at || half; }
+  };
+
   void stage_initial(Arena& arena) {
-    if (!call_.recurrent_mask) return;
     int n = 0;
     for (const Segment<V>& segment : plan_.forward) {
       for (const Product& p : segment.products) {
-        const int number = n++;
-        if (p.matrix == weight_hr) continue;
-        staged_[number] = arena.zeros<T>(2 * batch_ * packed_.products[number].depth);
-        if (p.state < 0) continue;
+        const Panels<V>& panels = packed_.products[n];
+        Staged& staged = staged_[n++];
+        staged.depth = panels.depth;
+        if (p.matrix != weight_hr) staged.mask = call_.recurrent_mask;
+        if (panels.half) {
+          staged.row = half_depth(panels.depth);
+          staged.half = arena.zeros<Half>(2 * whole_blocks(batch_) * staged.row);
+        } else if (staged.mask) {
+          staged.row = panels.depth;
+          staged.at = arena.zeros<T>(2 * batch_ * staged.row);
+        }
+        if (!staged || p.state < 0) continue;
         const States<V>& s = states_[p.state];
-        for (long b = 0; b < batch_; ++b)
-          stage(number, 1, b, s.initial + b * s.initial_row, 0, packed_.products[number].depth);
+        stage(staged, 1, s.initial, s.initial_row, 0, staged.depth);
       }
     }
+    any_staged_ = call_.recurrent_mask || packed_.x.half;
   }
 
-  // Units [first, first + count) of row b of the argument of a product, for the step of that parity.
-  void stage(int number, long parity, long b, const T* from, long first, long count) {
-    const long depth = packed_.products[number].depth;
-    T* to = staged_[number] + (parity * batch_ + b) * depth;
-    const T* mask = call_.recurrent_mask + b * depth;
-    for (long k = first; k < first + count && k < depth; ++k) to[k] = from[k] * mask[k];
+  long staged_at(const Staged& staged, long parity) const {
+    return parity * (staged.half ? whole_blocks(batch_) : batch_) * staged.row;
+  }
+
+  // Units [first, first + count) of the argument of a product, all rows, for the step of that parity.
+  void stage(const Staged& staged, long parity, const T* from, long from_row, long first, long count) {
+    const long left = staged.depth - first, many = left < count ? left : count;
+    if (many <= 0) return;
+    const T* mask = staged.mask ? staged.mask + first : nullptr;
+    const long to = staged_at(staged, parity) + first;
+    if constexpr (has_half<V>)
+      if (staged.half)
+        return to_half(from + first, from_row, mask, staged.depth, batch_, many, staged.half + to, staged.row);
+    for (long b = 0; b < batch_; ++b)
+      for (long k = 0; k < many; ++k)
+        staged.at[to + b * staged.row + k] = from[b * from_row + first + k] * mask[b * staged.depth + k];
   }
 
   void input_product(long n0, long n1, int thread, int threads, Barrier& barrier) {
@@ -127,15 +157,26 @@ class Forward : Loop<V> {
     const long time0 = call_.reverse ? time(n1 - 1) : n0;
     const T* x = call_.x + time0 * call_.x_step;
     const bool even = batch_ == 1 || call_.x_step == batch_ * call_.x_row;
-    const long x_row = batch_ == 1 ? call_.x_step : call_.x_row;
+    Argument<V> from{x, batch_ == 1 ? call_.x_step : call_.x_row};
+    if constexpr (has_half<V>)
+      if (packed_.x.half) {
+        from.half = own.half;
+        from.half_row = half_depth(shape_.inputs);
+        for (long t = 0; t < steps; ++t)
+          to_half(x + t * call_.x_step, call_.x_row, nullptr, 0, batch_, shape_.inputs,
+                  own.half + t * batch_ * from.half_row, from.half_row);
+      }
     const int gates = plan_.x_gates.size;
-    const long rows = even ? steps * batch_ : batch_;
+    const bool at_once = even || from.half;
+    const long rows = at_once ? steps * batch_ : batch_;
     in_blocks(first, last, panels_at_once(gates, rows), [&](long p, int count) {
-      for (long t = 0; t < (even ? 1 : steps); ++t)
-        multiply<V>(tiles_for<V>(gates, count), gates * count, x + t * call_.x_step, x_row, rows,
-                    packed_.x.panel(p), gates, packed_.x.stride, shape_.inputs,
+      for (long t = 0; t < (at_once ? 1 : steps); ++t) {
+        Argument<V> a = from;
+        a.at += t * call_.x_step;
+        multiply<V>(packed_.x, p, count, a, rows,
                     own.x + t * batch_ * own.x_row + (p - first) * gates * lanes<V>, own.x_row,
                     packed_.x.start + p * gates * lanes<V>);
+      }
     });
     if (plan_.x_moments >= 0) input_moments(steps * batch_, thread, threads, barrier);
   }
@@ -235,21 +276,17 @@ class Forward : Loop<V> {
 
   void multiply_block(const Product& p, int number, long n, long panel, int count, T* to, long to_row) {
     const Panels<V>& panels = packed_.products[number];
-    const T* from = nullptr;
-    long row = 0;
-    if (staged_[number]) {
-      row = panels.depth;
-      from = staged_[number] + (p.state >= 0 ? (n + 1) & 1 : 0) * batch_ * row;
+    const Staged& staged = staged_[number];
+    Argument<V> from;
+    if (staged) {
+      const long at = staged_at(staged, p.state >= 0 ? (n + 1) & 1 : 0);
+      from = {staged.at + (staged.half ? 0 : at), staged.row, staged.half + (staged.half ? at : 0), staged.row};
     } else if (p.state >= 0) {
-      row = states_[p.state].row_before(n);
-      from = states_[p.state].before(n);
+      from = {states_[p.state].before(n), states_[p.state].row_before(n)};
     } else {
-      row = kept_row_;
-      from = kept_ + time(n) * kept_step_ + p.slot * padded(shape_.hidden);
+      from = {kept_ + time(n) * kept_step_ + p.slot * padded(shape_.hidden), kept_row_};
     }
-    multiply<V>(tiles_for<V>(p.gates, count), p.gates * count, from, row, batch_, panels.panel(panel),
-                p.gates, panels.stride, panels.depth, to, to_row,
-                panels.start + panel * p.gates * lanes<V>);
+    multiply<V>(panels, panel, count, from, batch_, to, to_row, panels.start + panel * p.gates * lanes<V>);
   }
 
   // What the loop does to the values of a cell: zoneout, masks, the output, recurrent dropout.
@@ -275,7 +312,7 @@ class Forward : Loop<V> {
       for (long b = 0; b < batch_; ++b)
         for (int k = 0; k < plan_.kept && !here[b]; ++k)
           store<V>(kept_ + t * kept_step_ + b * kept_row_ + k * padded(shape_.hidden) + q * W, V{});
-    if (call_.recurrent_mask) stage_segment(segment, n, q);
+    if (any_staged_) stage_segment(segment, n, q);
   }
 
   V mix(int s, long t, long b, long q, V old, V fresh) const {
@@ -305,11 +342,11 @@ class Forward : Loop<V> {
         if (!staged_[i]) continue;
         bool wrote = p.state < 0 && segment.level == written.level + 1;
         for (const int s : written.states) wrote = wrote || s == p.state;
-        for (long b = 0; wrote && b < batch_; ++b) {
-          const T* from = p.state >= 0
-                              ? states_[p.state].after(n) + b * states_[p.state].row
-                              : kept_ + time(n) * kept_step_ + b * kept_row_ + p.slot * padded(shape_.hidden);
-          stage(i, p.state >= 0 ? n & 1 : 0, b, from, q * W, W);
+        if (!wrote) continue;
+        if (p.state >= 0) {
+          stage(staged_[i], n & 1, states_[p.state].after(n), states_[p.state].row, q * W, W);
+        } else {
+          stage(staged_[i], 0, kept_ + time(n) * kept_step_ + p.slot * padded(shape_.hidden), kept_row_, q * W, W);
         }
       }
     }
@@ -333,7 +370,8 @@ class Forward : Loop<V> {
   T* kept_ = nullptr;
   T* stats_out_ = nullptr;
   T* x_partial_ = nullptr;
-  T* staged_[max_products] = {};
+  Staged staged_[max_products];
+  bool any_staged_ = false;
   Own* own_ = nullptr;
 };
 

@@ -16,6 +16,40 @@ struct Tall {
   long valid_step = 0;
 };
 
+// One row of it, of `columns` units.
+template <class V>
+class ArgumentRow {
+ public:
+  ArgumentRow(const Tall<Scalar<V>>& from, long number, long batch, long columns) : columns_(columns) {
+    const long step = number / batch, row = number % batch;
+    const bool first = step == 0 && from.first;
+    at_ = first ? from.first + row * from.first_row : from.at + step * from.step + row * from.row;
+    if (from.valid && !from.valid[step * from.valid_step + row]) at_ = nullptr;
+    if (from.mask) mask_ = from.mask + row * columns;
+  }
+
+  // A vector from unit k on: zeros beyond the columns.
+  V units(long k) const {
+    if (!at_) return V{};
+    const V v = load_left<V>(at_ + k, columns_ - k);
+    return mask_ ? v * load_left<V>(mask_ + k, columns_ - k) : v;
+  }
+
+ private:
+  const Scalar<V>* at_;
+  const Scalar<V>* mask_ = nullptr;
+  const long columns_;
+};
+
+// Whether `rows` rows of a weight's gradient, of `left`, follow one another in memory.
+template <class T>
+bool side_by_side(T* const* to, long rows, long left, long columns) {
+  if (left < rows || !to[0]) return false;
+  for (long i = 1; i < rows; ++i)
+    if (to[i] != to[0] + i * columns) return false;
+  return true;
+}
+
 template <class V>
 class WeightGradient {
  public:
@@ -46,7 +80,7 @@ class WeightGradient {
       pack_gradient(gradient + k0 * gradient_row, gradient_row, count, depth, a);
       for (long m = 0; m < count; m += MR) {
         const T* block = a + m * depth;
-        const bool even = side_by_side(to + m, count - m, columns);
+        const bool even = side_by_side(to + m, MR, count - m, columns);
         for (long p = 0; p < panels; p += 2) {
           if (even && p + 2 <= whole) {
             tile<V, MR, 1, 2, true>(block, 0, b + p * panel, panel, depth, to[m] + p * W, columns, nullptr);
@@ -66,14 +100,6 @@ class WeightGradient {
   }
 
  private:
-  // Whether the rows of a block follow one another in memory.
-  static bool side_by_side(T* const* to, long left, long columns) {
-    if (left < MR || !to[0]) return false;
-    for (long i = 1; i < MR; ++i)
-      if (to[i] != to[0] + i * columns) return false;
-    return true;
-  }
-
   static void add_row(T* to, const T* from, long left) {
     constexpr long W = lanes<V>;
     for (long n = 0; n < 2 && left > 0; ++n, left -= W, to += W, from += W) {
@@ -86,21 +112,12 @@ class WeightGradient {
   }
 
   // b[panel][k][lane], panels a line more than their size apart: no two in one set of the cache
-  static void pack_argument(const Tall<T>& from, long k0, long depth, long batch, long columns, T* b,
+  static void pack_argument(const Tall<T>& argument, long k0, long depth, long batch, long columns, T* b,
                             long panel) {
     constexpr long W = lanes<V>;
     for (long k = 0; k < depth; ++k) {
-      const long step = (k0 + k) / batch, row = (k0 + k) % batch;
-      const bool first = step == 0 && from.first;
-      const T* at = first ? from.first + row * from.first_row : from.at + step * from.step + row * from.row;
-      const bool real = !from.valid || from.valid[step * from.valid_step + row];
-      for (long p = 0; p * W < columns; ++p) {
-        const long left = columns - p * W;
-        V v{};
-        if (real) v = load_left<V>(at + p * W, left);
-        if (from.mask) v *= load_left<V>(from.mask + row * columns + p * W, left);
-        store<V>(b + p * panel + k * W, v);
-      }
+      const ArgumentRow<V> from(argument, k0 + k, batch, columns);
+      for (long p = 0; p * W < columns; ++p) store<V>(b + p * panel + k * W, from.units(p * W));
     }
   }
 

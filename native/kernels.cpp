@@ -25,7 +25,7 @@ long saved_size(const void* program, const Call<Scalar<V>>& call) {
 
 template <class V>
 void* pack(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
-  auto* packed = new (arena.take<Packed<V>>(1)) Packed<V>(plan_of<V>(program), call.shape, arena);
+  auto* packed = new (arena.take<Packed<V>>(1)) Packed<V>(plan_of<V>(program), call, arena);
   Team team(call.threads);
   team.run([&](int thread) { packed->fill(call.parameter, thread, team.threads()); });
   return packed;
@@ -36,10 +36,11 @@ void forward(const void* program, const void* given, const Call<Scalar<V>>& call
   const Plan<V>& plan = plan_of<V>(program);
   Team team(call.threads);
   Barrier barrier(team.threads());
-  Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call.shape, arena);
+  Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call, arena);
   Forward<V> loop(plan, given ? *static_cast<const Packed<V>*>(given) : *mine, call, arena,
                   team.threads());
   team.run([&](int thread) {
+    const HalfScope scope(call.half);
     if (mine) {
       mine->fill(call.parameter, thread, team.threads());
       barrier.wait();
@@ -58,6 +59,7 @@ void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   Transposed<V> transposed(plan, call, arena);
   Backward<V> loop(plan, vectors, transposed, call, arena, team.threads());
   team.run([&](int thread) {
+    const HalfScope scope(call.half);
     transposed.fill(call.parameter, thread, team.threads());
     barrier.wait();
     loop.run(thread, team.threads(), barrier);
@@ -101,9 +103,17 @@ bool function(const char* name, const Scalar<V>* from, Scalar<V>* to, long n) {
 
 bool runs() { return RECURRA_RUNS; }
 
+const char* half() {
+  switch (runs() ? half_products() : HalfProducts::none) {
+    case HalfProducts::dots: return "avx512_bf16";
+    case HalfProducts::tiles: return "amx_bf16";
+    default: return nullptr;
+  }
+}
+
 }  // namespace
 
 extern const recurra::Isa isa;
-const recurra::Isa isa = {RECURRA_NAME, runs, cell<F32>, cell<F64>, function<F32>, function<F64>};
+const recurra::Isa isa = {RECURRA_NAME, runs, cell<F32>, cell<F64>, function<F32>, function<F64>, half};
 
 }  // namespace RECURRA_NAMESPACE

@@ -30,6 +30,7 @@ struct Isa {
   const Kernels<double>* (*twice)(int index);
   bool (*function)(const char* name, const float* from, float* to, long n);
   bool (*function64)(const char* name, const double* from, double* to, long n);
+  const char* (*half)();   // what computes products in bfloat16 here, or null
 };
 
 }  // namespace recurra

@@ -2,6 +2,7 @@
 #pragma once
 #include "arena.h"
 #include "call.h"
+#include "half.h"
 #include "plan.h"
 #include "tile.h"
 
@@ -19,12 +20,15 @@ inline long padded(long units) { return (units + pad - 1) / pad * pad; }
 inline long share(long count, int thread, int threads) { return count * thread / threads; }
 
 // Panels of one matrix: panel[unit / lanes][k][gate][lane], `stride` elements from one to the next.
+// For products in bfloat16 there are panels of pairs as well (see half.h).
 template <class V>
 struct Panels {
   Scalar<V>* at = nullptr;
   Scalar<V>* start = nullptr;  // [panel][gate][lane]: what sums start from (a bias, or zeros)
   long depth = 0, count = 0, stride = 0;
   int gates = 1;
+  Half* half = nullptr;
+  long half_stride = 0;
 
   const Scalar<V>* panel(long n) const { return at + n * stride; }
 };
@@ -35,7 +39,7 @@ inline long units_of(const Shape& shape, int space) {
 }
 
 template <class V>
-Panels<V> take_panels(Arena& arena, long units, long depth, int gates) {
+Panels<V> take_panels(Arena& arena, long units, long depth, int gates, bool half) {
   constexpr long W = lanes<V>;
   Panels<V> p;
   p.depth = depth;
@@ -44,7 +48,17 @@ Panels<V> take_panels(Arena& arena, long units, long depth, int gates) {
   p.stride = depth * gates * W;
   p.at = arena.take<Scalar<V>>(p.count * p.stride);
   p.start = arena.zeros<Scalar<V>>(p.count * gates * W);
+  if (half) {
+    p.half_stride = half_depth(depth) * gates * W;
+    p.half = arena.take<Half>(p.count * p.half_stride);
+  }
   return p;
+}
+
+template <class V>
+void pack_half(const Panels<V>& p, long panel) {
+  if constexpr (has_half<V>)
+    if (p.half) to_half_panel(p.panel(panel), p.depth, p.gates, p.half + panel * p.half_stride);
 }
 
 // panel[k][g][lane] = weight[gate[g] * units + unit][k], for the panels [first, last).
@@ -73,6 +87,7 @@ void pack_rows(const Panels<V>& p, const Scalar<V>* weight, long units, const in
           for (long j = k; j < end; ++j) to[j * p.gates * W + lane] = 0;
       }
     }
+    pack_half(p, n);
   }
 }
 
@@ -97,6 +112,7 @@ void pack_columns(const Panels<V>& p, const Scalar<V>* weight, long units, long 
         }
       }
     }
+    pack_half(p, n);
   }
 }
 
@@ -138,12 +154,14 @@ class Packed {
  public:
   using T = Scalar<V>;
 
-  Packed(const Plan<V>& plan, const Shape& shape, Arena& arena)
-      : vectors(plan, shape, arena), plan_(plan), shape_(shape) {
-    x = take_panels<V>(arena, shape.hidden, shape.inputs, plan.x_gates.size);
+  Packed(const Plan<V>& plan, const Call<T>& call, Arena& arena)
+      : vectors(plan, call.shape, arena), plan_(plan), shape_(call.shape) {
+    const Shape& shape = call.shape;
+    x = take_panels<V>(arena, shape.hidden, shape.inputs, plan.x_gates.size, call.half);
     for (const Segment<V>& segment : plan.forward)
       for (const Product& p : segment.products)
-        products[count_++] = take_panels<V>(arena, units_of(shape, segment.space), depth(p), p.gates);
+        products[count_++] = 
+            take_panels<V>(arena, units_of(shape, segment.space), depth(p), p.gates, call.half);
   }
 
   void fill(const T* const* parameter, int thread, int threads) {

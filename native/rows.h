@@ -40,6 +40,35 @@ inline int panels_at_once(int gates, long rows) {
   return gates >= vectors ? 1 : gates == 1 && rows == 1 ? 8 : vectors / gates;
 }
 
+// The argument of a product: rows of units, and the same in bfloat16 where the panels are.
+template <class V>
+struct Argument {
+  const Scalar<V>* at = nullptr;
+  long row = 0;
+  const Half* half = nullptr;
+  long half_row = 0;
+};
+
+// c = start (null: c) + a * `count` panels from number `first` on, for any number of rows.
+template <class V>
+void multiply(const Panels<V>& p, long first, int count, const Argument<V>& a, long rows, Scalar<V>* c,
+              long c_row, const Scalar<V>* start) {
+  if constexpr (has_half<V>) {
+    if (p.half) {
+      const Half* at = p.half + first * p.half_stride;
+      if (p.gates == 1)
+        return half_multiply(a.half, a.half_row, rows, at, 32, p.half_stride, count, p.depth, c, c_row, start);
+      for (int n = 0; n < count; ++n, at += p.half_stride, c += p.gates * 16) {
+        half_multiply(a.half, a.half_row, rows, at, 32 * p.gates, 32, p.gates, p.depth, c, c_row, start);
+        if (start) start += p.gates * 16;
+      }
+      return;
+    }
+  }
+  multiply<V>(tiles_for<V>(p.gates, count), p.gates * count, a.at, a.row, rows, p.panel(first), p.gates,
+              p.stride, p.depth, c, c_row, start);
+}
+
 // Calls body(first, count) for even blocks of at most `most` of the panels [first, last).
 template <class Body>
 void in_blocks(long first, long last, long most, Body body) {

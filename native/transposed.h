@@ -8,9 +8,9 @@ template <class V>
 class Transposed {
  public:
   Transposed(const Plan<V>& plan, const Call<Scalar<V>>& call, Arena& arena)
-      : plan_(plan), shape_(call.shape) {
+      : plan_(plan), shape_(call.shape), half_(call.half) {
     if (call.dx)
-      x = take_panels<V>(arena, shape_.inputs, plan.x_gates.size * padded(shape_.hidden), 1);
+      x = take_panels<V>(arena, shape_.inputs, plan.x_gates.size * padded(shape_.hidden), 1, half_);
     for (const Product& p : plan.incoming) incoming[count_++] = take(p, arena);
     int n = 0;
     for (const Segment<V>& segment : plan.backward)
@@ -37,7 +37,7 @@ class Transposed {
     return p.matrix == weight_hr || p.state < 0 ? shape_.hidden : shape_.recurrent();
   }
   Panels<V> take(const Product& p, Arena& arena) {
-    return take_panels<V>(arena, columns(p), p.gates * padded(units(p)), 1);
+    return take_panels<V>(arena, columns(p), p.gates * padded(units(p)), 1, half_);
   }
   void fill_one(const Panels<V>& panels, const Product& p, const Scalar<V>* const* parameter,
                 int thread, int threads) {
@@ -47,6 +47,7 @@ class Transposed {
 
   const Plan<V>& plan_;
   const Shape shape_;
+  const bool half_;
   int count_ = 0;
 };
 

@@ -47,7 +47,8 @@ struct Arguments : Call<T> {
   Arguments(const std::vector<long>& shape, int threads, bool reverse, const Strided& x,
             const Addresses& parameters, const Addresses& initial, Address valid,
             Address recurrent_mask, const Addresses& keep, const std::vector<double>& rates,
-            const Strided& y, Address saved) {
+            const Strided& y, Address saved, bool half) {
+    this->half = half;
     this->shape = {shape.at(0), shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
     this->threads = threads;
     this->reverse = reverse;
@@ -85,11 +86,13 @@ using Rows = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 template <class T>
 class PackedWeights {
  public:
-  PackedWeights(int index, const std::vector<long>& shape, int threads, const Addresses& parameters)
-      : kernels_(table<T>(index)), shape_{0, 1, shape.at(2), shape.at(3), shape.at(4)} {
+  PackedWeights(int index, const std::vector<long>& shape, int threads, const Addresses& parameters,
+                bool half)
+      : kernels_(table<T>(index)), shape_{0, 1, shape.at(2), shape.at(3), shape.at(4)}, half_(half) {
     Call<T> call;
     call.shape = shape_;
     call.threads = threads;
+    call.half = half;
     set(call.parameter, parameters);
     nb::gil_scoped_release release;
     packed_ = kernels_->pack(kernels_->program, call, arena_);
@@ -108,6 +111,7 @@ class PackedWeights {
     call.shape.steps = 1;
     call.shape.batch = long(x.shape(0));
     call.threads = threads;
+    call.half = half_;
     call.x = x.data();
     call.x_row = shape_.inputs;
     bool fits = long(x.shape(1)) == shape_.inputs && !states.empty() &&
@@ -141,6 +145,7 @@ class PackedWeights {
  private:
   const Kernels<T>* kernels_;
   Shape shape_;
+  const bool half_;
   Arena arena_;
   void* packed_;
 };
@@ -150,12 +155,13 @@ template <class T>
 class Stepper {
  public:
   Stepper(int index, const std::vector<long>& shape, int threads, const Addresses& parameters,
-          const std::vector<long>& widths)
-      : weights_(index, shape, threads, parameters), widths_(widths) {
+          const std::vector<long>& widths, bool half)
+      : weights_(index, shape, threads, parameters, half), widths_(widths) {
     if (widths.empty() || widths.size() > size_t(most_states))
       throw std::length_error("a cell has one to four states");
     call_.shape = {1, shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
     call_.threads = threads;
+    call_.half = half;
     for (const long width : widths) {
       const long size = call_.shape.batch * width;
       for (int turn = 0; turn < 2; ++turn) states_[turn].push_back(memory_.template zeros<T>(size));
@@ -210,10 +216,10 @@ template <class T>
 void bind(nb::module_& m, const char* suffix) {
   const std::string s = suffix;
   nb::class_<PackedWeights<T>>(m, ("Packed" + s).c_str())
-      .def(nb::init<int, const std::vector<long>&, int, const Addresses&>())
+      .def(nb::init<int, const std::vector<long>&, int, const Addresses&, bool>())
       .def("step", &PackedWeights<T>::step);
   nb::class_<Stepper<T>>(m, ("Stepper" + s).c_str())
-      .def(nb::init<int, const std::vector<long>&, int, const Addresses&, const std::vector<long>&>())
+      .def(nb::init<int, const std::vector<long>&, int, const Addresses&, const std::vector<long>&, bool>())
       .def("step", &Stepper<T>::step)
       .def("read", &Stepper<T>::read)
       .def("write", &Stepper<T>::write);
@@ -231,10 +237,10 @@ void bind(nb::module_& m, const char* suffix) {
         [](int index, const nb::tuple& weights, const std::vector<long>& shape, int threads,
            bool reverse, const Strided& x, const Addresses& parameters, const Addresses& initial,
            Address valid, Address recurrent_mask, const Addresses& keep,
-           const std::vector<double>& rates, const Strided& y, const Addresses& last,
+           const std::vector<double>& rates, bool half, const Strided& y, const Addresses& last,
            Address saved) {
           Arguments<T> call(shape, threads, reverse, x, parameters, initial, valid, recurrent_mask,
-                            keep, rates, y, saved);
+                            keep, rates, y, saved, half);
           set(call.last, last);
           const auto* packed = nb::len(weights) ? nb::cast<const PackedWeights<T>*>(weights[0]) : nullptr;
           const Kernels<T>* kernels = packed ? packed->kernels() : table<T>(index);
@@ -246,10 +252,10 @@ void bind(nb::module_& m, const char* suffix) {
         [](int index, const std::vector<long>& shape, int threads, bool reverse, const Strided& x,
            const Addresses& parameters, const Addresses& initial, Address valid,
            Address recurrent_mask, const Addresses& keep, const std::vector<double>& rates,
-           const Strided& y, Address saved, const Strided& dy, const Addresses& dlast,
+           bool half, const Strided& y, Address saved, const Strided& dy, const Addresses& dlast,
            const Strided& dx, const Addresses& dparameters, const Addresses& dinitial) {
           Arguments<T> call(shape, threads, reverse, x, parameters, initial, valid, recurrent_mask,
-                            keep, rates, y, saved);
+                            keep, rates, y, saved, half);
           call.dy = pointer<const T>(std::get<0>(dy));
           call.dy_step = std::get<1>(dy);
           call.dy_row = std::get<2>(dy);
@@ -276,6 +282,7 @@ NB_MODULE(_native, m) {
     return names;
   });
   m.def("isa", [] { return chosen->name; });
+  m.def("half", [] { return chosen->half() ? std::string(chosen->half()) : std::string(); });
   m.def("use_isa", [](const std::string& name) {
     const Isa* isa = choose_isa(name.c_str());
     if (isa) chosen = isa;

@@ -34,6 +34,8 @@ class Inputs(NamedTuple):
             (T, B, R or H), contiguous.
         reverse: from the last step to the first.
         threads: how many threads to use; results do not depend on it.
+        half: compute products in bfloat16 with sums in float32; float32 only, where `half_products`
+            has a name.
     """
 
     program: Program
@@ -45,6 +47,7 @@ class Inputs(NamedTuple):
     keep: Sequence[Array | float | None] = ()
     reverse: bool = False
     threads: int = 1
+    half: bool = False
 
     @property
     def sizes(self) -> list[int]:
@@ -149,6 +152,7 @@ def _common(inputs: Inputs) -> tuple[object, ...]:
         address(inputs.recurrent_mask),
         [0 if k is None or isinstance(k, int | float) else address(k) for k in shares],
         [float(k) if isinstance(k, int | float) else 0.0 for k in shares],
+        inputs.half,
     )
 
 

@@ -45,6 +45,11 @@ def isa() -> str:
     return str(_native.isa())
 
 
+def half_products() -> str:
+    """Return what computes products in bfloat16 here ("amx_bf16", "avx512_bf16"), or ""."""
+    return str(_native.half()) if _native else ""
+
+
 def isas() -> tuple[str, ...]:
     """Return all instruction sets this processor runs, best first."""
     return tuple(_native.isas()) if _native else ()

@@ -17,13 +17,20 @@ class Packed:
     Bound to the instruction set in use, and a copy: make a new one when the parameters change.
     """
 
-    def __init__(self, program: Program, parameters: Sequence[Array], *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        program: Program,
+        parameters: Sequence[Array],
+        *,
+        threads: int = 1,
+        half: bool = False,
+    ) -> None:
         hidden, projection = hidden_and_projection(program, parameters)
         make = (
             library.compiled().Packed64 if is_double(parameters[0]) else library.compiled().Packed32
         )
         sizes = [0, 1, parameters[0].shape[1], hidden, projection]
-        self.handle = make(index_of(program), sizes, threads, in_order(program, parameters))
+        self.handle = make(index_of(program), sizes, threads, in_order(program, parameters), half)
         #: `step(x, states, rates, threads)`: one step of many streams. Inputs (B, I) and a list of
         #: states (B, R) and (B, H), arrays of numpy, to a list of new states, the first of which
         #: is the output; `rates` as in `Inputs.keep`, or empty.
@@ -40,10 +47,17 @@ class Stepper:
         parameters: in the order of `program.parameters`, contiguous.
         batch: B, the number of streams; their states start from zero.
         threads: how many threads to use; one is fastest where H is below about 200.
+        half: as in `Inputs`.
     """
 
     def __init__(
-        self, program: Program, parameters: Sequence[Array], *, batch: int = 1, threads: int = 1
+        self,
+        program: Program,
+        parameters: Sequence[Array],
+        *,
+        batch: int = 1,
+        threads: int = 1,
+        half: bool = False,
     ) -> None:
         hidden, projection = hidden_and_projection(program, parameters)
         double = is_double(parameters[0])
@@ -53,7 +67,7 @@ class Stepper:
         sizes = [1, batch, parameters[0].shape[1], hidden, projection]
         make = library.compiled().Stepper64 if double else library.compiled().Stepper32
         widths = [width for _, width in self._shapes]
-        handle = make(index_of(program), sizes, threads, in_order(program, parameters), widths)
+        handle = make(index_of(program), sizes, threads, in_order(program, parameters), widths, half)
         self._handle = handle
         #: `step(x)`: inputs (B, I), contiguous, to outputs (B, R); the array returned is the
         #: stepper's own, and the next step writes over it.
