@@ -35,6 +35,11 @@ class Backward : Loop<V> {
         half_slots_[space] = arena.zeros<Half>(whole_blocks((chunk_ + 1) * batch_ + half_rows) * slot_row_[space]);
     }
     for (int s = 0; s < plan.states; ++s) place_state(s, arena);
+    if (call.tokens) {
+      token_row_ = plan.gradients.item[0].gates * hidden + pad;
+      dtokens_ = arena.zeros<T>(call.symbols * token_row_ + 2 * pad);
+      if (call.half) half_tokens_ = arena.zeros<Half>(whole_blocks(call.symbols) * token_row_);
+    }
     dweights_ = arena.zeros<T>(plan.weights.size * hidden);
     dbiases_ = arena.zeros<T>(plan.slots[0] * hidden);
     own_ = arena.take<Own>(threads);
@@ -52,12 +57,18 @@ class Backward : Loop<V> {
     for (long n1 = steps; n1 > 0; n1 -= chunk_) {
       const long n0 = n1 > chunk_ ? n1 - chunk_ : 0;
       for (long n = n1 - 1; n >= n0; --n) step(n, n0, thread, threads, barrier);
-      for (const Gradient& g : plan_.gradients) weight_gradient(g, n0, n1, thread, threads);
-      if (call_.dx) input_gradient(n0, n1, thread, threads);
+      for (const Gradient& g : plan_.gradients)
+        if (g.matrix != weight_ih || !call_.tokens) weight_gradient(g, n0, n1, thread, threads);
+      if (call_.tokens) {
+        add_tokens(n0, n1, thread, threads);
+      } else if (call_.dx) {
+        input_gradient(from_slots(0, plan_.gradients.item[0].slot, n0, n0), (n1 - n0) * batch_, n0, thread, threads);
+      }
       barrier.wait();
       if (n0 > 0) keep_boundary(n0 < chunk_ ? n0 : chunk_, thread, threads);
       barrier.wait();
     }
+    if (call_.tokens) finish_tokens(thread, threads, barrier);
     finish(thread, threads);
   }
 
@@ -120,8 +131,7 @@ class Backward : Loop<V> {
                                    : WeightGradient<V>::working(most_gradient_rows(threads), argument_units(g));
       most = need > most ? need : most;
     }
-    const long rows = chunk_ * batch_ < row_block ? chunk_ * batch_ : row_block;
-    const long need = rows * 4 * lanes<V>;
+    const long need = row_block * 4 * lanes<V>;
     return need > most ? need : most;
   }
 
@@ -316,20 +326,26 @@ class Backward : Loop<V> {
 
   // The thread's part of dL/dW for the steps [n0, n1).
   void weight_gradient(const Gradient& g, long n0, long n1, int thread, int threads) {
+    const int space = space_of(g);
+    weight_gradient(g, slots(space, n0, n0) + g.slot * padded(units_of(shape_, space)), slot_row_[space],
+                    argument(g, n0), n1 - n0, batch_, thread, threads);
+  }
+
+  // The same from `steps` times `batch` rows of gradients, `row` apart.
+  void weight_gradient(const Gradient& g, const T* gradient, long row, const Tall<T>& argument,
+                       long steps, long batch, int thread, int threads) {
     T* weight = call_.dparameter[matrix_place[g.matrix]];
     if (!weight) return;
-    const int space = space_of(g);
-    const long units = units_of(shape_, space), columns = argument_units(g);
+    const long units = units_of(shape_, space_of(g)), columns = argument_units(g);
     const long first = share(gradient_rows(g), thread, threads);
     const long count = share(gradient_rows(g), thread + 1, threads) - first;
-    const T* gradient = slots(space, n0, n0) + g.slot * padded(units) + first;
     T** const to = own_[thread].rows;
-    for (long row = 0; row < count; ++row) {
-      const long unit = (first + row) % padded(units), gate = g.gate[(first + row) / padded(units)];
-      to[row] = unit < units ? weight + (gate * units + unit) * columns : nullptr;
+    for (long n = 0; n < count; ++n) {
+      const long unit = (first + n) % padded(units), gate = g.gate[(first + n) / padded(units)];
+      to[n] = unit < units ? weight + (gate * units + unit) * columns : nullptr;
     }
     const auto add = call_.half ? HalfGradient<V>::add : WeightGradient<V>::add;
-    add(gradient, slot_row_[space], count, argument(g, n0), n1 - n0, batch_, columns, own_[thread].work, to);
+    add(gradient + first, row, count, argument, steps, batch, columns, own_[thread].work, to);
   }
 
   Tall<T> argument(const Gradient& g, long n0) const {
@@ -359,13 +375,10 @@ class Backward : Loop<V> {
     return from;
   }
 
-  // The thread's columns of dL/dx for the steps [n0, n1).
-  void input_gradient(long n0, long n1, int thread, int threads) {
+  // The thread's columns of dL/dx, from rows of gradients: those of step n0 and on, or of tokens.
+  void input_gradient(const Argument<V>& from, long rows, long n0, int thread, int threads) {
     constexpr long W = lanes<V>;
     const Panels<V>& panels = transposed_.x;
-    const Gradient& g = plan_.gradients.item[0];
-    const Argument<V> from = from_slots(0, g.slot, n0, n0);
-    const long rows = (n1 - n0) * batch_;
     T* c = own_[thread].work;
     for (long row = 0; row < rows; row += row_block) {
       const long many = rows - row < row_block ? rows - row : row_block;
@@ -376,17 +389,51 @@ class Backward : Loop<V> {
                   if (a.half) a.half += row * a.half_row;
                   multiply<V>(panels, p, count, a, many, c, count * W, panels.start + p * W);
                   for (long i = 0; i < many; ++i)
-                    write_input(n0 + (row + i) / batch_, (row + i) % batch_, p * W, count * W,
-                                c + i * count * W);
+                    if (call_.tokens) {
+                      write_input(call_.dx + (row + i) * call_.dx_row, p * W, count * W, c + i * count * W);
+                    } else {
+                      const long n = n0 + (row + i) / batch_, b = (row + i) % batch_;
+                      write_input(call_.dx + time(n) * call_.dx_step + b * call_.dx_row, p * W, count * W,
+                                  c + i * count * W);
+                    }
                 });
     }
   }
 
-  void write_input(long n, long b, long first, long count, const T* from) {
+  // Sums the gradients of gates by token: the thread's units.
+  void add_tokens(long n0, long n1, int thread, int threads) {
+    constexpr long W = lanes<V>;
+    const Gradient& g = plan_.gradients.item[0];
+    const long vectors = g.gates * padded(shape_.hidden) / W;
+    const long first = share(vectors, thread, threads) * W, last = share(vectors, thread + 1, threads) * W;
+    for (long n = n0; n < n1; ++n)
+      for (long b = 0; b < batch_; ++b) {
+        const T* from = slots(0, n, n0) + b * slot_row_[0] + g.slot * padded(shape_.hidden);
+        T* to = dtokens_ + call_.tokens[time(n) * batch_ + b] * token_row_;
+        for (long k = first; k < last; k += W) store<V>(to + k, load<V>(to + k) + load<V>(from + k));
+      }
+  }
+
+  // Gradients of the input's weights and of the rows that tokens choose, from those sums.
+  void finish_tokens(int thread, int threads, Barrier& barrier) {
+    const Gradient& g = plan_.gradients.item[0];
+    const long rows = call_.symbols;
+    barrier.wait();
+    if constexpr (has_half<V>)
+      if (half_tokens_ && thread == 0)
+        to_half(dtokens_, token_row_, nullptr, 0, rows, token_row_, half_tokens_, token_row_);
+    barrier.wait();
+    Tall<T> from;
+    from.at = call_.x;
+    from.step = call_.x_row;
+    weight_gradient(g, dtokens_, token_row_, from, rows, 1, thread, threads);
+    if (call_.dx)
+      input_gradient({dtokens_, token_row_, half_tokens_, token_row_}, rows, 0, thread, threads);
+  }
+
+  void write_input(T* to, long first, long count, const T* from) const {
     const long left = shape_.inputs - first;
-    if (left > 0)
-      std::memcpy(call_.dx + time(n) * call_.dx_step + b * call_.dx_row + first, from,
-                  size_t(left < count ? left : count) * sizeof(T));
+    if (left > 0) std::memcpy(to + first, from, size_t(left < count ? left : count) * sizeof(T));
   }
 
   // Gradients of the initial states, and of the vectors of parameters: the thread's units.
@@ -427,6 +474,9 @@ class Backward : Loop<V> {
   States<V> states_[max_states], fresh_[max_states];
   T* slots_[2] = {};
   Half* half_slots_[2] = {};
+  T* dtokens_ = nullptr;  // (V, gates): gradients of the gates, by token
+  Half* half_tokens_ = nullptr;
+  long token_row_ = 0;
   T* direct_[max_states] = {};
   T* passed_[max_states] = {};
   T* dweights_ = nullptr;

@@ -2,6 +2,7 @@
 // units, P projected (0: none), R = P or H. Units are next to one another in every array; the
 // caller owns all of them, and no output overlaps anything else.
 #pragma once
+#include <cstdint>
 
 namespace recurra {
 
@@ -20,8 +21,10 @@ struct Call {
   bool reverse = false;
   bool half = false;                           // products in bfloat16, where has_half
 
-  const T* x = nullptr;                        // (T, B, I) with strides
+  const T* x = nullptr;                        // (T, B, I) with strides; with `tokens` (V, I)
   long x_step = 0, x_row = 0;
+  const int64_t* tokens = nullptr;             // (T, B): the input is that row of x. Null: x itself
+  long symbols = 0;                            // V, with `tokens`
   const T* parameter[most_parameters] = {};    // as the program lists them; null: a bias that is 0
   const T* initial[most_states] = {};          // (B, R) or (B, H); null: zeros
   const unsigned char* valid = nullptr;        // (T, B); null: all
@@ -39,7 +42,7 @@ struct Call {
   const T* dy = nullptr;                       // (T, B, R) with strides
   long dy_step = 0, dy_row = 0;
   const T* dlast[most_states] = {};
-  T* dx = nullptr;                             // (T, B, I) with strides
+  T* dx = nullptr;                             // as x
   long dx_step = 0, dx_row = 0;
   T* dparameter[most_parameters] = {};
   T* dinitial[most_states] = {};

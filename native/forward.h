@@ -38,19 +38,23 @@ class Forward : Loop<V> {
       const long mine = share(panels(0), thread + 1, threads) - share(panels(0), thread, threads);
       Own& own = own_[thread];
       own.x_row = mine * plan.x_gates.size * lanes<V> + lanes<V>;  // odd: no two rows in one set
-      own.x = arena.take<T>(chunk_ * batch_ * own.x_row);
+      const long rows = call.tokens ? call.symbols : chunk_ * batch_;
+      own.x = packed.table ? packed.table + share(panels(0), thread, threads) * plan.x_gates.size * lanes<V>
+                           : arena.take<T>(rows * own.x_row);
+      if (packed.table) own.x_row = packed.table_row;
       own.u = arena.take<T>(batch_ * 3 * max_gates * lanes<V>);
       own.stats = arena.zeros<T>(chunk_ * batch_ * 2 * plan.moments);
-      if (packed.x.half)
-        own.half = arena.zeros<Half>(whole_blocks(chunk_ * batch_) * half_depth(shape_.inputs));
+      own.half =
+          packed.x.half ? arena.zeros<Half>(whole_blocks(rows) * half_depth(shape_.inputs)) : nullptr;
     }
   }
 
   void run(int thread, int threads, Barrier& barrier) {
     const long steps = shape_.steps;
+    if (call_.tokens && !packed_.table) table_product(thread, threads);
     for (long n0 = 0; n0 < steps; n0 += chunk_) {
       const long n1 = n0 + chunk_ < steps ? n0 + chunk_ : steps;
-      input_product(n0, n1, thread, threads, barrier);
+      if (!call_.tokens) input_product(n0, n1, thread, threads, barrier);
       for (long n = n0; n < n1; ++n) step(n, n0, n1, thread, threads, barrier);
     }
     for (int s = 0; s < plan_.states; ++s)
@@ -181,6 +185,14 @@ class Forward : Loop<V> {
     if (plan_.x_moments >= 0) input_moments(steps * batch_, thread, threads, barrier);
   }
 
+  // The products of all rows that tokens choose from: there are fewer of them than tokens.
+  void table_product(int thread, int threads) {
+    const Own& own = own_[thread];
+    const long first = share(panels(0), thread, threads);
+    input_table(packed_.x, Argument<V>{call_.x, call_.x_row}, call_.symbols, first,
+                share(panels(0), thread + 1, threads), own.half, own.x, own.x_row);
+  }
+
   void input_moments(long rows, int thread, int threads, Barrier& barrier) {
     const Own& own = own_[thread];
     const long first = share(panels(0), thread, threads);
@@ -216,8 +228,8 @@ class Forward : Loop<V> {
         sums_.join(plan_.forward, level, true, stats, 2 * plan_.moments);
         level = segment.level;
       }
-      run_segment(segment, n, own.x + place * batch_ * own.x_row, stats, product, rows, thread,
-                  threads);
+      run_segment(segment, n, call_.tokens ? own.x : own.x + place * batch_ * own.x_row, stats, product,
+                  rows, thread, threads);
       product += segment.products.size;
       rows += segment.rows.size;
     }
@@ -256,7 +268,12 @@ class Forward : Loop<V> {
         in_runs(valid(n), batch_, [&](long b, long many) {
           Ports<V> at = ports;
           at.rows = many;
-          at.x_at = x + b * own.x_row + (q - share(panels(0), thread, threads)) * plan_.x_gates.size * W;
+          at.x_at = x + (q - share(panels(0), thread, threads)) * plan_.x_gates.size * W;
+          if (call_.tokens) {
+            at.x_index = call_.tokens + time(n) * batch_ + b;
+          } else {
+            at.x_at += b * own.x_row;
+          }
           at.u_at = own.u + b * ports.u_row + (q - p) * gates * W;
           at.kept_at = kept_ + time(n) * kept_step_ + b * kept_row_ + q * W;
           at.stats_at = stats + b * ports.stats_row;

@@ -27,7 +27,18 @@ template <class V>
 void* pack(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   auto* packed = new (arena.take<Packed<V>>(1)) Packed<V>(plan_of<V>(program), call, arena);
   Team team(call.threads);
-  team.run([&](int thread) { packed->fill(call.parameter, thread, team.threads()); });
+  Half* half = nullptr;
+  if (packed->table && packed->x.half)
+    half = arena.zeros<Half>(whole_blocks(call.symbols) * half_depth(call.shape.inputs));
+  team.run([&](int thread) {
+    const HalfScope scope(call.half);
+    packed->fill(call.parameter, thread, team.threads());
+  });
+  if (packed->table) {
+    const HalfScope scope(call.half);
+    input_table(packed->x, Argument<V>{call.x, call.x_row}, call.symbols, 0, packed->x.count, half,
+                packed->table, packed->table_row);
+  }
   return packed;
 }
 

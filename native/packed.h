@@ -158,6 +158,10 @@ class Packed {
       : vectors(plan, call.shape, arena), plan_(plan), shape_(call.shape) {
     const Shape& shape = call.shape;
     x = take_panels<V>(arena, shape.hidden, shape.inputs, plan.x_gates.size, call.half);
+    if (call.symbols && !call.tokens) {
+      table_row = x.count * x.gates * lanes<V> + lanes<V>;
+      table = arena.take<T>(call.symbols * table_row);
+    }
     for (const Segment<V>& segment : plan.forward)
       for (const Product& p : segment.products)
         products[count_++] = 
@@ -173,6 +177,10 @@ class Packed {
                     threads);
     if (thread == 0) vectors.fill(parameter);
   }
+
+  // The input's product with every row that a token can choose, where they were given at packing.
+  T* table = nullptr;
+  long table_row = 0;
 
   Vectors<V> vectors;
   Panels<V> x, products[max_products];

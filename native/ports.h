@@ -20,8 +20,10 @@ struct Ports {
   long rows = 0;
 
   // Products, read only. Gate g of the input's: x + g * lanes. Value j of the segment's: u + j * lanes.
+  // Row b has the row x_index[b] of the input's products, or row b where there is no index.
   const T* x_at = nullptr;
   long x_row = 0;
+  const int64_t* x_index = nullptr;
   const T* u_at = nullptr;
   long u_row = 0, u_slot = 0;
 
@@ -64,7 +66,9 @@ struct Ports {
   T* dbias_at = nullptr;
   long sum_slot = 0;
 
-  V x(long b, int g) const { return load<V>(x_at + b * x_row + g * lanes<V>); }
+  V x(long b, int g) const {
+    return load<V>(x_at + (x_index ? x_index[b] : b) * x_row + g * lanes<V>);
+  }
   V u(long b, int j) const { return load<V>(u_at + b * u_row + j * u_slot); }
   V old(long b, int s) const { return load<V>(old_at[s] + b * old_row[s]); }
   V fresh(long b, int s) const { return load<V>(fresh_at[s] + b * fresh_row[s]); }

@@ -79,6 +79,23 @@ void in_blocks(long first, long last, long most, Body body) {
   }
 }
 
+// The products of `rows` rows of an input with the panels [first, last): c has them side by side.
+//   half  (whole_blocks(rows), half_depth), zeros where the rows have no units; null: in float32
+template <class V>
+void input_table(const Panels<V>& p, Argument<V> x, long rows, long first, long last, Half* half,
+                 Scalar<V>* c, long c_row) {
+  if constexpr (has_half<V>)
+    if (half) {
+      to_half(x.at, x.row, nullptr, 0, rows, p.depth, half, half_depth(p.depth));
+      x.half = half;
+      x.half_row = half_depth(p.depth);
+    }
+  in_blocks(first, last, panels_at_once(p.gates, rows), [&](long n, int count) {
+    multiply<V>(p, n, count, x, rows, c + (n - first) * p.gates * lanes<V>, c_row,
+                p.start + n * p.gates * lanes<V>);
+  });
+}
+
 // Calls body(first, count) for every run of rows that `valid` (B; null: all) has.
 template <class Body>
 void in_runs(const unsigned char* valid, long batch, Body body) {

@@ -47,8 +47,10 @@ struct Arguments : Call<T> {
   Arguments(const std::vector<long>& shape, int threads, bool reverse, const Strided& x,
             const Addresses& parameters, const Addresses& initial, Address valid,
             Address recurrent_mask, const Addresses& keep, const std::vector<double>& rates,
-            const Strided& y, Address saved, bool half) {
+            const Strided& y, Address saved, bool half, Address tokens) {
     this->half = half;
+    this->tokens = pointer<const int64_t>(tokens);
+    this->symbols = shape.size() > 5 ? shape[5] : 0;
     this->shape = {shape.at(0), shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
     this->threads = threads;
     this->reverse = reverse;
@@ -81,18 +83,22 @@ struct Releasing {  // ends the pieces whatever happens
 
 template <class T>
 using Rows = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Tokens = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 // Parameters in the kernels' order, for many forward calls. Belongs to one instruction set.
 template <class T>
 class PackedWeights {
  public:
   PackedWeights(int index, const std::vector<long>& shape, int threads, const Addresses& parameters,
-                bool half)
+                bool half, const Strided& given)
       : kernels_(table<T>(index)), shape_{0, 1, shape.at(2), shape.at(3), shape.at(4)}, half_(half) {
     Call<T> call;
     call.shape = shape_;
     call.threads = threads;
     call.half = half;
+    call.x = pointer<const T>(std::get<0>(given));
+    call.x_row = std::get<2>(given);
+    call.symbols = symbols_ = call.x ? shape.at(5) : 0;
     set(call.parameter, parameters);
     nb::gil_scoped_release release;
     packed_ = kernels_->pack(kernels_->program, call, arena_);
@@ -106,16 +112,38 @@ class PackedWeights {
   // One step of many streams from given states to new ones; the output is the first of them.
   nb::list step(Rows<T> x, const std::vector<Rows<T>>& states, const std::vector<double>& rates,
                 int threads) const {
+    if (long(x.shape(1)) != shape_.inputs)
+      throw std::invalid_argument("inputs of another shape than the weights");
     Call<T> call;
-    call.shape = shape_;
-    call.shape.steps = 1;
     call.shape.batch = long(x.shape(0));
-    call.threads = threads;
-    call.half = half_;
     call.x = x.data();
     call.x_row = shape_.inputs;
-    bool fits = long(x.shape(1)) == shape_.inputs && !states.empty() &&
-                states.size() <= size_t(most_states);
+    return step(call, states, rates, threads);
+  }
+
+  // The same for rows of the table that the weights were packed with.
+  nb::list step_tokens(Tokens tokens, const std::vector<Rows<T>>& states,
+                       const std::vector<double>& rates, int threads) const {
+    for (size_t b = 0; b < tokens.shape(0); ++b)
+      if (tokens.data()[b] < 0 || tokens.data()[b] >= symbols_)
+        throw std::invalid_argument("a token beyond the table");
+    Call<T> call;
+    call.shape.batch = long(tokens.shape(0));
+    call.tokens = tokens.data();
+    call.symbols = symbols_;
+    return step(call, states, rates, threads);
+  }
+
+ private:
+  nb::list step(Call<T>& call, const std::vector<Rows<T>>& states, const std::vector<double>& rates,
+                int threads) const {
+    const long batch = call.shape.batch;
+    call.shape = shape_;
+    call.shape.steps = 1;
+    call.shape.batch = batch;
+    call.threads = threads;
+    call.half = half_;
+    bool fits = !states.empty() && states.size() <= size_t(most_states);
     for (size_t s = 0; fits && s < states.size(); ++s) {
       const long width = s == 0 ? shape_.recurrent() : shape_.hidden;
       fits = long(states[s].shape(0)) == call.shape.batch && long(states[s].shape(1)) == width;
@@ -142,10 +170,10 @@ class PackedWeights {
     return found;
   }
 
- private:
   const Kernels<T>* kernels_;
   Shape shape_;
   const bool half_;
+  long symbols_ = 0;
   Arena arena_;
   void* packed_;
 };
@@ -156,7 +184,7 @@ class Stepper {
  public:
   Stepper(int index, const std::vector<long>& shape, int threads, const Addresses& parameters,
           const std::vector<long>& widths, bool half)
-      : weights_(index, shape, threads, parameters, half), widths_(widths) {
+      : weights_(index, shape, threads, parameters, half, {0, 0, 0}), widths_(widths) {
     if (widths.empty() || widths.size() > size_t(most_states))
       throw std::length_error("a cell has one to four states");
     call_.shape = {1, shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
@@ -216,8 +244,10 @@ template <class T>
 void bind(nb::module_& m, const char* suffix) {
   const std::string s = suffix;
   nb::class_<PackedWeights<T>>(m, ("Packed" + s).c_str())
-      .def(nb::init<int, const std::vector<long>&, int, const Addresses&, bool>())
-      .def("step", &PackedWeights<T>::step);
+      .def(nb::init<int, const std::vector<long>&, int, const Addresses&, bool, const Strided&>())
+      .def("step", nb::overload_cast<Rows<T>, const std::vector<Rows<T>>&, const std::vector<double>&, int>(
+                       &PackedWeights<T>::step, nb::const_))
+      .def("step_tokens", &PackedWeights<T>::step_tokens);
   nb::class_<Stepper<T>>(m, ("Stepper" + s).c_str())
       .def(nb::init<int, const std::vector<long>&, int, const Addresses&, const std::vector<long>&, bool>())
       .def("step", &Stepper<T>::step)
@@ -237,10 +267,10 @@ void bind(nb::module_& m, const char* suffix) {
         [](int index, const nb::tuple& weights, const std::vector<long>& shape, int threads,
            bool reverse, const Strided& x, const Addresses& parameters, const Addresses& initial,
            Address valid, Address recurrent_mask, const Addresses& keep,
-           const std::vector<double>& rates, bool half, const Strided& y, const Addresses& last,
+           const std::vector<double>& rates, bool half, Address tokens, const Strided& y, const Addresses& last,
            Address saved) {
           Arguments<T> call(shape, threads, reverse, x, parameters, initial, valid, recurrent_mask,
-                            keep, rates, y, saved, half);
+                            keep, rates, y, saved, half, tokens);
           set(call.last, last);
           const auto* packed = nb::len(weights) ? nb::cast<const PackedWeights<T>*>(weights[0]) : nullptr;
           const Kernels<T>* kernels = packed ? packed->kernels() : table<T>(index);
@@ -252,10 +282,10 @@ void bind(nb::module_& m, const char* suffix) {
         [](int index, const std::vector<long>& shape, int threads, bool reverse, const Strided& x,
            const Addresses& parameters, const Addresses& initial, Address valid,
            Address recurrent_mask, const Addresses& keep, const std::vector<double>& rates,
-           bool half, const Strided& y, Address saved, const Strided& dy, const Addresses& dlast,
+           bool half, Address tokens, const Strided& y, Address saved, const Strided& dy, const Addresses& dlast,
            const Strided& dx, const Addresses& dparameters, const Addresses& dinitial) {
           Arguments<T> call(shape, threads, reverse, x, parameters, initial, valid, recurrent_mask,
-                            keep, rates, y, saved, half);
+                            keep, rates, y, saved, half, tokens);
           call.dy = pointer<const T>(std::get<0>(dy));
           call.dy_step = std::get<1>(dy);
           call.dy_row = std::get<2>(dy);

@@ -59,3 +59,12 @@ def strided(array: Array | None) -> tuple[int, int, int]:
         return int(array.data_ptr()), step, row
     step, row, _ = (s // array.itemsize for s in array.strides)
     return int(array.__array_interface__["data"][0]), step, row
+
+
+def rows(array: Array | None) -> tuple[int, int, int]:
+    """Return the address of rows (V, ·), 0, and the elements between rows."""
+    if array is None:
+        return 0, 0, 0
+    if hasattr(array, "data_ptr"):
+        return int(array.data_ptr()), 0, array.stride(0)
+    return address(array), 0, array.strides[0] // array.itemsize

@@ -11,6 +11,7 @@ from recurra.native.arrays import (
     hidden_and_projection,
     in_order,
     is_double,
+    rows,
     strided,
 )
 from recurra.native.library import index_of
@@ -25,7 +26,9 @@ class Inputs(NamedTuple):
 
     Attributes:
         program: the cell, one that `find` knows.
-        x: inputs (T, B, I); only the last axis must be contiguous.
+        x: inputs (T, B, I); only the last axis must be contiguous. With `tokens` the rows (V, I)
+            that they choose from, whose products are computed once: worth it where V is well below
+            T · B.
         parameters: in the order of `program.parameters`, contiguous.
         initial: per state (B, R) or (B, H), contiguous; None: zeros.
         valid: booleans (T, B), contiguous; None: every step of every row counts.
@@ -36,6 +39,8 @@ class Inputs(NamedTuple):
         threads: how many threads to use; results do not depend on it.
         half: compute products in bfloat16 with sums in float32; float32 only, where `half_products`
             has a name.
+        tokens: int64 (T, B), contiguous, each below V; None: the inputs are x itself. Not for a
+            program that normalizes the input's product.
     """
 
     program: Program
@@ -48,11 +53,15 @@ class Inputs(NamedTuple):
     reverse: bool = False
     threads: int = 1
     half: bool = False
+    tokens: Array | None = None
 
     @property
     def sizes(self) -> list[int]:
-        """T, B, I, H and P."""
-        return [*self.x.shape, *hidden_and_projection(self.program, self.parameters)]
+        """T, B, I, H, P, and V where there are tokens."""
+        hidden = hidden_and_projection(self.program, self.parameters)
+        if self.tokens is None:
+            return [*self.x.shape, *hidden]
+        return [*self.tokens.shape, self.x.shape[1], *hidden, self.x.shape[0]]
 
 
 def saved_size(inputs: Inputs) -> int:
@@ -112,7 +121,7 @@ def backward(
         saved: what it saved; not changed, so that backward can run again.
         dy: dL/dy (T, B, R), last axis contiguous; None: zeros.
         dlast: per state dL/d(last), contiguous; None: zeros.
-        dx: dL/dx (T, B, I), written, last axis contiguous; None: not wanted.
+        dx: dL/dx, of the shape of x, written, last axis contiguous; None: not wanted.
         dparameters: in the order of `program.parameters`, contiguous; *added to*; None: not wanted.
         dinitial: per state, written, contiguous; None: not wanted.
     """
@@ -124,7 +133,7 @@ def backward(
         address(saved),
         strided(dy),
         [address(s) for s in dlast],
-        strided(dx),
+        strided(dx) if inputs.tokens is None else rows(dx),
         in_order(inputs.program, dparameters),
         [address(s) for s in dinitial],
     )
@@ -133,7 +142,7 @@ def backward(
 def kept(inputs: Inputs, saved: Array) -> dict[str, Array]:
     """Return views (T, B, H) of the gates that a training call saved, by name."""
     names = library.compiled().kept(index_of(inputs.program))
-    steps, batch, _, hidden, _ = inputs.sizes
+    steps, batch, _, hidden = inputs.sizes[:4]
     rows = -(-hidden // PAD) * PAD
     part = saved[: steps * batch * len(names) * rows].reshape(steps, batch, len(names), rows)
     return {name: part[:, :, k, :hidden] for k, name in enumerate(names) if name}
@@ -145,7 +154,7 @@ def _common(inputs: Inputs) -> tuple[object, ...]:
         inputs.sizes,
         inputs.threads,
         inputs.reverse,
-        strided(inputs.x),
+        strided(inputs.x) if inputs.tokens is None else rows(inputs.x),
         in_order(inputs.program, inputs.parameters),
         [address(s) for s in inputs.initial],
         address(inputs.valid),
@@ -153,6 +162,7 @@ def _common(inputs: Inputs) -> tuple[object, ...]:
         [0 if k is None or isinstance(k, int | float) else address(k) for k in shares],
         [float(k) if isinstance(k, int | float) else 0.0 for k in shares],
         inputs.half,
+        address(inputs.tokens),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from recurra.cells.graph import Program
 from recurra.errors import InputError
 from recurra.native import library
-from recurra.native.arrays import Array, address, hidden_and_projection, in_order, is_double
+from recurra.native.arrays import Array, address, hidden_and_projection, in_order, is_double, rows
 from recurra.native.library import index_of
 
 
@@ -15,6 +15,13 @@ class Packed:
     """Parameters in the kernels' order, to run the same layer many times (see `forward`).
 
     Bound to the instruction set in use, and a copy: make a new one when the parameters change.
+
+    Args:
+        program: the cell.
+        parameters: in the order of `program.parameters`, contiguous.
+        threads: how many threads to use.
+        half: as in `Inputs`.
+        table: rows (V, I) that tokens choose from: their products are computed here, once.
     """
 
     def __init__(
@@ -24,17 +31,22 @@ class Packed:
         *,
         threads: int = 1,
         half: bool = False,
+        table: Array | None = None,
     ) -> None:
         hidden, projection = hidden_and_projection(program, parameters)
         make = (
             library.compiled().Packed64 if is_double(parameters[0]) else library.compiled().Packed32
         )
         sizes = [0, 1, parameters[0].shape[1], hidden, projection]
-        self.handle = make(index_of(program), sizes, threads, in_order(program, parameters), half)
+        sizes += [] if table is None else [len(table)]
+        order = in_order(program, parameters)
+        self.handle = make(index_of(program), sizes, threads, order, half, rows(table))
         #: `step(x, states, rates, threads)`: one step of many streams. Inputs (B, I) and a list of
         #: states (B, R) and (B, H), arrays of numpy, to a list of new states, the first of which
         #: is the output; `rates` as in `Inputs.keep`, or empty.
         self.step = self.handle.step
+        #: The same with tokens, int64 (B,), in the place of inputs, where there is a table.
+        self.step_tokens = self.handle.step_tokens
 
 
 class Stepper:
@@ -67,7 +79,9 @@ class Stepper:
         sizes = [1, batch, parameters[0].shape[1], hidden, projection]
         make = library.compiled().Stepper64 if double else library.compiled().Stepper32
         widths = [width for _, width in self._shapes]
-        handle = make(index_of(program), sizes, threads, in_order(program, parameters), widths, half)
+        handle = make(
+            index_of(program), sizes, threads, in_order(program, parameters), widths, half
+        )
         self._handle = handle
         #: `step(x)`: inputs (B, I), contiguous, to outputs (B, R); the array returned is the
         #: stepper's own, and the next step writes over it.
