@@ -1,5 +1,6 @@
 """Calls of the kernels and of the reference with the same arguments, for the tables of tests."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -137,10 +138,22 @@ class Problem:
         dx = torch.full_like(self.x, torch.nan)
         dparameters = [torch.zeros_like(p) for p in self.parameters]
         dinitial = [torch.full_like(s, torch.nan) for s in self.initial]
+        padded = [-(-s.shape[1] // native.PAD) * native.PAD for s in self.initial]
+        dstates = [self.x.new_full((*y.shape[:2], size), torch.nan) for size in padded]
         native.backward(
-            inputs, y, saved, dy, dlast, dx=dx, dparameters=dparameters, dinitial=dinitial
+            inputs,
+            y,
+            saved,
+            dy,
+            dlast,
+            dx=dx,
+            dparameters=dparameters,
+            dinitial=dinitial,
+            dstates=dstates,
         )
         found["dx"] = dx
+        for k, (gradient, state) in enumerate(zip(dstates, self.initial, strict=True)):
+            found[f"dstate {k}"] = gradient[..., : state.shape[1]]
         for parameter, gradient in zip(self.program.parameters, dparameters, strict=True):
             found[f"d{parameter.name}"] = gradient
         if self.case.given:
@@ -164,6 +177,12 @@ class Problem:
         parameters = [p.double().requires_grad_() for p in self.parameters]
         initial = [s.double().requires_grad_() for s in self.initial]
         by_name = {p.name: v for p, v in zip(self.program.parameters, parameters, strict=True)}
+        steps: list[list[Tensor]] = []
+
+        def tap(states: Sequence[Tensor]) -> list[Tensor]:
+            steps.append([s.view_as(s) for s in states])  # as they go on, for whoever reads them
+            return steps[-1]
+
         run = Interpreter(self.program, by_name).run(
             x,
             initial,
@@ -171,17 +190,26 @@ class Problem:
             reverse=self.case.reverse,
             recurrent_mask=None if self.mask is None else self.mask.double(),
             keep=[k.double() if isinstance(k, Tensor) else k for k in self.keep] or None,
+            tap=tap,
         )
         dy, dlast = self.gradients()
         loss = (run.outputs * dy.double()).sum()
         loss = loss + sum((s * d.double()).sum() for s, d in zip(run.states, dlast, strict=True))
-        wanted = [x, *parameters, *initial]
+        if self.case.reverse:
+            steps.reverse()
+        wanted = [x, *parameters, *initial, *(s for states in steps for s in states)]
         found = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
         names = ["dx", *(f"d{p.name}" for p in self.program.parameters)]
         result = {"y": run.outputs, **{f"last {k}": s for k, s in enumerate(run.states)}}
         result |= dict(zip(names, found, strict=False))
+        rest = iter(found[len(names) :])
+        dinitial = [next(rest) for _ in initial]
         if self.case.given:
-            result |= {f"dinitial {k}": g for k, g in enumerate(found[len(names) :])}
+            result |= {f"dinitial {k}": g for k, g in enumerate(dinitial)}
+        dstates = list(zip(*[[next(rest) for _ in initial] for _ in steps], strict=True))
+        for k, state in enumerate(initial):
+            empty = state.new_zeros(0, *state.shape)
+            result[f"dstate {k}"] = torch.stack(dstates[k]) if steps else empty
         return {name: value.detach() for name, value in result.items()}
 
 
