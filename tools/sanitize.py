@@ -39,8 +39,8 @@ def main(arguments: list[str]) -> int:
         **os.environ,
         # Before all others, as it replaces their malloc; and the exceptions that it wraps.
         "LD_PRELOAD": " ".join(map(_library, ("libasan.so", "libstdc++.so"))),
-        # The interpreter keeps what it allocates until it ends.
-        "ASAN_OPTIONS": f"detect_leaks=0:{log}",
+        # The interpreter keeps what it allocates until it ends; freed memory would hide growth.
+        "ASAN_OPTIONS": f"detect_leaks=0:quarantine_size_mb=4:{log}",
         "UBSAN_OPTIONS": f"print_stacktrace=1:{log}",
         "OMP_NUM_THREADS": "1",
     }

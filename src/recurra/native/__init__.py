@@ -8,6 +8,7 @@ read beyond an array: shapes are the caller's business. Look at `available` and 
 from recurra.native.calls import PAD, Inputs, backward, forward, kept, recorded, saved_size, states
 from recurra.native.library import (
     available,
+    cells,
     empty,
     find,
     function,
@@ -29,6 +30,7 @@ __all__ = [
     "Stepper",
     "available",
     "backward",
+    "cells",
     "empty",
     "find",
     "forward",
