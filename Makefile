@@ -8,7 +8,7 @@ BIN := .venv/bin
 # More for pytest: make test ARGS="-k lstm"
 ARGS ?=
 
-.PHONY: help setup demo test check docs bench format clean
+.PHONY: help setup demo test check sanitize docs bench format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -30,6 +30,9 @@ check: setup  ## format, lint, types, import rules: a few seconds
 	$(BIN)/python tools/make_cells_page.py --check
 	$(BIN)/python native/generate.py --check
 	@report=$$($(BIN)/lint-imports --no-logo) || { echo "$$report"; exit 1; }
+
+sanitize: setup  ## the kernels' tests under the address and undefined-behaviour sanitizers (gcc)
+	$(BIN)/python tools/sanitize.py $(ARGS)
 
 docs: setup  ## run what README and docs/ show, compare what it prints, follow the links
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/project/test_documents.py $(ARGS)

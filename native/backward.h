@@ -278,17 +278,25 @@ class Backward : Loop<V> {
           } else if (s == 0 && n >= 0) {
             v += output_gradient(n, b, q);
           }
+          show_gradient(s, n, b, q, v);
           if (!here || here[b]) {
             const V keep = n >= 0 ? kept_share(s, time(n), b, q) : V{};
             store<V>(passed, v * keep);
             v = v - v * keep;
           }
-        } else if (s == 0 && n >= 0) {
-          v += output_gradient(n, b, q);
+        } else {
+          if (s == 0 && n >= 0) v += output_gradient(n, b, q);
+          show_gradient(s, n, b, q, v);
         }
         store<V>(at, v);
       }
     }
+  }
+
+  void show_gradient(int s, long n, long b, long q, V v) const {
+    const long row = padded(units(s));
+    if (call_.dstate[s] && n >= 0)
+      store<V>(call_.dstate[s] + (time(n) * batch_ + b) * row + q * lanes<V>, v);
   }
 
   V output_gradient(long n, long b, long q) const {

@@ -46,6 +46,7 @@ struct Call {
   long dx_step = 0, dx_row = 0;
   T* dparameter[most_parameters] = {};
   T* dinitial[most_states] = {};
+  T* dstate[most_states] = {};                 // (T, B, padded R or H), dL/d(state after each step)
 };
 
 }  // namespace recurra

@@ -1,8 +1,13 @@
 // exp, tanh, sigmoid and the other functions a cell may use, on vectors.
 //
-// Error bounds, checked by tests/native/test_math.py over all of float32: exp, sigmoid and tanh are
-// within 3 ULP wherever the result is a normal number; results below the normal range are 0. NaN
-// stays NaN and infinities have their limits. In float64 the bound is 4 ULP.
+// Errors in ULP wherever the result is a normal number, in float32 (over all its values, measured
+// once: exp 1.02, sigmoid 2.45, tanh 3.00) and in float64:
+//
+//   exp 1.1, 1.1 · sigmoid 2.5, 2.5 · tanh 3, 3.5 · softplus 1, 2 · softsign 1.5, 1.5 · relu 0, 0
+//
+// Smaller results are off by less than the smallest normal number, hard_sigmoid by less than the
+// distance from 1 to the next. NaN stays NaN; infinities have their limits, but for softsign, which
+// makes them NaN as torch does. tests/native/test_functions.py has the same table.
 #pragma once
 #include "simd.h"
 

@@ -24,6 +24,16 @@ long saved_size(const void* program, const Call<Scalar<V>>& call) {
 }
 
 template <class V>
+void saved_states(const void* program, const Call<Scalar<V>>& call, long* at) {
+  const Plan<V>& plan = plan_of<V>(program);
+  const Saved<V> saved(plan, call);
+  for (int s = 0; s < plan.states; ++s) {
+    at[s] = saved.state[s];
+    at[recurra::most_states + s] = saved.fresh[s] >= 0 ? saved.fresh[s] : saved.state[s];
+  }
+}
+
+template <class V>
 void* pack(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   auto* packed = new (arena.take<Packed<V>>(1)) Packed<V>(plan_of<V>(program), call, arena);
   Team team(call.threads);
@@ -79,7 +89,8 @@ void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
 
 template <class V>
 constexpr Kernels<Scalar<V>> kernels(const Plan<V>& plan) {
-  return {plan.name, &plan, plan.kept_names, saved_size<V>, pack<V>, forward<V>, backward<V>};
+  return {plan.name, &plan, plan.kept_names, saved_size<V>, saved_states<V>,
+          pack<V>,   forward<V>, backward<V>};
 }
 
 template <class V>

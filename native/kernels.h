@@ -16,6 +16,9 @@ struct Kernels {
 
   // Elements of `saved` for a call with these shapes and options.
   long (*saved_size)(const void* program, const Call<T>& call);
+  // Where in `saved` each state is: after the steps, and `most_states` further as the cell computed
+  // it, before zoneout and masks; -1 where only `y` has it.
+  void (*saved_states)(const void* program, const Call<T>& call, long* at);
   // Packs the parameters into the arena; what it returns lives as long as the arena's pieces.
   void* (*pack)(const void* program, const Call<T>& call, Arena& arena);
   void (*forward)(const void* program, const void* packed, const Call<T>& call, Arena& arena);

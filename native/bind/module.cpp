@@ -240,6 +240,18 @@ class Stepper {
   int turn_ = 0;
 };
 
+// As much of a call as decides what it saves.
+template <class T>
+Call<T> saving(const std::vector<long>& shape, bool masked, const std::vector<int>& mixed) {
+  static const unsigned char some = 1;
+  Call<T> call;
+  call.shape = {shape.at(0), shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
+  call.valid = masked ? &some : nullptr;
+  for (size_t n = 0; n < mixed.size() && n < size_t(most_states); ++n)
+    call.keep_rate[n] = mixed[n] ? T(1) : T(0);
+  return call;
+}
+
 template <class T>
 void bind(nb::module_& m, const char* suffix) {
   const std::string s = suffix;
@@ -255,13 +267,15 @@ void bind(nb::module_& m, const char* suffix) {
       .def("write", &Stepper<T>::write);
   m.def(("saved_size" + s).c_str(), [](int index, const std::vector<long>& shape, bool masked,
                                        const std::vector<int>& mixed) {
-    Call<T> call;
-    call.shape = {shape.at(0), shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
-    static const unsigned char some = 1;
-    call.valid = masked ? &some : nullptr;
-    for (size_t n = 0; n < mixed.size() && n < size_t(most_states); ++n)
-      call.keep_rate[n] = mixed[n] ? T(1) : T(0);
-    return table<T>(index)->saved_size(table<T>(index)->program, call);
+    const Kernels<T>* kernels = table<T>(index);
+    return kernels->saved_size(kernels->program, saving<T>(shape, masked, mixed));
+  });
+  m.def(("saved_states" + s).c_str(), [](int index, const std::vector<long>& shape, bool masked,
+                                         const std::vector<int>& mixed) {
+    const Kernels<T>* kernels = table<T>(index);
+    std::vector<long> at(2 * most_states, -1);
+    kernels->saved_states(kernels->program, saving<T>(shape, masked, mixed), at.data());
+    return at;
   });
   m.def(("forward" + s).c_str(),
         [](int index, const nb::tuple& weights, const std::vector<long>& shape, int threads,
@@ -283,7 +297,8 @@ void bind(nb::module_& m, const char* suffix) {
            const Addresses& parameters, const Addresses& initial, Address valid,
            Address recurrent_mask, const Addresses& keep, const std::vector<double>& rates,
            bool half, Address tokens, const Strided& y, Address saved, const Strided& dy, const Addresses& dlast,
-           const Strided& dx, const Addresses& dparameters, const Addresses& dinitial) {
+           const Strided& dx, const Addresses& dparameters, const Addresses& dinitial,
+           const Addresses& dstates) {
           Arguments<T> call(shape, threads, reverse, x, parameters, initial, valid, recurrent_mask,
                             keep, rates, y, saved, half, tokens);
           call.dy = pointer<const T>(std::get<0>(dy));
@@ -295,6 +310,7 @@ void bind(nb::module_& m, const char* suffix) {
           call.dx_row = std::get<2>(dx);
           set(call.dparameter, dparameters);
           set(call.dinitial, dinitial);
+          set(call.dstate, dstates);
           nb::gil_scoped_release release;
           Releasing done;
           table<T>(index)->backward(table<T>(index)->program, call, arena());

@@ -17,6 +17,9 @@ from recurra.errors import InputError
 
 Array = Any  # numpy.ndarray or torch.Tensor, not mixed
 
+#: See `Interpreter.run`.
+Tap = Callable[[Sequence[Array]], Sequence[Array]]
+
 #: Added to the variance in layer norm, as in torch.nn.LayerNorm.
 NORM_EPSILON = 1e-5
 
@@ -71,6 +74,7 @@ class Interpreter:
         recurrent_mask: Array | None = None,
         keep: Sequence[Array | float | None] | None = None,
         record: bool = False,
+        tap: Tap | None = None,
     ) -> Run:
         """Run the cell over time.
 
@@ -85,6 +89,8 @@ class Interpreter:
                 al. 2017): a number, or factors (T, B, H).
             record: also return every named value of the cell at every step, (T, B, H); zero where
                 a step is not valid, and as the equations give it, before zoneout.
+            tap: is called at every step that is computed, in their order, with the new states
+                (after zoneout), and returns what outputs and later steps read in their place.
         """
         if valid is not None:  # whatever stands in the padding, even NaN, must not get through
             x = self._library.where(valid[..., None], x, self._library.zeros_like(x))
@@ -97,6 +103,7 @@ class Interpreter:
             recurrent_mask=recurrent_mask,
             keep=keep,
             record=record,
+            tap=tap,
         )
 
     def loop(
@@ -110,6 +117,7 @@ class Interpreter:
         recurrent_mask: Array | None = None,
         keep: Sequence[Array | float | None] | None = None,
         record: bool = False,
+        tap: Tap | None = None,
     ) -> Run:
         """`run`, from what `hoist` made of the input."""
         library, current = self._library, tuple(states)
@@ -122,6 +130,7 @@ class Interpreter:
                 if rate is not None:
                     share = rate if isinstance(rate, float) else rate[t]
                     new[k] = share * current[k] + (1 - share) * new[k]
+            new = list(tap(new)) if tap else new
             outputs[t] = new[0]
             if valid is not None:
                 here = valid[t][:, None]

@@ -1,5 +1,6 @@
 """Calls of the kernels and of the reference with the same arguments, for the tables of tests."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,11 +32,20 @@ class Case:
     zoneout: str = ""  # "", "share" or "draw"
     threads: int = 1
     given: bool = True  # whether initial states are
-    layout: str = "time"  # "time" first, "batch" first, or "loose": neither contiguous nor aligned
+    # "time" first, "batch" first, "loose": neither contiguous nor aligned; or "odd": every array of
+    # the call begins one element behind an aligned address
+    layout: str = "time"
 
     def but(self, **changes: Any) -> "Case":
         """Return the case with some things changed."""
         return replace(self, **changes)
+
+    def place(self, values: Tensor) -> Tensor:
+        """Return the values where the case wants its arrays."""
+        if self.layout != "odd":
+            return values
+        space = values.new_empty(values.numel() + 1)
+        return space[1:].view(values.shape).copy_(values)
 
 
 @dataclass
@@ -58,7 +68,7 @@ class Problem:
 
         def normal(*shape: int, scale: float = 1.0) -> Tensor:
             values = torch.randn(shape, generator=draw, dtype=torch.float64) * scale
-            return values.to(case.dtype)
+            return case.place(values.to(case.dtype))
 
         c = case
         names = [p.name for p in program.parameters]
@@ -75,11 +85,12 @@ class Problem:
             space[..., 1:-2] = x
             x = space[..., 1:-2]
         widths = [projection or c.hidden] + [c.hidden] * (len(program.states) - 1)
-        initial = [normal(c.batch, w, scale=0.5) * c.given for w in widths]
+        initial = [c.place(normal(c.batch, w, scale=0.5) * c.given) for w in widths]
         valid = None
         if c.masked == "lengths":
             lengths = torch.randint(0, c.steps + 1, (c.batch,), generator=draw)
-            lengths[: c.batch // 2] = lengths[0]
+            lengths[: c.batch // 2] = lengths[0]  # ties
+            lengths[-1:] = 0
             valid = torch.arange(c.steps)[:, None] < lengths
         elif c.masked == "gaps":
             valid = torch.rand((c.steps, c.batch), generator=draw) < 0.6
@@ -88,13 +99,13 @@ class Problem:
         mask = None
         if c.dropout:
             kept = torch.rand((c.batch, widths[0]), generator=draw) < 0.7
-            mask = kept.to(c.dtype) / 0.7
+            mask = c.place(kept.to(c.dtype) / 0.7)
         keep: list[Tensor | float | None] = []
         if c.zoneout == "share":
             keep = [0.2, *([0.35] * (len(widths) - 1))]
         elif c.zoneout == "draw":
             keep = [
-                (torch.rand((c.steps, c.batch, w), generator=draw) < 0.3).to(c.dtype)
+                c.place((torch.rand((c.steps, c.batch, w), generator=draw) < 0.3).to(c.dtype))
                 for w in widths
             ]
         return Problem(program, c, x, parameters, initial, valid, mask, keep)
@@ -117,30 +128,49 @@ class Problem:
     def empty(self) -> tuple[Tensor, list[Tensor]]:
         """Outputs and final states to write to, full of NaN."""
         c = self.case
-        y = self.x.new_full((c.steps, c.batch, self.initial[0].shape[1]), torch.nan)
-        if c.layout != "time":
+        y = self.nothing(c.steps, c.batch, self.initial[0].shape[1])
+        if c.layout in ("batch", "loose"):
             y = y.transpose(0, 1).contiguous().transpose(0, 1)
-        return y, [torch.full_like(s, torch.nan) for s in self.initial]
+        return y, [self.nothing(*s.shape) for s in self.initial]
 
-    def run(self, *, training: bool = True) -> dict[str, Tensor]:
-        """Outputs, and for training all gradients, by the kernels."""
+    def nothing(self, *shape: int) -> Tensor:
+        """NaN to write over."""
+        return self.case.place(self.x.new_full(shape, torch.nan))
+
+    def run(
+        self, *, training: bool = True, gradients: tuple[Tensor, list[Tensor]] | None = None
+    ) -> dict[str, Tensor]:
+        """Outputs, and for training all gradients, by the kernels; from others than its own."""
         inputs = self.inputs()
         y, last = self.empty()
         saved = None
         if training:
-            saved = self.x.new_full((native.saved_size(inputs),), torch.nan)
+            saved = self.nothing(native.saved_size(inputs))
         native.forward(inputs, y, last, saved=saved)
         found = {"y": y, **{f"last {k}": s for k, s in enumerate(last)}}
         if saved is None:
             return found
-        dy, dlast = self.gradients()
-        dx = torch.full_like(self.x, torch.nan)
-        dparameters = [torch.zeros_like(p) for p in self.parameters]
-        dinitial = [torch.full_like(s, torch.nan) for s in self.initial]
+        dy, dlast = gradients or self.gradients()
+        odd = self.case.layout == "odd"
+        dx = self.nothing(*self.x.shape) if odd else torch.full_like(self.x, torch.nan)
+        dparameters = [self.case.place(torch.zeros_like(p)) for p in self.parameters]
+        dinitial = [self.nothing(*s.shape) for s in self.initial]
+        padded = [-(-s.shape[1] // native.PAD) * native.PAD for s in self.initial]
+        dstates = [self.nothing(*y.shape[:2], size) for size in padded]
         native.backward(
-            inputs, y, saved, dy, dlast, dx=dx, dparameters=dparameters, dinitial=dinitial
+            inputs,
+            y,
+            saved,
+            dy,
+            dlast,
+            dx=dx,
+            dparameters=dparameters,
+            dinitial=dinitial,
+            dstates=dstates,
         )
         found["dx"] = dx
+        for k, (gradient, state) in enumerate(zip(dstates, self.initial, strict=True)):
+            found[f"dstate {k}"] = gradient[..., : state.shape[1]]
         for parameter, gradient in zip(self.program.parameters, dparameters, strict=True):
             found[f"d{parameter.name}"] = gradient
         if self.case.given:
@@ -153,7 +183,7 @@ class Problem:
 
         def like(t: Tensor) -> Tensor:
             values = torch.randn(t.shape, generator=draw, dtype=torch.float64)
-            return values.to(t.dtype)
+            return self.case.place(values.to(t.dtype))
 
         y, last = self.empty()
         return like(y), [like(s) for s in last]
@@ -164,6 +194,12 @@ class Problem:
         parameters = [p.double().requires_grad_() for p in self.parameters]
         initial = [s.double().requires_grad_() for s in self.initial]
         by_name = {p.name: v for p, v in zip(self.program.parameters, parameters, strict=True)}
+        steps: list[list[Tensor]] = []
+
+        def tap(states: Sequence[Tensor]) -> list[Tensor]:
+            steps.append([s.view_as(s) for s in states])  # as they go on, for whoever reads them
+            return steps[-1]
+
         run = Interpreter(self.program, by_name).run(
             x,
             initial,
@@ -171,17 +207,26 @@ class Problem:
             reverse=self.case.reverse,
             recurrent_mask=None if self.mask is None else self.mask.double(),
             keep=[k.double() if isinstance(k, Tensor) else k for k in self.keep] or None,
+            tap=tap,
         )
         dy, dlast = self.gradients()
         loss = (run.outputs * dy.double()).sum()
         loss = loss + sum((s * d.double()).sum() for s, d in zip(run.states, dlast, strict=True))
-        wanted = [x, *parameters, *initial]
+        if self.case.reverse:
+            steps.reverse()
+        wanted = [x, *parameters, *initial, *(s for states in steps for s in states)]
         found = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
         names = ["dx", *(f"d{p.name}" for p in self.program.parameters)]
         result = {"y": run.outputs, **{f"last {k}": s for k, s in enumerate(run.states)}}
         result |= dict(zip(names, found, strict=False))
+        rest = iter(found[len(names) :])
+        dinitial = [next(rest) for _ in initial]
         if self.case.given:
-            result |= {f"dinitial {k}": g for k, g in enumerate(found[len(names) :])}
+            result |= {f"dinitial {k}": g for k, g in enumerate(dinitial)}
+        dstates = list(zip(*[[next(rest) for _ in initial] for _ in steps], strict=True))
+        for k, state in enumerate(initial):
+            empty = state.new_zeros(0, *state.shape)
+            result[f"dstate {k}"] = torch.stack(dstates[k]) if steps else empty
         return {name: value.detach() for name, value in result.items()}
 
 

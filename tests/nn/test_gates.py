@@ -1,14 +1,30 @@
 """`return_gates`: what a cell computed at every step, in the layout of the input."""
 
+import pytest
 import torch
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from nn.variants import CELLS, LOOPS, H, I, P, draw, paths
+from nn.variants import (
+    CELLS,
+    LOOPS,
+    NOISY,
+    H,
+    I,
+    P,
+    Variant,
+    as_tuple,
+    draw,
+    gradients,
+    on,
+    paths,
+)
 from recurra.nn import GRU, LSTM, RNN
+from recurra.reference import Interpreter
 from tolerances import assert_all_close, assert_close
 
 B, T = 3, 4
+MASK = torch.tensor([[0, 1, 0, 1], [1, 1, 1, 0], [0, 0, 0, 0]], dtype=torch.bool).T
 
 
 def by_hand(module, x, suffix):
@@ -95,9 +111,77 @@ def test_gates_are_zero_where_no_step_counts():
             assert_close(gates[0][0]["h"], outputs, f"{variant} {path}")
 
 
-def test_gradients_flow_through_gates():
-    module = LSTM(I, H, dtype=torch.float64)
-    x = draw(T, B, I).requires_grad_()
-    _, _, gates = module(x, return_gates=True)
-    gates[0][0]["f"][-1].sum().backward()
-    assert (x.grad[0] != 0).any()
+@pytest.mark.parametrize("mask", [None, MASK], ids=["all", "mask"])
+@pytest.mark.parametrize("variant", CELLS + LOOPS + NOISY, ids=str)
+def test_kernels_equal_the_reference(variant, mask):
+    """With zoneout, states are shown as the cell computed them, in training and in evaluation."""
+    for training in (True, False):
+        found = {}
+        for path, module in paths(variant):
+            torch.manual_seed(3)
+            module.train(training)
+            outputs, _, gates = module(draw(T, B, I), mask=mask, return_gates=True)
+            found[path] = [outputs, *(v for g in gates for d in g for v in d.values())]
+        for path, values in found.items():
+            assert_all_close(values, found["reference"], path)
+
+
+@pytest.mark.parametrize(
+    "variant", [v for v in CELLS + LOOPS + NOISY if v.make()._kernel is not None], ids=str
+)
+def test_the_kernels_do_it_alone(variant, monkeypatch):
+    module = variant.make()
+    monkeypatch.setattr(Interpreter, "loop", None)
+    outputs, _, gates = on("native", module)(draw(T, B, I), return_gates=True)
+    assert gates[0][0]["h"].any()
+    outputs.sum().backward()
+    with torch.no_grad():
+        module(draw(T, B, I), return_gates=True)
+
+
+@pytest.mark.parametrize("variant", [Variant(RNN), Variant(GRU), *LOOPS, *NOISY], ids=str)
+def test_gradients_flow_through_gates(variant):
+    found = {}
+    for path, module in paths(variant):
+        torch.manual_seed(3)
+        x = draw(T, B, I).requires_grad_()
+        outputs, state, gates = module(x, mask=MASK, return_gates=True)
+        flat = [outputs, *as_tuple(state), *(v for g in gates for d in g for v in d.values())]
+        found[path] = gradients(flat, [x, *module.parameters()])
+    for path, values in found.items():
+        assert_all_close(values, found["reference"], path)
+        assert values[0].any()
+
+
+def test_a_gate_alone_has_a_gradient():
+    for path, module in paths(Variant(LSTM)):
+        x = draw(T, B, I).requires_grad_()
+        _, _, gates = module(x, return_gates=True)
+        gates[0][0]["f"][-1].sum().backward()
+        assert (x.grad[0] != 0).any(), path
+
+
+def test_no_step_and_no_row():
+    for path, module in paths(Variant(LSTM, {"num_layers": 2})):
+        for steps, rows in ((0, B), (T, 0), (1, 1)):
+            outputs, _, gates = module(draw(steps, rows, I), return_gates=True)
+            assert outputs.shape == (steps, rows, H)
+            for layer in gates:
+                for value in layer[0].values():
+                    assert value.shape == (steps, rows, H), path
+
+
+def test_gates_are_the_callers_own():
+    """To write to them changes neither outputs nor gradients."""
+    for path, module in paths(Variant(LSTM)):
+        grads = []
+        for spoil in (False, True):
+            x = draw(T, B, I).requires_grad_()
+            outputs, _, gates = module(x, return_gates=True)
+            before = outputs.detach().clone()
+            for value in gates[0][0].values() if spoil else ():
+                value.detach().zero_()
+            assert torch.equal(outputs, before)
+            outputs.sum().backward()
+            grads.append(x.grad)
+        assert torch.equal(*grads), path

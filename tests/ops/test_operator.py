@@ -266,6 +266,27 @@ def test_autocast_computes_in_the_dtype_of_the_weights(variant):
     assert all(map(torch.equal, as_tuple(state), as_tuple(ended)))
 
 
+@EACH
+def test_gradients_under_autocast(variant):
+    module = on("native", variant.make(dtype=torch.float32)).eval()
+    x = (draw(B, T, I) if module.batch_first else draw(T, B, I)).float()
+    plain = [v.clone() for v in results(module, module, x)]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = results(module, module, x)
+    assert all(map(torch.equal, found, plain))
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a:UserWarning")
+def test_gates_where_a_graph_may_break():
+    module = on("native", LSTM(I, H, dtype=torch.float64))
+    torch._dynamo.reset()
+    compiled = torch.compile(module, backend="eager")
+    x = draw(2, B, I)
+    with torch.no_grad():
+        (gates,), (expected,) = (f(x, return_gates=True)[2][0] for f in (compiled, module))
+    assert_all_close(gates, expected, "gates")
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_small_dtypes_have_another_path(dtype):
     module = LSTM(I, H, zoneout=0.1, dtype=dtype).eval()

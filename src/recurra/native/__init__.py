@@ -5,9 +5,10 @@ other ways. Arrays of a call are all float32 or all float64. Nothing is checked 
 read beyond an array: shapes are the caller's business. Look at `available` and `find` first.
 """
 
-from recurra.native.calls import Inputs, backward, forward, kept, saved_size
+from recurra.native.calls import PAD, Inputs, backward, forward, kept, recorded, saved_size, states
 from recurra.native.library import (
     available,
+    cells,
     empty,
     find,
     function,
@@ -23,11 +24,13 @@ from recurra.native.library import (
 from recurra.native.packed import Packed, Stepper
 
 __all__ = [
+    "PAD",
     "Inputs",
     "Packed",
     "Stepper",
     "available",
     "backward",
+    "cells",
     "empty",
     "find",
     "forward",
@@ -37,8 +40,10 @@ __all__ = [
     "isas",
     "kept",
     "memory",
+    "recorded",
     "saved_size",
     "share_threads",
+    "states",
     "switched_off",
     "threads",
     "use_isa",

@@ -66,12 +66,10 @@ class Inputs(NamedTuple):
 
 def saved_size(inputs: Inputs) -> int:
     """Return how many elements forward has to leave for backward."""
-    mixed = [int(k is not None and k is not False and not _is_zero(k)) for k in inputs.keep]
     size = (
         library.compiled().saved_size64 if is_double(inputs.x) else library.compiled().saved_size32
     )
-    index = index_of(inputs.program)
-    return int(size(index, inputs.sizes, inputs.valid is not None, mixed))
+    return int(size(*_saving(inputs)))
 
 
 def forward(
@@ -112,6 +110,7 @@ def backward(
     dx: Array | None,
     dparameters: Sequence[Array | None],
     dinitial: Sequence[Array | None],
+    dstates: Sequence[Array | None] = (),
 ) -> None:
     """Compute the gradients of a layer in one direction.
 
@@ -124,6 +123,9 @@ def backward(
         dx: dL/dx, of the shape of x, written, last axis contiguous; None: not wanted.
         dparameters: in the order of `program.parameters`, contiguous; *added to*; None: not wanted.
         dinitial: per state, written, contiguous; None: not wanted.
+        dstates: per state dL/d(its value after each step), all that follows from it included,
+            (T, B, R or H rounded up to `PAD`), written, contiguous; zeros at steps that do not
+            count; None: not wanted.
     """
     run = library.compiled().backward64 if is_double(inputs.x) else library.compiled().backward32
     run(
@@ -136,6 +138,7 @@ def backward(
         strided(dx) if inputs.tokens is None else rows(dx),
         in_order(inputs.program, dparameters),
         [address(s) for s in dinitial],
+        [address(s) for s in dstates],
     )
 
 
@@ -146,6 +149,53 @@ def kept(inputs: Inputs, saved: Array) -> dict[str, Array]:
     rows = -(-hidden // PAD) * PAD
     part = saved[: steps * batch * len(names) * rows].reshape(steps, batch, len(names), rows)
     return {name: part[:, :, k, :hidden] for k, name in enumerate(names) if name}
+
+
+def recorded(inputs: Inputs, y: Array, saved: Array) -> dict[str, Array] | None:
+    """Return views (T, B, ·) of all that the cell names, from what a training call computed.
+
+    States are as the equations give them, before zoneout. At steps that do not count, values are
+    without meaning. None: the kernels do not keep all of it.
+    """
+    program, gates = inputs.program, kept(inputs, saved)
+    computed = states(inputs, y, saved, computed=True)
+    found: dict[str, Array] = {}
+    for name, node in program.visible:
+        if name in gates:
+            found[name] = gates[name]
+        elif node in program.next:
+            found[name] = computed[program.next.index(node)]
+        else:
+            return None
+    return found
+
+
+def states(inputs: Inputs, y: Array, saved: Array, *, computed: bool = False) -> list[Array]:
+    """Return views (T, B, R or H) of the states after the steps, from what a training call left.
+
+    With `computed` they are as the equations give them, before zoneout, and without meaning at
+    steps that do not count.
+    """
+    find = (
+        library.compiled().saved_states64
+        if is_double(inputs.x)
+        else library.compiled().saved_states32
+    )
+    starts = find(*_saving(inputs))
+    starts = starts[len(starts) // 2 :] if computed else starts
+    steps, batch, _, hidden, projection = inputs.sizes
+    found = []
+    for state, start in zip(range(len(inputs.program.states)), starts, strict=False):
+        units = (projection or hidden) if state == 0 else hidden
+        rows = -(-units // PAD) * PAD
+        part = saved[start : start + steps * batch * rows] if start >= 0 else None
+        found.append(y if part is None else part.reshape(steps, batch, rows)[:, :, :units])
+    return found
+
+
+def _saving(inputs: Inputs) -> tuple[object, ...]:
+    mixed = [int(k is not None and k is not False and not _is_zero(k)) for k in inputs.keep]
+    return index_of(inputs.program), inputs.sizes, inputs.valid is not None, mixed
 
 
 def _common(inputs: Inputs) -> tuple[object, ...]:

@@ -82,6 +82,11 @@ def use_isa(name: str) -> None:
         raise InputError(f"instruction set {name!r}: expected one that runs here ({known})")
 
 
+def cells() -> tuple[str, ...]:
+    """Return the keys of the programs that have kernels."""
+    return tuple(_native.cells()) if _native else ()
+
+
 @lru_cache(maxsize=256)
 def find(program: Program) -> int | None:
     """Return the number of a program's kernels; None: only the reference computes it."""

@@ -1,6 +1,5 @@
 """`Recurrent`: any cell as a torch module: layers, directions, masks, noise."""
 
-import warnings
 from collections.abc import Mapping
 
 import torch
@@ -10,11 +9,12 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra import ops
 from recurra.cells import Cell, Parameter, find
-from recurra.errors import InputError
-from recurra.nn.initial import SCHEMES, initialise
+from recurra.nn.arguments import check, described
+from recurra.nn.initial import initialise
+from recurra.nn.observed import Observed, Values
 from recurra.nn.sequences import Sequences
+from recurra.nn.state import initial_states
 
-Gates = list[list[dict[str, Tensor]]]
 States = tuple[Tensor, ...]
 
 
@@ -91,7 +91,7 @@ class Recurrent(nn.Module):
         states = self.cell.states
         rates = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(states)
         self.zoneout = tuple(float(rate) for rate in rates)
-        self._check()
+        check(self)
         self.program = self.cell.program(
             bias=bias,
             activation=activation,
@@ -101,6 +101,8 @@ class Recurrent(nn.Module):
             projection=proj_size > 0,
             **dict(options or {}),
         )
+        #: Who keeps the gradients by its states: see `state_gradients`.
+        self.watched_by: list[list[Values]] = []
         self._kernel, self._fused = ops.kernel_name(self.program), ops.fused_name(self.program)
         self._names: list[dict[str, str]] = []
         for index in range(num_layers * self.num_directions):
@@ -188,39 +190,23 @@ class Recurrent(nn.Module):
             mask=mask,
             name=name,
         )
-        states = self._initial_states(hx, batch)
-        gates: Gates | None = [] if return_gates else None
-        fused = self._runs_fused(batch) and gates is None
+        states = initial_states(self, hx, batch)
+        view = Observed(batch, return_gates, self.watched_by)
+        fused = not view and self._runs_fused(batch)
         if fused and not self.residual:
             outputs, final = self._fused_layers(batch.data, batch.valid, states, 0, self.num_layers)
         else:
-            outputs, final = self._run_layers(batch.data, batch.valid, states, fused, gates)
+            outputs, final = self._run_layers(batch.data, batch.valid, states, fused, view)
         if batch.unbatched:
             final = tuple(s.squeeze(1) for s in final)
         state = final[0] if len(final) == 1 else final
         written = batch.write(outputs)
-        if gates is None:
-            return written, state
-        shaped = [[{n: batch.write_padded(v) for n, v in d.items()} for d in g] for g in gates]
-        return written, state, shaped
+        return (written, state, view.gates) if return_gates else (written, state)
 
     def extra_repr(self) -> str:
         """Return the arguments that differ from their defaults."""
-        parts = [self.cell.name] if type(self) is Recurrent else []
-        parts += [f"{self.input_size}, {self.hidden_size}"]
-        defaults: dict[str, object] = {"num_layers": 1, "bias": True}
-        defaults |= {"batch_first": False, "bidirectional": False}
-        defaults |= {"dropout": 0.0, "proj_size": 0, "recurrent_dropout": 0.0, "weight_drop": 0.0}
-        defaults |= {"residual": False, "init": "uniform"}
-        parts += [f"{k}={getattr(self, k)!r}" for k, v in defaults.items() if getattr(self, k) != v]
-        parts += [f"zoneout={self.zoneout}"] if any(self.zoneout) else []
-        learnt = getattr(self, f"initial_{self.cell.states[0]}") is not None
-        parts += ["learn_initial_state=True"] if learnt else []
-        plain = {"bias": self.bias, "projection": self.proj_size > 0}
-        usual = dict(self.cell.program(**plain).options)
-        called = {"norm": "layer_norm"}
-        parts += [f"{called.get(k, k)}={v!r}" for k, v in self.program.options if usual[k] != v]
-        return ", ".join(parts)
+        named = f"{self.cell.name}, " if type(self) is Recurrent else ""
+        return named + described(self)
 
     def flatten_parameters(self) -> None:
         """Do nothing: weights need no preparation. Here because `torch.nn`'s layers have it."""
@@ -250,14 +236,15 @@ class Recurrent(nn.Module):
         return self._fused is not None and not ours and not noisy and x.shape[0] > 0
 
     def _layer(
-        self, x: Tensor, valid: Tensor | None, states: States, layer: int, gates: Gates | None
+        self, x: Tensor, valid: Tensor | None, states: States, layer: int, view: Observed
     ) -> tuple[Tensor, States]:
         """One layer, direction by direction."""
-        outputs, ended, visible = [], [], []
+        outputs, ended = [], []
         for reverse in range(self.num_directions):
             k = layer * self.num_directions + reverse
             weights, initial = self._weights(k), tuple(s[k] for s in states)
-            run = ops.recurrent(
+            run = view.run(
+                layer,
                 self.program,
                 weights,
                 x,
@@ -266,13 +253,9 @@ class Recurrent(nn.Module):
                 valid=valid,
                 reverse=bool(reverse),
                 noise=self._draw(x.shape[0], initial),
-                record=gates is not None,
             )
             outputs.append(run.outputs)
             ended.append(run.states)
-            visible.append(run.visible)
-        if gates is not None:
-            gates.append(visible)
         final = tuple(torch.stack(s) for s in zip(*ended, strict=True))
         return torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0], final
 
@@ -282,7 +265,7 @@ class Recurrent(nn.Module):
         valid: Tensor | None,
         states: States,
         fused: bool,
-        gates: Gates | None,
+        view: Observed,
     ) -> tuple[Tensor, States]:
         """All layers, one after the other; what is between them happens here."""
         final = []
@@ -290,7 +273,7 @@ class Recurrent(nn.Module):
             if fused:
                 outputs, ended = self._fused_layers(x, valid, states, layer, 1)
             else:
-                outputs, ended = self._layer(x, valid, states, layer, gates)
+                outputs, ended = self._layer(x, valid, states, layer, view)
             if self.residual and layer > 0:
                 outputs = outputs + x
             if layer < self.num_layers - 1:
@@ -325,36 +308,6 @@ class Recurrent(nn.Module):
                 keep.append(rate)
         return ops.Noise(recurrent, tuple(keep))
 
-    def _initial_states(
-        self, hx: Tensor | tuple[Tensor, ...] | None, batch: Sequences
-    ) -> tuple[Tensor, ...]:
-        names, size, rows = self.cell.states, batch.data.shape[1], len(self._names)
-        if hx is None:
-            made = []
-            for name, width in zip(names, self.state_sizes, strict=True):
-                learnt = getattr(self, f"initial_{name}")
-                if learnt is not None:
-                    made.append(learnt[:, None].expand(rows, size, width).contiguous())
-                else:
-                    made.append(batch.data.new_zeros(rows, size, width))
-            return tuple(made)
-        given = (hx,) if isinstance(hx, Tensor) else tuple(hx)
-        if len(given) != len(names):
-            raise InputError(
-                f"{type(self).__name__}: expected {len(names)} initial state(s) "
-                f"({', '.join(names)}), received {len(given)}"
-            )
-        checked = []
-        for name, width, state in zip(names, self.state_sizes, given, strict=True):
-            expected = (rows, width) if batch.unbatched else (rows, size, width)
-            if tuple(state.shape) != expected:
-                raise InputError(
-                    f"{type(self).__name__}: expected the initial state {name} of shape "
-                    f"{expected}, received {tuple(state.shape)}"
-                )
-            checked.append(state.unsqueeze(1) if batch.unbatched else state)
-        return tuple(checked)
-
     # -- how it is made ---------------------------------------------------------------------------
 
     def _shape(self, parameter: Parameter, inputs: int) -> tuple[int, ...]:
@@ -364,35 +317,3 @@ class Recurrent(nn.Module):
             hidden=self.hidden_size,
             projection=self.proj_size,
         )
-
-    def _check(self) -> None:
-        wrong = []
-        for name in ("input_size", "hidden_size", "num_layers"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                wrong.append(f"{name} must be a positive integer, received {value!r}")
-        rates = [("dropout", self.dropout), ("recurrent_dropout", self.recurrent_dropout)]
-        rates += [("weight_drop", self.weight_drop)]
-        rates += [("zoneout", rate) for rate in self.zoneout]
-        wrong += [f"{n} must be from 0 to 1, received {r}" for n, r in rates if not 0 <= r <= 1]
-        if len(self.zoneout) != len(self.cell.states):
-            wrong.append(
-                f"zoneout must be a number or {len(self.cell.states)} numbers "
-                f"({', '.join(self.cell.states)}), received {len(self.zoneout)}"
-            )
-        if self.init not in SCHEMES:
-            wrong.append(f"init must be one of {', '.join(SCHEMES)}, received {self.init!r}")
-        if not isinstance(self.proj_size, int) or self.proj_size < 0:
-            wrong.append(f"proj_size must be 0 or a positive integer, received {self.proj_size!r}")
-        elif self.proj_size and "projection" not in self.cell.options:
-            wrong.append(f"proj_size: the cell {self.cell.name} has no projection")
-        elif isinstance(self.hidden_size, int) and self.proj_size >= max(self.hidden_size, 1):
-            wrong.append(f"proj_size must be below hidden_size, received {self.proj_size}")
-        if wrong:
-            raise InputError(f"{type(self).__name__}: " + "; ".join(wrong))
-        if self.dropout and self.num_layers == 1:
-            warnings.warn(
-                "dropout acts between layers, so with num_layers=1 it does nothing; "
-                f"received dropout={self.dropout}",
-                stacklevel=3,
-            )

@@ -4,10 +4,16 @@ A state is a tensor (layers * directions, B, ·), or a tuple of such: as layers 
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
+
+from recurra.errors import InputError
+from recurra.nn.sequences import Sequences
+
+if TYPE_CHECKING:
+    from recurra.nn.recurrent import Recurrent
 
 State = TypeVar("State", Tensor, tuple[Tensor, ...])
 
@@ -31,3 +37,40 @@ def _each(state: State, function: Callable[[Tensor], Tensor]) -> State:
     if isinstance(state, tuple):
         return tuple(function(s) for s in state)
     return function(state)
+
+
+def initial_states(
+    layer: "Recurrent", given: Tensor | tuple[Tensor, ...] | None, batch: Sequences
+) -> tuple[Tensor, ...]:
+    """Return a layer's initial states (L * D, B, ·): those given, the learnt ones, or zeros.
+
+    Raises:
+        InputError: another number of states, or another shape.
+    """
+    names, sizes, size = layer.cell.states, layer.state_sizes, batch.data.shape[1]
+    rows = layer.num_layers * layer.num_directions
+    if given is None:
+        made = []
+        for name, width in zip(names, sizes, strict=True):
+            learnt = getattr(layer, f"initial_{name}")
+            if learnt is not None:
+                made.append(learnt[:, None].expand(rows, size, width).contiguous())
+            else:
+                made.append(batch.data.new_zeros(rows, size, width))
+        return tuple(made)
+    states = (given,) if isinstance(given, Tensor) else tuple(given)
+    if len(states) != len(names):
+        raise InputError(
+            f"{type(layer).__name__}: expected {len(names)} initial state(s) "
+            f"({', '.join(names)}), received {len(states)}"
+        )
+    checked = []
+    for name, width, state in zip(names, sizes, states, strict=True):
+        expected = (rows, width) if batch.unbatched else (rows, size, width)
+        if tuple(state.shape) != expected:
+            raise InputError(
+                f"{type(layer).__name__}: expected the initial state {name} of shape "
+                f"{expected}, received {tuple(state.shape)}"
+            )
+        checked.append(state.unsqueeze(1) if batch.unbatched else state)
+    return tuple(checked)

@@ -1,6 +1,7 @@
 """Recurrent layers over torch tensors: the one operator, and torch's own kernels beside it."""
 
 from recurra.ops.fused import Stack, fused, fused_masked, fused_name
+from recurra.ops.observed import Watch, observed
 from recurra.ops.recurrent import (
     Noise,
     faster_by_torch,
@@ -13,11 +14,13 @@ from recurra.ops.recurrent import (
 __all__ = [
     "Noise",
     "Stack",
+    "Watch",
     "faster_by_torch",
     "fused",
     "fused_masked",
     "fused_name",
     "kernel_name",
+    "observed",
     "on_kernels",
     "recurrent",
     "reference",

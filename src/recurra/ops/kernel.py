@@ -89,8 +89,12 @@ def backward(
     dy: Tensor | None,
     dlast: Sequence[Tensor | None],
     wanted: Sequence[bool],
+    dstates: Sequence[Tensor] = (),
 ) -> list[Tensor]:
-    """Return the gradients by x, each parameter and each initial state, of those `wanted`."""
+    """Return the gradients by x, each parameter and each initial state, of those `wanted`.
+
+    `dstates`, where given, are written: see `native.backward`.
+    """
     inputs = _inputs(call)
     count = len(inputs.parameters)
     made = [_empty_like(inputs.x) if wanted[0] else None]
@@ -111,8 +115,30 @@ def backward(
         dx=made[0],
         dparameters=made[1 : 1 + count],
         dinitial=made[1 + count :],
+        dstates=dstates,
     )
     return [m for m in made if m is not None]
+
+
+def recorded(call: Arguments, y: Tensor, saved: Tensor) -> dict[str, Tensor] | None:
+    """Return copies (T, B, ·) of all that the cell names, zeros at steps that do not count.
+
+    `y` and `saved` are those of `forward`; None: the kernels do not keep all of it.
+    """
+    found = native.recorded(_inputs(call), y, saved)
+    if found is None or call.valid is None:
+        return None if found is None else {name: v.clone() for name, v in found.items()}
+    waits = call.valid.logical_not()[..., None]
+    return {name: v.masked_fill(waits, 0) for name, v in found.items()}
+
+
+def states_before(call: Arguments, y: Tensor, saved: Tensor) -> list[Tensor]:
+    """Return the states that each step started from, (T, B, ·)."""
+    found = []
+    for state, initial in zip(native.states(_inputs(call), y, saved), call.initial, strict=True):
+        order = [state[1:], initial[None]] if call.reverse else [initial[None], state[:-1]]
+        found.append(torch.cat(order)[: len(state)])
+    return found
 
 
 def saved_size(call: Arguments) -> int:

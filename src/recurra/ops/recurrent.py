@@ -72,7 +72,6 @@ def recurrent(
     valid: Tensor | None = None,
     reverse: bool = False,
     noise: Noise = Noise(),
-    record: bool = False,
 ) -> Run:
     """Run one direction of one layer.
 
@@ -90,10 +89,9 @@ def recurrent(
         valid: booleans (T, B): which steps count; at others states wait, outputs are zero.
         reverse: from the last step to the first.
         noise: dropout and zoneout, drawn beforehand.
-        record: also return every named value of the cell at every step, which the reference does.
 
     Returns:
-        Outputs (T, B, R), the final states, and what was recorded.
+        Outputs (T, B, R) and the final states. `observed` tells more.
 
     Raises:
         InputError: dtypes differ, or a shape does not fit.
@@ -102,7 +100,7 @@ def recurrent(
     if kernel is not None and torch.is_autocast_enabled("cpu"):
         dtype = parameters[0].dtype
         x, states = x.to(dtype), [s.to(dtype) for s in states]
-    if kernel is None or record or not _served(parameters[0], noise):
+    if kernel is None or not _served(parameters[0], noise):
         return reference(
             program,
             weights,
@@ -111,7 +109,6 @@ def recurrent(
             valid=valid,
             reverse=reverse,
             noise=noise,
-            record=record,
         )
     keep, rates = _shares(noise)
     mask = noise.recurrent_mask

@@ -1,0 +1,62 @@
+"""What a recurrent layer was made with: whether it makes sense, and how it is shown."""
+
+import warnings
+from typing import TYPE_CHECKING
+
+from recurra.errors import InputError
+from recurra.nn.initial import SCHEMES
+
+if TYPE_CHECKING:
+    from recurra.nn.recurrent import Recurrent
+
+
+def check(layer: "Recurrent") -> None:
+    """Raise InputError with all that is wrong; warn of what has no effect."""
+    wrong = []
+    for name in ("input_size", "hidden_size", "num_layers"):
+        value = getattr(layer, name)
+        if not isinstance(value, int) or value < 1:
+            wrong.append(f"{name} must be a positive integer, received {value!r}")
+    rates = [("dropout", layer.dropout), ("recurrent_dropout", layer.recurrent_dropout)]
+    rates += [("weight_drop", layer.weight_drop)]
+    rates += [("zoneout", rate) for rate in layer.zoneout]
+    wrong += [f"{n} must be from 0 to 1, received {r}" for n, r in rates if not 0 <= r <= 1]
+    if len(layer.zoneout) != len(layer.cell.states):
+        wrong.append(
+            f"zoneout must be a number or {len(layer.cell.states)} numbers "
+            f"({', '.join(layer.cell.states)}), received {len(layer.zoneout)}"
+        )
+    if layer.init not in SCHEMES:
+        wrong.append(f"init must be one of {', '.join(SCHEMES)}, received {layer.init!r}")
+    if not isinstance(layer.proj_size, int) or layer.proj_size < 0:
+        wrong.append(f"proj_size must be 0 or a positive integer, received {layer.proj_size!r}")
+    elif layer.proj_size and "projection" not in layer.cell.options:
+        wrong.append(f"proj_size: the cell {layer.cell.name} has no projection")
+    elif isinstance(layer.hidden_size, int) and layer.proj_size >= max(layer.hidden_size, 1):
+        wrong.append(f"proj_size must be below hidden_size, received {layer.proj_size}")
+    if wrong:
+        raise InputError(f"{type(layer).__name__}: " + "; ".join(wrong))
+    if layer.dropout and layer.num_layers == 1:
+        warnings.warn(
+            "dropout acts between layers, so with num_layers=1 it does nothing; "
+            f"received dropout={layer.dropout}",
+            stacklevel=3,
+        )
+
+
+def described(layer: "Recurrent") -> str:
+    """Return the arguments that differ from their defaults."""
+    parts = [f"{layer.input_size}, {layer.hidden_size}"]
+    defaults: dict[str, object] = {"num_layers": 1, "bias": True}
+    defaults |= {"batch_first": False, "bidirectional": False}
+    defaults |= {"dropout": 0.0, "proj_size": 0, "recurrent_dropout": 0.0, "weight_drop": 0.0}
+    defaults |= {"residual": False, "init": "uniform"}
+    parts += [f"{k}={getattr(layer, k)!r}" for k, v in defaults.items() if getattr(layer, k) != v]
+    parts += [f"zoneout={layer.zoneout}"] if any(layer.zoneout) else []
+    learnt = getattr(layer, f"initial_{layer.cell.states[0]}") is not None
+    parts += ["learn_initial_state=True"] if learnt else []
+    plain = {"bias": layer.bias, "projection": layer.proj_size > 0}
+    usual = dict(layer.cell.program(**plain).options)
+    called = {"norm": "layer_norm"}
+    parts += [f"{called.get(k, k)}={v!r}" for k, v in layer.program.options if usual[k] != v]
+    return ", ".join(parts)
