@@ -3,8 +3,12 @@
 import warnings
 from typing import TYPE_CHECKING
 
+from recurra import native
 from recurra.errors import InputError
 from recurra.nn.initial import SCHEMES
+
+#: Of products; everything else is in the dtype of the weights.
+PRECISIONS = ("float32", "bf16")
 
 if TYPE_CHECKING:
     from recurra.nn.recurrent import Recurrent
@@ -28,6 +32,14 @@ def check(layer: "Recurrent") -> None:
         )
     if layer.init not in SCHEMES:
         wrong.append(f"init must be one of {', '.join(SCHEMES)}, received {layer.init!r}")
+    if layer.precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        wrong.append(f"precision must be one of {known}, received {layer.precision!r}")
+    elif layer.precision == "bf16" and not native.half_products():
+        wrong.append(
+            "precision bf16 needs kernels and a processor with AVX512-BF16 or AMX, which are not "
+            "here: use float32"
+        )
     if not isinstance(layer.proj_size, int) or layer.proj_size < 0:
         wrong.append(f"proj_size must be 0 or a positive integer, received {layer.proj_size!r}")
     elif layer.proj_size and "projection" not in layer.cell.options:
@@ -50,7 +62,7 @@ def described(layer: "Recurrent") -> str:
     defaults: dict[str, object] = {"num_layers": 1, "bias": True}
     defaults |= {"batch_first": False, "bidirectional": False}
     defaults |= {"dropout": 0.0, "proj_size": 0, "recurrent_dropout": 0.0, "weight_drop": 0.0}
-    defaults |= {"residual": False, "init": "uniform"}
+    defaults |= {"residual": False, "init": "uniform", "precision": "float32"}
     parts += [f"{k}={getattr(layer, k)!r}" for k, v in defaults.items() if getattr(layer, k) != v]
     parts += [f"zoneout={layer.zoneout}"] if any(layer.zoneout) else []
     learnt = getattr(layer, f"initial_{layer.cell.states[0]}") is not None

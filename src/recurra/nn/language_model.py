@@ -2,11 +2,13 @@
 
 from typing import TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from recurra.errors import InputError
 from recurra.nn.recurrent import Recurrent
+from recurra.ops import Lookup
 
 State: TypeAlias = Tensor | tuple[Tensor, ...]
 
@@ -95,9 +97,11 @@ class RecurrentLM(nn.Module):
     def _encode(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Tokens (T, B) to outputs (T, B, D * R)."""
         if self.embedding is None:
-            x = functional.one_hot(tokens, self.vocabulary).to(self.head.weight.dtype)
+            rows = torch.eye(self.vocabulary, dtype=self.head.weight.dtype, device=tokens.device)
         else:
-            x = self.embedding(tokens)
-        x = functional.dropout(x, self.embedding_dropout, self.training)
+            rows = self.embedding.weight
+        x: Tensor | Lookup = Lookup(rows, tokens)
+        if self.embedding_dropout and self.training:
+            x = functional.dropout(Lookup(rows, tokens).dense(), self.embedding_dropout)
         outputs, state = self.rnn(x, state)
         return functional.dropout(outputs, self.output_dropout, self.training), state

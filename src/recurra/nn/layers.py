@@ -38,6 +38,7 @@ class RNN(Recurrent):
         residual: bool = False,
         learn_initial_state: bool = False,
         init: str = "uniform",
+        precision: str = "float32",
     ) -> None:
         super().__init__(
             rnn,
@@ -59,6 +60,7 @@ class RNN(Recurrent):
             residual=residual,
             learn_initial_state=learn_initial_state,
             init=init,
+            precision=precision,
         )
         self.nonlinearity = activation or nonlinearity
 
@@ -92,6 +94,7 @@ class LSTM(Recurrent):
         residual: bool = False,
         learn_initial_state: bool = False,
         init: str = "uniform",
+        precision: str = "float32",
     ) -> None:
         super().__init__(
             lstm,
@@ -115,6 +118,7 @@ class LSTM(Recurrent):
             residual=residual,
             learn_initial_state=learn_initial_state,
             init=init,
+            precision=precision,
         )
 
 
@@ -147,6 +151,7 @@ class GRU(Recurrent):
         residual: bool = False,
         learn_initial_state: bool = False,
         init: str = "uniform",
+        precision: str = "float32",
     ) -> None:
         super().__init__(
             gru,
@@ -170,4 +175,5 @@ class GRU(Recurrent):
             residual=residual,
             learn_initial_state=learn_initial_state,
             init=init,
+            precision=precision,
         )

@@ -71,13 +71,14 @@ class Observed:
         layer: int,
         program: Program,
         weights: Mapping[str, Tensor],
-        x: Tensor,
+        x: Tensor | ops.Lookup,
         states: Sequence[Tensor],
         *,
         kernel: str | None,
         valid: Tensor | None,
         reverse: bool,
         noise: ops.Noise,
+        half: bool,
     ) -> Run:
         """Run one direction of the layer of that number; the rest as for `ops.recurrent`."""
         if not self:
@@ -90,6 +91,7 @@ class Observed:
                 valid=valid,
                 reverse=reverse,
                 noise=noise,
+                half=half,
             )
         watch = None
         if self._gradients is not None:
@@ -103,6 +105,7 @@ class Observed:
             valid=valid,
             reverse=reverse,
             noise=noise,
+            half=half,
             record=self._record,
             watch=watch,
         )

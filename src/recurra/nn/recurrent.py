@@ -47,6 +47,8 @@ class Recurrent(nn.Module):
         init: `uniform` draws all parameters as `torch.nn` does; `orthogonal` draws recurrent
             weights orthogonal by gate, input weights Glorot-uniform, biases as the cell says (1 for
             the forget gate).
+        precision: `bf16` computes products in bfloat16, sums and all else in float32, in training
+            and without; on CPUs that have such products, and refused elsewhere.
 
     Raises:
         InputError: an argument is out of range, or the cell lacks an option.
@@ -77,12 +79,14 @@ class Recurrent(nn.Module):
         residual: bool = False,
         learn_initial_state: bool = False,
         init: str = "uniform",
+        precision: str = "float32",
     ) -> None:
         super().__init__()
         self.cell = find(cell)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.proj_size, self.residual, self.init = proj_size, residual, init
+        self.precision = precision
         self.dropout, self.recurrent_dropout, self.weight_drop = (
             float(dropout),
             float(recurrent_dropout),
@@ -155,7 +159,7 @@ class Recurrent(nn.Module):
 
     def forward(
         self,
-        input: Tensor | PackedSequence,
+        input: Tensor | ops.Lookup | PackedSequence,
         hx: Tensor | tuple[Tensor, ...] | None = None,
         *,
         lengths: Tensor | None = None,
@@ -165,7 +169,8 @@ class Recurrent(nn.Module):
         """Run the layers over a batch of sequences.
 
         Args:
-            input: (T, B, I), (B, T, I) where `batch_first`, (T, I), or a packed sequence.
+            input: (T, B, I), (B, T, I) where `batch_first`, (T, I), or a packed sequence; or a
+                `Lookup` of tokens (T, B) or (B, T) among the rows of an embedding.
             hx: initial states (L * D, B, ·): a tensor where the cell has one state, else a tuple;
                 None starts from zeros, or from the learnt state.
             lengths: valid steps of each sequence, integers (B,), in any order; 0 is allowed.
@@ -214,10 +219,11 @@ class Recurrent(nn.Module):
     # -- how it runs ------------------------------------------------------------------------------
 
     def _fused_layers(
-        self, x: Tensor, valid: Tensor | None, states: States, first: int, layers: int
+        self, x: Tensor | ops.Lookup, valid: Tensor | None, states: States, first: int, layers: int
     ) -> tuple[Tensor, States]:
         """Layers `first` to `first + layers` in one call of torch's kernel."""
         assert self._fused is not None
+        x = x.dense() if isinstance(x, ops.Lookup) else x
         ours = range(first * self.num_directions, (first + layers) * self.num_directions)
         weights = [w for k in ours for w in self._weights(k).values()]
         states = tuple(s[ours.start : ours.stop] for s in states)
@@ -228,15 +234,19 @@ class Recurrent(nn.Module):
 
     def _runs_fused(self, batch: Sequences) -> bool:
         """Whether torch's kernels run: where ours do not or are slower, and theirs compute it."""
-        x, ours = batch.data, self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
-        if ours and batch.valid is None and not self.proj_size:
-            ours = not ops.faster_by_torch(self._fused, x, self.hidden_size)
+        ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
+        ours = ours or self.precision == "bf16"
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
         # torch's kernels refuse sequences without a step.
-        return self._fused is not None and not ours and not noisy and x.shape[0] > 0
+        return self._fused is not None and not ours and not noisy and batch.data.shape[0] > 0
 
     def _layer(
-        self, x: Tensor, valid: Tensor | None, states: States, layer: int, view: Observed
+        self,
+        x: Tensor | ops.Lookup,
+        valid: Tensor | None,
+        states: States,
+        layer: int,
+        view: Observed,
     ) -> tuple[Tensor, States]:
         """One layer, direction by direction."""
         outputs, ended = [], []
@@ -253,6 +263,7 @@ class Recurrent(nn.Module):
                 valid=valid,
                 reverse=bool(reverse),
                 noise=self._draw(x.shape[0], initial),
+                half=self.precision == "bf16",
             )
             outputs.append(run.outputs)
             ended.append(run.states)
@@ -261,7 +272,7 @@ class Recurrent(nn.Module):
 
     def _run_layers(
         self,
-        x: Tensor,
+        x: Tensor | ops.Lookup,
         valid: Tensor | None,
         states: States,
         fused: bool,

@@ -7,20 +7,21 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.errors import InputError
+from recurra.ops import Lookup
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
     """A batch in its inner form, and how to give results back in the form it came in.
 
-    data: (T, B, I).
+    data: (T, B, I), or what chooses them.
     valid: booleans (T, B), or None where every step counts.
     packed: the packed sequence it came as, if so.
     unbatched: whether it came without a batch axis.
     batch_first: whether batch comes before time outside.
     """
 
-    data: Tensor
+    data: Tensor | Lookup
     valid: Tensor | None
     packed: PackedSequence | None
     unbatched: bool
@@ -29,7 +30,7 @@ class Sequences:
     @classmethod
     def read(
         cls,
-        given: Tensor | PackedSequence,
+        given: Tensor | Lookup | PackedSequence,
         *,
         features: int,
         batch_first: bool,
@@ -54,7 +55,8 @@ class Sequences:
                 f"received {tuple(given.shape)}"
             )
         _check_features(given, features, name)
-        data = given.unsqueeze(1) if unbatched else given.transpose(0, 1) if batch_first else given
+        whole = given.unsqueeze(1) if isinstance(given, Tensor) and unbatched else given
+        data = whole.transpose(0, 1) if batch_first and not unbatched else whole
         steps, batch = data.shape[:2]
         if mask is not None:
             expected = tuple(given.shape[:-1])
@@ -106,7 +108,7 @@ def _valid(lengths: Tensor, steps: int, device: torch.device) -> Tensor:
     return torch.arange(steps, device=device)[:, None] < lengths.to(device)[None, :]
 
 
-def _check_features(data: Tensor, features: int, name: str, packed: bool = False) -> None:
+def _check_features(data: Tensor | Lookup, features: int, name: str, packed: bool = False) -> None:
     if data.shape[-1] != features:
         kind = "packed input" if packed else "input"
         raise InputError(

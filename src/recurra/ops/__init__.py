@@ -3,8 +3,8 @@
 from recurra.ops.fused import Stack, fused, fused_masked, fused_name
 from recurra.ops.observed import Watch, observed
 from recurra.ops.recurrent import (
+    Lookup,
     Noise,
-    faster_by_torch,
     kernel_name,
     on_kernels,
     recurrent,
@@ -12,10 +12,10 @@ from recurra.ops.recurrent import (
 )
 
 __all__ = [
+    "Lookup",
     "Noise",
     "Stack",
     "Watch",
-    "faster_by_torch",
     "fused",
     "fused_masked",
     "fused_name",

@@ -40,6 +40,8 @@ class Arguments(NamedTuple):
             where there are none.
         rates: per state that share as a number, where `keep` has None.
         reverse: from the last step to the first.
+        half: products in bfloat16.
+        tokens: int64 (T, B): the input at a step is that row of x, which is (V, I); or None.
     """
 
     name: str
@@ -51,6 +53,13 @@ class Arguments(NamedTuple):
     keep: Sequence[Tensor | None]
     rates: Sequence[float]
     reverse: bool
+    half: bool = False
+    tokens: Tensor | None = None
+
+    @property
+    def steps(self) -> torch.Size:
+        """T and B."""
+        return (self.x if self.tokens is None else self.tokens).shape[:2]
 
 
 def kernel_name(program: Program) -> str | None:
@@ -75,7 +84,7 @@ def forward(call: Arguments, *, save: bool) -> list[Tensor]:
     """Return outputs (T, B, R), the final state of each kind, and what backward needs if `save`."""
     inputs = _inputs(call)
     x = inputs.x
-    y = _empty((*x.shape[:2], call.initial[0].shape[-1]), x)
+    y = _empty((*call.steps, call.initial[0].shape[-1]), x)
     last = [x.new_empty(s.shape) for s in call.initial]
     saved = _empty((native.saved_size(inputs),), x) if save else None
     native.forward(inputs, y, last, saved=saved)
@@ -155,25 +164,28 @@ def saved_size(call: Arguments) -> int:
         valid=None if call.valid is None else torch.ones(1, 1, dtype=torch.bool),
         keep=[1.0 if k is not None else r for k, r in zip(call.keep, call.rates, strict=True)],
     )
-    return call.x.shape[0] * call.x.shape[1] * native.saved_size(one)
+    return call.steps[0] * call.steps[1] * native.saved_size(one)
 
 
 def packed(
     call: Arguments, y: Tensor, saved: Tensor
 ) -> tuple[tuple[Tensor | None, ...], tuple[Any, ...]]:
     """Return all a backward pass needs, as tensors for autograd to keep, and the rest."""
-    tensors = (*call.parameters, *call.initial, *call.keep, call.valid, call.mask, call.x, y, saved)
+    tensors = (*call.parameters, *call.initial, *call.keep, call.valid, call.mask, call.tokens)
     counts = len(call.parameters), len(call.initial), len(call.keep)
-    return tensors, (call.name, list(call.rates), call.reverse, counts)
+    fixed = (call.name, list(call.rates), call.reverse, call.half, counts)
+    return (*tensors, call.x, y, saved), fixed
 
 
 def unpacked(tensors: Sequence[Any], fixed: tuple[Any, ...]) -> tuple[Arguments, Tensor, Tensor]:
     """Return what went into `packed`."""
-    name, rates, reverse, counts = fixed
+    name, rates, reverse, half, counts = fixed
     given = iter(tensors)
     parameters, initial, keep = (list(islice(given, count)) for count in counts)
-    valid, mask, x, y, saved = given
-    return Arguments(name, x, parameters, initial, valid, mask, keep, rates, reverse), y, saved
+    valid, mask, tokens, x, y, saved = given
+    noise = valid, mask, keep, rates
+    call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
+    return call, y, saved
 
 
 def _inputs(call: Arguments) -> native.Inputs:
@@ -193,6 +205,8 @@ def _inputs(call: Arguments) -> native.Inputs:
         ],
         call.reverse,
         torch.get_num_threads(),
+        call.half,
+        None if call.tokens is None else call.tokens.contiguous(),
     )
 
 
@@ -220,7 +234,7 @@ def _rows(array: Tensor) -> Tensor:
 
 def _check(call: Arguments, program: Program) -> None:
     """Refuse what would read or write beyond an array, or take its bits for other numbers."""
-    steps, batch, features = call.x.shape
+    (steps, batch), features = call.steps, call.x.shape[-1]
     hidden, recurrent = (
         call.parameters[0].shape[0] // len(program.gates),
         call.parameters[1].shape[1],
@@ -241,6 +255,13 @@ def _check(call: Arguments, program: Program) -> None:
             f"{tuple(call.x.shape)} weights, states and noise of that dtype and shapes "
             f"{', '.join(map(str, shapes))}; received {shown}"
         )
+    if call.tokens is not None and call.tokens.numel():
+        low, high = (int(v) for v in call.tokens.aminmax())
+        if low < 0 or high >= len(call.x):
+            raise InputError(
+                f"recurrent ({program.cell}): expected tokens from 0 to {len(call.x) - 1}, "
+                f"received {low} to {high}"
+            )
     valid = call.valid
     if valid is not None and (valid.dtype != torch.bool or valid.shape != (steps, batch)):
         raise InputError(

@@ -13,7 +13,16 @@ from recurra.cells import Program
 from recurra.errors import InputError
 from recurra.ops import kernel as kernels
 from recurra.ops.kernel import Arguments, packed, unpacked
-from recurra.ops.recurrent import Noise, _batched, _served, _shares, _traced, reference
+from recurra.ops.recurrent import (
+    Lookup,
+    Noise,
+    _batched,
+    _served,
+    _shares,
+    _traced,
+    not_in_half,
+    reference,
+)
 from recurra.reference import Interpreter, Run, Tap
 
 #: Receives dL/d(state) by the state's name, (T, B, ·), once in every backward pass.
@@ -23,7 +32,7 @@ Watch = Callable[[Mapping[str, Tensor]], None]
 def observed(
     program: Program,
     weights: Mapping[str, Tensor],
-    x: Tensor,
+    x: Tensor | Lookup,
     states: Sequence[Tensor],
     *,
     kernel: str | None,
@@ -32,6 +41,7 @@ def observed(
     noise: Noise,
     record: bool = False,
     watch: Watch | None = None,
+    half: bool = False,
 ) -> Run:
     """Run one direction of one layer, as `recurrent` does, and look at it.
 
@@ -40,7 +50,7 @@ def observed(
     gradients flow back through what was recorded.
 
     Args:
-        program, weights, x, states, kernel, valid, reverse, noise: as for `recurrent`.
+        program, weights, x, states, kernel, valid, reverse, noise, half: as for `recurrent`.
         record: also return every named value of the cell at every step, (T, B, ·): states as the
             equations give them, before zoneout; zeros at steps that do not count.
         watch: see `Watch`. The gradient by a state after a step is the total one: it counts what
@@ -51,10 +61,13 @@ def observed(
         InputError: as `recurrent`; or `watch` in other than plain eager mode.
     """
     parameters = [weights[p.name] for p in program.parameters]
+    x = x.dense() if isinstance(x, Lookup) else x
     if kernel is not None and torch.is_autocast_enabled("cpu"):
         dtype = parameters[0].dtype
         x, states = x.to(dtype), [s.to(dtype) for s in states]
     served = kernel is not None and _served(parameters[0], noise) and _eager(x)
+    if half and not (served and parameters[0].dtype == torch.float32):
+        raise not_in_half(program, parameters[0])
     if watch is None and not served:
         return reference(
             program, weights, x, states, valid=valid, reverse=reverse, noise=noise, record=record
@@ -67,7 +80,7 @@ def observed(
     keep, rates = _shares(noise)
     mask = noise.recurrent_mask
     name = kernel if served and kernel is not None else ""
-    call = Arguments(name, x, parameters, states, valid, mask, keep, rates, reverse)
+    call = Arguments(name, x, parameters, states, valid, mask, keep, rates, reverse, half)
     seen = _Observation(program, call, record, watch)
     outputs, *rest = _Observed.apply(seen, x, *parameters, *states)
     split = len(program.states)
@@ -94,6 +107,8 @@ class _Observed(torch.autograd.Function):
         if call.name:
             y, *last, saved = kernels.forward(call, save=True)
             visible = kernels.recorded(call, y, saved) if seen.record else {}
+        if visible is None and call.half:
+            raise not_in_half(seen.program, call.parameters[0])
         if visible is None:
             run = _by_reference(seen.program, call, record=seen.record)
             visible = run.visible
@@ -112,7 +127,10 @@ class _Observed(torch.autograd.Function):
         wanted = ctx.needs_input_grad[1:]
         split = 1 + len(call.initial)
         through_records = any(g is not None for g in gradients[split:])
-        if not call.name or through_records or torch.is_grad_enabled() or _batched(gradients):
+        by_reference = through_records or torch.is_grad_enabled() or _batched(gradients)
+        if by_reference and call.half:
+            raise not_in_half(ctx.program, call.parameters[0])
+        if not call.name or by_reference:
             found, dstates = _gradients(ctx.program, call, gradients, wanted)
         else:
             dy, *dlast = gradients[:split]

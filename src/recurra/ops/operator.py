@@ -25,17 +25,23 @@ def recurrent(
     keep: list[Tensor | None],
     rates: list[float],
     reverse: bool,
+    half: bool,
+    tokens: Tensor | None,
     save: bool,
 ) -> list[Tensor]:
     """Outputs, final states, and with `save` what backward needs; see `Arguments`."""
-    call = Arguments(name, x, parameters, initial, valid, mask, keep, rates, reverse)
+    noise = valid, mask, keep, rates
+    call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
     return kernel.forward(call, save=save)
 
 
 @recurrent.register_fake
-def _(name, x, parameters, initial, valid, mask, keep, rates, reverse, save):  # type: ignore[no-untyped-def]
-    call = Arguments(name, x, parameters, initial, valid, mask, keep, rates, reverse)
-    y = x.new_empty(*x.shape[:2], initial[0].shape[-1])
+def _(  # type: ignore[no-untyped-def]
+    name, x, parameters, initial, valid, mask, keep, rates, reverse, half, tokens, save
+):
+    noise = valid, mask, keep, rates
+    call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
+    y = x.new_empty(*call.steps, initial[0].shape[-1])
     last = [x.new_empty(s.shape) for s in initial]
     return [y, *last, x.new_empty(kernel.saved_size(call))] if save else [y, *last]
 
@@ -51,6 +57,8 @@ def recurrent_backward(
     keep: list[Tensor | None],
     rates: list[float],
     reverse: bool,
+    half: bool,
+    tokens: Tensor | None,
     y: Tensor,
     saved: Tensor,
     dy: Tensor | None,
@@ -58,13 +66,29 @@ def recurrent_backward(
     wanted: list[bool],
 ) -> list[Tensor]:
     """Gradients by x, parameters and initial states, those that are `wanted`."""
-    call = Arguments(name, x, parameters, initial, valid, mask, keep, rates, reverse)
+    noise = valid, mask, keep, rates
+    call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
     return kernel.backward(call, y, saved, dy, dlast, wanted)
 
 
 @recurrent_backward.register_fake
 def _(  # type: ignore[no-untyped-def]
-    name, x, parameters, initial, valid, mask, keep, rates, reverse, y, saved, dy, dlast, wanted
+    name,
+    x,
+    parameters,
+    initial,
+    valid,
+    mask,
+    keep,
+    rates,
+    reverse,
+    half,
+    tokens,
+    y,
+    saved,
+    dy,
+    dlast,
+    wanted,
 ):
     leaves = zip([x, *parameters, *initial], wanted, strict=True)
     return [torch.empty_like(v, memory_format=_format(v, x)) for v, w in leaves if w]
@@ -88,7 +112,8 @@ def _differentiate(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     dx, *rest = [next(found) if w else None for w in ctx.wanted]
     split = len(call.parameters)
     keep, rates = _nothing(call.keep), _nothing(call.rates)
-    return None, dx, rest[:split], rest[split:], None, None, keep, rates, None, None
+    nothing = (None,) * 4
+    return None, dx, rest[:split], rest[split:], None, None, keep, rates, *nothing
 
 
 def _nothing(values: Sequence[Any]) -> list[None] | None:

@@ -7,8 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.nn import functional
 
+from recurra import native
 from recurra.cells import Program
+from recurra.errors import InputError
 from recurra.ops import operator
 from recurra.ops.kernel import (
     Arguments,
@@ -39,6 +42,45 @@ class Noise:
         return self.recurrent_mask is not None or self.keep is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """An input that tokens choose: at step t row b reads `rows[tokens[t, b]]`.
+
+    It has as much of a tensor as layers ask for.
+
+    rows: (V, I), an embedding, say. tokens: int64 (T, B).
+    """
+
+    rows: Tensor
+    tokens: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        """T, B, I."""
+        return torch.Size((*self.tokens.shape, self.rows.shape[1]))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tokens are."""
+        return self.tokens.device
+
+    def dim(self) -> int:
+        """Return 3."""
+        return 1 + self.tokens.dim()
+
+    def transpose(self, first: int, second: int) -> "Lookup":
+        """Return the same with T and B exchanged."""
+        return Lookup(self.rows, self.tokens.transpose(first, second))
+
+    def new_zeros(self, *shape: int) -> Tensor:
+        """Return zeros of the dtype of the rows."""
+        return self.rows.new_zeros(*shape)
+
+    def dense(self) -> Tensor:
+        """Return the input itself, (T, B, I)."""
+        return functional.embedding(self.tokens, self.rows)
+
+
 def reference(
     program: Program,
     weights: Mapping[str, Tensor],
@@ -65,13 +107,14 @@ def reference(
 def recurrent(
     program: Program,
     weights: Mapping[str, Tensor],
-    x: Tensor,
+    x: Tensor | Lookup,
     states: Sequence[Tensor],
     *,
     kernel: str | None,
     valid: Tensor | None = None,
     reverse: bool = False,
     noise: Noise = Noise(),
+    half: bool = False,
 ) -> Run:
     """Run one direction of one layer.
 
@@ -83,24 +126,35 @@ def recurrent(
     Args:
         program: the cell.
         weights: by name, of the shapes of `program.parameters`.
-        x: inputs (T, B, I).
+        x: inputs (T, B, I), or what chooses them. Where there are many more steps than rows to
+            choose from, their products with the weights are computed once a row.
         states: initial states (B, R) and (B, H), in the order of `program.states`.
         kernel: what `kernel_name` says of the program; None: the reference.
         valid: booleans (T, B): which steps count; at others states wait, outputs are zero.
         reverse: from the last step to the first.
         noise: dropout and zoneout, drawn beforehand.
+        half: compute products in bfloat16, sums in float32.
 
     Returns:
         Outputs (T, B, R) and the final states. `observed` tells more.
 
     Raises:
-        InputError: dtypes differ, or a shape does not fit.
+        InputError: dtypes differ, a shape does not fit, or `half` where it cannot be had.
     """
     parameters = [weights[p.name] for p in program.parameters]
+    served = kernel is not None and _served(parameters[0], noise)
+    if half and not (served and parameters[0].dtype == torch.float32):
+        raise not_in_half(program, parameters[0])
+    tokens = None
+    if isinstance(x, Lookup):
+        if served and _pays(program, x, len(parameters[0])):
+            x, tokens = x.rows, x.tokens
+        else:
+            x = x.dense()
     if kernel is not None and torch.is_autocast_enabled("cpu"):
         dtype = parameters[0].dtype
         x, states = x.to(dtype), [s.to(dtype) for s in states]
-    if kernel is None or not _served(parameters[0], noise):
+    if not served or kernel is None:
         return reference(
             program,
             weights,
@@ -112,7 +166,7 @@ def recurrent(
         )
     keep, rates = _shares(noise)
     mask = noise.recurrent_mask
-    call = Arguments(kernel, x, parameters, states, valid, mask, keep, rates, reverse)
+    call = Arguments(kernel, x, parameters, states, valid, mask, keep, rates, reverse, half, tokens)
     save = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *parameters, *states))
     found: Sequence[Tensor]
     if torch.compiler.is_compiling() or _traced(x):
@@ -147,18 +201,31 @@ class _Recurrent(torch.autograd.Function):
         return None, *(next(given) if w else None for w in wanted)
 
 
+#: Values of the products of a lookup's rows from which on they would not stay in a cache.
+_TABLE = 1 << 22
+
+
+def _pays(program: Program, x: Lookup, gates: int) -> bool:
+    """Whether the products of the rows are fewer than those of the steps, and can be had."""
+    if program.option("norm") or torch.compiler.is_compiling() or _traced(x.rows):
+        return False
+    return 2 * len(x.rows) <= x.tokens.numel() and len(x.rows) * gates <= _TABLE
+
+
 def _gradients_by_reference(
     call: Arguments, dy: Tensor | None, dlast: Sequence[Tensor | None], wanted: Sequence[bool]
 ) -> tuple[Tensor | None, ...]:
     """Gradients that can be differentiated again: the layer runs once more, by the reference."""
     program = named(call.name)
+    if call.half:
+        raise not_in_half(program, call.parameters[0])
     weights = {p.name: w for p, w in zip(program.parameters, call.parameters, strict=True)}
     shares = [r if k is None else k for k, r in zip(call.keep, call.rates, strict=True)]
     with torch.enable_grad():
         run = reference(
             program,
             weights,
-            call.x,
+            call.x if call.tokens is None else Lookup(call.x, call.tokens).dense(),
             call.initial,
             valid=call.valid,
             reverse=call.reverse,
@@ -181,23 +248,20 @@ def on_kernels(weight: Tensor) -> bool:
     return weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
 
 
-#: oneDNN trains a float32 LSTM of at least so many rows and fewer than so many units faster.
-_TORCH_ROWS, _TORCH_UNITS = 8, 512
-
-
-def faster_by_torch(name: str | None, x: Tensor, hidden: int) -> bool:
-    """Whether torch's kernel `name` trains on inputs x (T, B, I) faster than ours.
-
-    Measured in whole training steps (docs/decisions/007). Only in plain eager mode: compilers, and
-    `torch.func`, see our operator.
-    """
-    if name != "lstm" or x.dtype != torch.float32 or torch.compiler.is_compiling():
-        return False
-    fits = x.shape[1] >= _TORCH_ROWS and hidden < _TORCH_UNITS
-    if not (fits and torch.is_grad_enabled() and torch.backends.mkldnn.is_available()):
-        return False
-    special = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-    return not (special or _traced(x))
+def not_in_half(program: Program, weight: Tensor) -> InputError:
+    """Return the error of products in bfloat16 that cannot be had, which says why."""
+    if not native.half_products():
+        received = "a processor without AVX512-BF16 or AMX, or no kernels"
+    elif native.find(program) is None:
+        received = f"the cell {program.cell}, which only the reference runs"
+    elif not on_kernels(weight) or weight.dtype != torch.float32:
+        received = f"{str(weight.dtype).removeprefix('torch.')} weights on {weight.device}"
+    else:
+        received = "a call for the reference (torch.func, forward mode, second gradients)"
+    return InputError(
+        "precision bf16: expected float32 weights on a CPU with bfloat16 products, in eager or "
+        f"compiled mode; received {received}: use precision float32"
+    )
 
 
 def _served(weight: Tensor, noise: Noise) -> bool:
