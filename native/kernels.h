@@ -4,6 +4,7 @@
 
 #include "arena.h"
 #include "call.h"
+#include "loss_call.h"
 
 namespace recurra {
 
@@ -31,6 +32,8 @@ struct Isa {
   bool (*function)(const char* name, const float* from, float* to, long n);
   bool (*function64)(const char* name, const double* from, double* to, long n);
   const char* (*half)();   // what computes products in bfloat16 here, or null
+  LossKernels<float> loss;
+  LossKernels<double> loss64;
 };
 
 }  // namespace recurra

@@ -20,10 +20,12 @@ from recurra.native.library import (
     threads,
     use_isa,
 )
+from recurra.native.loss import LossInputs, loss_backward, loss_forward
 from recurra.native.packed import Packed, Stepper
 
 __all__ = [
     "Inputs",
+    "LossInputs",
     "Packed",
     "Stepper",
     "available",
@@ -36,6 +38,8 @@ __all__ = [
     "isa",
     "isas",
     "kept",
+    "loss_backward",
+    "loss_forward",
     "memory",
     "saved_size",
     "share_threads",

@@ -1,6 +1,7 @@
-"""Recurrent layers over torch tensors: the one operator, and torch's own kernels beside it."""
+"""Recurrent layers and the loss over torch tensors: our operators, and torch's kernels beside."""
 
 from recurra.ops.fused import Stack, fused, fused_masked, fused_name
+from recurra.ops.loss import token_losses
 from recurra.ops.recurrent import (
     Noise,
     faster_by_torch,
@@ -21,4 +22,5 @@ __all__ = [
     "on_kernels",
     "recurrent",
     "reference",
+    "token_losses",
 ]
