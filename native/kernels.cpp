@@ -6,6 +6,7 @@
 #include "backward.h"
 #include "forward.h"
 #include "loss.h"
+#include "update.h"
 #include "cells/all.h"
 
 namespace RECURRA_NAMESPACE {
@@ -116,6 +117,7 @@ const char* half() {
 
 extern const recurra::Isa isa;
 const recurra::Isa isa = {RECURRA_NAME, runs, cell<F32>, cell<F64>, function<F32>, function<F64>, half,
-                         loss_kernels<F32>(), loss_kernels<F64>()};
+                         loss_kernels<F32>(), loss_kernels<F64>(),
+                         update_kernels<F32>(), update_kernels<F64>()};
 
 }  // namespace RECURRA_NAMESPACE

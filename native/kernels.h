@@ -5,6 +5,7 @@
 #include "arena.h"
 #include "call.h"
 #include "loss_call.h"
+#include "update_call.h"
 
 namespace recurra {
 
@@ -34,6 +35,8 @@ struct Isa {
   const char* (*half)();   // what computes products in bfloat16 here, or null
   LossKernels<float> loss;
   LossKernels<double> loss64;
+  UpdateKernels<float> update;
+  UpdateKernels<double> update64;
 };
 
 }  // namespace recurra

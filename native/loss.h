@@ -49,7 +49,7 @@ class Loss {
       if (!call.counted || call.counted[n]) {
         index_[rows_++] = n;
       } else if (call.loss) {
-        call.loss[n] = 0;
+        call.loss[n] = call.spread[2 * n] = call.spread[2 * n + 1] = 0;
       } else if (call.dx) {
         std::fill_n(call.dx + n * features_, features_, T(0));
       }
@@ -156,7 +156,7 @@ class Loss {
   }
 
  private:
-  static constexpr long chunk_bytes = 256 * 1024, most_tokens = 252;
+  static constexpr long chunk_bytes = 256 * 1024, most_tokens = 168;
   static constexpr long slice_elements = 256 * 1024;  // of logits that exist at a time
   static constexpr T infinity = T(__builtin_inf());
 

@@ -19,8 +19,9 @@ struct LossCall {
   const int64_t* target = nullptr;         // (N); read where a row counts, and there within [0, V)
   const unsigned char* counted = nullptr;  // (N), or null: every row counts
 
-  T* loss = nullptr;    // (N): -log softmax(W x + b)[target]; 0 for rows that do not count
+  T* loss = nullptr;    // (N): -log softmax(W x + b)[target]
   T* spread = nullptr;  // (N, 2): the greatest logit, and the sum of exp(logit - greatest)
+                        // both 0 for rows that do not count
 
   // Backward. Gradients may be null: not wanted. All are written, not added to.
   const T* dloss = nullptr;  // (N)

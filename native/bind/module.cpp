@@ -301,4 +301,5 @@ NB_MODULE(_native, m) {
   bind<float>(m, "32");
   bind<double>(m, "64");
   bind_loss(m, chosen);
+  bind_update(m, chosen);
 }

@@ -22,12 +22,15 @@ from recurra.native.library import (
 )
 from recurra.native.loss import LossInputs, loss_backward, loss_forward
 from recurra.native.packed import Packed, Stepper
+from recurra.native.update import Updated, adam, sum_of_squares
 
 __all__ = [
     "Inputs",
     "LossInputs",
     "Packed",
     "Stepper",
+    "Updated",
+    "adam",
     "available",
     "backward",
     "empty",
@@ -43,6 +46,7 @@ __all__ = [
     "memory",
     "saved_size",
     "share_threads",
+    "sum_of_squares",
     "switched_off",
     "threads",
     "use_isa",

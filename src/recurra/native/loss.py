@@ -32,8 +32,8 @@ def loss_forward(inputs: LossInputs, loss: Array, spread: Array) -> int | None:
     Args:
         inputs: see `LossInputs`.
         loss: (N), written, in nats; 0 for rows that do not count.
-        spread: (N, 2), written for rows that count: the greatest logit, and the sum over all
-            tokens of exp(logit - greatest).
+        spread: (N, 2), written: the greatest logit, and the sum over all tokens of
+            exp(logit - greatest); zeros for rows that do not count.
 
     Returns:
         None; or the first row that counts and whose target is no token, with nothing computed.

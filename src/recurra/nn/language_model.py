@@ -5,6 +5,7 @@ from typing import TypeAlias
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recurra import ops
 from recurra.errors import InputError
 from recurra.nn.recurrent import Recurrent
 
@@ -82,22 +83,45 @@ class RecurrentLM(nn.Module):
             Without targets the logits (B, T, V); with targets the negative log-likelihood summed
             over all that count, in nats. And the state after the last token.
         """
-        outputs, state = self._encode(inputs.T, state)
         if targets is None:
-            return self.head(outputs).transpose(0, 1), state
-        wanted = targets.T.reshape(-1)
-        flat = outputs.reshape(-1, outputs.shape[-1])
-        if mask is not None:
-            counted = mask.T.reshape(-1)
-            flat, wanted = flat[counted], wanted[counted]
-        return functional.cross_entropy(self.head(flat), wanted, reduction="sum"), state
+            outputs, state, weight = self._encode(inputs.T, state)
+            return functional.linear(outputs, weight, self.head.bias).transpose(0, 1), state
+        losses, state = self.losses(inputs, targets, mask=mask, state=state)
+        return losses.sum(), state
 
-    def _encode(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Tokens (T, B) to outputs (T, B, D * R)."""
+    def losses(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        *,
+        mask: Tensor | None = None,
+        state: State | None = None,
+    ) -> tuple[Tensor, State]:
+        """Score each target by itself; arguments as for `forward`.
+
+        Returns:
+            The negative log-likelihood of each target (B, T), in nats, zero where `mask` has
+            False; and the state after the last token. Logits of all tokens are never held.
+        """
+        outputs, state, weight = self._encode(inputs.T, state)
+        losses = ops.token_losses(
+            outputs.reshape(-1, outputs.shape[-1]),
+            weight,
+            self.head.bias,
+            targets.T.reshape(-1),
+            None if mask is None else mask.T.reshape(-1),
+        )
+        return losses.view(targets.T.shape).T, state
+
+    def _encode(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State, Tensor]:
+        """Tokens (T, B) to outputs (T, B, D * R); also returns the weight of the output layer."""
+        weight = self.head.weight
         if self.embedding is None:
-            x = functional.one_hot(tokens, self.vocabulary).to(self.head.weight.dtype)
+            x = functional.one_hot(tokens, self.vocabulary).to(weight.dtype)
+        elif self.tied:
+            x, weight = ops.embedding(tokens, weight)
         else:
-            x = self.embedding(tokens)
+            x, _ = ops.embedding(tokens, self.embedding.weight)
         x = functional.dropout(x, self.embedding_dropout, self.training)
         outputs, state = self.rnn(x, state)
-        return functional.dropout(outputs, self.output_dropout, self.training), state
+        return functional.dropout(outputs, self.output_dropout, self.training), state, weight

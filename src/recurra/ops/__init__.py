@@ -1,5 +1,6 @@
 """Recurrent layers and the loss over torch tensors: our operators, and torch's kernels beside."""
 
+from recurra.ops.embedding import embedding
 from recurra.ops.fused import Stack, fused, fused_masked, fused_name
 from recurra.ops.loss import token_losses
 from recurra.ops.recurrent import (
@@ -15,6 +16,7 @@ __all__ = [
     "Noise",
     "Stack",
     "faster_by_torch",
+    "embedding",
     "fused",
     "fused_masked",
     "fused_name",

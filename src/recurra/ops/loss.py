@@ -9,16 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.nn import functional
 
 from recurra import native
 from recurra.errors import InputError
+from recurra.ops.memory import empty
 from recurra.ops.recurrent import on_kernels
-from recurra.ops.watch import batched, traced
-
-#: Elements from which on fresh memory from the system costs more than asking for it elsewhere.
-_LARGE = 1 << 16
+from recurra.ops.watch import batched, special, traced
 
 
 def token_losses(
@@ -151,7 +148,7 @@ def _backward(
 ) -> list[Tensor]:
     inputs = _inputs(x, weight, bias, targets, counted)
     leaves = zip((x, weight, bias), wanted, strict=True)
-    made = [_empty_like(leaf) if leaf is not None and w else None for leaf, w in leaves]
+    made = [empty(leaf.shape, leaf) if leaf is not None and w else None for leaf, w in leaves]
     dx, dweight, dbias = made
     native.loss_backward(inputs, spread, dloss.contiguous(), dx=dx, dweight=dweight, dbias=dbias)
     return [m for m in made if m is not None]
@@ -168,12 +165,6 @@ def _inputs(
         None if counted is None else counted.contiguous(),
         torch.get_num_threads(),
     )
-
-
-def _empty_like(leaf: Tensor) -> Tensor:
-    if leaf.numel() < _LARGE:
-        return leaf.new_empty(leaf.shape)
-    return torch.from_numpy(native.empty(*leaf.shape, double=leaf.dtype == torch.float64))
 
 
 def _by_torch(
@@ -208,7 +199,7 @@ def _served(x: Tensor, weight: Tensor) -> bool:
         return False
     if torch.compiler.is_compiling():
         return True
-    return not (torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0)
+    return not special()
 
 
 def _check(

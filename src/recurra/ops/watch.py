@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 def traced(x: Tensor) -> bool:
@@ -9,6 +10,11 @@ def traced(x: Tensor) -> bool:
     plain = type(x) in (Tensor, torch.nn.Parameter)
     watched = torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state()
     return not plain or bool(watched)
+
+
+def special() -> bool:
+    """Whether a transformation of `torch.func` or forward-mode differentiation is under way."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def batched(*tensors: Tensor | None) -> bool:
