@@ -127,7 +127,9 @@ def by_hand(size: Size) -> Callable[[int], None]:
 SIDES = {"recurra": ours, "torch by hand": by_hand}
 
 
-def measure(names: tuple[str, ...] = tuple(SIZES), seconds: float = 20.0) -> list[dict[str, object]]:
+def measure(
+    names: tuple[str, ...] = tuple(SIZES), seconds: float = 20.0
+) -> list[dict[str, object]]:
     """Return two rows a model: tokens per second and peak memory of both sides."""
     rows: list[dict[str, object]] = []
     for name in names:
@@ -216,7 +218,9 @@ def profile(size: Size, rounds: int = 12) -> dict[str, list[float]]:
         if native:
             loss = ops.token_losses(flat, weight, bias, targets.flatten()).sum() / targets.numel()
         else:
-            loss = functional.cross_entropy(functional.linear(flat, weight, bias), targets.flatten())
+            loss = functional.cross_entropy(
+                functional.linear(flat, weight, bias), targets.flatten()
+            )
         tick("output and loss")
         loss.backward()
         tick("embedding, backward")

@@ -6,9 +6,9 @@
 // into their gradient in place, and multiplies it into dx and dW while it is in the cache. So a
 // fourth product stands in for the traffic, and the memory, of N x V numbers.
 //
-// A thread owns rows for logits and dx, and tokens for dW. Every sum is one chain of fused
-// multiply-adds in ascending order, continued from chunk to chunk: bits do not depend on threads,
-// chunks, or which other rows there are.
+// A thread owns rows for logits and dx, and tokens for dW. Chunks depend on H and V alone, and every
+// sum runs over its terms, or its chunks, in ascending order: bits do not depend on threads, nor a
+// row's on other rows.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -59,7 +59,7 @@ class Loss {
     const long fitting = chunk_bytes / long(sizeof(T)) / (features_ ? features_ : 1) / 14 * 14;
     chunk_ = fitting < 14 ? 14 : fitting > most_tokens ? most_tokens : fitting;
     if (chunk_ > call.tokens) chunk_ = call.tokens;
-    x_ = arena.take<T>(pairs_ * pair * features_);
+    x_ = arena.take<T>(2 * pairs_ * x_panel());
   }
 
   // Losses of the thread's rows.
@@ -114,10 +114,10 @@ class Loss {
     p_row_ = slice_ + W;
     for (T*& p : p_) p = arena.take<T>(chunk_ * p_row_ + pair);
     if (call_.dx) {
-      for (T*& columns : weight_) columns = arena.take<T>(panels_ * chunk_ * W);
+      for (T*& columns : weight_) columns = arena.take<T>(panels_ * weight_panel());
       dx_ = arena.take<T>(rows_ * panels_ * W);
     }
-    if (call_.dweight) columns_ = arena.take<T>(panels_ * rows_ * W);
+    if (call_.dweight) columns_ = arena.take<T>(panels_ * columns_panel());
     scales_ = arena.take<T>(2 * pairs_ * pair);
     return true;
   }
@@ -132,7 +132,7 @@ class Loss {
     }
     if (call_.dweight)
       for (long n = rows_first; n < rows_last; ++n)
-        spread_row(call_.x + index_[n] * call_.x_row, columns_ + n * W, rows_ * W);
+        spread_row(call_.x + index_[n] * call_.x_row, columns_ + n * W, columns_panel());
     if (call_.dx) std::fill(dx_ + rows_first * panels_ * W, dx_ + rows_last * panels_ * W, T(0));
     int turn = 0;
     pack_weight(0, weight_[turn], thread);
@@ -160,6 +160,11 @@ class Loss {
   static constexpr long slice_elements = 256 * 1024;  // of logits that exist at a time
   static constexpr T infinity = T(__builtin_inf());
 
+  // From one panel to the next: one vector more, or two panels would share the cache's few places.
+  long x_panel() const { return (features_ + 1) * W; }
+  long weight_panel() const { return (chunk_ + 1) * W; }
+  long columns_panel() const { return (rows_ + 1) * W; }
+
   long tokens_from(long from) const {
     return call_.tokens - from < chunk_ ? call_.tokens - from : chunk_;
   }
@@ -169,7 +174,7 @@ class Loss {
   // x_[panel][k][lane] for two panels of rows; zeros beyond the last row.
   void pack_rows_of_x(long p) const {
     for (long half = 0; half < 2; ++half) {
-      T* to = x_ + (2 * p + half) * features_ * W;
+      T* to = x_ + (2 * p + half) * x_panel();
       for (long k = 0; k < features_; k += W) {
         V part[W];
         for (long lane = 0; lane < W; ++lane) {
@@ -186,11 +191,10 @@ class Loss {
   void product(long from, long count, long p, T* c, long c_row) const {
     static const T none[pair] = {};
     const T* weight = call_.weight + from * features_;
-    const T* x = x_ + p * pair * features_;
+    const T* x = x_ + 2 * p * x_panel();
     const bool both = rows_of(p) > W;
     const Tiles<V> kernels = both ? tiles<V, 1, 2, false>() : tiles<V, 1, 1, false>();
-    multiply<V>(kernels, both ? 2 : 1, weight, features_, count, x, 1, features_ * W, features_, c, c_row,
-                none);
+    multiply<V>(kernels, both ? 2 : 1, weight, features_, count, x, 1, x_panel(), features_, c, c_row, none);
     if (!call_.bias) return;
     for (long v = 0; v < count; ++v)
       for (long half = 0; half < pair; half += W) {
@@ -273,7 +277,7 @@ class Loss {
     if (!call_.dx) return;
     const long count = tokens_from(from);
     for (long v = share(count, thread, threads_); v < share(count, thread + 1, threads_); ++v)
-      spread_row(call_.weight + (from + v) * features_, to + v * W, chunk_ * W);
+      spread_row(call_.weight + (from + v) * features_, to + v * W, weight_panel());
   }
 
   // dx of the thread's rows += p of a chunk times W.
@@ -286,7 +290,7 @@ class Loss {
       const Tiles<V> kernels = n + 1 < panels_ ? tiles<V, 1, 2, true>() : tiles<V, 1, 1, true>();
       for (long b = 0, m = first; b < blocks; ++b) {
         const long next = first + (last - first) * (b + 1) / blocks;
-        kernels.by_rows[next - m - 1](p + m, p_row_, weight + n * chunk_ * W, chunk_ * W, count,
+        kernels.by_rows[next - m - 1](p + m, p_row_, weight + n * weight_panel(), weight_panel(), count,
                                       dx_ + (begin + m) * dx_row + n * W, dx_row, nullptr);
         m = next;
       }
@@ -310,8 +314,8 @@ class Loss {
       if (!whole && begin)
         for (long m = 0; m < stop - v; ++m) copy(c + m * pair, to + m * features_, width);
       const Tiles<V> kernels = vectors == 2 ? tiles<V, 1, 2, false>() : tiles<V, 1, 1, false>();
-      multiply<V>(kernels, vectors, p + v * p_row_, p_row_, stop - v, columns_ + (n * rows_ + begin) * W, 1,
-                  rows_ * W, rows, c, c_row, begin ? nullptr : none);
+      multiply<V>(kernels, vectors, p + v * p_row_, p_row_, stop - v, columns_ + n * columns_panel() + begin * W,
+                  1, columns_panel(), rows, c, c_row, begin ? nullptr : none);
       if (!whole)
         for (long m = 0; m < stop - v; ++m) copy(to + m * features_, c + m * pair, width);
       item = end;

@@ -363,5 +363,3 @@ def test_tied_weights_under_what_looks_on():
         losses = compiled(TOKENS, TOKENS.roll(1))
         found = torch.autograd.grad(losses.sum(), list(module.parameters()))
         assert_all_close(found, expected, "compiled")
-
-

@@ -1,4 +1,4 @@
-"""The output layer of a language model with its loss: logits, cross-entropy, and their gradients."""
+"""The output layer of a language model with its loss: cross-entropy and its gradients."""
 
 from typing import NamedTuple
 

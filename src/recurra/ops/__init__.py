@@ -15,8 +15,8 @@ from recurra.ops.recurrent import (
 __all__ = [
     "Noise",
     "Stack",
-    "faster_by_torch",
     "embedding",
+    "faster_by_torch",
     "fused",
     "fused_masked",
     "fused_name",

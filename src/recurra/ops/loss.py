@@ -116,8 +116,8 @@ class _TokenLosses(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
-        *inputs, spread = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[:3]
+        x, weight, bias, targets, counted, spread = ctx.saved_tensors
+        inputs, wanted = (x, weight, bias, targets, counted), ctx.needs_input_grad[:3]
         if torch.is_grad_enabled() or batched(dloss):
             found = iter(_gradients_by_torch(inputs, dloss, wanted))
         else:
@@ -185,7 +185,7 @@ def _by_torch(
 
 def _gradients_by_torch(
     inputs: Sequence[Any], dloss: Tensor, wanted: Sequence[bool]
-) -> tuple[Tensor, ...]:
+) -> Sequence[Tensor]:
     """Gradients that can be differentiated again."""
     with torch.enable_grad():
         loss = _by_torch(*inputs)
