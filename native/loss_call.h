@@ -11,6 +11,7 @@ template <class T>
 struct LossCall {
   long rows = 0, features = 0, tokens = 0;
   int threads = 1;
+  bool half = false;                       // products in bfloat16, where has_half
 
   const T* x = nullptr;                    // (N, H), row n at x + n * x_row
   long x_row = 0;

@@ -24,13 +24,14 @@ const LossKernels<T>& kernels(const Isa* isa) {
 
 // x, its row's distance, weight, bias, target, counted
 template <class T>
-LossCall<T> common(const std::vector<long>& sizes, int threads, const std::vector<Address>& given) {
+LossCall<T> common(const std::vector<long>& sizes, int threads, bool half, const std::vector<Address>& given) {
   LossCall<T> call;
   call.rows = sizes.at(0);
   call.features = sizes.at(1);
   call.tokens = sizes.at(2);
   call.x_row = sizes.at(3);
   call.threads = threads;
+  call.half = half;
   call.x = pointer<const T>(given.at(0));
   call.weight = pointer<const T>(given.at(1));
   call.bias = pointer<const T>(given.at(2));
@@ -51,9 +52,9 @@ long wrong_row(const LossCall<T>& call) {
 template <class T>
 void bind(nb::module_& m, const std::string& suffix, const Isa* const& chosen) {
   m.def(("loss_forward" + suffix).c_str(),
-        [&chosen](const std::vector<long>& sizes, int threads, const std::vector<Address>& given,
-                  Address loss, Address spread) {
-          LossCall<T> call = common<T>(sizes, threads, given);
+        [&chosen](const std::vector<long>& sizes, int threads, bool half,
+                  const std::vector<Address>& given, Address loss, Address spread) {
+          LossCall<T> call = common<T>(sizes, threads, half, given);
           call.loss = pointer<T>(loss);
           call.spread = pointer<T>(spread);
           nb::gil_scoped_release release;
@@ -64,9 +65,9 @@ void bind(nb::module_& m, const std::string& suffix, const Isa* const& chosen) {
           return wrong;
         });
   m.def(("loss_backward" + suffix).c_str(),
-        [&chosen](const std::vector<long>& sizes, int threads, const std::vector<Address>& given,
-                  Address spread, Address dloss, Address dx, Address dweight, Address dbias) {
-          LossCall<T> call = common<T>(sizes, threads, given);
+        [&chosen](const std::vector<long>& sizes, int threads, bool half,
+                  const std::vector<Address>& given, Address spread, Address dloss, Address dx, Address dweight, Address dbias) {
+          LossCall<T> call = common<T>(sizes, threads, half, given);
           call.spread = pointer<T>(spread);
           call.dloss = pointer<const T>(dloss);
           call.dx = pointer<T>(dx);

@@ -57,7 +57,7 @@ class Problem:
             self.x[~self.counted] = torch.nan
             self.targets[~self.counted] = -5
 
-    def run(self, *, threads=1, wanted=(True, True, True)):
+    def run(self, *, threads=1, wanted=(True, True, True), half=False):
         """Losses, and the gradients by x, weight and bias; everything starts out as NaN."""
         x, weight, bias, targets, counted = (
             self.x,
@@ -66,7 +66,7 @@ class Problem:
             self.targets,
             self.counted,
         )
-        inputs = native.LossInputs(x, weight, bias, targets, counted, threads)
+        inputs = native.LossInputs(x, weight, bias, targets, counted, threads, half)
         loss, spread = x.new_full((len(x),), torch.nan), x.new_full((len(x), 2), torch.nan)
         assert native.loss_forward(inputs, loss, spread) is None
         leaves = (x, weight, bias)
@@ -113,6 +113,41 @@ def test_equals_torch(size, dtype, isa):
     for bias, counted, threads in itertools.product((True, False), (False, True), (1, 2)):
         problem = Problem(*size, dtype=dtype, bias=bias, counted=counted)
         compare(problem.run(threads=threads), problem.expected(), dtype)
+
+
+in_half = pytest.mark.skipif(not native.half_products(), reason="no products in bfloat16 here")
+
+
+@in_half
+@pytest.mark.parametrize("size", [s for s in SIZES if s[0]] + [(71, 40, 33_278)], ids=str)
+def test_products_in_bfloat16(size):
+    """Against float64 on arguments rounded beforehand; a gradient is rounded once more within."""
+    for bias, counted, threads in itertools.product((True, False), (False, True), (1, 2)):
+        problem = Problem(*size, bias=bias, counted=counted)
+        problem.x, problem.weight = (v.bfloat16().float() for v in (problem.x, problem.weight))
+        loss, *gradients = problem.run(threads=threads, half=True)
+        want, *expected = problem.expected()
+        compare([loss, None, None, None], [want, None, None, None], torch.float32)
+        for value, right in zip(gradients, expected, strict=True):
+            if right is not None:  # eps is 2^-8; errors of the terms of a sum are independent
+                error = float((value.double() - right).abs().max())
+                assert error <= 2**-8 * max(1.0, float(right.abs().max()))
+
+
+@in_half
+def test_bits_in_bfloat16_depend_on_the_row_alone():
+    problem = Problem(1100, 20, 600)
+    problem.bias[:] = 200.0  # what is beyond the last row must not overflow
+    loss, dx, *sums = problem.run(half=True)
+    for again in (problem.run(half=True), problem.run(threads=2, half=True)):
+        torch.testing.assert_close(again, [loss, dx, *sums], rtol=0, atol=0)
+    part = Problem(1, 20, 600)
+    part.weight, part.bias = problem.weight, problem.bias
+    part.x, part.targets = problem.x[517:518], problem.targets[517:518]
+    part.dloss = problem.dloss[517:518]
+    alone, dx_alone, *_ = part.run(half=True)
+    assert torch.equal(alone, loss[517:518])
+    assert torch.equal(dx_alone, dx[517:518])
 
 
 def test_of_words():

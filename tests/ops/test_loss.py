@@ -166,7 +166,7 @@ def test_exports():
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_operator_keeps_torchs_contracts(counted, bias):
     leaves, targets = problem(bias=bias)
-    torch.library.opcheck(token_losses_op, (*leaves, targets, counted))
+    torch.library.opcheck(token_losses_op, (*leaves, targets, counted, False))
 
 
 @EACH
@@ -292,6 +292,39 @@ def test_logits_are_never_held():
     logits = 700 * 33_278 * 4
     assert peak("ours") < 0.25 * logits
     assert peak("torch") > 1.5 * logits
+
+
+in_half = pytest.mark.skipif(not native.half_products(), reason="no products in bfloat16 here")
+
+
+@in_half
+@EACH
+def test_products_in_bfloat16(counted):
+    """Close to those in float32; the same eager and compiled."""
+    leaves, targets = problem(torch.float32)
+    losses = token_losses(*leaves, targets, counted, half=True)
+    expected = token_losses(*leaves, targets, counted)
+    assert losses.dtype == torch.float32
+    assert not torch.equal(losses, expected)
+    found = gradients(losses, leaves)
+    torch.testing.assert_close(losses, expected, atol=0.05, rtol=0.02)
+    torch.testing.assert_close(found, gradients(expected, leaves), atol=0.05, rtol=0.02)
+    torch._dynamo.reset()
+    compiled = torch.compile(token_losses, fullgraph=True, backend="aot_eager")
+    again = compiled(*leaves, targets, counted, half=True)
+    assert torch.equal(again, losses)
+    assert all(map(torch.equal, gradients(again, leaves), found))
+
+
+def test_products_in_bfloat16_are_refused_elsewhere(monkeypatch):
+    (x, weight, bias), targets = problem()
+    with pytest.raises(InputError, match=r"received float64 on cpu and .*: use half=False"):
+        token_losses(x, weight, bias, targets, half=True)
+    monkeypatch.setattr(native, "half_products", lambda: "")
+    with pytest.raises(InputError, match="received float32 on cpu and none: use half=False"):
+        token_losses(x.float(), weight.float(), None, targets, half=True)
+    with pytest.raises(InputError, match="received bfloat16 on cpu"):
+        token_losses(x.bfloat16(), weight.bfloat16(), None, targets, half=True)
 
 
 class Tied(nn.Module):

@@ -16,6 +16,8 @@ class LossInputs(NamedTuple):
         targets: token ids (N), int64, contiguous.
         counted: booleans (N), contiguous: the rows to look at; None: all.
         threads: how many threads to use; results do not depend on it.
+        half: compute products in bfloat16 with sums in float32; float32 only, where `half_products`
+            has a name.
     """
 
     x: Array
@@ -24,6 +26,7 @@ class LossInputs(NamedTuple):
     targets: Array
     counted: Array | None = None
     threads: int = 1
+    half: bool = False
 
 
 def loss_forward(inputs: LossInputs, loss: Array, spread: Array) -> int | None:
@@ -70,7 +73,7 @@ def loss_backward(
 
 
 def _common(inputs: LossInputs) -> tuple[object, ...]:
-    x, weight, bias, targets, counted, threads = inputs
+    x, weight, bias, targets, counted, threads, half = inputs
     row = x.stride(0) if hasattr(x, "data_ptr") else x.strides[0] // x.itemsize
     sizes = [len(targets), weight.shape[1], len(weight), row]
-    return sizes, threads, [address(a) for a in (x, weight, bias, targets, counted)]
+    return sizes, threads, half, [address(a) for a in (x, weight, bias, targets, counted)]

@@ -24,6 +24,8 @@ def token_losses(
     bias: Tensor | None,
     targets: Tensor,
     counted: Tensor | None = None,
+    *,
+    half: bool = False,
 ) -> Tensor:
     """Return -log softmax(W x + b)[target] of each row, in nats: (N).
 
@@ -39,35 +41,44 @@ def token_losses(
         targets: token ids (N), int64.
         counted: booleans (N): rows that count. The others have loss zero, and neither their
             features nor their targets are read.
+        half: compute products in bfloat16; arguments, sums and gradients stay float32.
 
     Raises:
-        InputError: shapes or dtypes that do not fit, or a target that is no token.
+        InputError: shapes or dtypes that do not fit, or a target that is no token; `half` where
+            the processor has no such products, or for another dtype than float32.
     """
     if torch.is_autocast_enabled("cpu"):
         x = x.to(weight.dtype)
     _check(x, weight, bias, targets, counted)
     if not _served(x, weight):
+        if half:
+            _check_half(weight)
         return _by_torch(x, weight, bias, targets, counted)
     if torch.compiler.is_compiling() or traced(x):
-        found: Tensor = token_losses_op(x, weight, bias, targets, counted)[0]
+        found: Tensor = token_losses_op(x, weight, bias, targets, counted, half)[0]
         return found
     leaves = [t for t in (x, weight, bias) if t is not None]
     if torch.is_grad_enabled() and any(t.requires_grad for t in leaves):
-        function: Tensor = _TokenLosses.apply(x, weight, bias, targets, counted)
+        function: Tensor = _TokenLosses.apply(x, weight, bias, targets, counted, half)
         return function
-    return _forward(x, weight, bias, targets, counted)[0]
+    return _forward(x, weight, bias, targets, counted, half)[0]
 
 
 @torch.library.custom_op("recurra::token_losses", mutates_args=(), device_types="cpu")
 def token_losses_op(
-    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, counted: Tensor | None
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    counted: Tensor | None,
+    half: bool,
 ) -> tuple[Tensor, Tensor]:
     """Losses (N), and what backward needs of them (N, 2)."""
-    return _forward(x, weight, bias, targets, counted)
+    return _forward(x, weight, bias, targets, counted, half)
 
 
 @token_losses_op.register_fake
-def _(x, weight, bias, targets, counted):  # type: ignore[no-untyped-def]
+def _(x, weight, bias, targets, counted, half):  # type: ignore[no-untyped-def]
     return x.new_empty(x.shape[:1]), x.new_empty(x.shape[0], 2)
 
 
@@ -78,28 +89,31 @@ def token_losses_backward_op(
     bias: Tensor | None,
     targets: Tensor,
     counted: Tensor | None,
+    half: bool,
     spread: Tensor,
     dloss: Tensor,
     wanted: list[bool],
 ) -> list[Tensor]:
     """Gradients by x, weight and bias, those that are `wanted`."""
-    return _backward(x, weight, bias, targets, counted, spread, dloss, wanted)
+    return _backward(x, weight, bias, targets, counted, half, spread, dloss, wanted)
 
 
 @token_losses_backward_op.register_fake
-def _(x, weight, bias, targets, counted, spread, dloss, wanted):  # type: ignore[no-untyped-def]
+def _(x, weight, bias, targets, counted, half, spread, dloss, wanted):  # type: ignore[no-untyped-def]
     leaves = zip((x, weight, bias), wanted, strict=True)
     return [leaf.new_empty(leaf.shape) for leaf, w in leaves if w]
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    ctx.save_for_backward(*inputs, output[1])
+    *tensors, ctx.half = inputs
+    ctx.save_for_backward(*tensors, output[1])
     ctx.wanted = [t is not None and t.requires_grad for t in inputs[:3]]
 
 
 def _differentiate(ctx: Any, dloss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    found = iter(token_losses_backward_op(*ctx.saved_tensors, dloss, ctx.wanted))
-    return *(next(found) if w else None for w in ctx.wanted), None, None
+    *inputs, spread = ctx.saved_tensors
+    found = iter(token_losses_backward_op(*inputs, ctx.half, spread, dloss, ctx.wanted))
+    return *(next(found) if w else None for w in ctx.wanted), None, None, None
 
 
 token_losses_op.register_autograd(_differentiate, setup_context=_remember)
@@ -111,7 +125,8 @@ class _TokenLosses(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
         loss, spread = _forward(*inputs)
-        ctx.save_for_backward(*inputs, spread)
+        *tensors, ctx.half = inputs
+        ctx.save_for_backward(*tensors, spread)
         return loss
 
     @staticmethod
@@ -121,14 +136,21 @@ class _TokenLosses(torch.autograd.Function):
         if torch.is_grad_enabled() or batched(dloss):
             found = iter(_gradients_by_torch(inputs, dloss, wanted))
         else:
-            found = iter(_backward(*inputs, spread, dloss, wanted))
-        return *(next(found) if w else None for w in wanted), None, None
+            found = iter(_backward(*inputs, ctx.half, spread, dloss, wanted))
+        return *(next(found) if w else None for w in wanted), None, None, None
 
 
 def _forward(
-    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, counted: Tensor | None
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    counted: Tensor | None,
+    half: bool,
 ) -> tuple[Tensor, Tensor]:
-    inputs = _inputs(x, weight, bias, targets, counted)
+    if half:
+        _check_half(weight)
+    inputs = _inputs(x, weight, bias, targets, counted, half)
     loss, spread = x.new_empty(len(targets)), x.new_empty(len(targets), 2)
     row = native.loss_forward(inputs, loss, spread)
     if row is not None:
@@ -142,11 +164,12 @@ def _backward(
     bias: Tensor | None,
     targets: Tensor,
     counted: Tensor | None,
+    half: bool,
     spread: Tensor,
     dloss: Tensor,
     wanted: Sequence[bool],
 ) -> list[Tensor]:
-    inputs = _inputs(x, weight, bias, targets, counted)
+    inputs = _inputs(x, weight, bias, targets, counted, half)
     leaves = zip((x, weight, bias), wanted, strict=True)
     made = [empty(leaf.shape, leaf) if leaf is not None and w else None for leaf, w in leaves]
     dx, dweight, dbias = made
@@ -155,7 +178,12 @@ def _backward(
 
 
 def _inputs(
-    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, counted: Tensor | None
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    counted: Tensor | None,
+    half: bool,
 ) -> native.LossInputs:
     return native.LossInputs(
         x if x.stride(-1) == 1 or x.shape[-1] == 1 else x.contiguous(),
@@ -164,6 +192,7 @@ def _inputs(
         targets.contiguous(),
         None if counted is None else counted.contiguous(),
         torch.get_num_threads(),
+        half,
     )
 
 
@@ -221,6 +250,17 @@ def _check(
         raise InputError(
             "token_losses: expected features (N, H), weights (V, H) and a bias (V) of one dtype, "
             f"int64 targets (N) and booleans (N) for the rows that count; received {shown}"
+        )
+
+
+def _check_half(weight: Tensor) -> None:
+    """Refuse to compute something else in silence."""
+    found = native.half_products() or "none"
+    dtype = f"{str(weight.dtype).removeprefix('torch.')} on {weight.device.type}"
+    if found == "none" or dtype != "float32 on cpu" or special():
+        raise InputError(
+            "token_losses: expected for products in bfloat16 float32 on a processor with AMX or "
+            f"AVX512-BF16, outside torch.func, received {dtype} and {found}: use half=False"
         )
 
 
