@@ -7,7 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-NAMES = ("training", "generation", "memory")
+NAMES = ("training", "whole_step", "generation", "memory")
 RESULTS = Path(__file__).with_name("results.json")
 
 

@@ -83,14 +83,14 @@ class WeightGradient {
         const bool even = side_by_side(to + m, MR, count - m, columns);
         for (long p = 0; p < panels; p += 2) {
           if (even && p + 2 <= whole) {
-            tile<V, MR, 1, 2, true>(block, 0, b + p * panel, panel, depth, to[m] + p * W, columns, nullptr);
+            tile<V, MR, 1, 2, true>(block, MR, b + p * panel, panel, depth, to[m] + p * W, columns, nullptr);
             continue;
           }
           std::memset(c, 0, MR * 2 * W * sizeof(T));
           if (p + 1 < panels) {
-            tile<V, MR, 1, 2, true>(block, 0, b + p * panel, panel, depth, c, 2 * W, nullptr);
+            tile<V, MR, 1, 2, true>(block, MR, b + p * panel, panel, depth, c, 2 * W, nullptr);
           } else {
-            tile<V, MR, 1, 1, true>(block, 0, b + p * panel, panel, depth, c, 2 * W, nullptr);
+            tile<V, MR, 1, 1, true>(block, MR, b + p * panel, panel, depth, c, 2 * W, nullptr);
           }
           for (long i = m; i < m + MR && i < count; ++i)
             if (T* at = to[i]) add_row(at + p * W, c + (i - m) * 2 * W, columns - p * W);

@@ -5,6 +5,8 @@
 
 #include "backward.h"
 #include "forward.h"
+#include "loss.h"
+#include "update.h"
 #include "cells/all.h"
 
 namespace RECURRA_NAMESPACE {
@@ -136,6 +138,8 @@ const char* half() {
 }  // namespace
 
 extern const recurra::Isa isa;
-const recurra::Isa isa = {RECURRA_NAME, runs, cell<F32>, cell<F64>, function<F32>, function<F64>, half};
+const recurra::Isa isa = {RECURRA_NAME, runs, cell<F32>, cell<F64>, function<F32>, function<F64>, half,
+                         loss_kernels<F32>(), loss_kernels<F64>(),
+                         update_kernels<F32>(), update_kernels<F64>()};
 
 }  // namespace RECURRA_NAMESPACE

@@ -4,6 +4,8 @@
 
 #include "arena.h"
 #include "call.h"
+#include "loss_call.h"
+#include "update_call.h"
 
 namespace recurra {
 
@@ -34,6 +36,10 @@ struct Isa {
   bool (*function)(const char* name, const float* from, float* to, long n);
   bool (*function64)(const char* name, const double* from, double* to, long n);
   const char* (*half)();   // what computes products in bfloat16 here, or null
+  LossKernels<float> loss;
+  LossKernels<double> loss64;
+  UpdateKernels<float> update;
+  UpdateKernels<double> update64;
 };
 
 }  // namespace recurra

@@ -24,7 +24,8 @@ constexpr int most_rows(int vectors) {
 }
 
 // c[m][n] = start[n] + sum over k of a[m][k] * b[n][k].
-//   a      (rows, k): row m at a + m * a_row; Packed: a[k][m], rows side by side. Read only.
+//   a      (rows, k): row m at a + m * a_row; Packed: argument k at a + k * a_row,
+//          rows side by side. Read only.
 //   b      NG panels, `b_panel` elements apart. Read only.
 //   depth  at least 1.
 //   c      (rows, NG * G * lanes), row m at c + m * c_row. Must not overlap a or b.
@@ -57,7 +58,7 @@ void tile(const Scalar<V>* a, long a_row, const Scalar<V>* b, long b_panel, long
 #pragma GCC unroll 8
         for (int g = 0; g < G; ++g) sum[m][n][g] += value * weight[n][g];
     }
-    a += Packed ? MR : 1;
+    a += Packed ? a_row : 1;
     b += G * W;
   } while (b != end);
 #pragma GCC unroll 16

@@ -8,7 +8,7 @@
 
 #include <stdexcept>
 
-#include "isa.h"
+#include "common.h"
 #include "pool.h"
 
 namespace nb = nanobind;
@@ -16,7 +16,6 @@ using namespace recurra;
 
 namespace {
 
-using Address = uintptr_t;
 using Addresses = std::vector<Address>;
 using Strided = std::tuple<Address, long, long>;  // address, elements between steps, between rows
 
@@ -29,11 +28,6 @@ const Kernels<T>* table(int index) {
   } else {
     return chosen->twice(index);
   }
-}
-
-template <class T>
-T* pointer(Address address) {
-  return reinterpret_cast<T*>(address);
 }
 
 template <class T, size_t N>
@@ -69,16 +63,6 @@ struct Arguments : Call<T> {
     this->y_row = std::get<2>(y);
     this->saved = pointer<T>(saved);
   }
-};
-
-// Working memory of the calling thread.
-Arena& arena() {
-  thread_local Arena mine;
-  return mine;
-}
-
-struct Releasing {  // ends the pieces whatever happens
-  ~Releasing() { arena().reset(); }
 };
 
 template <class T>
@@ -362,4 +346,6 @@ NB_MODULE(_native, m) {
   });
   bind<float>(m, "32");
   bind<double>(m, "64");
+  bind_loss(m, chosen);
+  bind_update(m, chosen);
 }

@@ -21,13 +21,18 @@ from recurra.native.library import (
     threads,
     use_isa,
 )
+from recurra.native.loss import LossInputs, loss_backward, loss_forward
 from recurra.native.packed import Packed, Stepper
+from recurra.native.update import Updated, adam, sum_of_squares
 
 __all__ = [
     "PAD",
     "Inputs",
+    "LossInputs",
     "Packed",
     "Stepper",
+    "Updated",
+    "adam",
     "available",
     "backward",
     "cells",
@@ -39,11 +44,14 @@ __all__ = [
     "isa",
     "isas",
     "kept",
+    "loss_backward",
+    "loss_forward",
     "memory",
     "recorded",
     "saved_size",
     "share_threads",
     "states",
+    "sum_of_squares",
     "switched_off",
     "threads",
     "use_isa",

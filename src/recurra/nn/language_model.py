@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recurra import ops
 from recurra.errors import InputError
 from recurra.nn.recurrent import Recurrent
-from recurra.ops import Lookup
 
 State: TypeAlias = Tensor | tuple[Tensor, ...]
 
@@ -84,24 +84,50 @@ class RecurrentLM(nn.Module):
             Without targets the logits (B, T, V); with targets the negative log-likelihood summed
             over all that count, in nats. And the state after the last token.
         """
-        outputs, state = self._encode(inputs.T, state)
         if targets is None:
-            return self.head(outputs).transpose(0, 1), state
-        wanted = targets.T.reshape(-1)
-        flat = outputs.reshape(-1, outputs.shape[-1])
-        if mask is not None:
-            counted = mask.T.reshape(-1)
-            flat, wanted = flat[counted], wanted[counted]
-        return functional.cross_entropy(self.head(flat), wanted, reduction="sum"), state
+            outputs, state, weight = self._encode(inputs.T, state)
+            return functional.linear(outputs, weight, self.head.bias).transpose(0, 1), state
+        losses, state = self.losses(inputs, targets, mask=mask, state=state)
+        return losses.sum(), state
 
-    def _encode(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Tokens (T, B) to outputs (T, B, D * R)."""
+    def losses(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        *,
+        mask: Tensor | None = None,
+        state: State | None = None,
+    ) -> tuple[Tensor, State]:
+        """Score each target by itself; arguments as for `forward`.
+
+        Returns:
+            The negative log-likelihood of each target (B, T), in nats, zero where `mask` has
+            False; and the state after the last token. Logits of all tokens are never held.
+        """
+        outputs, state, weight = self._encode(inputs.T, state)
+        losses = ops.token_losses(
+            outputs.reshape(-1, outputs.shape[-1]),
+            weight,
+            self.head.bias,
+            targets.T.reshape(-1),
+            None if mask is None else mask.T.reshape(-1),
+        )
+        return losses.view(targets.T.shape).T, state
+
+    def _encode(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State, Tensor]:
+        """Tokens (T, B) to outputs (T, B, D * R); also returns the weight of the output layer."""
+        weight = self.head.weight
         if self.embedding is None:
-            rows = torch.eye(self.vocabulary, dtype=self.head.weight.dtype, device=tokens.device)
+            rows = torch.eye(self.vocabulary, dtype=weight.dtype, device=tokens.device)
         else:
-            rows = self.embedding.weight
-        x: Tensor | Lookup = Lookup(rows, tokens)
-        if self.embedding_dropout and self.training:
-            x = functional.dropout(Lookup(rows, tokens).dense(), self.embedding_dropout)
+            rows = weight if self.tied else self.embedding.weight
+        dropped = self.training and self.embedding_dropout > 0
+        x: Tensor | ops.Lookup
+        if not dropped and 2 * len(rows) <= tokens.numel():
+            x = ops.Lookup(rows, tokens)
+        else:
+            x, passed = ops.embedding(tokens, rows)
+            weight = passed if self.tied else weight
+            x = functional.dropout(x, self.embedding_dropout, self.training)
         outputs, state = self.rnn(x, state)
-        return functional.dropout(outputs, self.output_dropout, self.training), state
+        return functional.dropout(outputs, self.output_dropout, self.training), state, weight

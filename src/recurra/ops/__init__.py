@@ -1,6 +1,8 @@
-"""Recurrent layers over torch tensors: the one operator, and torch's own kernels beside it."""
+"""Recurrent layers and the loss over torch tensors: our operators, and torch's kernels beside."""
 
+from recurra.ops.embedding import embedding
 from recurra.ops.fused import Stack, fused, fused_masked, fused_name
+from recurra.ops.loss import token_losses
 from recurra.ops.observed import Watch, observed
 from recurra.ops.recurrent import (
     Lookup,
@@ -16,6 +18,7 @@ __all__ = [
     "Noise",
     "Stack",
     "Watch",
+    "embedding",
     "fused",
     "fused_masked",
     "fused_name",
@@ -24,4 +27,5 @@ __all__ = [
     "on_kernels",
     "recurrent",
     "reference",
+    "token_losses",
 ]

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from recurra import native
 from recurra.cells import Program
@@ -16,13 +15,12 @@ from recurra.ops.kernel import Arguments, packed, unpacked
 from recurra.ops.recurrent import (
     Lookup,
     Noise,
-    _batched,
     _served,
     _shares,
-    _traced,
     not_in_half,
     reference,
 )
+from recurra.ops.watch import batched, special, traced
 from recurra.reference import Interpreter, Run, Tap
 
 #: Receives dL/d(state) by the state's name, (T, B, ·), once in every backward pass.
@@ -127,7 +125,7 @@ class _Observed(torch.autograd.Function):
         wanted = ctx.needs_input_grad[1:]
         split = 1 + len(call.initial)
         through_records = any(g is not None for g in gradients[split:])
-        by_reference = through_records or torch.is_grad_enabled() or _batched(gradients)
+        by_reference = through_records or torch.is_grad_enabled() or batched(gradients)
         if by_reference and call.half:
             raise not_in_half(ctx.program, call.parameters[0])
         if not call.name or by_reference:
@@ -266,5 +264,4 @@ def _padded(units: int) -> int:
 
 def _eager(x: Tensor) -> bool:
     """Whether nothing but autograd looks on."""
-    special = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-    return not (torch.compiler.is_compiling() or special or _traced(x))
+    return not (torch.compiler.is_compiling() or special() or traced(x))

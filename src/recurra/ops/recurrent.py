@@ -22,6 +22,7 @@ from recurra.ops.kernel import (
     packed,
     unpacked,
 )
+from recurra.ops.watch import batched, traced
 from recurra.reference import Interpreter, Run
 
 __all__ = ["Noise", "kernel_name", "on_kernels", "recurrent", "reference"]
@@ -169,7 +170,7 @@ def recurrent(
     call = Arguments(kernel, x, parameters, states, valid, mask, keep, rates, reverse, half, tokens)
     save = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *parameters, *states))
     found: Sequence[Tensor]
-    if torch.compiler.is_compiling() or _traced(x):
+    if torch.compiler.is_compiling() or traced(x):
         found = operator.recurrent(*call, save)
     elif save:
         found = _Recurrent.apply(call, x, *parameters, *states)
@@ -193,7 +194,7 @@ class _Recurrent(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor | None, *dlast: Tensor | None) -> tuple[Tensor | None, ...]:
         call, y, saved = unpacked(ctx.saved_tensors, ctx.fixed)
         wanted = ctx.needs_input_grad[1:]
-        if torch.is_grad_enabled() or _batched((dy, *dlast)):
+        if torch.is_grad_enabled() or batched(dy, *dlast):
             found: Sequence[Tensor | None] = _gradients_by_reference(call, dy, dlast, wanted)
         else:
             found = backward(call, y, saved, dy, dlast, wanted)
@@ -207,7 +208,7 @@ _TABLE = 1 << 22
 
 def _pays(program: Program, x: Lookup, gates: int) -> bool:
     """Whether the products of the rows are fewer than those of the steps, and can be had."""
-    if program.option("norm") or torch.compiler.is_compiling() or _traced(x.rows):
+    if program.option("norm") or torch.compiler.is_compiling() or traced(x.rows):
         return False
     return 2 * len(x.rows) <= x.tokens.numel() and len(x.rows) * gates <= _TABLE
 
@@ -274,21 +275,6 @@ def _served(weight: Tensor, noise: Noise) -> bool:
         return False
     drawn = (noise.recurrent_mask, *(noise.keep or ()))
     return not any(isinstance(d, Tensor) and d.requires_grad for d in drawn)
-
-
-def _traced(x: Tensor) -> bool:
-    """Whether something besides autograd has to see the operator: a mode, a subclass, a tracer."""
-    plain = type(x) in (Tensor, torch.nn.Parameter)
-    watched = torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state()
-    return not plain or bool(watched)
-
-
-def _batched(gradients: Sequence[Tensor | None]) -> bool:
-    """Whether `torch.func` or `is_grads_batched` hands over many gradients as one."""
-    functorch = torch._C._functorch
-    return torch._C._are_functorch_transforms_active() or any(
-        functorch.is_legacy_batchedtensor(g) for g in gradients if g is not None
-    )
 
 
 def _shares(noise: Noise) -> tuple[list[Tensor | None], list[float]]:

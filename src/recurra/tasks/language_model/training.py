@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from recurra.generate import Options, generate
 from recurra.nn import Recurrent
@@ -228,10 +227,9 @@ class _Scorer:
     ) -> tuple[np.ndarray, State]:
         """See `recurra.runtime.Scorer`."""
         device = self._module.head.weight.device
-        logits, state = self._module(torch.from_numpy(inputs).to(device), state=state)
-        wanted = torch.from_numpy(targets).to(device)
-        lost = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
-        return -lost.view(wanted.shape).cpu().double().numpy(), state
+        read, wanted = (torch.from_numpy(ids).to(device) for ids in (inputs, targets))
+        losses, state = self._module.losses(read, wanted, state=state)
+        return -losses.cpu().double().numpy(), state
 
 
 def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
