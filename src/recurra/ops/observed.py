@@ -125,7 +125,7 @@ class _Observed(torch.autograd.Function):
         wanted = ctx.needs_input_grad[1:]
         split = 1 + len(call.initial)
         through_records = any(g is not None for g in gradients[split:])
-        by_reference = through_records or torch.is_grad_enabled() or batched(gradients)
+        by_reference = through_records or torch.is_grad_enabled() or batched(*gradients)
         if by_reference and call.half:
             raise not_in_half(ctx.program, call.parameters[0])
         if not call.name or by_reference:
