@@ -22,6 +22,7 @@ from recurra.native.library import (
     use_isa,
 )
 from recurra.native.loss import LossInputs, loss_backward, loss_forward
+from recurra.native.own import built_in
 from recurra.native.packed import Packed, Stepper
 from recurra.native.update import Updated, adam, sum_of_squares
 
@@ -35,6 +36,7 @@ __all__ = [
     "adam",
     "available",
     "backward",
+    "built_in",
     "cells",
     "empty",
     "find",
