@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 
 from recurra.cells.derive import derive
-from recurra.cells.graph import Program
+from recurra.cells.graph import Program, prune
 from recurra.cells.layout import Layout
 from recurra.cells.schedule import Schedule, Segment
 from recurra.errors import InputError
@@ -47,7 +47,11 @@ def own(program: Program) -> str:
     with and without biases have the same kernels, which take null for a bias. What is only to be
     looked at is left out.
     """
-    return _namespace(replace(program.biased(), visible=()), "own", readable=False)
+    program = program.biased()
+    nodes, renamed = prune(program.nodes, program.next, norms=False)
+    states = tuple(renamed[index] for index in program.next)
+    program = replace(program, nodes=nodes, next=states, visible=())
+    return _namespace(program, "own", readable=False)
 
 
 def _namespace(program: Program, name: str, *, readable: bool) -> str:

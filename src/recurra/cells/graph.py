@@ -125,8 +125,13 @@ class Program:
         )
 
 
-def prune(nodes: Iterable[Node], roots: Iterable[int]) -> tuple[tuple[Node, ...], dict[int, int]]:
-    """Drop what no root needs and the gates nobody reads; return the nodes and old → new index."""
+def prune(
+    nodes: Iterable[Node], roots: Iterable[int], *, norms: bool = True
+) -> tuple[tuple[Node, ...], dict[int, int]]:
+    """Drop what no root needs and the gates nobody reads; return the nodes and old → new index.
+
+    Without `norms` those gates stay that a norm is over, and with them its value.
+    """
     nodes = tuple(nodes)
     needed: set[int] = set()
     pending = list(roots)
@@ -144,7 +149,9 @@ def prune(nodes: Iterable[Node], roots: Iterable[int]) -> tuple[tuple[Node, ...]
     for index, node in enumerate(nodes):
         if index not in needed:
             continue
-        gates = tuple(g for g in node.gates if g in read.get(index, ()))
+        gates = node.gates
+        if norms or not node.normed:
+            gates = tuple(g for g in gates if g in read.get(index, ()))
         renamed[index] = len(kept)
         args = tuple(renamed[a] for a in node.args)
         kept.append(Node(node.op, args, node.name, node.value, gates, node.normed))

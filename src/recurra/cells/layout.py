@@ -53,7 +53,7 @@ class Layout:
             "parameters": (len(step.program.parameters), 24),
             "vectors of parameters": (len(self.weights), 40),
             "recurrent products": (len(step.products), 3),
-            "biases": (len(self.biases), 16),
+            "biases": (len(self.biases), 32),
             "values kept a step": (len(schedule.kept), 32),
             "segments": (max(map(len, segments)), 6),
             "sums over rows at once": (max(len(s.rows) for side in segments for s in side), 3),

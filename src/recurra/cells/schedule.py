@@ -222,8 +222,8 @@ class Schedule:
         for index in indices:  # type: ignore[attr-defined]
             node = self.nodes[index]
             if node.op in ("old", "x", "weight", "constant"):
-                if index in self.kept:
-                    places.setdefault((0, "H"), ([], []))
+                if index in self.kept or index in self.fresh:
+                    places.setdefault((0, self.space[index]), ([], []))
                 continue
             if index >= self.step.forward and self.from_forward(index):
                 continue
