@@ -76,6 +76,11 @@ def share_threads(path: str) -> bool:
     return _native is not None and bool(_native.share_threads(path))
 
 
+def own_cells() -> str:
+    """Say in a line how cells of one's own are compiled here, or why they are not."""
+    return own.way(_native)
+
+
 def use_isa(name: str) -> None:
     """Use another instruction set from now on. RECURRA_ISA in the environment does so at import."""
     if _native is None or not _native.use_isa(name):

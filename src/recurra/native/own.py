@@ -50,6 +50,22 @@ def number(extension: Any, program: Program) -> int | None:
         return _numbers[program, isa]
 
 
+def way(extension: Any) -> str:
+    """Say in a line how cells are compiled here, or why they are not."""
+    from recurra.native import cache, compiler
+
+    if os.environ.get("RECURRA_COMPILE") == "off":
+        return "off: RECURRA_COMPILE=off is in the environment"
+    try:
+        by = compiler.find_compiler().version
+    except compiler.CompileError as error:
+        return f"not compiled: {error}"
+    try:
+        return f"compiled by {by} into {cache.folder()}"
+    except cache.UnusableError as error:
+        return f"compiled by {by} for each process: {error}"
+
+
 def tell(program: Program, reason: str) -> None:
     """Warn, once a program, that only the reference computes it."""
     _warn(
