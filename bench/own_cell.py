@@ -7,6 +7,7 @@ that a cell with two gates is not half as slow for having half to do: 1.0 is the
 import argparse
 import math
 import time
+from functools import partial
 
 import torch
 
@@ -110,24 +111,20 @@ def main() -> None:
         print(f"{what}: {', '.join(shown)}", flush=True)
 
     for batch, steps, hidden in GRID:
-        calls = [
-            lambda i=layer(p, batch, steps, hidden, options.threads): train(i)  # type: ignore[misc]
-            for p in programs.values()
-        ]
-        report(f"kernels (B, T, H = {batch}, {steps}, {hidden})", medians(calls, seconds=options.seconds))
-    for batch, steps, hidden in GRID:
-        x = torch.randn(steps, batch, hidden)
-        calls = [
-            lambda m=Recurrent(name, hidden, hidden), x=x: train_layer(m, x)  # type: ignore[misc]
-            for name in programs
-        ]
-        report(f"layers (B, T, H = {batch}, {steps}, {hidden})", medians(calls, seconds=options.seconds))
+        size = f"(B, T, H = {batch}, {steps}, {hidden})"
+        layers = [layer(p, batch, steps, hidden, options.threads) for p in programs.values()]
+        calls = [partial(train, inputs) for inputs in layers]
+        report(f"kernels {size}", medians(calls, seconds=options.seconds))
+        modules = [Recurrent(name, hidden, hidden) for name in programs]
+        calls = [partial(train_layer, module, layers[0].x) for module in modules]
+        report(f"layers {size}", medians(calls, seconds=options.seconds))
     for hidden in STEPS:
         x = torch.randn(1, hidden).numpy()
-        calls = []
-        for program in programs.values():
-            stepper = native.Stepper(program, layer(program, 1, 1, hidden, 1).parameters)
-            calls.append(lambda s=stepper, x=x: s.step(x))  # type: ignore[misc]
+        steppers = [
+            native.Stepper(program, layer(program, 1, 1, hidden, 1).parameters)
+            for program in programs.values()
+        ]
+        calls = [partial(stepper.step, x) for stepper in steppers]
         report(f"one step (H = {hidden})", medians(calls, seconds=options.seconds))
     for (what, name), ratios in found.items():
         if name != "lstm":

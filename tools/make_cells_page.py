@@ -29,9 +29,9 @@ units, LN a layer norm without its gain (the gain is γ, and the bias that follo
 TAIL = """\
 ## A cell of your own
 
-A definition is its equations: `x` holds the input's part of each gate, `u(v)` the recurrent part for
-the vector `v`, and `+ - *` and the functions below work unit by unit. It has layers, lengths, masks
-and noise, gradients, compiled kernels, and runs without torch, as those above:
+A definition is its equations: `x` holds the input's part of each gate, `u(v)` the recurrent part
+for the vector `v`, and `+ - *` and the functions below work unit by unit. It has layers, lengths,
+masks and noise, gradients, compiled kernels, and runs without torch, as those above:
 
 ```python
 import torch
@@ -57,9 +57,9 @@ print(tuple(outputs.shape), tuple(h.shape))
 
 Its kernels, forward and backward, are compiled when the first layer is made, by the compiler that
 `CXX` names, else `c++`, `g++` or `clang++`: about a second, once. They are kept for later processes
-in `RECURRA_CACHE`, else in the user's cache folder (`~/.cache/recurra`), which can be emptied at any
-time. The built-in cells with other functions than those of torch take the same way. Where there is
-no compiler the reference runs, many times slower, and a `RecurraWarning` says so once;
+in `RECURRA_CACHE`, else in the user's cache folder (`~/.cache/recurra`), which can be emptied at
+any time. The built-in cells with functions that do not come compiled take the same way. Where there
+is no compiler the reference runs, many times slower, and a `RecurraWarning` says so once;
 `RECURRA_COMPILE=off` in the environment asks for that. `recurra doctor` tells what is so here.
 
 Kernels have at most 8 gates, 4 states and 3 recurrent products a step; what they refuse, the

@@ -1,4 +1,4 @@
-"""Compiled cells between processes: made once, used only where they are sound and the user's own."""
+"""Compiled cells between processes: made once, used only where sound and the user's own."""
 
 import json
 import os
@@ -16,9 +16,9 @@ pytestmark = [
 ]
 
 #: Defines a cell, asks for its kernels twice, compares them with the reference, and reports.
-PROGRAM = """
+PROGRAM = f"""
 import json, sys, warnings
-sys.path[:0] = {path!r}
+sys.path[:0] = {sys.path!r}
 import numpy as np
 from recurra import native
 from recurra.cells import cell, tanh
@@ -47,7 +47,7 @@ if found[0]:
 print(json.dumps(dict(
     found=found[0], same=same, told=[(w.category.__name__, str(w.message)) for w in told]
 )))
-""".format(path=sys.path)
+"""
 
 #: A compiler that notes that it was called to compile.
 COMPILER = """#!/bin/sh
@@ -126,7 +126,7 @@ def test_the_second_process_finds_it(filled):
     assert before >= 1
     assert filled.run() == GOOD
     assert filled.compiled == before
-    (found,) = filled.files
+    assert len(filled.files) == 1
 
 
 def test_four_processes_at_once_make_one(machine):
@@ -149,13 +149,11 @@ def test_without_a_compiler_there_is_one_notice(machine, tmp_path):
     (tmp_path / "empty").mkdir()
     found = machine.run(CXX=None, PATH=str(tmp_path / "empty"))
     assert not found["found"]
-    told = dict(found["told"])
     # One for each of the two programs, asked for three times.
     assert [category for category, _ in found["told"]] == ["RecurraWarning"] * 2
-    assert "cell small" in told["RecurraWarning"]
-    assert "no C++ compiler found (c++, g++, clang++): install one, or name yours in CXX" in (
-        told["RecurraWarning"]
-    )
+    text = found["told"][0][1]
+    assert text.startswith("cell small: the reference computes it")
+    assert "no C++ compiler found (c++, g++, clang++): install one, or name yours in CXX" in text
 
 
 def test_what_a_compiler_made_runs_without_it(filled):

@@ -116,9 +116,7 @@ class Program:
         stateful: list[bool] = []
         for node in self.nodes:
             recurrent = node.op == "affine" and bool(node.args)
-            stateful.append(
-                node.op == "state" or recurrent or any(stateful[a] for a in node.args)
-            )
+            stateful.append(node.op == "state" or recurrent or any(stateful[a] for a in node.args))
         indices = range(len(self.nodes))
         return tuple(i for i in indices if not stateful[i]), tuple(
             i for i in indices if stateful[i]

@@ -90,7 +90,7 @@ class Schedule:
             projected = found
 
     def _check_projection(self, projected: set[str]) -> None:
-        """Refuse what would not have the shapes of a layer, whose first state alone is projected."""
+        """Refuse what has not the shapes of a layer, whose first state alone is projected."""
         step = self.step
         projects = any(not p.gates for p in step.products)
         if projected != {s for s in step.program.states[:1] if projects}:
@@ -101,7 +101,7 @@ class Schedule:
             if product.gates and projects:
                 fits = self.space[argument] == "P" and self.nodes[argument].op == "old"
             if not fits:
-                raise LookupError("a product beside a projection is of other units than the output's")
+                raise LookupError("a product beside a projection is not of the output")
 
     def _delay_gradients(self) -> None:
         """Take dL/d(state) from memory where it is first used, not at the step's beginning."""

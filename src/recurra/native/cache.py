@@ -1,8 +1,8 @@
 """Compiled files that processes share: one folder, the user's alone.
 
 Beside each file `NAME.so` is its SHA-256 in `NAME.sha256`, which is also the file that whoever
-compiles holds locked. A file is used only where the two agree, so that a half-written or damaged one
-is made anew, and only where nobody else could have written it, for loading a file runs its code.
+compiles holds locked. A file is used only where the two agree, so that a damaged one is made anew,
+and only where nobody else could have written it, for loading a file runs its code.
 """
 
 import fcntl

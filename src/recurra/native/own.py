@@ -29,7 +29,7 @@ _told: set[object] = set()
 def built_in(program: Program) -> bool:
     """Whether a program is a cell of this package, and not another of its name."""
     cell = _BUILT_IN.get(program.cell)
-    return cell is not None and cell.program(**dict(program.options)) == program  # type: ignore[arg-type]
+    return cell is not None and cell.program(**dict(program.options)) == program
 
 
 def number(extension: Any, program: Program) -> int | None:
@@ -139,7 +139,8 @@ def _for_this_process(make: Any, load: Any) -> int:
 def _source(extension: Any, program: Program, isa: str) -> str:
     """The whole of what is compiled: headers, the cell's equations, what it is."""
     return (
-        f"#define RECURRA_NAMESPACE recurra_{isa}\n#define RECURRA_BYTES {extension.own_bytes(isa)}\n"
+        f"#define RECURRA_NAMESPACE recurra_{isa}\n"
+        f"#define RECURRA_BYTES {extension.own_bytes(isa)}\n"
         f"{extension.own_text()}\n{emit.own(program)}\n"
         f'RECURRA_OWN_CELL("{extension.own_layout(isa)}")\n'
     )

@@ -12,8 +12,8 @@ from recurra.cells import Program
 class OnKernels(nn.Module):
     """A module that knows the name of its program's kernels, None without any.
 
-    Kernels of a user's cell are compiled when its weights are first where those run: not for a layer
-    on another device.
+    Kernels of a user's cell are compiled when its weights are first where those run: not for a
+    layer on another device.
     """
 
     program: Program

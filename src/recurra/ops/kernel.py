@@ -103,8 +103,8 @@ def named(name: str) -> Program:
         program = find(cell).program(**options)
         if digest and digest != [_digest(program)]:
             raise InputError(
-                f"cell {cell!r}: expected the equations that this was made with, and its definition "
-                "here has others: import the right one"
+                f"cell {cell!r}: expected the equations that this was made with, and the "
+                "definition here has others: import the right one"
             )
         _named[name] = program
     return _named[name]
