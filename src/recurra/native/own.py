@@ -7,7 +7,6 @@ in the environment leaves them to the reference.
 import hashlib
 import logging
 import os
-import tempfile
 import threading
 import time
 import warnings
@@ -21,7 +20,7 @@ from recurra.errors import InputError, RecurraWarning
 _BUILT_IN = {cell.name: cell for cell in (rnn, gru, lstm)}
 
 _log = logging.getLogger(__name__)
-_lock = threading.Lock()
+_lock = threading.RLock()  # what shows a warning may ask for kernels, too
 _numbers: dict[tuple[Program, str], int | None] = {}
 _told: set[object] = set()
 
@@ -125,6 +124,8 @@ def _make(extension: Any, program: Program, isa: str) -> int:
 
 def _for_this_process(make: Any, load: Any) -> int:
     """Compile where nobody will find it; loaded, a file may go."""
+    import tempfile
+
     from recurra.native import compiler
 
     try:
