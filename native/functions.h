@@ -1,9 +1,9 @@
 // exp, tanh, sigmoid and the other functions a cell may use, on vectors.
 //
 // Errors in ULP wherever the result is a normal number, in float32 (over all its values, measured
-// once: exp 1.02, sigmoid 2.45, tanh 3.00) and in float64:
+// once: exp 1.02, sigmoid 2.45, tanh 3.00; softplus 2.80 over each 13th) and in float64:
 //
-//   exp 1.1, 1.1 · sigmoid 2.5, 2.5 · tanh 3, 3.5 · softplus 1, 2 · softsign 1.5, 1.5 · relu 0, 0
+//   exp 1.1, 1.1 · sigmoid 2.5, 2.5 · tanh 3, 3.5 · softplus 3, 3 · softsign 1.5, 1.5 · relu 0, 0
 //
 // Smaller results are off by less than the smallest normal number, hard_sigmoid by less than the
 // distance from 1 to the next. NaN stays NaN; infinities have their limits, but for softsign, which

@@ -76,6 +76,22 @@ def _registered(monkeypatch):
     monkeypatch.setitem(definition._registry, MINIMAL_GATED.name, MINIMAL_GATED)
 
 
+def test_gates_are_seen_as_the_reference_has_them():
+    module = Recurrent(MINIMAL_GATED, 4, 5, dtype=torch.float64)
+    x = torch.randn(6, 2, 4, dtype=torch.float64)
+    ours = module(x, return_gates=True)[2][0][0]
+    module._kernel = None
+    theirs = module(x, return_gates=True)[2][0][0]
+    assert list(ours) == list(theirs) == ["f", "n", "h"]
+    for name, value in ours.items():
+        torch.testing.assert_close(value, theirs[name])
+    problem = Problem.of(PROGRAMS["minimal gated"], PLAIN)
+    y, last = problem.empty()
+    saved = problem.x.new_empty(native.saved_size(problem.inputs()))
+    native.forward(problem.inputs(), y, last, saved=saved)
+    assert set(native.kept(problem.inputs(), saved)) == {"f", "n"}
+
+
 def test_gradients_by_finite_differences():
     module = Recurrent(MINIMAL_GATED, 4, 5, dtype=torch.float64, zoneout=0.2)
     assert module._kernel is not None
@@ -102,8 +118,8 @@ def test_cells_of_one_name_are_told_apart_by_their_equations():
 
 def test_equal_equations_have_equal_text_whatever_their_names():
     def renamed(x, u, state, opt):
-        kept = 1 / 2 * tanh(x.gate + u(state).gate)
-        return dict(state=kept, looked_at=tanh(kept))
+        state = 1 / 2 * tanh(x.gate + u(state).gate)
+        return dict(state=state, looked_at=tanh(state))
 
     def plain(x, u, h, opt):
         return dict(h=0.5 * tanh(x.g + u(h).g))

@@ -45,19 +45,20 @@ def own(program: Program) -> str:
 
     Nothing in it comes from a name that somebody chose: equal equations have equal text. Programs
     with and without biases have the same kernels, which take null for a bias. What is only to be
-    looked at is left out.
+    looked at is left out; what is kept anyway is named by its place in `program.visible`.
     """
     program = program.biased()
     nodes, renamed = prune(program.nodes, program.next, norms=False)
     states = tuple(renamed[index] for index in program.next)
-    program = replace(program, nodes=nodes, next=states, visible=())
+    seen = tuple((str(n), renamed[i]) for n, (_, i) in enumerate(program.visible) if i in renamed)
+    program = replace(program, nodes=nodes, next=states, visible=seen)
     return _namespace(program, "own", readable=False)
 
 
 def _namespace(program: Program, name: str, *, readable: bool) -> str:
     try:
         step = derive(program)
-        schedule = Schedule(step)
+        schedule = Schedule(step, keep_visible=readable)
         writer = _Writer(step, schedule, readable=readable)
         writer.check_size()
         functions, plan = writer.functions(), writer.plan(name)

@@ -39,8 +39,8 @@ class Schedule:
             of which finds its gates side by side (`span`).
     """
 
-    def __init__(self, step: Derived) -> None:
-        self.step, self.nodes = step, step.graph.nodes
+    def __init__(self, step: Derived, *, keep_visible: bool = True) -> None:
+        self.step, self.nodes, self._keep_visible = step, step.graph.nodes, keep_visible
         self.x = {i for i, n in enumerate(self.nodes) if n.op == "x"}
         self.level: list[int] = []
         self.space: list[str] = []
@@ -196,7 +196,8 @@ class Schedule:
         }
         needed |= {p.argument for p in step.products}
         kept = set(self.crossing)
-        kept |= {i for i in step.visible.values() if not self._at_hand(i, set())}
+        if self._keep_visible:
+            kept |= {i for i in step.visible.values() if not self._at_hand(i, set())}
         dear = {i for i in needed if self.nodes[i].op not in CHEAP}
         kept |= {i for i in dear if not self._at_hand(i, kept)}
         for index in sorted(needed - dear):
