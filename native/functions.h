@@ -1,9 +1,9 @@
 // exp, tanh, sigmoid and the other functions a cell may use, on vectors.
 //
 // Errors in ULP wherever the result is a normal number, in float32 (over all its values, measured
-// once: exp 1.02, sigmoid 2.45, tanh 3.00) and in float64:
+// once: exp 1.02, sigmoid 2.45, tanh 3.00; softplus 2.80 over each 13th) and in float64:
 //
-//   exp 1.1, 1.1 · sigmoid 2.5, 2.5 · tanh 3, 3.5 · softplus 1, 2 · softsign 1.5, 1.5 · relu 0, 0
+//   exp 1.1, 1.1 · sigmoid 2.5, 2.5 · tanh 3, 3.5 · softplus 3, 3 · softsign 1.5, 1.5 · relu 0, 0
 //
 // Smaller results are off by less than the smallest normal number, hard_sigmoid by less than the
 // distance from 1 to the next. NaN stays NaN; infinities have their limits, but for softsign, which
@@ -151,15 +151,21 @@ inline V hard_sigmoid(V v) {
   return select<V>(line < V{}, V{}, select<V>(line > one, one, line));
 }
 
+// log(1 + e) for 0 <= e <= 1: 2 artanh(z), z = e / (2 + e) <= 1/3, by its series.
 template <class V>
-inline V softplus(V v) {  // no cell of ours needs it to be fast
-  V result;
-  for (int lane = 0; lane < lanes<V>; ++lane) {
-    const Scalar<V> x = v[lane];
-    result[lane] = __builtin_fmax(x, 0) + __builtin_log1p(__builtin_exp(-__builtin_fabs(x)));
-    if (x != x) result[lane] = x;
-  }
-  return result;
+inline V log1p(V e) {
+  constexpr int terms = std::is_same_v<V, F32> ? 7 : 16;
+  const V z = e / (e + 2), square = z * z;
+  V p = splat<V>(Scalar<V>(1.0 / (2 * terms + 1)));
+#pragma GCC unroll 16
+  for (int k = terms - 1; k > 0; --k) p = p * square + Scalar<V>(1.0 / (2 * k + 1));
+  const V twice = z + z;
+  return twice + twice * (square * p);
+}
+
+template <class V>
+inline V softplus(V v) {
+  return relu<V>(v) + log1p<V>(exp<V>(-abs<V>(v)));
 }
 
 }  // namespace RECURRA_NAMESPACE

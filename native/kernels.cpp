@@ -125,6 +125,11 @@ bool function(const char* name, const Scalar<V>* from, Scalar<V>* to, long n) {
   return false;
 }
 
+template <class V>
+Kernels<Scalar<V>> adopt(const void* plan) {
+  return kernels<V>(plan_of<V>(plan));
+}
+
 bool runs() { return RECURRA_RUNS; }
 
 const char* half() {
@@ -140,6 +145,7 @@ const char* half() {
 extern const recurra::Isa isa;
 const recurra::Isa isa = {RECURRA_NAME, runs, cell<F32>, cell<F64>, function<F32>, function<F64>, half,
                          loss_kernels<F32>(), loss_kernels<F64>(),
-                         update_kernels<F32>(), update_kernels<F64>()};
+                         update_kernels<F32>(), update_kernels<F64>(),
+                         adopt<F32>, adopt<F64>, RECURRA_FLAGS, RECURRA_BYTES};
 
 }  // namespace RECURRA_NAMESPACE

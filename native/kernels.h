@@ -40,6 +40,11 @@ struct Isa {
   LossKernels<double> loss64;
   UpdateKernels<float> update;
   UpdateKernels<double> update64;
+  // The kernels of a plan that was compiled elsewhere, with these flags and this vector size.
+  Kernels<float> (*adopt)(const void* plan);
+  Kernels<double> (*adopt64)(const void* plan);
+  const char* flags;
+  int bytes;
 };
 
 }  // namespace recurra

@@ -78,7 +78,7 @@ struct Plan {
   int projected[max_states];        // the state has P units
   int direct[max_states];           // part of dL/d(old state) comes without a product
   List<Vectored, 40> weights;
-  List<Bias, 2 * max_gates> biases;
+  List<Bias, (max_products + 1) * max_gates> biases;
   List<Segment<V>, max_segments> forward, backward;
   List<Product, max_products> incoming;   // products by which dL/d(old state) flows to the step before
   List<Gradient, max_products + 1> gradients;

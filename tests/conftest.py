@@ -1,11 +1,27 @@
 """Fixtures every test folder shares."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+_CELLS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Cells are compiled once for the whole run, whose processes inherit the environment."""
+    if "RECURRA_CACHE" not in os.environ:
+        config.stash[_CELLS] = tempfile.TemporaryDirectory(prefix="recurra-tests-")
+        os.environ["RECURRA_CACHE"] = config.stash[_CELLS].name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _CELLS in config.stash:
+        config.stash[_CELLS].cleanup()
+        del os.environ["RECURRA_CACHE"]
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,44 @@ units, LN a layer norm without its gain (the gain is γ, and the bias that follo
 """
 
 TAIL = """\
+## A cell of your own
+
+A definition is its equations: `x` holds the input's part of each gate, `u(v)` the recurrent part
+for the vector `v`, and `+ - *` and the functions below work unit by unit. It has layers, lengths,
+masks and noise, gradients, compiled kernels, and runs without torch, as those above:
+
+```python
+import torch
+from recurra import nn
+from recurra.cells import cell, sigmoid, tanh
+
+
+@cell(states="h", gates="f n", init={{"f": 1.0}})
+def minimal_gated(x, u, h, opt):
+    f = sigmoid(x.f + u(h).f)
+    n = tanh(x.n + u(f * h).n)
+    return dict(f=f, n=n, h=(1 - f) * h + f * n)
+
+
+layer = nn.Recurrent("minimal_gated", 8, 16, num_layers=2, zoneout=0.1)
+outputs, h = layer(torch.randn(20, 3, 8), lengths=torch.tensor([20, 0, 7]))
+print(tuple(outputs.shape), tuple(h.shape))
+```
+
+```output
+(20, 3, 16) (2, 3, 16)
+```
+
+Its kernels, forward and backward, are compiled when the first layer is made, by the compiler that
+`CXX` names, else `c++`, `g++` or `clang++`: about a second, once. They are kept for later processes
+in `RECURRA_CACHE`, else in the user's cache folder (`~/.cache/recurra`), which can be emptied at
+any time. The built-in cells with functions that do not come compiled take the same way. Where there
+is no compiler the reference runs, many times slower, and a `RecurraWarning` says so once;
+`RECURRA_COMPILE=off` in the environment asks for that. `recurra doctor` tells what is so here.
+
+Kernels have at most 8 gates, 4 states and 3 recurrent products a step; what they refuse, the
+reference computes. A saved model has the name of its cell: import the definition before loading it.
+
 ## Weights
 
 Names and layout are those of `torch.nn`: layer k adds the suffix `_lk`, its backward direction

@@ -28,5 +28,6 @@ struct Releasing {  // ends the pieces whatever happens
 // The parts that have files of their own. `chosen` is the instruction set in use, at any time.
 void bind_loss(nanobind::module_& m, const Isa* const& chosen);
 void bind_update(nanobind::module_& m, const Isa* const& chosen);
+void bind_own(nanobind::module_& m);  // recurra/native/own.py
 
 }  // namespace recurra

@@ -8,6 +8,7 @@
 
 #include <stdexcept>
 
+#include "../own.h"
 #include "common.h"
 #include "pool.h"
 
@@ -23,6 +24,7 @@ const Isa* chosen = nullptr;
 
 template <class T>
 const Kernels<T>* table(int index) {
+  if (index >= first_own) return own<T>(index);
   if constexpr (sizeof(T) == 4) {
     return chosen->single(index);
   } else {
@@ -337,13 +339,14 @@ NB_MODULE(_native, m) {
   });
   m.def("kept", [](int index) {
     std::vector<std::string> names;
-    for (const char* const* name = chosen->single(index)->kept; *name; ++name) names.push_back(*name);
+    for (const char* const* name = table<float>(index)->kept; *name; ++name) names.push_back(*name);
     return names;
   });
   m.def("function", [](const std::string& name, Address from, Address to, long n, bool twice) {
     if (twice) return chosen->function64(name.c_str(), pointer<double>(from), pointer<double>(to), n);
     return chosen->function(name.c_str(), pointer<float>(from), pointer<float>(to), n);
   });
+  bind_own(m);
   bind<float>(m, "32");
   bind<double>(m, "64");
   bind_loss(m, chosen);

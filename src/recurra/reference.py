@@ -309,7 +309,8 @@ def _torch() -> _Library:
             # Beyond its threshold torch's is the identity; its default, 20, shows in float64.
             "softplus": lambda v: functional.softplus(v, threshold=40.0),
             "exp": torch.exp,
-            "hard_sigmoid": functional.hardsigmoid,
+            # The slope of torch's own is 1/6 rounded to float32.
+            "hard_sigmoid": lambda v: torch.clamp(v / 6 + 0.5, 0, 1),
         },
         linear=functional.linear,
         norm=lambda v: functional.layer_norm(v, v.shape[-1:], eps=NORM_EPSILON),

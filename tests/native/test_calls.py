@@ -60,11 +60,3 @@ def test_a_forked_process_has_threads_of_its_own():
         same = torch.equal(problem.run(training=False)["y"], expected)
         os._exit(0 if same else 1)
     assert os.waitpid(child, 0)[1] == 0
-
-
-def test_a_program_without_kernels():
-    program = definition.find("lstm").program(activation="softsign")
-    assert native.find(program) is None
-    problem = Problem.of(program, Case())
-    with pytest.raises(InputError, match="lstm_softsign"):
-        problem.run()

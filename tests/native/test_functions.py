@@ -16,7 +16,7 @@ ULP = {
     "sigmoid": (2.5, 2.5),
     "relu": (0, 0),
     "softsign": (1.5, 1.5),
-    "softplus": (1, 2),
+    "softplus": (3, 3),
 }
 
 

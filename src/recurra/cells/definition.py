@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from recurra.cells.graph import Node, Parameter, Program, prune
+from recurra.cells.graph import Node, Program, parameters, prune
 from recurra.cells.trace import Bundle, Options, Signal, Trace, check_function
 from recurra.errors import InputError
 
@@ -114,7 +114,7 @@ class Cell:
             nodes=nodes,
             next=tuple(renamed[indices[s]] for s in self.states),
             visible=tuple((name, renamed[index]) for name, index in indices.items()),
-            parameters=_parameters(nodes, bias),
+            parameters=parameters(nodes, bias=bias),
             options=(
                 *chosen.items(),
                 ("bias", bias),
@@ -207,21 +207,3 @@ def _parse_option(item: str) -> tuple[str, tuple[str | bool, ...]]:
             f"option {item!r}: expected one of {', '.join(SWITCHES)}, or a choice name=first|second"
         )
     return name, tuple(values.split("|"))
-
-
-def _parameters(nodes: tuple[Node, ...], bias: bool) -> tuple[Parameter, ...]:
-    found = [Parameter("weight_ih", ("GH", "I")), Parameter("weight_hh", ("GH", "R"))]
-    if bias:
-        found += [Parameter("bias_ih", ("GH",)), Parameter("bias_hh", ("GH",))]
-    if any(n.op == "project" for n in nodes):
-        found.append(Parameter("weight_hr", ("P", "H")))
-    for name in ("ih", "hh"):
-        if any(n.op == "affine" and n.normed and n.name == name for n in nodes):
-            found.append(Parameter(f"norm_{name}", ("GH",)))
-    for node in nodes:
-        if node.op == "norm":
-            found += [Parameter(f"norm_{node.name}", ("H",))]
-            found += [Parameter(f"norm_{node.name}_bias", ("H",))] if bias else []
-        if node.op == "weight":
-            found.append(Parameter(f"peephole_{node.name}", ("H",)))
-    return tuple(found)

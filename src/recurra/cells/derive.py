@@ -7,6 +7,7 @@ refers to forward values directly, and `schedule` decides which of them a step k
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from math import isfinite
 
 from recurra.cells.graph import Node, Program
 
@@ -111,9 +112,16 @@ class Derived:
 
 
 def derive(program: Program) -> Derived:
-    """Lower a program and differentiate it."""
+    """Lower a program and differentiate it; LookupError where a kernel could not compute it."""
+    for name in ("ih", "hh"):
+        if len({n.normed for n in program.nodes if n.op == "affine" and n.name == name}) > 1:
+            raise LookupError(f"a norm is on some products with weight_{name}, and not on others")
+    if not all(isfinite(n.value) for n in program.nodes):
+        raise LookupError("a constant is no finite number")
     step = Derived(program, Graph())
     _lower(step)
+    if not any(n.op == "x" for n in step.graph.nodes):
+        raise LookupError("nothing is read of the input")
     step.forward = len(step.graph.nodes)
     _Reverse(step).run()
     return step
@@ -194,12 +202,17 @@ class _Reverse:
             gradient = graph.total(self.terms[index])
             if node.op == "x":
                 step.inputs[node.name] = gradient
+            elif graph.nodes[gradient] == Node("constant"):
+                continue
             elif node.op == "old":
                 step.direct[node.name] = gradient
             elif node.op == "weight":
                 step.weights[node.name] = gradient
             else:
                 self._pointwise(node, index, gradient)
+        for node in graph.nodes[: step.forward]:
+            if node.op == "x":  # also where no gradient comes, for the loop reads all
+                step.inputs.setdefault(node.name, graph.constant(0))
         step.inputs = {g: step.inputs[g] for g in step.program.gates if g in step.inputs}
 
     def _adjoint(self, index: int) -> int:

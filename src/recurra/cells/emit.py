@@ -5,9 +5,10 @@ and writes) and `native/plan.h` (how segments and products make up a step).
 """
 
 from collections import Counter
+from dataclasses import replace
 
-from recurra.cells.derive import Derived, derive
-from recurra.cells.graph import Program
+from recurra.cells.derive import derive
+from recurra.cells.graph import Program, prune
 from recurra.cells.layout import Layout
 from recurra.cells.schedule import Schedule, Segment
 from recurra.errors import InputError
@@ -30,37 +31,43 @@ def key(program: Program) -> str:
     return "_".join(parts)
 
 
-def header(program: Program, *, name: str | None = None) -> str:
-    """Return the C++ header of a program, in namespace `name` (default: its key)."""
-    name = name or key(program)
+def header(program: Program) -> str:
+    """Return the C++ header of a program that comes compiled, with the names of its equations."""
+    name = key(program)
+    return (
+        f"// {name}: generated from the equations of the cell {program.cell!r}. Do not edit.\n"
+        f'#pragma once\n#include "plan.h"\n\n{_namespace(program, name, readable=True)}'
+    )
+
+
+def own(program: Program) -> str:
+    """Return the C++ of any program, in namespace `own`.
+
+    Nothing in it comes from a name that somebody chose: equal equations have equal text. Programs
+    with and without biases have the same kernels, which take null for a bias. What is only to be
+    looked at is left out; what is kept anyway is named by its place in `program.visible`.
+    """
+    program = program.biased()
+    nodes, renamed = prune(program.nodes, program.next, norms=False)
+    states = tuple(renamed[index] for index in program.next)
+    seen = tuple((str(n), renamed[i]) for n, (_, i) in enumerate(program.visible) if i in renamed)
+    program = replace(program, nodes=nodes, next=states, visible=seen)
+    return _namespace(program, "own", readable=False)
+
+
+def _namespace(program: Program, name: str, *, readable: bool) -> str:
     try:
         step = derive(program)
-        schedule = Schedule(step)
-        _check_size(step, schedule)
-        writer = _Writer(step, schedule)
+        schedule = Schedule(step, keep_visible=readable)
+        writer = _Writer(step, schedule, readable=readable)
+        writer.check_size()
         functions, plan = writer.functions(), writer.plan(name)
     except LookupError as error:
         raise InputError(f"cell {program.cell}: no kernel for these equations: {error}") from error
     return (
-        f"// {name}: generated from the equations of the cell {program.cell!r}. Do not edit.\n"
-        f'#pragma once\n#include "plan.h"\n\n'
         f"namespace RECURRA_NAMESPACE::{name} {{\n\n{functions}\n{plan}\n"
         f"}}  // namespace RECURRA_NAMESPACE::{name}\n"
     )
-
-
-def _check_size(step: Derived, schedule: Schedule) -> None:
-    """Refuse what the fixed tables of native/plan.h have no place for."""
-    found = {
-        "gates": (len(step.program.gates), 8),
-        "states": (len(step.program.states), 4),
-        "recurrent products": (len(step.products), 3),
-        "values kept a step": (len(schedule.kept), 32),
-        "segments": (max(len(schedule.forward_segments), len(schedule.backward_segments)), 6),
-    }
-    for what, (count, most) in found.items():
-        if count > most:
-            raise LookupError(f"{count} {what}, where kernels have at most {most}")
 
 
 class _Writer(Layout):
@@ -206,7 +213,7 @@ class _Body:
             return writer.names[index]
         if index in writer.deltas:
             return writer.deltas[index]
-        if op == "grad":
+        if op == "grad" and writer.readable:
             return f"d_{self.nodes[index].name}"
         return f"v{index}"
 

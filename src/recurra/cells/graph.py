@@ -5,7 +5,7 @@ Two kinds of node. *Pointwise* nodes work on vectors of H units. *Row* nodes (`a
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Unary functions a cell may use, and an activation option may name.
 FUNCTIONS = ("tanh", "sigmoid", "relu", "identity", "softsign", "softplus", "exp", "hard_sigmoid")
@@ -88,7 +88,7 @@ class Program:
 
     @property
     def stepped(self) -> tuple[int, ...]:
-        """Nodes that depend on a state: computed once a step."""
+        """Nodes that depend on a state, or on a recurrent product, which dropout may act on."""
         return self._split()[1]
 
     @property
@@ -105,18 +105,31 @@ class Program:
         """Return the value an option was traced with; None where the cell has no such option."""
         return dict(self.options).get(name)
 
+    def biased(self) -> "Program":
+        """Return the program with biases, itself where it has them."""
+        if self.option("bias"):
+            return self
+        options = tuple((n, True if n == "bias" else value) for n, value in self.options)
+        return replace(self, parameters=parameters(self.nodes, bias=True), options=options)
+
     def _split(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         stateful: list[bool] = []
         for node in self.nodes:
-            stateful.append(node.op == "state" or any(stateful[a] for a in node.args))
+            recurrent = node.op == "affine" and bool(node.args)
+            stateful.append(node.op == "state" or recurrent or any(stateful[a] for a in node.args))
         indices = range(len(self.nodes))
         return tuple(i for i in indices if not stateful[i]), tuple(
             i for i in indices if stateful[i]
         )
 
 
-def prune(nodes: Iterable[Node], roots: Iterable[int]) -> tuple[tuple[Node, ...], dict[int, int]]:
-    """Drop what no root needs and the gates nobody reads; return the nodes and old → new index."""
+def prune(
+    nodes: Iterable[Node], roots: Iterable[int], *, norms: bool = True
+) -> tuple[tuple[Node, ...], dict[int, int]]:
+    """Drop what no root needs and the gates nobody reads; return the nodes and old → new index.
+
+    Without `norms` those gates stay that a norm is over, and with them its value.
+    """
     nodes = tuple(nodes)
     needed: set[int] = set()
     pending = list(roots)
@@ -134,8 +147,30 @@ def prune(nodes: Iterable[Node], roots: Iterable[int]) -> tuple[tuple[Node, ...]
     for index, node in enumerate(nodes):
         if index not in needed:
             continue
-        gates = tuple(g for g in node.gates if g in read.get(index, ()))
+        gates = node.gates
+        if norms or not node.normed:
+            gates = tuple(g for g in gates if g in read.get(index, ()))
         renamed[index] = len(kept)
         args = tuple(renamed[a] for a in node.args)
         kept.append(Node(node.op, args, node.name, node.value, gates, node.normed))
     return tuple(kept), renamed
+
+
+def parameters(nodes: Iterable[Node], *, bias: bool) -> tuple[Parameter, ...]:
+    """Return the parameters that nodes read, in the order of a layer's."""
+    nodes = tuple(nodes)
+    found = [Parameter("weight_ih", ("GH", "I")), Parameter("weight_hh", ("GH", "R"))]
+    if bias:
+        found += [Parameter("bias_ih", ("GH",)), Parameter("bias_hh", ("GH",))]
+    if any(n.op == "project" for n in nodes):
+        found.append(Parameter("weight_hr", ("P", "H")))
+    for name in ("ih", "hh"):
+        if any(n.op == "affine" and n.normed and n.name == name for n in nodes):
+            found.append(Parameter(f"norm_{name}", ("GH",)))
+    for node in nodes:
+        if node.op == "norm":
+            found += [Parameter(f"norm_{node.name}", ("H",))]
+            found += [Parameter(f"norm_{node.name}_bias", ("H",))] if bias else []
+        if node.op == "weight":
+            found.append(Parameter(f"peephole_{node.name}", ("H",)))
+    return tuple(dict.fromkeys(found))

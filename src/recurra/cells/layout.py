@@ -9,21 +9,25 @@ from recurra.cells.schedule import Schedule, Segment
 class Layout:
     """Which number each state, gate, weight, moment and slot has; `plan` writes the table.
 
-    Its rows are those of `Plan` in native/plan.h.
+    Its rows are those of `Plan` in native/plan.h. Where it is `readable`, variables are called as
+    in the equations, which takes names that mean nothing else in C++.
     """
 
-    def __init__(self, step: Derived, schedule: Schedule) -> None:
+    def __init__(self, step: Derived, schedule: Schedule, *, readable: bool) -> None:
         self.step, self.schedule, self.nodes = step, schedule, step.graph.nodes
+        self.readable = readable
         self.states = step.program.states
         self.gates = step.program.gates
         self.moments = [i for i, n in enumerate(self.nodes) if n.op == "moments"]
         self.weights = sorted({n.name for n in self.nodes if n.op == "weight"}, key=self._weight)
-        self.names = {i: n for n, i in step.visible.items()}
         self.slots = schedule.slots
-        self.deltas = {i: f"da_{g}" for g, i in step.inputs.items()}
-        for product in step.products:
-            for gate, gradient in zip(product.gates, product.gradients, strict=False):
-                self.deltas.setdefault(gradient, f"du_{gate}")
+        self.names = {i: n for n, i in step.visible.items()} if readable else {}
+        self.deltas: dict[int, str] = {}
+        if readable:
+            self.deltas = {i: f"da_{g}" for g, i in step.inputs.items()}
+            for product in step.products:
+                for gate, gradient in zip(product.gates, product.gradients, strict=False):
+                    self.deltas.setdefault(gradient, f"du_{gate}")
         normed = {w.split(".")[0] for w in self.weights}
         self.biases: list[tuple[str, int, int]] = []  # parameter, gate, slot
         if "norm_ih" not in normed:
@@ -39,6 +43,25 @@ class Layout:
             slot = self.slots["H"].index(gradient)
             self.biases.append((name, self.gates.index(gate), slot))
 
+    def check_size(self) -> None:
+        """Refuse what the fixed tables of native/plan.h and native/call.h have no place for."""
+        step, schedule = self.step, self.schedule
+        segments = schedule.forward_segments, schedule.backward_segments
+        found = {
+            "gates": (len(self.gates), 8),
+            "states": (len(self.states), 4),
+            "parameters": (len(step.program.parameters), 24),
+            "vectors of parameters": (len(self.weights), 40),
+            "recurrent products": (len(step.products), 3),
+            "biases": (len(self.biases), 32),
+            "values kept a step": (len(schedule.kept), 32),
+            "segments": (max(map(len, segments)), 6),
+            "sums over rows at once": (max(len(s.rows) for side in segments for s in side), 3),
+        }
+        for what, (count, most) in found.items():
+            if count > most:
+                raise LookupError(f"{count} {what}, where kernels have at most {most}")
+
     def plan(self, name: str) -> str:
         """Return the table `plan` that the loop over time interprets."""
         step, schedule = self.step, self.schedule
@@ -46,11 +69,12 @@ class Layout:
         backward = [
             self._segment(n, s, "backward") for n, s in enumerate(schedule.backward_segments)
         ]
-        hoisted = [m for m in self.moments if self.nodes[self.nodes[m].args[0]].op == "x"]
+        hoisted = [m for m in self.moments if schedule.hoisted(m)]
         projected = [str(int(schedule.space[i] == "P")) for i in step.fresh.values()]
         weights = ["{{{}, {}}}".format(*self._weight(w)) for w in self.weights]
         biases = [f"{{{2 + (n == 'bias_hh')}, {gate}, {slot}}}" for n, gate, slot in self.biases]
-        kept = [f'"{self.names.get(i, "")}"' for i in schedule.kept]
+        names = {i: n for n, i in step.visible.items()}
+        kept = [_quoted(names.get(i, "")) for i in schedule.kept]
         rows = [
             ("name", f'"{name}"'),
             ("states", f"{len(self.states)}"),
@@ -172,6 +196,12 @@ class Layout:
             matrix, state, *rest = self._backward_product(number)[1:].split(", ", 2)
             found.append(f"{{{matrix}, {state}, {slot}, {rest[0]}")
         return found
+
+
+def _quoted(text: str) -> str:
+    """A literal of C++ that holds exactly this text, whatever is in it."""
+    plain = (chr(c) if chr(c).isalnum() and c < 128 else f"\\{c:03o}" for c in text.encode())
+    return f'"{"".join(plain)}"'
 
 
 def _table(items: list[str], *, count: bool = True) -> str:

@@ -39,8 +39,9 @@ class Schedule:
             of which finds its gates side by side (`span`).
     """
 
-    def __init__(self, step: Derived) -> None:
-        self.step, self.nodes = step, step.graph.nodes
+    def __init__(self, step: Derived, *, keep_visible: bool = True) -> None:
+        self.step, self.nodes, self._keep_visible = step, step.graph.nodes, keep_visible
+        self.x = {i for i, n in enumerate(self.nodes) if n.op == "x"}
         self.level: list[int] = []
         self.space: list[str] = []
         self._place()
@@ -64,6 +65,11 @@ class Schedule:
                 return first
         raise LookupError("the gradients of a product have no neighbouring slots")
 
+    def hoisted(self, index: int) -> bool:
+        """Whether a node is the moments of the whole input product, for many steps at once."""
+        node = self.nodes[index]
+        return node.op == "moments" and set(node.args) == self.x
+
     def from_forward(self, index: int) -> bool:
         """Whether a node of the backward half depends on forward values alone."""
         node = self.nodes[index]
@@ -80,8 +86,22 @@ class Schedule:
             self._delay_gradients()
             found = {s for s, i in self.step.fresh.items() if self.space[i] == "P"}
             if found == projected:
-                return
+                return self._check_projection(projected)
             projected = found
+
+    def _check_projection(self, projected: set[str]) -> None:
+        """Refuse what has not the shapes of a layer, whose first state alone is projected."""
+        step = self.step
+        projects = any(not p.gates for p in step.products)
+        if projected != {s for s in step.program.states[:1] if projects}:
+            raise LookupError("a projection is of the first state, and of no other")
+        for product in step.products:
+            argument = product.argument
+            fits = self.space[argument] == "H"
+            if product.gates and projects:
+                fits = self.space[argument] == "P" and self.nodes[argument].op == "old"
+            if not fits:
+                raise LookupError("a product beside a projection is not of the output")
 
     def _delay_gradients(self) -> None:
         """Take dL/d(state) from memory where it is first used, not at the step's beginning."""
@@ -91,6 +111,9 @@ class Schedule:
                 if self.nodes[arg].op == "grad":
                     level = self.level[index] - (node.op in ROWS)
                     used[arg] = min(used.get(arg, level), level)
+                    if (direct := self.step.direct.get(self.nodes[arg].name)) is not None:
+                        # Its place in memory is where dL/d(old state) goes: read, then written.
+                        used[arg] = min(used[arg], self.level[direct])
         for index, level in used.items():
             self.level[index] = level
 
@@ -104,8 +127,8 @@ class Schedule:
         waits = node.op in ROWS
         if node.op == "u" and argument and argument.op == "old":
             waits = False  # old states are complete when the step begins
-        if node.op == "moments" and all(self.nodes[a].op == "x" for a in args):
-            waits = False  # computed for many steps at once
+        if self.hoisted(index):
+            waits = False
         spaces = {self.space[a] for a in args if self.nodes[a].op not in ("constant", "weight")}
         space = "P" if "P" in spaces else "H"
         if node.op in ("old", "grad"):
@@ -118,6 +141,8 @@ class Schedule:
             space = self.space[step.products[int(node.value)].argument]
         elif len(spaces) > 1:
             raise LookupError("units before and after a projection meet in one operation")
+        elif space == "P" and any(self.nodes[a].op in ("weight", "moments") for a in args):
+            raise LookupError("projected units have a norm or a peephole")
         self.level.append(level + waits)
         self.space.append(space)
 
@@ -171,7 +196,8 @@ class Schedule:
         }
         needed |= {p.argument for p in step.products}
         kept = set(self.crossing)
-        kept |= {i for i in step.visible.values() if not self._at_hand(i, set())}
+        if self._keep_visible:
+            kept |= {i for i in step.visible.values() if not self._at_hand(i, set())}
         dear = {i for i in needed if self.nodes[i].op not in CHEAP}
         kept |= {i for i in dear if not self._at_hand(i, kept)}
         for index in sorted(needed - dear):
@@ -197,12 +223,14 @@ class Schedule:
         for index in indices:  # type: ignore[attr-defined]
             node = self.nodes[index]
             if node.op in ("old", "x", "weight", "constant"):
+                if index in self.kept or index in self.fresh:
+                    places.setdefault((0, self.space[index]), ([], []))
                 continue
             if index >= self.step.forward and self.from_forward(index):
                 continue
             level, space = self.level[index], self.space[index]
             if node.op in ("moments", "sums"):
-                if node.op == "moments" and all(self.nodes[a].op == "x" for a in node.args):
+                if self.hoisted(index):
                     continue
                 places.setdefault((level - 1, space), ([], []))[1].append(index)
                 continue

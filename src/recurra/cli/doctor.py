@@ -58,7 +58,7 @@ def _inspect() -> dict[str, Any]:
             found[package] = None
     found["processor"], found["instructions"] = _processor()
     found["cores"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    found["kernels"] = _kernels()
+    found["kernels"], found["own cells"] = _kernels(), _own_cells()
     if found["torch"]:
         import torch
 
@@ -77,6 +77,13 @@ def _kernels() -> str:
         return "not installed: no C++ compiler when recurra was; the slow reference runs instead"
     others = " ".join(name for name in native.isas() if name != native.isa())
     return f"{native.isa()}, {native.threads()} threads (the processor also runs: {others})"
+
+
+def _own_cells() -> str:
+    """How cells that do not come with the package get kernels."""
+    from recurra import native
+
+    return native.own_cells() if native.available() else "by the slow reference"
 
 
 def _processor() -> tuple[str, list[str]]:

@@ -16,12 +16,14 @@ from recurra.native.library import (
     isa,
     isas,
     memory,
+    own_cells,
     share_threads,
     switched_off,
     threads,
     use_isa,
 )
 from recurra.native.loss import LossInputs, loss_backward, loss_forward
+from recurra.native.own import built_in
 from recurra.native.packed import Packed, Stepper
 from recurra.native.update import Updated, adam, sum_of_squares
 
@@ -35,6 +37,7 @@ __all__ = [
     "adam",
     "available",
     "backward",
+    "built_in",
     "cells",
     "empty",
     "find",
@@ -47,6 +50,7 @@ __all__ = [
     "loss_backward",
     "loss_forward",
     "memory",
+    "own_cells",
     "recorded",
     "saved_size",
     "share_threads",

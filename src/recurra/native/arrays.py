@@ -22,18 +22,13 @@ def in_order(program: Program, arrays: Sequence[Array | None]) -> list[int]:
     addresses = [address(a) for a in arrays]
     if program.option("bias"):
         return addresses
-    places = _biased(program)
     given = {p.name: a for p, a in zip(program.parameters, addresses, strict=True)}
-    return [given.get(name, 0) for name in places]
+    return [given.get(name, 0) for name in _biased(program)]
 
 
 @lru_cache(maxsize=256)
 def _biased(program: Program) -> tuple[str, ...]:
-    names = [p.name for p in program.parameters]
-    names[2:2] = ["bias_ih", "bias_hh"]
-    for name in [n for n in names if n.startswith("norm_") and n not in ("norm_ih", "norm_hh")]:
-        names.insert(names.index(name) + 1, f"{name}_bias")
-    return tuple(names)
+    return tuple(p.name for p in program.biased().parameters)
 
 
 def is_double(array: Array) -> bool:

@@ -144,7 +144,9 @@ def backward(
 
 def kept(inputs: Inputs, saved: Array) -> dict[str, Array]:
     """Return views (T, B, H) of the gates that a training call saved, by name."""
-    names = library.compiled().kept(index_of(inputs.program))
+    found = library.compiled().kept(index_of(inputs.program))
+    visible = inputs.program.visible  # those of cells of one's own are places in this
+    names = [visible[int(name)][0] if name.isdigit() else name for name in found]
     steps, batch, _, hidden = inputs.sizes[:4]
     rows = -(-hidden // PAD) * PAD
     part = saved[: steps * batch * len(names) * rows].reshape(steps, batch, len(names), rows)

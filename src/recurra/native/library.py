@@ -9,6 +9,7 @@ import numpy as np
 from recurra.cells.emit import key
 from recurra.cells.graph import Program
 from recurra.errors import InputError
+from recurra.native import own
 
 #: Whether the environment forbids the kernels.
 OFF = os.environ.get("RECURRA_KERNELS") == "off"
@@ -75,11 +76,17 @@ def share_threads(path: str) -> bool:
     return _native is not None and bool(_native.share_threads(path))
 
 
+def own_cells() -> str:
+    """Say in a line how cells of one's own are compiled here, or why they are not."""
+    return own.way(_native)
+
+
 def use_isa(name: str) -> None:
     """Use another instruction set from now on. RECURRA_ISA in the environment does so at import."""
     if _native is None or not _native.use_isa(name):
         known = ", ".join(isas()) or "none: the kernels are not installed"
         raise InputError(f"instruction set {name!r}: expected one that runs here ({known})")
+    find.cache_clear()  # own cells have kernels for one instruction set
 
 
 def cells() -> tuple[str, ...]:
@@ -89,12 +96,18 @@ def cells() -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def find(program: Program) -> int | None:
-    """Return the number of a program's kernels; None: only the reference computes it."""
+    """Return the number of a program's kernels; None: only the reference computes it.
+
+    Those that do not come with the package are compiled by the first to ask (see `own`).
+    """
+    ours = own.built_in(program)
     if _native is None:
+        if not (ours or OFF):
+            own.tell(program, "recurra was installed without a C++ compiler: install it anew")
         return None
     names = _native.cells()
     name = key(program)
-    return names.index(name) if name in names else None
+    return names.index(name) if ours and name in names else own.number(_native, program)
 
 
 def index_of(program: Program) -> int:

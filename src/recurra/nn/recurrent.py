@@ -11,6 +11,7 @@ from recurra import ops
 from recurra.cells import Cell, Parameter, find
 from recurra.nn.arguments import check, described
 from recurra.nn.initial import initialise
+from recurra.nn.kernels import OnKernels
 from recurra.nn.observed import Observed, Values
 from recurra.nn.sequences import Sequences
 from recurra.nn.state import initial_states
@@ -18,7 +19,7 @@ from recurra.nn.state import initial_states
 States = tuple[Tensor, ...]
 
 
-class Recurrent(nn.Module):
+class Recurrent(OnKernels):
     """Recurrent layers of any cell, with `torch.nn`'s arguments, parameter names and results.
 
     Args:
@@ -107,7 +108,7 @@ class Recurrent(nn.Module):
         )
         #: Who keeps the gradients by its states: see `state_gradients`.
         self.watched_by: list[list[Values]] = []
-        self._kernel, self._fused = ops.kernel_name(self.program), ops.fused_name(self.program)
+        self._fused = ops.fused_name(self.program)
         self._names: list[dict[str, str]] = []
         for index in range(num_layers * self.num_directions):
             layer, reverse = divmod(index, self.num_directions)
@@ -124,6 +125,7 @@ class Recurrent(nn.Module):
             else:
                 self.register_parameter(f"initial_{name}", None)
         self.reset_parameters()
+        self._find_kernels(self.weight_ih_l0)
 
     @property
     def num_directions(self) -> int:

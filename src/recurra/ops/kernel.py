@@ -4,6 +4,7 @@ What `Arguments` holds is what the operator and its backward operator take. Noth
 differentiable: that is the business of `operator.py` and `recurrent.py`.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -62,22 +63,61 @@ class Arguments(NamedTuple):
         return (self.x if self.tokens is None else self.tokens).shape[:2]
 
 
-def kernel_name(program: Program) -> str | None:
-    """Return a name of the program that any process can read, or None without kernels for it."""
-    name = json.dumps([program.cell, dict(program.options)])
+#: Programs that have a name here, also after their definition was replaced by another.
+_named: dict[str, Program] = {}
+
+
+def kernel_name(program: Program, weight: Tensor | None = None) -> str | None:
+    """Return a name of the program, or None without kernels for it.
+
+    Any process can read the name that has the cell's definition. It holds a digest of the equations
+    where they are a user's, who may change them and keep the cell's name.
+
+    Args:
+        program: the program.
+        weight: one that it will run with; kernels are not compiled for one they do not run on.
+    """
+    own = not native.built_in(program)
+    if own and weight is not None and not on_kernels(weight):
+        return None
     try:
-        known = named(name)
+        defined = find(program.cell).program(**dict(program.options))
     except InputError:  # a cell that no other process would find either
         return None
-    # A definition may have been replaced by another of its name.
-    return name if known == program and native.find(known) is not None else None
+    if defined != program or native.find(program) is None:
+        return None
+    parts: list[Any] = [program.cell, dict(program.options)]
+    name = json.dumps([*parts, _digest(program)] if own else parts)
+    _named[name] = program
+    return name
 
 
-@lru_cache(maxsize=256)
 def named(name: str) -> Program:
-    """Return the program of that name."""
-    cell, options = json.loads(name)
-    return find(cell).program(**options)
+    """Return the program of that name.
+
+    Raises:
+        InputError: its cell is not defined here, or by other equations.
+    """
+    if name not in _named:
+        cell, options, *digest = json.loads(name)
+        program = find(cell).program(**options)
+        if digest and digest != [_digest(program)]:
+            raise InputError(
+                f"cell {cell!r}: expected the equations that this was made with, and the "
+                "definition here has others: import the right one"
+            )
+        _named[name] = program
+    return _named[name]
+
+
+def on_kernels(weight: Tensor) -> bool:
+    """Whether layers with such weights run on the kernels: float32 or float64 on the CPU."""
+    return weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
+
+
+def _digest(program: Program) -> str:
+    meaning = (program.states, program.gates, program.nodes, program.next, program.parameters)
+    return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]
 
 
 def forward(call: Arguments, *, save: bool) -> list[Tensor]:

@@ -19,6 +19,7 @@ from recurra.ops.kernel import (
     forward,
     kernel_name,
     named,
+    on_kernels,
     packed,
     unpacked,
 )
@@ -242,11 +243,6 @@ def _gradients_by_reference(
             create_graph=True,
             allow_unused=True,
         )
-
-
-def on_kernels(weight: Tensor) -> bool:
-    """Whether layers with such weights run on the kernels: float32 or float64 on the CPU."""
-    return weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
 
 
 def not_in_half(program: Program, weight: Tensor) -> InputError:

@@ -89,4 +89,4 @@ class NumpyLayer:
 
 def on_kernels(program: Program, weights: Mapping[str, np.ndarray]) -> bool:
     """Whether the kernels run such a layer."""
-    return native.find(program) is not None and all(w.dtype == np.float32 for w in weights.values())
+    return all(w.dtype == np.float32 for w in weights.values()) and native.find(program) is not None

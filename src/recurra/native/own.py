@@ -1,0 +1,157 @@
+"""Kernels of programs that do not come compiled: made on first use, then found in the cache.
+
+That is every cell of a user's own, and the built-in ones with other functions. RECURRA_COMPILE=off
+in the environment leaves them to the reference.
+"""
+
+import hashlib
+import logging
+import os
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from recurra.cells import emit, gru, lstm, rnn
+from recurra.cells.graph import Program
+from recurra.errors import InputError, RecurraWarning
+
+_BUILT_IN = {cell.name: cell for cell in (rnn, gru, lstm)}
+
+_log = logging.getLogger(__name__)
+_lock = threading.RLock()  # what shows a warning may ask for kernels, too
+_numbers: dict[tuple[Program, str], int | None] = {}
+_told: set[object] = set()
+
+
+def built_in(program: Program) -> bool:
+    """Whether a program is a cell of this package, and not another of its name."""
+    cell = _BUILT_IN.get(program.cell)
+    return cell is not None and cell.program(**dict(program.options)) == program
+
+
+def number(extension: Any, program: Program) -> int | None:
+    """Return the number under which the extension knows a program; compile it where it must be.
+
+    None where that cannot be, which is told once a program.
+    """
+    if os.environ.get("RECURRA_COMPILE") == "off":
+        return None
+    isa = extension.isa()
+    with _lock:
+        if (program, isa) not in _numbers:
+            _numbers[program, isa] = None
+            try:
+                _numbers[program, isa] = _make(extension, program, isa)
+            except _NoKernelsError as error:
+                tell(program, str(error))
+        return _numbers[program, isa]
+
+
+def way(extension: Any) -> str:
+    """Say in a line how cells are compiled here, or why they are not."""
+    from recurra.native import cache, compiler
+
+    if os.environ.get("RECURRA_COMPILE") == "off":
+        return "off: RECURRA_COMPILE=off is in the environment"
+    try:
+        by = compiler.find_compiler().version
+    except compiler.CompileError as error:
+        return f"not compiled: {error}"
+    try:
+        return f"compiled by {by} into {cache.folder()}"
+    except cache.UnusableError as error:
+        return f"compiled by {by} for each process: {error}"
+
+
+def tell(program: Program, reason: str) -> None:
+    """Warn, once a program, that only the reference computes it."""
+    _warn(
+        program,
+        f"cell {program.cell}: the reference computes it, many times slower than compiled kernels: "
+        f"{reason} (RECURRA_COMPILE=off in the environment silences this)",
+    )
+
+
+class _NoKernelsError(Exception):
+    """Why there are none, and what to do."""
+
+
+def _make(extension: Any, program: Program, isa: str) -> int:
+    from recurra.native import cache, compiler  # only systems with POSIX file locks have `cache`
+
+    try:
+        source = _source(extension, program, isa)
+    except InputError as error:
+        why = str(error).partition("equations: ")[2]
+        raise _NoKernelsError(f"{why}; docs/cells.md says what kernels compute") from error
+    flags = compiler.all_flags(extension.own_flags(isa))
+    name = _hash(source, *flags)[:32]
+
+    def load(path: Path) -> int:
+        return int(extension.add_own(str(path), isa))
+
+    try:
+        found = compiler.find_compiler()
+    except compiler.CompileError as error:
+        try:
+            index = cache.any_of(name, load)
+        except cache.UnusableError:
+            index = None
+        if index is None:
+            raise _NoKernelsError(str(error)) from error
+        return index
+
+    def make(path: Path) -> None:
+        begin = time.perf_counter()
+        compiler.compile_text(found, source, flags, path)
+        seconds = time.perf_counter() - begin
+        _log.info("cell %s: kernels compiled in %.1f s by %s", program.cell, seconds, found.version)
+
+    try:
+        return cache.obtain(f"{name}-{_hash(*found.command, found.version)[:8]}", make, load)
+    except cache.UnusableError as unusable:
+        _warn(
+            "cache",
+            f"compiled cells are not kept: {unusable}; every process compiles its own until "
+            "RECURRA_CACHE names a folder that only you can write to",
+        )
+        return _for_this_process(make, load)
+    except compiler.CompileError as error:
+        raise _NoKernelsError(str(error)) from error
+
+
+def _for_this_process(make: Any, load: Any) -> int:
+    """Compile where nobody will find it; loaded, a file may go."""
+    import tempfile
+
+    from recurra.native import compiler
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="recurra-") as place:
+            path = Path(place) / "cell.so"
+            make(path)
+            return int(load(path))
+    except (OSError, RuntimeError, compiler.CompileError) as error:
+        raise _NoKernelsError(str(error)) from error
+
+
+def _source(extension: Any, program: Program, isa: str) -> str:
+    """The whole of what is compiled: headers, the cell's equations, what it is."""
+    return (
+        f"#define RECURRA_NAMESPACE recurra_{isa}\n"
+        f"#define RECURRA_BYTES {extension.own_bytes(isa)}\n"
+        f"{extension.own_text()}\n{emit.own(program)}\n"
+        f'RECURRA_OWN_CELL("{extension.own_layout(isa)}")\n'
+    )
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _warn(what: object, text: str) -> None:
+    if what not in _told:
+        _told.add(what)
+        warnings.warn(text, RecurraWarning, stacklevel=2)

@@ -1,0 +1,33 @@
+"""Which kernels a layer runs on, wherever its weights go."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from recurra import ops
+from recurra.cells import Program
+
+
+class OnKernels(nn.Module):
+    """A module that knows the name of its program's kernels, None without any.
+
+    Kernels of a user's cell are compiled when its weights are first where those run: not for a
+    layer on another device.
+    """
+
+    program: Program
+    weight_ih_l0: nn.Parameter
+    _kernel: str | None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._find_kernels(self.weight_ih_l0)  # it may come from a machine with others
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        self._find_kernels(self.weight_ih_l0)
+        return self
+
+    def _find_kernels(self, weight: Tensor) -> None:
+        self._kernel = ops.kernel_name(self.program, weight)
