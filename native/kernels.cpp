@@ -5,6 +5,7 @@
 
 #include "backward.h"
 #include "forward.h"
+#include "head.h"
 #include "loss.h"
 #include "update.h"
 #include "cells/all.h"
@@ -144,6 +145,7 @@ const char* half() {
 
 extern const recurra::Isa isa;
 const recurra::Isa isa = {RECURRA_NAME, runs, cell<F32>, cell<F64>, function<F32>, function<F64>, half,
+                         pack_head, head,
                          loss_kernels<F32>(), loss_kernels<F64>(),
                          update_kernels<F32>(), update_kernels<F64>(),
                          adopt<F32>, adopt<F64>, RECURRA_FLAGS, RECURRA_BYTES};

@@ -36,6 +36,9 @@ struct Isa {
   bool (*function)(const char* name, const float* from, float* to, long n);
   bool (*function64)(const char* name, const double* from, double* to, long n);
   const char* (*half)();   // what computes products in bfloat16 here, or null
+  // The output layer of one stream (see head.h).
+  void* (*pack_head)(const float* weight, const float* bias, long tokens, long features, Arena& arena);
+  void (*head)(const void* packed, const float* x, float* logits, int threads);
   LossKernels<float> loss;
   LossKernels<double> loss64;
   UpdateKernels<float> update;

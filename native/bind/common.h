@@ -29,5 +29,6 @@ struct Releasing {  // ends the pieces whatever happens
 void bind_loss(nanobind::module_& m, const Isa* const& chosen);
 void bind_update(nanobind::module_& m, const Isa* const& chosen);
 void bind_own(nanobind::module_& m);  // recurra/native/own.py
+void bind_writing(nanobind::module_& m);
 
 }  // namespace recurra

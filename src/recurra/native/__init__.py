@@ -25,16 +25,19 @@ from recurra.native.library import (
 from recurra.native.loss import LossInputs, loss_backward, loss_forward
 from recurra.native.own import built_in
 from recurra.native.packed import Packed, Stepper
+from recurra.native.writing import Choosing, Writing
 from recurra.native.update import Updated, adam, sum_of_squares
 
 __all__ = [
     "PAD",
+    "Choosing",
     "Inputs",
     "LossInputs",
     "Packed",
     "Stepper",
     "Updated",
     "adam",
+    "Writing",
     "available",
     "backward",
     "built_in",

@@ -1,0 +1,169 @@
+// Text written token by token: layers, output layer and choice in one loop, without Python between.
+#include <memory>
+
+#include "../chooser.h"
+#include "packed_weights.h"
+
+namespace recurra {
+
+namespace {
+
+using Row = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Numbers = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using State = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+void exponentials(const double* from, double* to, long n) { chosen->function64("exp", from, to, n); }
+
+template <class T>
+T* owned(nb::list& to, const std::vector<size_t>& shape) {
+  size_t count = 1;
+  for (const size_t size : shape) count *= size;
+  T* values = new T[count ? count : 1];
+  nb::capsule owner(values, [](void* mine) noexcept { delete[] static_cast<T*>(mine); });
+  to.append(nb::ndarray<nb::numpy, T>(values, shape.size(), shape.data(), owner));
+  return values;
+}
+
+class Choosing {
+ public:
+  Choosing(long symbols, bool greedy, double temperature, long top_k, std::vector<long> banned)
+      : symbols_(symbols), chooser_(symbols, greedy, temperature, top_k, std::move(banned), exponentials) {}
+
+  // A token, or -1, and its log probability.
+  std::tuple<long, double> choose(Row logits, double uniform) {
+    if (long(logits.shape(0)) != symbols_) throw std::invalid_argument("logits of another vocabulary");
+    double log_probability = 0;
+    const long id = chooser_.choose(logits.data(), uniform, &log_probability);
+    return {id, log_probability};
+  }
+
+  Chooser& chooser() { return chooser_; }
+  long symbols() const { return symbols_; }
+
+ private:
+  const long symbols_;
+  Chooser chooser_;
+};
+
+class Writing {
+ public:
+  Writing(std::vector<const PackedWeights<float>*> layers, const std::vector<double>& rates, bool residual,
+          State weight, Row bias, int threads)
+      : layers_(std::move(layers)), rates_(rates), residual_(residual), threads_(threads),
+        symbols_(long(weight.shape(0))), isa_(chosen) {
+    const auto fits = [](bool good) {
+      if (!good) throw std::invalid_argument("layers and output layer do not fit together");
+    };
+    fits(!layers_.empty() && layers_[0]->symbols() == symbols_ && long(bias.shape(0)) == symbols_);
+    for (size_t k = 0; k < layers_.size(); ++k) {
+      fits(k == 0 || layers_[k]->shape().inputs == layers_[k - 1]->shape().recurrent());
+      fits(!residual || k == 0 || layers_[k]->shape().recurrent() == layers_[k]->shape().inputs);
+    }
+    fits(long(weight.shape(1)) == layers_.back()->shape().recurrent());
+    head_ = isa_->pack_head(weight.data(), bias.data(), symbols_, long(weight.shape(1)), memory_);
+    logits_ = memory_.take<float>(symbols_ + 16);
+  }
+
+  // Reads a token from a state (per layer its states, (1, R) or (1, H)), chooses the next, reads that,
+  // and so on, for as many as there are numbers in `uniforms`. Returns the tokens, their log
+  // probabilities, and by layer and state what it was when each was chosen, (tokens, R or H).
+  // Stops early, with fewer tokens, where nothing can be chosen.
+  nb::tuple write(long token, const std::vector<std::vector<State>>& state, Choosing& choosing, Numbers uniforms) {
+    const size_t count = uniforms.shape(0);
+    if (token < 0 || token >= symbols_ || choosing.symbols() != symbols_ || state.size() != layers_.size())
+      throw std::invalid_argument("a token or a state of another model");
+    nb::list found, history;
+    auto* ids = owned<int64_t>(found, {count});
+    auto* log_probabilities = owned<double>(found, {count});
+    std::vector<std::vector<float*>> states(layers_.size());
+    for (size_t k = 0; k < layers_.size(); ++k) {
+      const Shape& shape = layers_[k]->shape();
+      nb::list of_layer;
+      if (state[k].empty() || state[k].size() > size_t(most_states))
+        throw std::invalid_argument("a state of another model");
+      for (size_t s = 0; s < state[k].size(); ++s) {
+        const size_t width = size_t(s == 0 ? shape.recurrent() : shape.hidden);
+        if (state[k][s].shape(0) != 1 || state[k][s].shape(1) != width)
+          throw std::invalid_argument("a state of another model");
+        states[k].push_back(owned<float>(of_layer, {count, width}));
+      }
+      history.append(of_layer);
+    }
+    size_t done = 0;
+    {
+      nb::gil_scoped_release release;
+      for (; done < count; ++done) {
+        const float* logits = step(token, state, states, done);
+        token = choosing.chooser().choose(logits, uniforms.data()[done], log_probabilities + done);
+        if (token < 0) break;
+        ids[done] = token;
+      }
+    }
+    return nb::make_tuple(done, found[0], found[1], history);
+  }
+
+ private:
+  // Reads a token: the states before are those of the step before, or the given ones.
+  const float* step(int64_t token, const std::vector<std::vector<State>>& given,
+                    const std::vector<std::vector<float*>>& states, size_t n) {
+    const float* x = nullptr;
+    for (size_t k = 0; k < layers_.size(); ++k) {
+      const PackedWeights<float>& layer = *layers_[k];
+      const Shape& shape = layer.shape();
+      Call<float> call;
+      call.shape = shape;
+      call.shape.steps = call.shape.batch = 1;
+      call.half = layer.half();
+      call.threads = shape.hidden * shape.hidden >= many ? threads_ : 1;
+      if (k == 0) {
+        call.tokens = &token;
+        call.symbols = symbols_;
+      } else {
+        call.x = x;
+        call.x_row = call.x_step = shape.inputs;
+      }
+      for (size_t s = 0; s < states[k].size(); ++s) {
+        const long width = s == 0 ? shape.recurrent() : shape.hidden;
+        call.initial[s] = n ? states[k][s] + (long(n) - 1) * width : given[k][s].data();
+        call.last[s] = states[k][s] + long(n) * width;
+        if (s < rates_.size()) call.keep_rate[s] = float(rates_[s]);
+      }
+      float* y = work_.take<float>(shape.recurrent() + 16);
+      call.y = y;
+      call.y_row = call.y_step = shape.recurrent();
+      layer.kernels()->forward(layer.kernels()->program, layer.get(), call, work_);
+      for (long u = 0; residual_ && k && u < shape.recurrent(); ++u) y[u] += x[u];
+      x = y;
+    }
+    isa_->head(head_, x, logits_, symbols_ * layers_.back()->shape().recurrent() >= many ? threads_ : 1);
+    work_.reset();
+    return logits_;
+  }
+
+  // Weights from which on a second thread is worth its barrier.
+  static constexpr long many = 1 << 16;
+
+  const std::vector<const PackedWeights<float>*> layers_;
+  const std::vector<double> rates_;
+  const bool residual_;
+  const int threads_;
+  const long symbols_;
+  const Isa* const isa_;
+  Arena memory_, work_;
+  void* head_;
+  float* logits_;
+};
+
+}  // namespace
+
+void bind_writing(nb::module_& m) {
+  nb::class_<Choosing>(m, "Choosing")
+      .def(nb::init<long, bool, double, long, std::vector<long>>())
+      .def("choose", &Choosing::choose);
+  nb::class_<Writing>(m, "Writing")
+      .def(nb::init<std::vector<const PackedWeights<float>*>, const std::vector<double>&, bool, State, Row, int>(),
+           nb::keep_alive<1, 2>())
+      .def("write", &Writing::write);
+}
+
+}  // namespace recurra

@@ -1,0 +1,31 @@
+// The output layer of one stream: logits of a row of features.
+#pragma once
+#include "rows.h"
+
+namespace RECURRA_NAMESPACE {
+
+using recurra::Team;
+
+// weight (tokens, features) and bias (tokens, or null) in panels, in the arena.
+inline void* pack_head(const float* weight, const float* bias, long tokens, long features, Arena& arena) {
+  const int gate = 0;
+  Panels<F32>& p = *new (arena.take<Panels<F32>>(1)) Panels<F32>(take_panels<F32>(arena, tokens, features, 1, false));
+  pack_rows<F32>(p, weight, tokens, &gate, 0, p.count);
+  if (bias) std::memcpy(p.start, bias, size_t(tokens) * sizeof(float));
+  return &p;
+}
+
+// logits (padded tokens) = weight x + bias.
+inline void head(const void* packed, const float* x, float* logits, int threads) {
+  const Panels<F32>& p = *static_cast<const Panels<F32>*>(packed);
+  Team team(threads);
+  team.run([&](int thread) {
+    in_blocks(share(p.count, thread, team.threads()), share(p.count, thread + 1, team.threads()),
+              panels_at_once(1, 1), [&](long n, int count) {
+                multiply<F32>(p, n, count, Argument<F32>{x, 0}, 1, logits + n * lanes<F32>, 0,
+                              p.start + n * lanes<F32>);
+              });
+  });
+}
+
+}  // namespace RECURRA_NAMESPACE

@@ -1,0 +1,72 @@
+"""Text written token by token in one loop: layers, output layer, choice."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recurra.native import library
+from recurra.native.packed import Packed
+
+#: By layer its states, each (1, R) or (1, H).
+State = Sequence[Sequence[np.ndarray]]
+
+
+class Choosing:
+    """How a token is chosen from logits: as `recurra.generate` does, in float64.
+
+    Args:
+        symbols: V.
+        temperature: logits are divided by it; 0 takes the most probable token.
+        top_k: only the k most probable, ties to the lowest ids; None: all.
+        banned: tokens that are never chosen.
+    """
+
+    def __init__(
+        self, symbols: int, *, temperature: float, top_k: int | None, banned: Sequence[int]
+    ) -> None:
+        self.handle = library.compiled().Choosing(
+            symbols, temperature == 0, temperature, top_k or symbols, list(banned)
+        )
+        #: `choose(logits, uniform)`: logits (V,) float32 and a number in [0, 1) to the token, -1
+        #: where nothing can be chosen, and its log probability by the logits as given.
+        self.choose = self.handle.choose
+
+
+class Writing:
+    """A model that writes one text: layers, packed, and the output layer; float32.
+
+    Args:
+        layers: the first packed with a table, all by the instruction set in use.
+        keep: per state the share of its old value that stays, or empty.
+        residual: a layer above the first adds its input to its output.
+        weight, bias: of the output layer, (V, R) and (V,).
+        threads: how many threads to use where there is enough to do.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Packed],
+        *,
+        keep: Sequence[float],
+        residual: bool,
+        weight: np.ndarray,
+        bias: np.ndarray,
+        threads: int,
+    ) -> None:
+        handles = [layer.handle for layer in layers]
+        self._handle = library.compiled().Writing(
+            handles, list(keep), residual, weight, bias, threads
+        )
+
+    def write(
+        self, token: int, state: State, choosing: Choosing, uniforms: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, list[list[np.ndarray]]]:
+        """Read a token, choose the next by the next of `uniforms` (N,), read that, and so on.
+
+        Returns:
+            The tokens (n,) and their log probabilities (n,), and by layer the states (n, ·) that
+            each was chosen in. n is below N where a step left nothing to choose.
+        """
+        given = [list(layer) for layer in state]
+        done, ids, found, history = self._handle.write(token, given, choosing.handle, uniforms)
+        return ids[:done], found[:done], history
