@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recurra import ops
+from recurra import native, ops
 from recurra.nn import LSTM
 from recurra.nn.language_model import RecurrentLM
 from recurra.text import Batch, StreamBatches
@@ -80,8 +80,8 @@ class ByHand(nn.Module):
 class Model:
     """Our model, as `recurra.train.Task` describes it."""
 
-    def __init__(self, size: Size) -> None:
-        rnn = LSTM(size.embedding, size.hidden, size.layers)
+    def __init__(self, size: Size, precision: str = "float32") -> None:
+        rnn = LSTM(size.embedding, size.hidden, size.layers, precision=precision)
         self.module = RecurrentLM(size.vocabulary, rnn, embedding=size.embedding, tied=size.tied)
 
     def loss(self, batch: Batch, state: object) -> tuple[Tensor, int, object]:
@@ -91,9 +91,10 @@ class Model:
         return total, batch.count, state
 
 
-def ours(size: Size) -> Callable[[int], None]:
+def ours(size: Size, precision: str = "float32") -> Callable[[int], None]:
     """A step on the batch of that number, as the training loop makes it."""
-    step, found, state = Step(Model(size), TrainConfig(lr=1e-3), World()), batches(size), None
+    model, found, state = Model(size, precision), batches(size), None
+    step = Step(model, TrainConfig(lr=1e-3), World())
 
     def run(n: int) -> None:
         nonlocal state
@@ -130,30 +131,30 @@ SIDES = {"recurra": ours, "torch by hand": by_hand}
 def measure(
     names: tuple[str, ...] = tuple(SIZES), seconds: float = 20.0
 ) -> list[dict[str, object]]:
-    """Return two rows a model: tokens per second and peak memory of both sides."""
+    """Return rows for each model: tokens per second of both sides, and their peak memory."""
     rows: list[dict[str, object]] = []
     for name in names:
         size = SIZES[name]
-        tokens = size.batch * size.bptt * size.steps
-        first, second = (side(size) for side in SIDES.values())
-        pairs = _pairs(first, second, size.steps, seconds)
-        rates = [tokens / statistics.median(times) for times in zip(*pairs, strict=True)]
         what = f"whole training step, {name}: V {size.vocabulary:,}, {size.hidden} units"
-        rows.append(
-            {
-                "what": what,
-                "unit": "tokens/s",
-                **{side: round(rate) for side, rate in zip(SIDES, rates, strict=True)},
-                "ratio": round(statistics.median(b / a for a, b in pairs), 3),
-            }
-        )
-        del first, second
+        precisions = ("float32", "bf16") if native.half_products() else ("float32",)
+        rows += [{"what": f"{what}, {p}", **_rates(size, p, seconds)} for p in precisions]
         peaks = {side: _peak(name, side) for side in SIDES}
         share = peaks["recurra"] / peaks["torch by hand"]
         rows.append(
             {"what": f"{what}, peak memory", "unit": "MB", **peaks, "ratio": round(share, 3)}
         )
     return rows
+
+
+def _rates(size: Size, precision: str, seconds: float) -> dict[str, object]:
+    pairs = _pairs(ours(size, precision), by_hand(size), size.steps, seconds)
+    tokens = size.batch * size.bptt * size.steps
+    rates = [tokens / statistics.median(times) for times in zip(*pairs, strict=True)]
+    return {
+        "unit": "tokens/s",
+        **{side: round(rate) for side, rate in zip(SIDES, rates, strict=True)},
+        "ratio": round(statistics.median(b / a for a, b in pairs), 3),
+    }
 
 
 def _pairs(

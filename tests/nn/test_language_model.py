@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from recurra import native, ops
 from recurra.nn import GRU, LSTM
 from recurra.nn.language_model import RecurrentLM
 from tolerances import assert_all_close, assert_close
@@ -88,3 +89,19 @@ def test_stream_is_scored_the_same_in_pieces(kind):
     first, state = module.losses(inputs[:, :1], targets[:, :1])
     rest, _ = module.losses(inputs[:, 1:], targets[:, 1:], state=state)
     assert_close(torch.cat([first, rest], 1), whole, kind)
+
+
+@pytest.mark.skipif(not native.half_products(), reason="no products in bfloat16 here")
+def test_precision_of_the_layers_is_that_of_the_loss():
+    torch.manual_seed(1)
+    exact = RecurrentLM(V, LSTM(6, 6), embedding=6, tied=True)
+    half = RecurrentLM(V, LSTM(6, 6, precision="bf16"), embedding=6, tied=True)
+    half.load_state_dict(exact.state_dict())
+    ids = torch.randint(V, (B, T))
+    outputs, _, weight = half._encode(ids.T, None)
+    expected = ops.token_losses(
+        outputs.flatten(0, 1), weight, half.head.bias, ids.T.flatten(), half=True
+    )
+    found, _ = half.losses(ids, ids)
+    assert torch.equal(found.T.flatten(), expected)
+    torch.testing.assert_close(found, exact.losses(ids, ids)[0], atol=0.05, rtol=0.05)

@@ -19,6 +19,7 @@ class RecurrentLM(nn.Module):
     Args:
         vocabulary: V, number of tokens.
         rnn: the recurrent layers, time-major; reads E features, or V where the input is one-hot.
+            Their precision is also that of the products of the loss.
         embedding: E, or 0 for one-hot input.
         tied: share the embedding with the output layer (Press & Wolf 2017; Inan et al. 2017).
         embedding_dropout: probability of dropping an input feature.
@@ -111,6 +112,7 @@ class RecurrentLM(nn.Module):
             self.head.bias,
             targets.T.reshape(-1),
             None if mask is None else mask.T.reshape(-1),
+            half=self.rnn.precision == "bf16",
         )
         return losses.view(targets.T.shape).T, state
 
