@@ -64,6 +64,18 @@ class Writing {
     logits_ = memory_.take<float>(symbols_ + 16);
   }
 
+  // The logits of rows of features, each by itself.
+  nb::ndarray<nb::numpy, float, nb::ndim<2>> logits(State x) {
+    if (long(x.shape(1)) != layers_.back()->shape().recurrent())
+      throw std::invalid_argument("features of another shape than the output layer's");
+    const size_t rows = x.shape(0), tokens = size_t(symbols_), shape[] = {rows, tokens};
+    auto* values = new float[rows * tokens + 1];
+    nb::capsule owner(values, [](void* mine) noexcept { delete[] static_cast<float*>(mine); });
+    for (size_t b = 0; b < rows; ++b)
+      std::memcpy(values + b * tokens, head(x.data() + b * x.shape(1)), tokens * sizeof(float));
+    return nb::ndarray<nb::numpy, float, nb::ndim<2>>(values, 2, shape, owner);
+  }
+
   // Reads a token from a state (per layer its states, (1, R) or (1, H)), chooses the next, reads that,
   // and so on, for as many as there are numbers in `uniforms`. Returns the tokens, their log
   // probabilities, and by layer and state what it was when each was chosen, (tokens, R or H).
@@ -135,8 +147,13 @@ class Writing {
       for (long u = 0; residual_ && k && u < shape.recurrent(); ++u) y[u] += x[u];
       x = y;
     }
-    isa_->head(head_, x, logits_, symbols_ * layers_.back()->shape().recurrent() >= many ? threads_ : 1);
+    const float* found = head(x);
     work_.reset();
+    return found;
+  }
+
+  const float* head(const float* x) {
+    isa_->head(head_, x, logits_, symbols_ * layers_.back()->shape().recurrent() >= many ? threads_ : 1);
     return logits_;
   }
 
@@ -163,6 +180,7 @@ void bind_writing(nb::module_& m) {
   nb::class_<Writing>(m, "Writing")
       .def(nb::init<std::vector<const PackedWeights<float>*>, const std::vector<double>&, bool, State, Row, int>(),
            nb::keep_alive<1, 2>())
+      .def("logits", &Writing::logits)
       .def("write", &Writing::write);
 }
 

@@ -9,7 +9,7 @@ from recurra.errors import InputError
 from .beam import beam_search
 from .options import Options
 from .plan import Plan, Prompt, parse_prompts, read_prompts, same_start
-from .protocol import Carried, StepModel, Tokenizer
+from .protocol import Carried, State, StepModel, Tokenizer, Writes
 from .result import Generation, Piece, Top
 from .sampling import most_probable
 from .writer import Writer
@@ -92,13 +92,46 @@ def _write(plan: Plan, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Piec
         if 0 < len(rows) < len(live):
             state = model.select(state, np.array(rows))
         live = [live[row] for row in rows]
+        if len(live) == 1 and plan.writes:
+            yield from _write_alone(plan, *live[0], state)
+            return
         if live:
             logits, state = model.step(np.array([writer.ids[-1] for _, writer in live]), state)
 
 
+#: Tokens written at a time by a model that can write many: at first, and at most. The work for
+#: those after a stop is lost.
+_FIRST, _MOST = 8, 256
+
+
+def _write_alone(
+    plan: Plan, prompt: Prompt, writer: Writer, state: State
+) -> Iterator[tuple[Prompt, Piece]]:
+    """The rest of the one text that is left, from the state before its last token."""
+    assert isinstance(plan.model, Writes)
+    assert plan.sampler.choosing is not None
+    many = _FIRST
+    while True:
+        count = min(many, plan.options.max_tokens - len(writer.ids))
+        uniforms = writer.uniforms(count)
+        ids, logprobs, at = plan.model.write(writer.ids[-1], state, plan.sampler.choosing, uniforms)
+        for n, (id, logprob) in enumerate(zip(ids.tolist(), logprobs.tolist(), strict=True)):
+            text = writer.write(id, logprob, None)
+            generation = None if writer.reason is None else writer.generation(at(n))
+            yield prompt, Piece(text, id, logprob, None, generation)
+            if generation is not None:
+                return
+        state = at(len(ids) - 1) if len(ids) else state
+        if len(ids) < count:  # let the choice say what is wrong
+            logits, _ = plan.model.step(np.array([writer.ids[-1]]), state)
+            plan.sampler.choose(logits[0], writer.seen, float(uniforms[len(ids)]))
+        many = min(2 * many, _MOST)
+
+
 def _choose(plan: Plan, logits: np.ndarray, writer: Writer) -> tuple[int, float, Top | None]:
     """The next token of logits (V,), its log probability, and the most probable alternatives."""
-    id, log_total = plan.sampler.choose(logits, writer.seen, writer.uniform())
+    id, logprob = plan.sampler.choose(logits, writer.seen, float(writer.uniforms(1)[0]))
     n = plan.options.logprobs
-    top = None if n is None else most_probable(plan.tokenizer, logits, log_total, n)
-    return id, float(logits[id]) - log_total, top
+    if n is None:
+        return id, logprob, None
+    return id, logprob, most_probable(plan.tokenizer, logits, float(logits[id]) - logprob, n)

@@ -8,7 +8,7 @@ import numpy as np
 from recurra.errors import InputError
 
 from .options import Options
-from .protocol import Carried, State, StepModel, Tokenizer
+from .protocol import Carried, State, StepModel, Tokenizer, Writes
 from .sampling import Edits, Sampler
 from .stopping import StopStrings
 
@@ -37,6 +37,13 @@ class Plan:
         self.stops = StopStrings(tuple(options.stop), include=options.include_stop)
         self.edits = Edits(options, banned)
         self.sampler = Sampler(options, self.edits, V)
+        # Whether the model writes many tokens at a time, and this is how they are to be chosen.
+        self.writes = (
+            isinstance(model, Writes)
+            and model.can_write
+            and self.sampler.choosing is not None
+            and options.logprobs is None
+        )
         entropy = np.random.SeedSequence(options.seed).entropy
         assert isinstance(entropy, int)
         self.seed = entropy

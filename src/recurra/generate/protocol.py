@@ -1,10 +1,12 @@
 """What generation asks of a model and of a tokenizer, and the state it hands back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from recurra.native import Choosing
 
 State = Any
 """A model's own state of `B` streams. Opaque here, and a value: no method changes one in place."""
@@ -40,6 +42,26 @@ class StepModel(Protocol):
 
     def select(self, state: State, rows: np.ndarray) -> State:
         """The streams rows (N,) of `state`, in that order: forks, reorders or drops streams."""
+        ...
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A model that can write many tokens of one stream at a time, which `StepModel` need not."""
+
+    @property
+    def can_write(self) -> bool:
+        """Whether this one can."""
+        ...
+
+    def write(
+        self, token: int, state: State, choosing: Choosing, uniforms: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, Callable[[int], State]]:
+        """Read a token, choose the next by the next of uniforms (N,), read that, and so on.
+
+        Returns the tokens (n,), their log probabilities (n,), and what gives the state in which the
+        token of that number was chosen; n is below N where a step left nothing to choose.
+        """
         ...
 
 

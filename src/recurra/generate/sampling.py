@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from recurra import native
 from recurra.errors import InputError
 
 from .options import Options
@@ -118,16 +119,30 @@ class Sampler:
         # New arrays at each step would be three times as slow where V is large.
         self._z = np.empty(vocab_size)
         self._weights = np.empty(vocab_size)
+        #: The same choice by the kernels, where they have it; None: only this class makes it.
+        self.choosing: native.Choosing | None = None
+        if native.available() and self._top_p is None and edits.penalty == 1:
+            self.choosing = native.Choosing(
+                vocab_size,
+                temperature=0.0 if self.greedy else self._temperature,
+                top_k=self._top_k,
+                banned=edits.banned,
+            )
 
     def choose(
         self, logits: np.ndarray, seen: np.ndarray | None, uniform: float
     ) -> tuple[int, float]:
-        """The token at `uniform`, in [0, 1), of logits (V,); log Σ exp of the logits as given."""
+        """The token at `uniform`, in [0, 1), of logits (V,) float32, and its log probability."""
+        if self.choosing is not None:
+            id, found = self.choosing.choose(logits, uniform)
+            if id >= 0:
+                return id, found
         z = self._z
         z[:] = logits
         log_total = log_sum_exp(z, self._weights)
         self._edits.apply(z, seen)
-        return (int(z.argmax()) if self.greedy else self._draw(z, uniform)), log_total
+        id = int(z.argmax()) if self.greedy else self._draw(z, uniform)
+        return id, float(logits[id]) - log_total
 
     def _draw(self, z: np.ndarray, uniform: float) -> int:
         ids = None

@@ -58,9 +58,9 @@ class Writer:
         bits = np.random.PCG64(np.random.SeedSequence(plan.seed, spawn_key=(prompt.index,)))
         self._random = np.random.Generator(bits.advance(prompt.drawn)).random
 
-    def uniform(self) -> float:
-        """The next random number in [0, 1); 0 where none is needed."""
-        return 0.0 if self._plan.sampler.greedy else self._random()
+    def uniforms(self, count: int) -> np.ndarray:
+        """The next random numbers in [0, 1), (count,); zeros where none is needed."""
+        return np.zeros(count) if self._plan.sampler.greedy else self._random(count)
 
     def write(self, id: int, logprob: float, top: Top | None) -> str:
         """Add a token; the text that is certain after it. Sets `reason` where it is the last."""

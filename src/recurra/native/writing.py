@@ -58,6 +58,11 @@ class Writing:
             handles, list(keep), residual, weight, bias, threads
         )
 
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """Return the logits (N, V) of features (N, R), contiguous: each row by itself."""
+        found: np.ndarray = self._handle.logits(x)
+        return found
+
     def write(
         self, token: int, state: State, choosing: Choosing, uniforms: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, list[list[np.ndarray]]]:

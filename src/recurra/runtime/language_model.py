@@ -1,11 +1,12 @@
 """A recurrent language model without torch: start, step, read, score."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from recurra import native
 from recurra.cells import find
 from recurra.cells.graph import Program
 from recurra.errors import FormatError, InputError
@@ -14,8 +15,7 @@ from recurra.runtime.layer import KernelLayer, NumpyLayer, on_kernels
 #: One tuple of arrays (B, ·) a layer, in the order of the cell's states.
 State = tuple[tuple[np.ndarray, ...], ...]
 
-#: Over numpy, a table of the first layer's input products, a row a token, is made if it is not
-#: larger.
+#: A table of the first layer's input products, a row a token, is made if it is not larger.
 TABLE_BYTES = 64 << 20
 
 #: Logits computed at once in scoring, which bounds memory.
@@ -99,8 +99,11 @@ class RuntimeLM:
         self._sizes: list[tuple[int, ...]] = []
         for layer in range(architecture.layers):
             found, sizes = _layer_weights(self._program, weights, layer, features)
-            make = KernelLayer if on_kernels(self._program, found) else NumpyLayer
-            self._layers.append(make(self._program, found, keep))
+            if on_kernels(self._program, found):
+                table = self._rows(found["weight_ih"]) if layer == 0 else None
+                self._layers.append(KernelLayer(self._program, found, keep, table=table))
+            else:
+                self._layers.append(NumpyLayer(self._program, found, keep))
             self._sizes.append(sizes)
             features = sizes[0]
         if features != output:
@@ -112,6 +115,7 @@ class RuntimeLM:
             full, shape = f"rnn.initial_{name}", (architecture.layers, size)
             self._initial.append(weights.get(full, shape) if full in tensors else None)
         self._table = self._make_table()
+        self._writing = self._make_writing(head, keep)
 
     def start(self, batch: int) -> State:
         """Return the state of `batch` streams before their first token."""
@@ -139,6 +143,23 @@ class RuntimeLM:
         """Read one token a stream, ids (B,): logits (B, V) of the next token, and the new state."""
         outputs, state = self._encode(np.asarray(ids)[None, :], state, None)
         return self._logits(outputs[0]), state
+
+    @property
+    def can_write(self) -> bool:
+        """Whether all layers run on the kernels."""
+        return self._writing is not None
+
+    def write(
+        self, token: int, state: State, choosing: native.Choosing, uniforms: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, Callable[[int], State]]:
+        """Write on from one stream: see `recurra.generate.protocol.Writes`."""
+        assert self._writing is not None
+        ids, found, history = self._writing.write(token, state, choosing, uniforms)
+
+        def at(n: int) -> State:
+            return tuple(tuple(s[n : n + 1].copy() for s in layer) for layer in history)
+
+        return ids, found, at
 
     def read(
         self, ids: np.ndarray, lengths: np.ndarray | None, state: State
@@ -171,6 +192,8 @@ class RuntimeLM:
         return found.reshape(targets.T.shape).T, state
 
     def _logits(self, outputs: np.ndarray) -> np.ndarray:
+        if self._writing is not None:
+            return self._writing.logits(np.ascontiguousarray(outputs))
         # Row by row: in a product of all, a row's last bits depend on how many others there are.
         return np.matmul(outputs[:, None, :], self._head)[:, 0] + self._head_bias
 
@@ -179,7 +202,9 @@ class RuntimeLM:
     ) -> tuple[np.ndarray, State]:
         """Tokens (T, B) to outputs (T, B, R)."""
         first, *above = self._layers
-        if self._table is None or not isinstance(first, NumpyLayer):
+        if isinstance(first, KernelLayer) and first.reads_tokens:
+            x, states = first.read(ids, state[0], valid)
+        elif self._table is None or isinstance(first, KernelLayer):
             x, states = first.run(self._embed(ids), state[0], valid)
         else:
             looked_up = {node: rows[ids] for node, rows in self._table.items()}
@@ -197,6 +222,26 @@ class RuntimeLM:
         x = np.zeros((ids.size, self.vocab_size), np.float32)
         x[np.arange(ids.size), ids.ravel()] = 1
         return x.reshape(*ids.shape, self.vocab_size)
+
+    def _rows(self, weight: np.ndarray) -> np.ndarray | None:
+        """What tokens choose from in the first layer, where a table of its products is small."""
+        if self._program.option("norm") or self.vocab_size * len(weight) * 4 > TABLE_BYTES:
+            return None
+        return self._embed(np.arange(self.vocab_size))
+
+    def _make_writing(self, head: np.ndarray, keep: Sequence[float]) -> native.Writing | None:
+        """The layers and the output layer in one loop, where all of them run on the kernels."""
+        layers = [layer for layer in self._layers if isinstance(layer, KernelLayer)]
+        if len(layers) < len(self._layers) or not layers[0].reads_tokens:
+            return None
+        return native.Writing(
+            [layer.packed for layer in layers],
+            keep=keep,
+            residual=self.architecture.residual,
+            weight=np.ascontiguousarray(head),
+            bias=self._head_bias,
+            threads=native.threads(),
+        )
 
     def _make_table(self) -> dict[int, np.ndarray] | None:
         """All tokens' input products: looked up, the first layer has no input product to do."""

@@ -22,16 +22,27 @@ class KernelLayer:
         program: the cell, one that `native.find` knows.
         weights: by name, float32.
         keep: per state the share of its old value that stays (zoneout), or empty.
+        table: rows (V, I) that tokens choose from, whose products are then computed once; or None.
     """
 
     def __init__(
-        self, program: Program, weights: Mapping[str, np.ndarray], keep: Sequence[float]
+        self,
+        program: Program,
+        weights: Mapping[str, np.ndarray],
+        keep: Sequence[float],
+        *,
+        table: np.ndarray | None = None,
     ) -> None:
-        self._program, self._keep = program, list(keep)
+        self._program, self._keep, self._table = program, list(keep), table
         self._parameters = [np.ascontiguousarray(weights[p.name]) for p in program.parameters]
-        self._packed = native.Packed(program, self._parameters)
+        self.packed = native.Packed(program, self._parameters, table=table)
         self._threads = native.threads()
         self._weights = sum(w.size for w in self._parameters)
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether there is a table, for `read`."""
+        return self._table is not None
 
     def run(
         self, x: np.ndarray, states: States, valid: np.ndarray | None
@@ -39,9 +50,33 @@ class KernelLayer:
         """Read x (T, B, I) where `valid` (T, B): outputs (T, B, R) and the states after it."""
         if x.shape[0] == 1 and valid is None:
             threads = self._threads if self._weights * x.shape[1] >= _MANY else 1
-            found = self._packed.step(x[0], list(states), self._keep, threads)
+            found = self.packed.step(x[0], list(states), self._keep, threads)
             return found[0][None], tuple(found)
-        y = np.empty((*x.shape[:2], states[0].shape[1]), np.float32)
+        return self._forward(x, None, x.shape[:2], states, valid)
+
+    def read(
+        self, tokens: np.ndarray, states: States, valid: np.ndarray | None
+    ) -> tuple[np.ndarray, States]:
+        """`run` of the rows of the table that tokens (T, B) choose."""
+        assert self._table is not None
+        tokens = np.ascontiguousarray(tokens, np.int64)
+        if tokens.size and not 0 <= tokens.min() <= tokens.max() < len(self._table):
+            raise IndexError(f"expected tokens below {len(self._table)}, received {tokens.max()}")
+        if len(tokens) == 1 and valid is None:
+            threads = self._threads if self._weights * tokens.shape[1] >= _MANY else 1
+            found = self.packed.step_tokens(tokens[0], list(states), self._keep, threads)
+            return found[0][None], tuple(found)
+        return self._forward(self._table, tokens, tokens.shape, states, valid)
+
+    def _forward(
+        self,
+        x: np.ndarray,
+        tokens: np.ndarray | None,
+        shape: tuple[int, ...],
+        states: States,
+        valid: np.ndarray | None,
+    ) -> tuple[np.ndarray, States]:
+        y = np.empty((*shape, states[0].shape[1]), np.float32)
         last = tuple(np.empty(s.shape, np.float32) for s in states)
         inputs = native.Inputs(
             self._program,
@@ -51,8 +86,9 @@ class KernelLayer:
             None if valid is None else np.ascontiguousarray(valid),
             keep=self._keep,
             threads=self._threads,
+            tokens=tokens,
         )
-        native.forward(inputs, y, last, packed=self._packed)
+        native.forward(inputs, y, last, packed=self.packed)
         return y, last
 
 
