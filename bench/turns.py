@@ -1,0 +1,211 @@
+"""Measure several libraries in turns, each in a process of its own."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+#: How far results may differ, relative to the largest value of an array: sums of up to 64 * 128
+#: products in float32, in another order.
+TOLERANCE = 1e-4
+#: How much slower than the fastest form another may look at first and be tried again.
+REACH = 1.5
+#: Seconds after which a process that still computes is worth a line.
+RESTLESS = 0.5
+
+
+class Plan(NamedTuple):
+    """How long to measure, and with what.
+
+    Attributes:
+        rounds: how often each has its turn.
+        seconds: of a turn, or one call where that is longer.
+        threads: the first processors, to which all processes are bound.
+        peers: names of the libraries.
+        quick: fewer sizes, too.
+    """
+
+    rounds: int
+    seconds: float
+    threads: int
+    peers: tuple[str, ...]
+    quick: bool = False
+
+
+class MissingError(Exception):
+    """A library that cannot be imported."""
+
+
+class Library:
+    """One library's process.
+
+    Args:
+        name: in the results.
+        module: what it measures; see `bench.peers`.
+        threads: how many.
+    """
+
+    def __init__(self, name: str, module: str, threads: int) -> None:
+        self.name = name
+        self._made = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.worker", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": str(threads),
+                "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+            },
+            preexec_fn=partial(_bind, threads),
+        )
+        if missing := self._read():
+            self.close()
+            raise MissingError(missing)
+
+    def ask(self, request: str, **arguments: Any) -> Any:
+        """Have the process do one of `Worker`'s methods."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([request, arguments]) + "\n")
+        return self._read()
+
+    def make(self, form: str, spec: Mapping[str, Any], file: Path) -> str:
+        """Get a job ready, its results in `file`; return its key."""
+        self._made += 1
+        key = f"{self._made}"
+        self.ask("make", key=key, form=form, spec=dict(spec), file=str(file))
+        return key
+
+    def block(self, key: str, seconds: float) -> float:
+        """Return the median time of a call in one turn."""
+        times, resting = self.ask("block", key=key, seconds=seconds)
+        if resting > RESTLESS:
+            print(f"bench: {self.name} still computed {resting:.1f} s after its turn", flush=True)
+        return statistics.median(times)
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"bench: the process of {self.name} ended; its message is above")
+        return json.loads(line)
+
+
+def _bind(threads: int) -> None:
+    """Leave this process so many processors, for libraries that take what there is."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+@contextmanager
+def libraries(modules: Mapping[str, str], threads: int) -> Iterator[list[Library]]:
+    """Start a process for each library by name; one that is not installed is left out."""
+    with ExitStack() as stack:
+        found = []
+        for name, module in modules.items():
+            try:
+                found.append(Library(name, module, threads))
+            except MissingError as error:
+                print(f"bench: {name} is left out: {error}", flush=True)
+            else:
+                stack.callback(found[-1].close)
+        yield found
+
+
+class Contender(NamedTuple):
+    """A job of a library."""
+
+    library: Library
+    key: str
+    form: str
+
+
+def ready(
+    libraries: Sequence[Library], spec: Mapping[str, Any], plan: Plan
+) -> dict[str, Contender]:
+    """Have each library get ready in its fastest form; all must compute what the first does.
+
+    Libraries that do not do this work are not in what is returned.
+    """
+    found: dict[str, Contender] = {}
+    reference: dict[str, np.ndarray] | None = None
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "result.npz"
+        for library in libraries:
+            made: list[Contender] = []
+            for form in library.ask("forms", spec=dict(spec)):
+                made.append(Contender(library, library.make(form, spec, file), form))
+                with np.load(file) as saved:
+                    result = dict(saved)
+                reference = reference or result
+                compare(result, reference, f"{library.name} ({form}), {spec}")
+            if made:
+                found[library.name] = fastest(made, plan)
+    return found
+
+
+def fastest(made: Sequence[Contender], plan: Plan) -> Contender:
+    """Return the fastest of a library's forms, and drop the others.
+
+    A first turn tells which are within reach of the best; those have two more.
+    """
+    if len(made) == 1:
+        return made[0]
+    times = [form.library.block(form.key, plan.seconds) for form in made]
+    close = [k for k, time in enumerate(times) if time < REACH * min(times)]
+    for k in [*close, *close] if len(close) > 1 else []:
+        times[k] = min(times[k], made[k].library.block(made[k].key, plan.seconds))
+    best = made[times.index(min(times))]
+    for form in made:
+        if form is not best:
+            form.library.ask("drop", key=form.key)
+    return best
+
+
+def compare(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], where: str) -> None:
+    """End everything where results are not equal up to `TOLERANCE`: there is nothing to time."""
+    if found.keys() != wanted.keys():
+        raise SystemExit(f"bench: {where}: returned {sorted(found)}, not {sorted(wanted)}")
+    for name, array in wanted.items():
+        if found[name].shape != array.shape:
+            shapes = f"{found[name].shape}, not {array.shape}"
+            raise SystemExit(f"bench: {where}: {name} has shape {shapes}")
+        error = np.abs(found[name] - array).max() / np.abs(array).max()
+        if not error <= TOLERANCE:
+            raise SystemExit(f"bench: {where}: {name} differs by {error:.1e}")
+
+
+def turns(contenders: Mapping[str, Contender], plan: Plan) -> dict[str, list[float]]:
+    """Return each contender's median time in every round; who begins changes from round to round.
+
+    Their jobs are dropped.
+    """
+    names = list(contenders)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(plan.rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            library, key, _ = contenders[name]
+            times[name].append(library.block(key, plan.seconds))
+    for library, key, _ in contenders.values():
+        library.ask("drop", key=key)
+    return times
