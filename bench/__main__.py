@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable
 from importlib import metadata, util
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from bench import page
 from bench.peers import PEERS
 from bench.turns import Plan
+from bench.work import CELLS
 
 RESULTS = Path(__file__).with_name("results.json")
 QUICK = Path(__file__).resolve().parent.parent / "build" / "bench" / "quick.json"
@@ -50,6 +52,7 @@ def main() -> None:
         seconds=chosen.seconds or (0.03 if chosen.quick else 0.06),
         threads=chosen.threads,
         peers=tuple(chosen.peers),
+        cells=tuple(chosen.cells),
         quick=chosen.quick,
     )
     file = QUICK if chosen.quick else RESULTS
@@ -59,8 +62,9 @@ def main() -> None:
         if util.find_spec(module) is None:
             print(f"bench: {name} is left out: there is no {module}", flush=True)
             continue
-        print(f"bench: {name}", flush=True)
+        begin = time.monotonic()
         results[name] = {**_record(plan), "rows": _measure(name, plan)}
+        print(f"bench: {name}: {time.monotonic() - begin:.0f} s", flush=True)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         if not chosen.quick:
@@ -77,6 +81,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="of a turn (0.06; quick: 0.03)")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--peers", nargs="+", default=PEERS, choices=PEERS, metavar="NAME")
+    parser.add_argument("--cells", nargs="+", default=CELLS, choices=CELLS, metavar="NAME")
     chosen = parser.parse_args()
     chosen.parts = chosen.parts or parts
     if unknown := [name for name in chosen.parts if name not in parts]:

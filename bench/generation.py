@@ -25,7 +25,7 @@ def measure(plan: Plan) -> list[dict[str, Any]]:
             text = Text(_model(Path(folder), hidden), characters, prompt="THE ")
             made = ready(there, text._asdict(), plan)
             row = {"what": "generation", "cell": "lstm", "size": (1, characters, hidden)}
-            rows.append({**row, **compared(made, turns(made, plan))})
+            rows.append({**row, **compared(turns(made, plan))})
             for name, value in rows[-1]["values"].items():
                 rate = rounded(1e3 * characters / value["median"])
                 print(f"generation, {hidden} units, {name}: {rate:,.0f} characters/s", flush=True)

@@ -1,12 +1,12 @@
 """Layers over the grid of sizes, single steps, and the options of the LSTM."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.figures import ratios, rounded, summary
 from bench.peers import PEERS
-from bench.turns import Contender, Library, Plan, libraries, ready, turns
-from bench.work import CELLS, GRID, OPTIONS, STREAMS, Work
+from bench.turns import Contender, Library, Measured, Plan, libraries, ready, turns
+from bench.work import GRID, OPTIONS, STREAMS, Work
 
 Row = dict[str, Any]
 
@@ -20,7 +20,7 @@ def grid(plan: Plan) -> list[Row]:
     works = [
         Work(kind, cell, *size)
         for kind in ("training", "inference")
-        for cell in CELLS
+        for cell in plan.cells
         for size in sizes
     ]
     return _rows(works, plan)
@@ -28,7 +28,9 @@ def grid(plan: Plan) -> list[Row]:
 
 def steps(plan: Plan) -> list[Row]:
     """One step of one stream."""
-    return _rows([Work("step", cell, 1, 1, hidden) for cell in CELLS for hidden in STREAMS], plan)
+    return _rows(
+        [Work("step", cell, 1, 1, hidden) for cell in plan.cells for hidden in STREAMS], plan
+    )
 
 
 def _rows(works: Iterable[Work], plan: Plan) -> list[Row]:
@@ -38,7 +40,7 @@ def _rows(works: Iterable[Work], plan: Plan) -> list[Row]:
         for work in works:
             made = ready(there, work._asdict(), plan)
             row = {"what": work.kind, "cell": work.cell, "size": work[2:], "flop": work.flop}
-            rows.append({**row, **compared(made, turns(made, plan))})
+            rows.append({**row, **compared(turns(made, plan))})
             print(line(rows[-1]), flush=True)
     return rows
 
@@ -52,24 +54,23 @@ def options(plan: Plan) -> list[Row]:
             work = Work("training", "lstm", *size)
             made = {name: _option(ours, work, name, plan) for name in OPTIONS}
             row = {"what": "options", "cell": "lstm", "size": size, "flop": work.flop}
-            rows.append({**row, **compared(made, turns(made, plan), ours="plain")})
+            rows.append({**row, **compared(turns(made, plan), ours="plain")})
             print(line(rows[-1]), flush=True)
     return rows
 
 
-def _option(ours: Library, work: Work, option: str, plan: Plan) -> Contender:
+def _option(ours: Library, work: Work, option: str, plan: Plan) -> list[Contender]:
     (made,) = ready([ours], {**work._asdict(), "option": option}, plan).values()
     return made
 
 
-def compared(
-    made: Mapping[str, Contender], times: Mapping[str, Sequence[float]], ours: str = "recurra"
-) -> Row:
+def compared(found: Mapping[str, Measured], ours: str = "recurra") -> Row:
     """Return the figures of a row: milliseconds, and ratios to ours."""
     values = {
-        name: {**summary([1e3 * t for t in found]), "form": made[name].form}
-        for name, found in times.items()
+        name: {**summary([1e3 * t for t in measured.times]), "form": measured.form}
+        for name, measured in found.items()
     }
+    times = {name: measured.times for name, measured in found.items()}
     return {"unit": "ms", "values": values, "ratios": ratios(times, ours)}
 
 

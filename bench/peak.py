@@ -5,9 +5,11 @@ Whatever multiplies matrices must stay below it, else the probe is at fault.
 """
 
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +25,38 @@ SIZES = (512, 1024, 2048)
 
 def measure(plan: Plan) -> list[dict[str, Any]]:
     """Return a row for the probe and one for the best matrix product, in GFLOP/s."""
-    found = {_label(n): probe(n) for n in sorted({1, plan.threads})}
     rows = [_product(plan)]
-    if all(found.values()):
-        rows.insert(0, {"what": "multiply-adds", "unit": "GFLOP/s", **found})
-        peak = max(rate for rate in found.values() if rate)
-        if rows[1][_label(plan.threads)] > peak:
+    if found := probe(sorted({1, plan.threads})):
+        rates = {_label(n): rate for n, rate in found.items()}
+        rows.insert(0, {"what": "multiply-adds", "unit": "GFLOP/s", **rates})
+        if rows[1][_label(plan.threads)] > max(found.values()):
             print("bench: the probe is at fault, or was disturbed: a product is faster", flush=True)
     else:
         print("bench: the peak is left out: no C++ compiler (CXX, c++, g++, clang++)", flush=True)
+    for row in rows:
+        print(", ".join(f"{name}: {value}" for name, value in row.items()), flush=True)
     return rows
 
 
-def probe(threads: int) -> float | None:
-    """Return the best rate of any width of vectors; None without a compiler."""
-    found = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
-    compiler = next((path for path in map(shutil.which, filter(None, found)) if path), None)
+def probe(counts: Sequence[int]) -> dict[int, float]:
+    """Return the best rate of any width of vectors by number of threads; {} without a compiler."""
+    named = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
+    compiler = next((path for path in map(shutil.which, filter(None, named)) if path), None)
     if compiler is None:
-        return None
-    native = "-mcpu=native" if os.uname().machine in ("aarch64", "arm64") else "-march=native"
+        return {}
+    native = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
     flags = ["-std=c++17", "-O3", native, "-ffp-contract=fast", "-pthread"]
-    best = 0.0
+    best = dict.fromkeys(counts, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         program = str(Path(folder) / "peak")
-        for bits, count in WIDTHS:
-            sizes = [f"-DBITS={bits}", f"-DCOUNT={count}"]
+        for bits, sums in WIDTHS:
+            sizes = [f"-DBITS={bits}", f"-DCOUNT={sums}"]
             subprocess.run([compiler, *flags, *sizes, str(SOURCE), "-o", program], check=True)
-            command = [program, str(threads)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            best = max(best, float(done.stdout))
-    return rounded(best)
+            for count in counts:
+                command = [program, str(count)]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                best[count] = max(best[count], float(done.stdout))
+    return {count: rounded(rate) for count, rate in best.items()}
 
 
 def _product(plan: Plan) -> dict[str, Any]:
@@ -61,8 +65,9 @@ def _product(plan: Plan) -> dict[str, Any]:
     with libraries({"products": "bench.peers.products"}, plan.threads) as there:
         for size in SIZES:
             made = ready(there, {"size": size}, plan)
-            rate = 2e-9 * size**3 / min(turns(made, plan)["products"])
-            best, form = max((best, form), (rate, f"{made['products'].form}, {size} × {size}"))
+            measured = turns(made, plan)["products"]
+            rate = 2e-9 * size**3 / min(measured.times)
+            best, form = max((best, form), (rate, f"{measured.form}, {size} × {size}"))
     return {
         "what": f"matrix product ({form})",
         "unit": "GFLOP/s",

@@ -7,18 +7,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.work import CELLS
+
 #: How far results may differ, relative to the largest value of an array: sums of up to 64 * 128
 #: products in float32, in another order.
 TOLERANCE = 1e-4
-#: How much slower than the fastest form another may look at first and be tried again.
-REACH = 1.5
+#: How much slower than the fastest form another may look at first and be measured all the same.
+REACH = 2.0
 #: Seconds after which a process that still computes is worth a line.
 RESTLESS = 0.5
 
@@ -30,7 +32,7 @@ class Plan(NamedTuple):
         rounds: how often each has its turn.
         seconds: of a turn, or one call where that is longer.
         threads: the first processors, to which all processes are bound.
-        peers: names of the libraries.
+        peers, cells: names of the libraries and cells.
         quick: fewer sizes, too.
     """
 
@@ -38,6 +40,7 @@ class Plan(NamedTuple):
     seconds: float
     threads: int
     peers: tuple[str, ...]
+    cells: tuple[str, ...] = CELLS
     quick: bool = False
 
 
@@ -77,7 +80,9 @@ class Library:
     def ask(self, request: str, **arguments: Any) -> Any:
         """Have the process do one of `Worker`'s methods."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([request, arguments]) + "\n")
+        # A process that has ended is found out by what it does not answer.
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps([request, arguments]) + "\n")
         return self._read()
 
     def make(self, form: str, spec: Mapping[str, Any], file: Path) -> str:
@@ -98,7 +103,8 @@ class Library:
         """End the process."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 
@@ -132,7 +138,7 @@ def libraries(modules: Mapping[str, str], threads: int) -> Iterator[list[Library
 
 
 class Contender(NamedTuple):
-    """A job of a library."""
+    """A job of a library, in one of its forms."""
 
     library: Library
     key: str
@@ -141,12 +147,13 @@ class Contender(NamedTuple):
 
 def ready(
     libraries: Sequence[Library], spec: Mapping[str, Any], plan: Plan
-) -> dict[str, Contender]:
-    """Have each library get ready in its fastest form; all must compute what the first does.
+) -> dict[str, list[Contender]]:
+    """Have each library get ready in its forms; all must compute what the first does.
 
-    Libraries that do not do this work are not in what is returned.
+    Those that are much slower than a library's fastest are dropped; libraries that do not do this
+    work are not in what is returned.
     """
-    found: dict[str, Contender] = {}
+    found: dict[str, list[Contender]] = {}
     reference: dict[str, np.ndarray] | None = None
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "result.npz"
@@ -159,26 +166,21 @@ def ready(
                 reference = reference or result
                 compare(result, reference, f"{library.name} ({form}), {spec}")
             if made:
-                found[library.name] = fastest(made, plan)
+                found[library.name] = within_reach(made, plan)
     return found
 
 
-def fastest(made: Sequence[Contender], plan: Plan) -> Contender:
-    """Return the fastest of a library's forms, and drop the others.
-
-    A first turn tells which are within reach of the best; those have two more.
-    """
+def within_reach(made: Sequence[Contender], plan: Plan) -> list[Contender]:
+    """Return the forms that may turn out the fastest, and drop the others."""
     if len(made) == 1:
-        return made[0]
-    times = [form.library.block(form.key, plan.seconds) for form in made]
-    close = [k for k, time in enumerate(times) if time < REACH * min(times)]
-    for k in [*close, *close] if len(close) > 1 else []:
-        times[k] = min(times[k], made[k].library.block(made[k].key, plan.seconds))
-    best = made[times.index(min(times))]
-    for form in made:
-        if form is not best:
-            form.library.ask("drop", key=form.key)
-    return best
+        return list(made)
+    turns = [[c.library.block(c.key, plan.seconds) for c in made] for _ in range(2)]
+    times = [min(pair) for pair in zip(*turns, strict=True)]
+    limit = REACH * min(times)
+    for contender, time in zip(made, times, strict=True):
+        if time > limit:
+            contender.library.ask("drop", key=contender.key)
+    return [c for c, time in zip(made, times, strict=True) if time <= limit]
 
 
 def compare(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], where: str) -> None:
@@ -194,18 +196,28 @@ def compare(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], w
             raise SystemExit(f"bench: {where}: {name} differs by {error:.1e}")
 
 
-def turns(contenders: Mapping[str, Contender], plan: Plan) -> dict[str, list[float]]:
-    """Return each contender's median time in every round; who begins changes from round to round.
+class Measured(NamedTuple):
+    """A library's median time in every round, in seconds, and the form that had them."""
 
-    Their jobs are dropped.
+    times: list[float]
+    form: str
+
+
+def turns(contenders: Mapping[str, Sequence[Contender]], plan: Plan) -> dict[str, Measured]:
+    """Return what each library reaches, in the form with the lowest median over the rounds.
+
+    Who begins changes from round to round. The jobs are dropped.
     """
-    names = list(contenders)
-    times: dict[str, list[float]] = {name: [] for name in names}
+    runs: list[tuple[str, Contender, list[float]]] = [
+        (name, contender, []) for name, forms in contenders.items() for contender in forms
+    ]
     for number in range(plan.rounds):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
-            library, key, _ = contenders[name]
-            times[name].append(library.block(key, plan.seconds))
-    for library, key, _ in contenders.values():
-        library.ask("drop", key=key)
-    return times
+        first = number % len(runs)
+        for _, contender, times in runs[first:] + runs[:first]:
+            times.append(contender.library.block(contender.key, plan.seconds))
+    found: dict[str, Measured] = {}
+    for name, contender, times in runs:
+        contender.library.ask("drop", key=contender.key)
+        if name not in found or statistics.median(times) < statistics.median(found[name].times):
+            found[name] = Measured(times, contender.form)
+    return found

@@ -1,6 +1,6 @@
 """TensorFlow: Keras' layers in a `tf.function`, with and without XLA, and what else it has.
 
-That is its own fused LSTM (`BlockLSTMV2`), and a loop written by hand with the input's product
+That is its own fused LSTM (`BlockLSTM`), and a loop written by hand with the input's product
 taken out of it, compiled by XLA.
 """
 
@@ -30,8 +30,10 @@ XP = SimpleNamespace(
     sigmoid=tf.sigmoid,
     tanh=tf.tanh,
 )
-#: Keras' gates from torch's, and back. Those of BlockLSTMV2 are torch's.
+#: Keras' gates from torch's, and back.
 KERAS = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (0, 1, 2, 3)}
+#: The same for BlockLSTM: i g f o.
+BLOCK = (0, 2, 1, 3)
 
 #: Of x and the parameters: y, time first or batch first.
 Layer = Callable[[Any, dict[str, Any]], Any]
@@ -48,7 +50,7 @@ def forms(spec: dict) -> Forms:
         "tf.while_loop, XLA": partial(_loop, work),
     }
     if work.cell == "lstm":
-        found["BlockLSTMV2"] = partial(_block, work)
+        found["BlockLSTM"] = partial(_block, work)
     return found
 
 
@@ -93,16 +95,16 @@ def _loop(work: Work) -> Job:
 
 
 def _block(work: Work) -> Job:
-    """TensorFlow's fused LSTM."""
+    """TensorFlow's fused LSTM; not BlockLSTMV2, whose gradient takes its gates in another order."""
     numbers = work.numbers()
-    parts = [numbers[n].T for n in ("weight_ih", "weight_hh")]
-    weights = [tf.constant(np.concatenate(parts))]
-    weights.append(tf.constant(numbers["bias_ih"] + numbers["bias_hh"]))
+    parts = [reorder(numbers[n], BLOCK).T for n in ("weight_ih", "weight_hh")]
+    bias = reorder(numbers["bias_ih"] + numbers["bias_hh"], BLOCK)
+    weights = [tf.constant(np.concatenate(parts)), tf.constant(bias)]
     none, state = tf.zeros(work.hidden), tf.zeros((work.batch, work.hidden))
     steps = tf.constant(work.steps, tf.int64)
 
     def layer(x: Any, weights: list[Any]) -> Any:
-        return tf.raw_ops.BlockLSTMV2(
+        return tf.raw_ops.BlockLSTM(
             seq_len_max=steps,
             x=x,
             cs_prev=state,
@@ -112,12 +114,14 @@ def _block(work: Work) -> Job:
             wcf=none,
             wco=none,
             b=weights[1],
+            forget_bias=0.0,
+            cell_clip=-1.0,
         ).h
 
     def named(found: list[np.ndarray]) -> Numbers:
         w, b = found
         made = {"weight_ih": w[: work.hidden].T, "weight_hh": w[work.hidden :].T}
-        return {**made, "bias_ih": b, "bias_hh": b}
+        return {n: reorder(a, BLOCK) for n, a in {**made, "bias_ih": b, "bias_hh": b}.items()}
 
     return _job(work, numbers, layer, weights, named, xla=False)
 

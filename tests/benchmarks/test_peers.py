@@ -10,7 +10,18 @@ import pytest
 
 from bench import worker
 from bench.peers import PEERS
-from bench.turns import Library, MissingError, Plan, compare, libraries, ready, turns
+from bench.turns import (
+    Contender,
+    Library,
+    Measured,
+    MissingError,
+    Plan,
+    compare,
+    libraries,
+    ready,
+    turns,
+    within_reach,
+)
 from bench.work import CELLS, OPTIONS, Text, Work
 from recurra import native
 
@@ -44,15 +55,18 @@ def test_equal_results(ours, theirs, cell, kind):
     work = Work(kind, cell, batch, steps, 20)
     made = ready([ours, theirs], work._asdict(), PLAN)
     assert theirs.name in made or (theirs.name, kind) == ("onnxruntime", "training")
-    times = turns(made, PLAN)
-    assert all(len(found) == PLAN.rounds and min(found) > 0 for found in times.values())
+    forms = {name: [c.form for c in contenders] for name, contenders in made.items()}
+    for name, found in turns(made, PLAN).items():
+        assert len(found.times) == PLAN.rounds
+        assert min(found.times) > 0
+        assert found.form in forms[name]
 
 
 @needs_kernels
 def test_options_run(ours):
     work = Work("training", "lstm", 3, 4, 8)
     for option in OPTIONS:
-        (made,) = ready([ours], {**work._asdict(), "option": option}, PLAN).values()
+        ((made,),) = ready([ours], {**work._asdict(), "option": option}, PLAN).values()
         assert made.form == option
 
 
@@ -69,6 +83,38 @@ def test_the_same_text(tmp_path):
     with libraries(modules, 1) as there:
         made = ready(there, text._asdict(), PLAN)
     assert list(made) == ["recurra", "torch"]
+
+
+class Slow:
+    """A library whose calls take as long as their keys say, round by round."""
+
+    name = "slow"
+
+    def __init__(self) -> None:
+        self.given = {"even": [2.0, 2.0, 2.0], "fast once": [1.0, 5.0, 6.0], "out": [9.0, 9.0]}
+        self.dropped: list[str] = []
+
+    def block(self, key: str, seconds: float) -> float:
+        return self.given[key].pop(0)
+
+    def ask(self, request: str, *, key: str) -> None:
+        assert request == "drop"
+        self.dropped.append(key)
+
+
+def test_the_form_that_is_fastest_in_most_rounds_counts():
+    library = Slow()
+    made = {"slow": [Contender(library, key, f"form {key}") for key in ("even", "fast once")]}
+    found = turns(made, PLAN._replace(rounds=3))
+    assert found == {"slow": Measured([2.0, 2.0, 2.0], "form even")}
+    assert library.dropped == ["even", "fast once"]
+
+
+def test_forms_out_of_reach_are_dropped():
+    library = Slow()
+    made = [Contender(library, key, key) for key in ("even", "out")]
+    assert within_reach(made, PLAN) == made[:1]
+    assert library.dropped == ["out"]
 
 
 def test_work_counts_the_products():
