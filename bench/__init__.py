@@ -3,6 +3,6 @@
 A part has a function that returns its rows, dictionaries that become bench/results.json and tables
 of docs/benchmarks.md:
 
-- of layers (`bench.layers.compared`): `what`, `cell`, `size`, `unit`, `values` and `ratios` by name;
-- any other: `what`, `unit`, and figures by name, of which `ratio` is what `bench.targets` looks at.
+- of layers: `what`, `cell`, `size`, and what `bench.layers.compared` returns;
+- any other: `what`, `unit`, and figures by name, of which `bench.targets` looks at `ratio`.
 """

@@ -46,11 +46,11 @@ METHOD = """\
 - Equal weights and inputs, in float32, laid out as each library likes them. Before anything is
   timed the outputs and all gradients are compared with ours, to 1e-4 of an array's largest value.
 - Each library runs in a process of its own, bound to the same processors, with as many threads as
-  there are of these; they take turns. A turn lets the library run for {seconds:g} s (one call where
-  that is longer), after calls of 0.02 s that warm it up and do not count, and yields the median
-  call. It ends when the process rests: threads of OpenMP spin for a while after their work, and
-  would take a processor from whoever comes next.
-- There are {rounds} rounds of turns, each begun by another library. A ratio is the median of the
+  there are of these; they take turns. A turn lets the library run for the seconds stated above (or
+  one call where that is longer), after calls of 0.02 s that warm it up and do not count, and yields
+  the median call. It ends when the process rests: threads of OpenMP spin for a while after their
+  work, and would take a processor from whoever comes next.
+- There are several rounds of turns, each begun by another library. A ratio is the median of the
   ratios within the rounds, in parentheses its quartiles, so that a machine that slows down for a
   while counts little. Of several sizes the geometric mean is given, and the least favourable.
 - Training is a forward and a backward pass: outputs, and the gradients by inputs, weights and
@@ -113,9 +113,7 @@ def page(results: Results) -> str:
     for part, heading in FLAT.items():
         if found := rows(results, part):
             sections.append(f"## {heading}\n\n" + _flat(found))
-    counts = next((r for r in results.values() if "rounds" in r), {"rounds": 7, "seconds": 0.06})
-    method = METHOD.format(rounds=counts["rounds"], seconds=counts["seconds"])
-    return "\n".join([*sections, method])
+    return "\n".join([*sections, METHOD])
 
 
 def targets(results: Results) -> str:
@@ -142,8 +140,11 @@ def _machine(results: Results) -> str:
         versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
         text = (
             f"{record['date']}, {machine['processor']}, {machine['system']}, "
-            f"{machine['threads']} threads, kernels {machine['kernels']}; {versions}"
+            f"{machine['threads']} threads, kernels {machine['kernels']}; {versions}; "
+            f"`{record['command']}`"
         )
+        if "rounds" in record:
+            text += f", {record['rounds']} rounds of {record['seconds']:g} s"
         found.setdefault(text, []).append(part)
     if len(found) == 1:
         return f"Measured in one run: {next(iter(found))}.\n"
