@@ -48,7 +48,7 @@ def main() -> None:
     """Run the parts that were named, or all."""
     chosen = _arguments()
     plan = Plan(
-        rounds=chosen.rounds or (3 if chosen.quick else 7),
+        rounds=chosen.rounds or (3 if chosen.quick else 5),
         seconds=chosen.seconds or (0.03 if chosen.quick else 0.06),
         threads=chosen.threads,
         peers=tuple(chosen.peers),
@@ -77,7 +77,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}")
     parser.add_argument("--quick", action="store_true", help="fewer sizes and rounds, and no page")
-    parser.add_argument("--rounds", type=int, help="turns of each library (7; quick: 3)")
+    parser.add_argument("--rounds", type=int, help="turns of each library (5; quick: 3)")
     parser.add_argument("--seconds", type=float, help="of a turn (0.06; quick: 0.03)")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--peers", nargs="+", default=PEERS, choices=PEERS, metavar="NAME")
