@@ -13,7 +13,7 @@ ARGS ?=
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-setup:  ## make .venv with every extra and the developer's tools; does nothing where it is up to date
+setup:  ## make .venv with all extras and the developer's tools; does nothing where it is up to date
 	@$(PYTHON) tools/setup_venv.py dev
 
 demo:  ## set up what is needed, train a model on English prose for a minute, score it, let it write
@@ -29,6 +29,7 @@ check: setup  ## format, lint, types, import rules: a few seconds
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/python tools/make_cells_page.py --check
 	$(BIN)/python native/generate.py --check
+	$(BIN)/python -m bench.page --check
 	@report=$$($(BIN)/lint-imports --no-logo) || { echo "$$report"; exit 1; }
 
 sanitize: setup  ## the kernels' tests under the address and undefined-behaviour sanitizers (gcc)
@@ -37,7 +38,8 @@ sanitize: setup  ## the kernels' tests under the address and undefined-behaviour
 docs: setup  ## run what README and docs/ show, compare what it prints, follow the links
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/project/test_documents.py $(ARGS)
 
-bench: setup  ## measure training, generation and memory; writes bench/results.json
+bench:  ## set up the peers, measure against them: bench/results.json, docs/benchmarks.md
+	@$(PYTHON) tools/setup_venv.py bench
 	$(BIN)/python -m bench $(ARGS)
 
 format: setup  ## rewrite the files the way `make check` wants them

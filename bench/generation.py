@@ -1,34 +1,43 @@
-"""Generation: characters per second of a loaded model, without torch."""
+"""Generation of text by one stream: Recurra without torch, beside the loop one writes in torch."""
 
-import statistics
 import tempfile
-import time
 from pathlib import Path
+from typing import Any
 
-from recurra import LanguageModel
+from bench.figures import rounded
+from bench.layers import compared
+from bench.turns import Plan, libraries, ready, turns
+from bench.work import Text
 
-CHARACTERS, ROUNDS = 2000, 5
+CHARACTERS, QUICK = 10_000, 1_000
+HIDDEN = (256, 512)
+#: Symbols of the text the model has seen; the loop's speed hangs on how many there are.
+SYMBOLS = [chr(c) for c in range(ord(" "), ord(" ") + 65)]
 
 
-def measure() -> list[dict[str, object]]:
-    """Return a row for each size of model."""
-    rows: list[dict[str, object]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "text.txt"
-        path.write_text("the quick brown fox jumps over the lazy dog\n" * 1000, encoding="utf-8")
-        for hidden in (256, 512):
-            model = LanguageModel(hidden=hidden)
-            model.fit(path, steps=2, progress=False)
-            rates = []
-            for seed in range(ROUNDS):
-                begin = time.perf_counter()
-                model.generate("the ", max_tokens=CHARACTERS, temperature=0.8, top_k=10, seed=seed)
-                rates.append(CHARACTERS / (time.perf_counter() - begin))
-            rows.append(
-                {
-                    "what": f"generation, one stream, {hidden} units",
-                    "unit": "characters/s",
-                    "recurra": round(statistics.median(rates)),
-                }
-            )
+def measure(plan: Plan) -> list[dict[str, Any]]:
+    """Return a row for each size of model: milliseconds for the whole text."""
+    rows = []
+    characters = QUICK if plan.quick else CHARACTERS
+    modules = {n: f"bench.peers.{n}_text" for n in ("recurra", "torch") if n in plan.peers}
+    with tempfile.TemporaryDirectory() as folder, libraries(modules, plan.threads) as there:
+        for hidden in HIDDEN:
+            text = Text(_model(Path(folder), hidden), characters, prompt="THE ")
+            made = ready(there, text._asdict(), plan)
+            row = {"what": "generation", "cell": "lstm", "size": (1, characters, hidden)}
+            rows.append({**row, **compared(turns(made, plan))})
+            for name, value in rows[-1]["values"].items():
+                rate = rounded(1e3 * characters / value["median"])
+                print(f"generation, {hidden} units, {name}: {rate:,.0f} characters/s", flush=True)
     return rows
+
+
+def _model(folder: Path, hidden: int) -> str:
+    """Train a model for a moment: its weights do not matter, but for which token is likeliest."""
+    from recurra import LanguageModel
+
+    path = folder / "text.txt"
+    path.write_text("".join(SYMBOLS) * 500, encoding="utf-8")
+    model = LanguageModel(hidden=hidden)
+    model.fit(path, steps=20, progress=False)
+    return str(model.save(folder / f"model-{hidden}"))

@@ -1,4 +1,4 @@
-"""Make `.venv` ready: `python3 tools/setup_venv.py dev` (or `demo`, without the developer's tools).
+"""Make `.venv` ready: `python3 tools/setup_venv.py dev` (or `demo`, `bench`: what those need).
 
 Standard library only, and nothing newer than Python 3.6 in its syntax: an older Python must get as
 far as the sentence that says what is missing. A stamp named after the files that decide what is
@@ -15,14 +15,16 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 CONSTRAINTS = ROOT / "constraints.txt"
-EXTRAS = {"dev": "all,dev", "demo": "train,cli"}
+EXTRAS = {"dev": "all,dev", "demo": "train,cli", "bench": "bench"}
+#: What has all that another state has.
+INSTEAD = {"demo": ("dev", "bench")}
 OLDEST = (3, 11)
 
 
 def main(kind: str) -> None:
-    """Bring `.venv` to the state `kind` ("dev" or "demo"); return at once where it is there."""
+    """Bring `.venv` to the state `kind`, one of `EXTRAS`; return at once where it is there."""
     stamps = {name: VENV / f".{name}-{_fingerprint()}" for name in EXTRAS}
-    if stamps[kind].exists() or stamps["dev"].exists():
+    if any(stamps[name].exists() for name in (kind, *INSTEAD.get(kind, ()))):
         return
     if not _usable(PYTHON):
         _make_venv()

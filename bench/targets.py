@@ -1,0 +1,155 @@
+"""What is asked of the figures, and which of them answer it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from bench.figures import geometric_mean
+from bench.work import CELLS, LARGEST, OPTIONS
+
+Results = dict[str, Any]
+Row = dict[str, Any]
+#: Ratios by where they were measured.
+Points = dict[str, float]
+
+TRAINERS = ("torch", "jax", "tensorflow")
+ALL = (*TRAINERS, "onnxruntime")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One line of the table.
+
+    Attributes:
+        what, against: is compared.
+        points: finds its ratios in the results; none: it was not measured.
+        mean: what their geometric mean must reach; None: anything.
+        each: what each of them must reach; None: anything.
+        at_most: what must be reached is the most they may be, not the least.
+    """
+
+    what: str
+    against: str
+    points: Callable[[Results], Points]
+    mean: float | None = None
+    each: float | None = None
+    at_most: bool = False
+
+    def asked(self) -> str:
+        """Return what is to be reached."""
+        sign = "≤" if self.at_most else "≥"
+        parts = [("mean", self.mean), ("each", self.each)]
+        return ", ".join(f"{name} {sign} {value:g}" for name, value in parts if value is not None)
+
+    def met(self, points: Points) -> bool:
+        """Whether the ratios are what is asked."""
+        reached = (lambda a, b: a <= b) if self.at_most else (lambda a, b: a >= b)
+        mean = self.mean is None or reached(geometric_mean(points.values()), self.mean)
+        return mean and (self.each is None or all(reached(v, self.each) for v in points.values()))
+
+    def worst(self, points: Points) -> str:
+        """Return the name of the point that is furthest from what is asked."""
+        return (max if self.at_most else min)(points, key=points.__getitem__)
+
+
+def rows(results: Results, part: str) -> list[Row]:
+    """Return the rows of a part; none where it was not measured."""
+    found: list[Row] = results.get(part, {}).get("rows", [])
+    return found
+
+
+def size(row: Row) -> str:
+    """Return the sizes of a row."""
+    return "×".join(map(str, row["size"]))
+
+
+def peak(results: Results) -> float | None:
+    """Return the most GFLOP/s that the probe measured; None: it did not run."""
+    found = [r for r in rows(results, "peak") if r["what"] == "multiply-adds"]
+    return max(v for k, v in found[0].items() if "thread" in k) if found else None
+
+
+def layers(
+    results: Results, part: str, what: str, cells: Iterable[str], peers: Iterable[str]
+) -> Points:
+    """Return at each size the ratio to the fastest of the peers."""
+    found = {}
+    for row in rows(results, part):
+        there = [row["ratios"][p]["median"] for p in peers if p in row["ratios"]]
+        if row["what"] == what and row["cell"] in cells and there:
+            found[f"{row['cell']} {size(row)}"] = min(there)
+    return found
+
+
+def share(results: Results) -> Points:
+    """Return the share of the peak of training at the largest size."""
+    most = peak(results)
+    return {
+        f"{row['cell']} {size(row)}": row["flop"] / row["values"]["recurra"]["median"] / 1e6 / most
+        for row in rows(results, "grid")
+        if most and row["what"] == "training" and tuple(row["size"]) == LARGEST
+    }
+
+
+def option(results: Results, name: str) -> Points:
+    """Return at each size the LSTM's time with an option, in that of the plain one."""
+    found = rows(results, "options")
+    return {f"lstm {size(row)}": row["ratios"][name]["median"] for row in found}
+
+
+def flat(results: Results, part: str, *words: str, figure: str = "ratio") -> Points:
+    """Return a figure of the rows of a part whose `what` has all these words."""
+    return {
+        row["what"]: row[figure]
+        for row in rows(results, part)
+        if figure in row and all(word in row["what"] for word in words)
+    }
+
+
+def _grid(what: str, cells: Iterable[str], peers: Iterable[str]) -> Callable[[Results], Points]:
+    return partial(layers, part="grid", what=what, cells=cells, peers=peers)
+
+
+def _step(*peers: str) -> Callable[[Results], Points]:
+    return partial(layers, part="step", what="step", cells=CELLS, peers=peers)
+
+
+def _flat(part: str, *words: str, figure: str = "ratio") -> Callable[[Results], Points]:
+    return lambda results: flat(results, part, *words, figure=figure)
+
+
+BEST = "the best of torch, JAX, TensorFlow"
+
+TARGETS = (
+    Target("forward + backward, RNN", "torch", _grid("training", ["rnn"], ["torch"]), 3, 1.05),
+    Target("forward + backward, GRU", "torch", _grid("training", ["gru"], ["torch"]), 4, 1.05),
+    Target("forward + backward, LSTM", "torch", _grid("training", ["lstm"], ["torch"]), 1.6, 1.05),
+    Target("forward + backward", BEST, _grid("training", CELLS, TRAINERS), 1.8, 1.0),
+    Target("inference", f"{BEST}, ONNX Runtime", _grid("inference", CELLS, ALL), 1.4, 1.0),
+    Target("one step, B = T = 1", "torch", _step("torch"), 10),
+    Target("one step, B = T = 1", "ONNX Runtime", _step("onnxruntime"), 1.8),
+    Target("forward + backward, share of the peak", "multiply-adds", share, each=0.75),
+    *(
+        Target(f"LSTM with {name}", "plain LSTM", partial(option, name=name), 1.35, at_most=True)
+        for name in OPTIONS
+        if name != "plain"
+    ),
+    Target("a user's cell", "our LSTM", _flat("own_cell"), each=1.5, at_most=True),
+    Target("forward + backward in bf16", "our float32", _flat("bf16"), each=1.5),
+    Target("whole step in float32", "torch", _flat("whole_step", "float32"), each=1.5),
+    Target("whole step in bf16", "torch in float32", _flat("whole_step", "bf16"), each=2.2),
+    Target(
+        "whole step, peak memory, word model",
+        "torch",
+        _flat("whole_step", "memory", figure="memory ratio"),
+        each=0.5,
+        at_most=True,
+    ),
+    Target(
+        "generation of 10,000 characters, one stream",
+        "torch",
+        partial(layers, part="generation", what="generation", cells=["lstm"], peers=["torch"]),
+        each=10,
+    ),
+)
