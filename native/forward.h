@@ -39,13 +39,15 @@ class Forward : Loop<V> {
       Own& own = own_[thread];
       own.x_row = mine * plan.x_gates.size * lanes<V> + lanes<V>;  // odd: no two rows in one set
       const long rows = call.tokens ? call.symbols : chunk_ * batch_;
-      own.x = packed.table ? packed.table + share(panels(0), thread, threads) * plan.x_gates.size * lanes<V>
-                           : arena.take<T>(rows * own.x_row);
-      if (packed.table) own.x_row = packed.table_row;
+      const bool made = call.tokens && packed.table;  // inputs in full leave the table alone
+      own.x = made ? packed.table + share(panels(0), thread, threads) * plan.x_gates.size * lanes<V>
+                   : arena.take<T>(rows * own.x_row);
+      if (made) own.x_row = packed.table_row;
       own.u = arena.take<T>(batch_ * 3 * max_gates * lanes<V>);
       own.stats = arena.zeros<T>(chunk_ * batch_ * 2 * plan.moments);
-      own.half =
-          packed.x.half ? arena.zeros<Half>(whole_blocks(rows) * half_depth(shape_.inputs)) : nullptr;
+      own.half = packed.x.half && !made
+                     ? arena.zeros<Half>(whole_blocks(rows) * half_depth(shape_.inputs))
+                     : nullptr;
     }
   }
 

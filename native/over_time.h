@@ -26,6 +26,10 @@ class OverTime : protected Loop<V> {
       slot_row_[space] = plan.slots[space] * padded(units_of(shape_, space)) + pad;
       const long rows = (chunk_ + 1) * batch_;
       slots_[space] = arena.take<T>(rows * slot_row_[space] + 2 * pad);
+      // The last half of a product's depth may be the next slot, not yet written: what it holds is
+      // multiplied by zero, and must be a number.
+      if (call.half && padded(units_of(shape_, space)) % half_step)
+        std::memset(slots_[space], 0, size_t(rows * slot_row_[space]) * sizeof(T));
       if (call.half)
         half_slots_[space] = arena.zeros<Half>(whole_blocks(rows + half_rows) * slot_row_[space]);
     }

@@ -18,11 +18,16 @@ _WHERE = {"LanguageModel": "recurra.tasks.language_model", "cell": "recurra.cell
 _TASKS = {"language_model": "LanguageModel"}
 
 
-def load(directory: str | Path) -> "LanguageModel":
+def load(directory: str | Path, *, precision: str = "float32") -> "LanguageModel":
     """Load a model directory, or the best model of a run, whatever its task. Needs no torch.
 
+    Args:
+        directory: its path.
+        precision: of the layers' products, whatever it was trained in: `bf16` on CPUs that have
+            such products.
+
     Raises:
-        InputError: there is no model at that path.
+        InputError: there is no model at that path, or the precision cannot be had.
         FormatError: it is damaged, foreign, or from a newer version.
     """
     from recurra.errors import FormatError
@@ -35,7 +40,7 @@ def load(directory: str | Path) -> "LanguageModel":
             f"{files.path}: a model of the task {files.config['task']!r}, which this version does "
             f"not know (it knows {', '.join(_TASKS)}): upgrade"
         )
-    return __getattr__(name).from_files(files)
+    return __getattr__(name).from_files(files, precision=precision)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
 """Calls of the kernels and of the reference with the same arguments, for the tables of tests."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,9 @@ from recurra.reference import Interpreter
 #: Relative to the largest value of an array. The sums of a product run in another order than the
 #: reference's, over up to a few hundred terms and a few steps.
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
+
+#: W v + b of v (·, I), W (O, I), and b (O) or None.
+Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Case:
     # "time" first, "batch" first, "loose": neither contiguous nor aligned; or "odd": every array of
     # the call begins one element behind an aligned address
     layout: str = "time"
+    half: bool = False  # products in bfloat16
 
     def but(self, **changes: Any) -> "Case":
         """Return the case with some things changed."""
@@ -123,6 +127,7 @@ class Problem:
             self.keep,
             c.reverse,
             c.threads,
+            c.half,
         )
 
     def empty(self) -> tuple[Tensor, list[Tensor]]:
@@ -188,8 +193,8 @@ class Problem:
         y, last = self.empty()
         return like(y), [like(s) for s in last]
 
-    def expected(self) -> dict[str, Tensor]:
-        """The same by the reference and autograd, in float64."""
+    def expected(self, *, linear: Linear | None = None) -> dict[str, Tensor]:
+        """The same by the reference and autograd, in float64; with other products than its own."""
         x = torch.nan_to_num(self.x).double().contiguous().requires_grad_()
         parameters = [p.double().requires_grad_() for p in self.parameters]
         initial = [s.double().requires_grad_() for s in self.initial]
@@ -200,7 +205,10 @@ class Problem:
             steps.append([s.view_as(s) for s in states])  # as they go on, for whoever reads them
             return steps[-1]
 
-        run = Interpreter(self.program, by_name).run(
+        interpreter = Interpreter(self.program, by_name)
+        if linear is not None:
+            interpreter._library = replace(interpreter._library, linear=linear)
+        run = interpreter.run(
             x,
             initial,
             valid=self.valid,

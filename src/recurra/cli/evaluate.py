@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from recurra.cli.parser import describe
+from recurra.cli.parser import add_precision, describe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,13 +17,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("model", metavar="RUN", help="a run, or a model directory")
     parser.add_argument("data", nargs="+", metavar="FILE", help="text: files, folders, or -")
+    add_precision(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     import recurra
 
-    found = recurra.load(arguments.model).evaluate(arguments.data)
+    model = recurra.load(arguments.model, precision=arguments.precision)
+    found = model.evaluate(arguments.data)
     text = json.dumps(found.to_dict()) if arguments.json else str(found)
     sys.stdout.write(text + "\n")
     return 0

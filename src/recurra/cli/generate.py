@@ -5,7 +5,7 @@ import json
 import sys
 from typing import Any
 
-from recurra.cli.parser import describe, value
+from recurra.cli.parser import add_precision, describe, value
 
 _TEXT = {
     "max_tokens": "at most so many tokens (default: 200)",
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--include-stop", action="store_true", help="end after it instead")
     parser.add_argument("--ignore-eos", action="store_true", help="do not end at <eos>")
+    add_precision(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object a prompt")
 
 
@@ -51,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
     options = {name: given for name, given in vars(arguments).items() if name in _TEXT}
     options |= {"stop": arguments.stop, "include_stop": arguments.include_stop}
     options["eos"] = not arguments.ignore_eos
-    model = recurra.load(arguments.model)
+    model = recurra.load(arguments.model, precision=arguments.precision)
     prompts = arguments.prompt or [""]
     _warn_unknown(model, prompts)
     beams = options.get("beams") not in (None, 1)

@@ -108,6 +108,16 @@ def describe(
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """Add the option of verbs that run a trained model."""
+    parser.add_argument(
+        "--precision",
+        metavar="float32|bf16",
+        default="float32",
+        help="of products; bf16 is refused on CPUs that lack it (default: float32)",
+    )
+
+
 def add_settings(parser: argparse.ArgumentParser, title: str, table: Any) -> None:
     """Add an option for every field of a table of settings; only those given are set."""
     group = parser.add_argument_group(title)

@@ -7,6 +7,7 @@ read beyond an array: shapes are the caller's business. Look at `available` and 
 
 from recurra.native.calls import PAD, Inputs, backward, forward, kept, recorded, saved_size, states
 from recurra.native.library import (
+    PRECISIONS,
     available,
     cells,
     empty,
@@ -21,6 +22,7 @@ from recurra.native.library import (
     switched_off,
     threads,
     use_isa,
+    without_half,
 )
 from recurra.native.loss import LossInputs, loss_backward, loss_forward
 from recurra.native.own import built_in
@@ -30,6 +32,7 @@ from recurra.native.writing import Choosing, Writing
 
 __all__ = [
     "PAD",
+    "PRECISIONS",
     "Choosing",
     "Inputs",
     "LossInputs",
@@ -62,4 +65,5 @@ __all__ = [
     "switched_off",
     "threads",
     "use_isa",
+    "without_half",
 ]

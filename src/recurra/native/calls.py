@@ -127,6 +127,8 @@ def backward(
             (T, B, R or H rounded up to `PAD`), written, contiguous; zeros at steps that do not
             count; None: not wanted.
     """
+    if dx is not None and inputs.tokens is not None and 0 in inputs.tokens.shape:
+        dx[...] = 0  # tokens that are none have no address
     run = library.compiled().backward64 if is_double(inputs.x) else library.compiled().backward32
     run(
         index_of(inputs.program),

@@ -11,6 +11,9 @@ from recurra.cells.graph import Program
 from recurra.errors import InputError
 from recurra.native import own
 
+#: Of products; everything else is in the dtype of the weights.
+PRECISIONS = ("float32", "bf16")
+
 #: Whether the environment forbids the kernels.
 OFF = os.environ.get("RECURRA_KERNELS") == "off"
 
@@ -49,6 +52,15 @@ def isa() -> str:
 def half_products() -> str:
     """Return what computes products in bfloat16 here ("amx_bf16", "avx512_bf16"), or ""."""
     return str(_native.half()) if _native else ""
+
+
+def without_half(program: Program) -> str:
+    """Say why a program's products cannot be had in bfloat16 here; "" where they can."""
+    if not half_products():
+        return "a processor without AVX512-BF16 or AMX, or no kernels"
+    if find(program) is None:
+        return f"the cell {key(program)}, which only the reference runs"
+    return ""
 
 
 def isas() -> tuple[str, ...]:

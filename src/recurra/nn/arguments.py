@@ -7,9 +7,6 @@ from recurra import native
 from recurra.errors import InputError
 from recurra.nn.initial import SCHEMES
 
-#: Of products; everything else is in the dtype of the weights.
-PRECISIONS = ("float32", "bf16")
-
 if TYPE_CHECKING:
     from recurra.nn.recurrent import Recurrent
 
@@ -32,8 +29,8 @@ def check(layer: "Recurrent") -> None:
         )
     if layer.init not in SCHEMES:
         wrong.append(f"init must be one of {', '.join(SCHEMES)}, received {layer.init!r}")
-    if layer.precision not in PRECISIONS:
-        known = ", ".join(PRECISIONS)
+    if layer.precision not in native.PRECISIONS:
+        known = ", ".join(native.PRECISIONS)
         wrong.append(f"precision must be one of {known}, received {layer.precision!r}")
     elif layer.precision == "bf16" and not native.half_products():
         wrong.append(

@@ -55,7 +55,7 @@ class Sequences:
                 f"received {tuple(given.shape)}"
             )
         _check_features(given, features, name)
-        whole = given.unsqueeze(1) if isinstance(given, Tensor) and unbatched else given
+        whole = given.unsqueeze(1) if unbatched else given
         data = whole.transpose(0, 1) if batch_first and not unbatched else whole
         steps, batch = data.shape[:2]
         if mask is not None:

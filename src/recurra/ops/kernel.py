@@ -120,6 +120,14 @@ def _digest(program: Program) -> str:
     return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]
 
 
+def no_half(received: str) -> InputError:
+    """Return the error of products in bfloat16 that cannot be had, where that is what there is."""
+    return InputError(
+        "precision bf16: expected float32 weights on a CPU with bfloat16 products, in eager or "
+        f"compiled mode; received {received}: use precision float32"
+    )
+
+
 def forward(call: Arguments, *, save: bool) -> list[Tensor]:
     """Return outputs (T, B, R), the final state of each kind, and what backward needs if `save`."""
     inputs = _inputs(call)
@@ -231,6 +239,9 @@ def unpacked(tensors: Sequence[Any], fixed: tuple[Any, ...]) -> tuple[Arguments,
 def _inputs(call: Arguments) -> native.Inputs:
     program = named(call.name)
     parameters = [p.contiguous() for p in call.parameters]
+    # A layer may have been made elsewhere, or for another instruction set.
+    if call.half and (missing := native.without_half(program)):
+        raise no_half(missing)
     _check(call, program)
     return native.Inputs(
         program,
@@ -295,19 +306,25 @@ def _check(call: Arguments, program: Program) -> None:
             f"{tuple(call.x.shape)} weights, states and noise of that dtype and shapes "
             f"{', '.join(map(str, shapes))}; received {shown}"
         )
-    if call.tokens is not None and call.tokens.numel():
-        low, high = (int(v) for v in call.tokens.aminmax())
-        if low < 0 or high >= len(call.x):
-            raise InputError(
-                f"recurrent ({program.cell}): expected tokens from 0 to {len(call.x) - 1}, "
-                f"received {low} to {high}"
-            )
+    if call.tokens is not None:
+        _check_tokens(call.tokens, len(call.x))
     valid = call.valid
     if valid is not None and (valid.dtype != torch.bool or valid.shape != (steps, batch)):
         raise InputError(
             f"recurrent ({program.cell}): expected booleans {(steps, batch)} for the steps that "
             f"count, received {_dtype(valid)} {tuple(valid.shape)}"
         )
+
+
+def _check_tokens(tokens: Tensor, symbols: int) -> None:
+    if tokens.dtype != torch.int64:
+        raise InputError(f"tokens: expected int64, received {_dtype(tokens)}: use .long()")
+    if tokens.numel():
+        low, high = (int(v) for v in tokens.aminmax())
+        if low < 0 or high >= symbols:
+            raise InputError(
+                f"tokens: expected numbers from 0 to {symbols - 1}, received {low} to {high}"
+            )
 
 
 @lru_cache(maxsize=256)

@@ -19,6 +19,7 @@ from recurra.ops.kernel import (
     forward,
     kernel_name,
     named,
+    no_half,
     on_kernels,
     packed,
     unpacked,
@@ -74,13 +75,21 @@ class Lookup:
         """Return the same with T and B exchanged."""
         return Lookup(self.rows, self.tokens.transpose(first, second))
 
+    def unsqueeze(self, axis: int) -> "Lookup":
+        """Return tokens (T,) as (T, 1)."""
+        return Lookup(self.rows, self.tokens.unsqueeze(axis))
+
     def new_zeros(self, *shape: int) -> Tensor:
         """Return zeros of the dtype of the rows."""
         return self.rows.new_zeros(*shape)
 
     def dense(self) -> Tensor:
         """Return the input itself, (T, B, I)."""
-        return functional.embedding(self.tokens, self.rows)
+        try:
+            return functional.embedding(self.tokens, self.rows)
+        except IndexError as error:
+            last = len(self.rows) - 1
+            raise InputError(f"tokens: expected numbers from 0 to {last}") from error
 
 
 def reference(
@@ -247,18 +256,13 @@ def _gradients_by_reference(
 
 def not_in_half(program: Program, weight: Tensor) -> InputError:
     """Return the error of products in bfloat16 that cannot be had, which says why."""
-    if not native.half_products():
-        received = "a processor without AVX512-BF16 or AMX, or no kernels"
-    elif native.find(program) is None:
-        received = f"the cell {program.cell}, which only the reference runs"
+    if missing := native.without_half(program):
+        received = missing
     elif not on_kernels(weight) or weight.dtype != torch.float32:
         received = f"{str(weight.dtype).removeprefix('torch.')} weights on {weight.device}"
     else:
         received = "a call for the reference (torch.func, forward mode, second gradients)"
-    return InputError(
-        "precision bf16: expected float32 weights on a CPU with bfloat16 products, in eager or "
-        f"compiled mode; received {received}: use precision float32"
-    )
+    return no_half(received)
 
 
 def _served(weight: Tensor, noise: Noise) -> bool:

@@ -10,7 +10,7 @@ from recurra import native
 from recurra.cells import find
 from recurra.cells.graph import Program
 from recurra.errors import FormatError, InputError
-from recurra.runtime.layer import KernelLayer, NumpyLayer, on_kernels
+from recurra.runtime.layer import KernelLayer, NumpyLayer, in_half, on_kernels
 
 #: One tuple of arrays (B, ·) a layer, in the order of the cell's states.
 State = tuple[tuple[np.ndarray, ...], ...]
@@ -73,13 +73,20 @@ class RuntimeLM:
     Args:
         architecture: the recurrent layers.
         tensors: weights, named as in `recurra.nn.RecurrentLM`; float32.
+        precision: of the layers' products; `bf16` where the kernels can.
 
     Raises:
-        InputError: the cell is not known here.
+        InputError: the cell is not known here, or products of that precision cannot be had.
         FormatError: a weight is missing, or its shape does not fit the others.
     """
 
-    def __init__(self, architecture: Architecture, tensors: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        tensors: Mapping[str, np.ndarray],
+        *,
+        precision: str = "float32",
+    ) -> None:
         self.architecture = architecture
         self._program = find(architecture.cell).program(**architecture.options)
         weights = _Weights(tensors)
@@ -99,9 +106,12 @@ class RuntimeLM:
         self._sizes: list[tuple[int, ...]] = []
         for layer in range(architecture.layers):
             found, sizes = _layer_weights(self._program, weights, layer, features)
-            if on_kernels(self._program, found):
+            served = on_kernels(self._program, found)
+            half = in_half(precision, self._program, served=served)
+            if served:
                 table = self._rows(found["weight_ih"]) if layer == 0 else None
-                self._layers.append(KernelLayer(self._program, found, keep, table=table))
+                made = KernelLayer(self._program, found, keep, table=table, half=half)
+                self._layers.append(made)
             else:
                 self._layers.append(NumpyLayer(self._program, found, keep))
             self._sizes.append(sizes)

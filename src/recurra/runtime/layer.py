@@ -6,6 +6,7 @@ import numpy as np
 
 from recurra import native
 from recurra.cells.graph import Program
+from recurra.errors import InputError
 from recurra.reference import Interpreter
 
 States = tuple[np.ndarray, ...]
@@ -23,6 +24,7 @@ class KernelLayer:
         weights: by name, float32.
         keep: per state the share of its old value that stays (zoneout), or empty.
         table: rows (V, I) that tokens choose from, whose products are then computed once; or None.
+        half: compute products in bfloat16.
     """
 
     def __init__(
@@ -32,10 +34,12 @@ class KernelLayer:
         keep: Sequence[float],
         *,
         table: np.ndarray | None = None,
+        half: bool = False,
     ) -> None:
         self._program, self._keep, self._table = program, list(keep), table
         self._parameters = [np.ascontiguousarray(weights[p.name]) for p in program.parameters]
-        self.packed = native.Packed(program, self._parameters, table=table)
+        self._half = half
+        self.packed = native.Packed(program, self._parameters, table=table, half=half)
         self._threads = native.threads()
         self._weights = sum(w.size for w in self._parameters)
 
@@ -86,6 +90,7 @@ class KernelLayer:
             None if valid is None else np.ascontiguousarray(valid),
             keep=self._keep,
             threads=self._threads,
+            half=self._half,
             tokens=tokens,
         )
         native.forward(inputs, y, last, packed=self.packed)
@@ -126,3 +131,22 @@ class NumpyLayer:
 def on_kernels(program: Program, weights: Mapping[str, np.ndarray]) -> bool:
     """Whether the kernels run such a layer."""
     return all(w.dtype == np.float32 for w in weights.values()) and native.find(program) is not None
+
+
+def in_half(precision: str, program: Program, *, served: bool) -> bool:
+    """Whether a precision means products in bfloat16, which the kernels have if they are `served`.
+
+    Raises:
+        InputError: products of that precision cannot be had.
+    """
+    if precision not in native.PRECISIONS:
+        known = ", ".join(native.PRECISIONS)
+        raise InputError(f"precision: expected one of {known}, received {precision!r}")
+    if precision == "float32":
+        return False
+    if missing := native.without_half(program) or ("" if served else "a model over numpy"):
+        raise InputError(
+            "precision bf16: expected a CPU with bfloat16 products, and a model that the kernels "
+            f"run; received {missing}: use precision float32"
+        )
+    return True

@@ -14,6 +14,7 @@ def write_card(
     named = {"nats_per_token" if name == "loss" else name: v for name, v in metrics.items()}
     figures = "\n".join(f"| {name.replace('_', ' ')} | {v:.4f} |" for name, v in named.items())
     layers = "layer" if config.layers == 1 else "layers"
+    precision = "" if config.precision == "float32" else ", products in bfloat16"
     return f"""---
 library_name: recurra
 pipeline_tag: text-generation
@@ -23,7 +24,7 @@ tags: [recurra, {config.cell}, language-model]
 
 {config.layers} {config.cell.upper()} {layers} of {config.hidden} units over {config.tokenizer}
 tokens, trained on `{training["corpus"]}` ({training["corpus_characters"]:,} characters,
-SHA-256 `{training["corpus_sha256"]}`) with seed {train["seed"]}.
+SHA-256 `{training["corpus_sha256"]}`) with seed {train["seed"]}{precision}.
 
 | held-out text | |
 |---|---|

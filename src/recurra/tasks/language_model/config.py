@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recurra.cells import FUNCTIONS, find
+from recurra.native import PRECISIONS
 from recurra.runtime import Architecture
 from recurra.settings import Settings, option
 
@@ -39,6 +40,11 @@ class LanguageModelConfig(Settings):
     residual: bool = option(False, "add a layer's input to its output, above the first")
     learn_initial_state: bool = option(False, "learn the state that streams begin from")
     init: str = option("uniform", "how weights are drawn", choices=("uniform", "orthogonal"))
+    precision: str = option(
+        "float32",
+        "of products in training: bf16 is faster on CPUs that have it, and refused elsewhere",
+        choices=PRECISIONS,
+    )
 
     @property
     def output_size(self) -> int:

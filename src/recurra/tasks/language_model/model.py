@@ -38,6 +38,7 @@ class LanguageModel:
         (chosen,) = _sort(settings, LanguageModelConfig)
         self.config = LanguageModelConfig(**chosen).validate()
         self._files: ModelFiles | None = None
+        self._precision = "float32"
 
     def __repr__(self) -> str:
         c = self.config
@@ -45,18 +46,23 @@ class LanguageModel:
         return f"<LanguageModel: {c.tokenizer}, {c.cell}, {c.layers} × {c.hidden}, {trained}>"
 
     @classmethod
-    def load(cls, directory: str | Path) -> "LanguageModel":
+    def load(cls, directory: str | Path, *, precision: str = "float32") -> "LanguageModel":
         """Read a model directory, or the best model of a run.
 
+        Args:
+            directory: its path.
+            precision: of the layers' products when it measures and writes, whatever it was trained
+                in: `bf16` on CPUs that have such products.
+
         Raises:
-            InputError: there is no model at that path.
+            InputError: there is no model at that path, or the precision cannot be had.
             FormatError: it is damaged, foreign, from a newer version, or of another task.
         """
-        return cls.from_files(read_model(directory))
+        return cls.from_files(read_model(directory), precision=precision)
 
     @classmethod
-    def from_files(cls, files: ModelFiles) -> "LanguageModel":
-        """The model that `read_model` read."""
+    def from_files(cls, files: ModelFiles, *, precision: str = "float32") -> "LanguageModel":
+        """The model that `read_model` read; `precision` as in `load`."""
         if files.config["task"] != "language_model" or files.tokenizer is None:
             raise FormatError(
                 f"{files.path}: expected a language model with its tokenizer, found a model of "
@@ -67,7 +73,9 @@ class LanguageModel:
         except (KeyError, InputError) as error:
             raise FormatError(f'{files.path}: config.json, "model": {error}') from error
         model = cls.__new__(cls)
-        model.config, model._files = config, files
+        model.config, model._files, model._precision = config, files, precision
+        if precision != "float32":
+            _ = model.runtime  # where it cannot be had, it is told now
         return model
 
     def save(self, directory: str | Path) -> Path:
@@ -224,7 +232,7 @@ class LanguageModel:
         """The model as something that steps (see `recurra.generate.StepModel`)."""
         files = self._trained()
         architecture = Architecture.from_json(files.config.get("architecture"))
-        return RuntimeLM(architecture, files.tensors)
+        return RuntimeLM(architecture, files.tensors, precision=self._precision)
 
     def _trained(self) -> ModelFiles:
         if self._files is None:

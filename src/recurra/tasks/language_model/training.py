@@ -12,6 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra import native
+from recurra.cells import find
+from recurra.errors import InputError
 from recurra.generate import Options, generate
 from recurra.nn import Recurrent
 from recurra.nn.language_model import RecurrentLM, State
@@ -78,6 +81,7 @@ def build(config: LanguageModelConfig, vocabulary: int, seed: int) -> RecurrentL
             residual=config.residual,
             learn_initial_state=config.learn_initial_state,
             init=config.init,
+            precision=config.precision,
         )
         return RecurrentLM(
             vocabulary,
@@ -232,6 +236,21 @@ class _Scorer:
         return -losses.cpu().double().numpy(), state
 
 
+def _check_precision(model: LanguageModelConfig, device: torch.device) -> None:
+    """Raise InputError where the model's products cannot be had in its precision."""
+    if model.precision == "float32":
+        return
+    architecture = model.architecture()
+    missing = native.without_half(find(model.cell).program(**architecture.options))
+    if device.type != "cpu":
+        missing = f"device {device.type}"
+    if missing:
+        raise InputError(
+            f"precision {model.precision}: expected a CPU with bfloat16 products, and a cell that "
+            f"has kernels; received {missing}: use precision float32"
+        )
+
+
 def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
     """Train as `job` says.
 
@@ -240,8 +259,10 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
     """
     if job.train.threads:
         torch.set_num_threads(job.train.threads)
+    device = choose_device(job.train.device)
+    _check_precision(job.model, device)
     with ExitStack() as stack:
-        world = stack.enter_context(join(choose_device(job.train.device)))
+        world = stack.enter_context(join(device))
         out = job.out
         if out is None:
             folder = tempfile.TemporaryDirectory(prefix="recurra-")
