@@ -3,6 +3,7 @@
 Each side is a process of its own: our layers, Keras' on its torch backend, Keras' on TensorFlow (to
 be installed beside what `make setup` does). They train in turns, a block of steps each, and the
 best block counts. `fit alone` is the same model without a recurrent layer: what Keras itself takes.
+With `--cpu` it is processor time, of all threads together: for a machine that others use, too.
 """
 
 import argparse
@@ -35,7 +36,14 @@ def child() -> None:
 
 
 def _model(
-    side: str, kind: str, batch: int, steps: int, hidden: int, mode: str, updates: int
+    side: str,
+    kind: str,
+    batch: int,
+    steps: int,
+    hidden: int,
+    mode: str,
+    updates: int,
+    clock: str,
 ) -> Any:
     import numpy as np
 
@@ -43,6 +51,7 @@ def _model(
         import recurra.keras
     import keras
 
+    now = time.process_time if clock == "cpu" else time.perf_counter
     numbers = np.random.default_rng(0)
     x = numbers.normal(size=(updates * batch, steps, hidden)).astype("float32")
     y = numbers.normal(size=(updates * batch, 1)).astype("float32")
@@ -62,9 +71,9 @@ def _model(
     model.fit(x[: 2 * batch], y[: 2 * batch], batch_size=batch, verbose=0)
 
     def block() -> float:
-        start = time.perf_counter()
+        start = now()
         model.fit(x, y, batch_size=batch, verbose=0)
-        return (time.perf_counter() - start) / updates * 1e3
+        return (now() - start) / updates * 1e3
 
     return block
 
@@ -96,15 +105,16 @@ class Side:
 
 
 def measure(
-    sides: list[Side], kind: str, size: tuple[int, ...], mode: str, blocks: int
+    sides: list[Side], kind: str, size: tuple[int, ...], mode: str, options: argparse.Namespace
 ) -> list[float]:
     """Return each side's best block, in milliseconds a step."""
     batch, steps, hidden = size
     found: list[list[float]] = [[] for _ in sides]
-    for _ in range(blocks):
+    for _ in range(options.blocks):
         for side, times in zip(sides, found, strict=True):
             slow = side.name == "torch" and kind != "fit alone"
             case = {"kind": kind, "batch": batch, "steps": steps, "hidden": hidden, "mode": mode}
+            case["clock"] = options.clock
             if not slow or len(times) < 2:
                 times.append(side.ask(**case, updates=4 if slow else 24))
     return [min(times) for times in found]
@@ -115,6 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cpu", action="store_const", dest="clock", const="cpu", default="wall")
     parser.add_argument("--blocks", type=int, default=8, help="of each side, in turns")
     parser.add_argument("--sizes", default="0,1", help="which of (32, 10, 50), (32, 35, 200)")
     parser.add_argument("--kinds", default=",".join(("fit alone", *KINDS)))
@@ -128,7 +139,7 @@ def main() -> None:
         size = SIZES[int(number)]
         for kind in options.kinds.split(","):
             for mode in MODES if kind != "fit alone" else MODES[:1]:
-                ours, *others = measure(sides, kind, size, mode, options.blocks)
+                ours, *others = measure(sides, kind, size, mode, options)
                 cells = [
                     ", ".join(map(str, size)),
                     kind,

@@ -68,16 +68,15 @@ class Call(NamedTuple):
 
 def gatewise(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run one direction of a layer; return outputs (T, B, H), zero where not valid, and states."""
-    bias = call.x.new_zeros(call.u.shape[:2]) if call.bias is None else call.bias
     fixed = call.program, call.masks, call.valid, call.reverse
-    outputs, *states = _Gatewise.apply(fixed, call.x, call.u, bias, *call.states)
+    outputs, *states = _Gatewise.apply(fixed, call.x, call.u, call.bias, *call.states)
     return outputs, tuple(states)
 
 
 class _Gatewise(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, fixed: tuple[Any, ...], x: Tensor, u: Tensor, bias: Tensor, *states: Tensor
+        ctx: Any, fixed: tuple[Any, ...], x: Tensor, u: Tensor, bias: Tensor | None, *states: Tensor
     ) -> tuple[Tensor, ...]:
         outputs, ended, ctx.kept = _forward(_call(fixed, x, u, bias, *states))
         ctx.fixed = fixed
@@ -93,7 +92,9 @@ class _Gatewise(torch.autograd.Function):
         return None, *_backward(call, ctx.kept, gradients)
 
 
-def _call(fixed: tuple[Any, ...], x: Tensor, u: Tensor, bias: Tensor, *states: Tensor) -> Call:
+def _call(
+    fixed: tuple[Any, ...], x: Tensor, u: Tensor, bias: Tensor | None, *states: Tensor
+) -> Call:
     program, masks, valid, reverse = fixed
     return Call(program, x, u, bias, states, masks, valid, reverse)
 
@@ -108,7 +109,7 @@ def _again(
     found = iter(
         torch.autograd.grad(
             [o for o, _ in pairs],
-            [v for v, w in zip(leaves, wanted, strict=True) if w],
+            [v for v, w in zip(leaves, wanted, strict=True) if w and v is not None],
             [g for _, g in pairs],
             create_graph=True,
             allow_unused=True,
@@ -122,6 +123,9 @@ class _Equations:
 
     Attributes:
         products: the recurrent products of a step, with the numbers of their gates.
+        sums: by product, the nodes that add the input's parts to its own, where nothing else reads
+            either; None where that is not so for all products.
+        targets: by product, the nodes that take its parts.
         constants: by index.
         forward, backward: indices to compute at each step, in order.
         hoisted: those of the backward half that read forward values alone: computed for all steps.
@@ -146,7 +150,12 @@ class _Equations:
         read = {a for i in needed for a in self.nodes[i].args} | set(roots)
         read |= {p.argument for p in step.products}
         self.kept = sorted(i for i in read if i < step.forward and i not in self.constants)
-        self.forward = [i for i in range(step.forward) if i not in self.constants]
+        self.sums = self._sums()
+        self.targets = self.sums or [list(p.outputs) for p in step.products]
+        left_out = {*self.constants, *(i for sums in self.sums or () for i in sums)}
+        if self.sums:
+            left_out |= {i for i, n in enumerate(self.nodes) if n.op == "x"}
+        self.forward = [i for i in range(step.forward) if i not in left_out]
 
     def _needed(self, roots: list[int]) -> set[int]:
         found: set[int] = set()
@@ -163,6 +172,23 @@ class _Equations:
         found = node.op not in ("grad", "ut") and known.issuperset(node.args)
         if found:
             known.add(index)
+        return found
+
+    def _sums(self) -> list[list[int]] | None:
+        nodes = self.nodes[: self.step.forward]
+        found = []
+        for product, _ in self.products:
+            sums = []
+            for gate, output in zip(product.gates, product.outputs, strict=True):
+                readers = [i for i, n in enumerate(nodes) if output in n.args]
+                if len(readers) != 1 or nodes[readers[0]].op != "add":
+                    return None
+                (other,) = (a for a in nodes[readers[0]].args if a != output)
+                also = [i for i, n in enumerate(nodes) if other in n.args]
+                if nodes[other].op != "x" or nodes[other].name != gate or len(also) != 1:
+                    return None
+                sums.append(readers[0])
+            found.append(sums)
         return found
 
     def blank(self) -> list[Any]:
@@ -183,20 +209,24 @@ class _Products:
 
     def __init__(self, call: Call, equations: _Equations) -> None:
         self.masks: list[Tensor | None] = []
-        self.weights, self.biases = [], []
-        assert call.bias is not None
+        self.weights, self.gates = [], []
         for _, gates in equations.products:
             every = gates == list(range(len(call.u)))
+            self.gates.append(slice(None) if every else gates)
             self.weights.append(call.u if every else call.u[gates])
-            self.biases.append((call.bias if every else call.bias[gates])[:, None])
             masks = call.masks
             self.masks.append(masks if masks is None or every else masks[gates])
 
-    def of(self, number: int, argument: Tensor) -> Sequence[Tensor]:
-        """Return the part of the argument (B, H) in each of the product's gates."""
+    def of(self, number: int, argument: Tensor, addend: Tensor | None) -> Sequence[Tensor]:
+        """Return the part of the argument (B, H) in each of the product's gates.
+
+        The addend, (G, B, H) or (G, 1, H) for all gates of the program, is added to it.
+        """
         weights, mask = self.weights[number], self.masks[number]
         spread = argument.expand(len(weights), -1, -1) if mask is None else argument * mask
-        return torch.baddbmm(self.biases[number], spread, weights).unbind()
+        if addend is None:
+            return torch.bmm(spread, weights).unbind()
+        return torch.baddbmm(addend[self.gates[number]], spread, weights).unbind()
 
     def back(self, number: int, gradients: Tensor) -> Tensor:
         """Return dL/d(argument) (B, H) from that of the gates (G, B, H)."""
@@ -211,17 +241,27 @@ def _forward(call: Call) -> tuple[Tensor, Sequence[Tensor], list[list[Tensor]]]:
     products, nodes = _Products(call, equations), equations.nodes
     names = {name: k for k, name in enumerate(call.program.states)}
     gates = {name: k for k, name in enumerate(call.program.gates)}
-    inputs, states = call.x.unbind(1), list(call.states)
+    bias = None if call.bias is None else call.bias[:, None]
+    if equations.sums is not None:  # the input's parts are added by the product itself
+        inputs = (call.x if bias is None else call.x + bias[:, None]).unbind(1)
+    else:
+        inputs = call.x.unbind(1)
+    states = list(call.states)
     valid = None if call.valid is None else call.valid[..., None].unbind()
     outputs: list[Tensor] = [call.x[0, 0]] * len(inputs) if len(inputs) else []
     kept: list[list[Tensor]] = [[]] * len(inputs)
     for t in call.order:
-        values, x = equations.blank(), inputs[t].unbind()
+        values, x = equations.blank(), inputs[t]
+        addend = bias if equations.sums is None else x
         for index in equations.forward:
             node = nodes[index]
             if node.op == "u":
                 if index in equations.first:
-                    _multiply(equations, products, equations.first[index], values)
+                    number = equations.first[index]
+                    argument = values[equations.products[number][0].argument]
+                    parts = products.of(number, argument, addend)
+                    for target, part in zip(equations.targets[number], parts, strict=True):
+                        values[target] = part
             elif node.op == "x":
                 values[index] = x[gates[node.name]]
             elif node.op == "old":
@@ -241,13 +281,6 @@ def _forward(call: Call) -> tuple[Tensor, Sequence[Tensor], list[list[Tensor]]]:
     return torch.stack(outputs), states, kept
 
 
-def _multiply(equations: _Equations, products: _Products, number: int, values: list[Any]) -> None:
-    product = equations.products[number][0]
-    parts = products.of(number, values[product.argument])
-    for index, part in zip(product.outputs, parts, strict=True):
-        values[index] = part
-
-
 def _backward(
     call: Call, kept: list[list[Tensor]], gradients: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
@@ -259,7 +292,8 @@ def _backward(
     pairs = zip(call.states, dlast, strict=True)
     flows = [torch.zeros_like(s) if d is None else d for s, d in pairs]
     if not steps:
-        return [torch.zeros_like(v) for v in (call.x, call.u, call.bias)] + flows
+        zeros = [None if v is None else torch.zeros_like(v) for v in (call.x, call.u, call.bias)]
+        return [*zeros, *flows]
     dgates = [call.x.new_empty(steps, len(gates), batch, hidden) for _, gates in equations.products]
     dx = dgates[0] if equations.shared else call.x.new_empty(steps, len(call.u), batch, hidden)
     known = _known(equations, kept)
@@ -285,7 +319,7 @@ def _backward(
             rows = (argument if mask is None else argument * mask[k]).flatten(0, 1)
             torch.mm(rows.T, dgates[number][:, k].reshape(-1, hidden), out=du[gate])
         dbias[gates] = dgates[number].sum((0, 2))
-    return [dx.transpose(0, 1), du, dbias, *flows]
+    return [dx.transpose(0, 1), du, None if call.bias is None else dbias, *flows]
 
 
 def _known(equations: _Equations, kept: list[list[Tensor]]) -> dict[int, Any]:

@@ -117,7 +117,8 @@ def _by_gate(
     bias = None
     if program.option("bias"):
         gated = gated + parameters["bias_ih"].reshape(gates, 1, 1, hidden)
-        bias = parameters["bias_hh"].reshape(gates, hidden)
+        if program.option("reset") == "after":  # elsewhere Keras has no second one
+            bias = parameters["bias_hh"].reshape(gates, hidden)
     u = parameters["weight_hh"].reshape(gates, hidden, hidden).transpose(1, 2)
     recurrent = _in_order(program, masks.recurrent)
     stacked = None if recurrent is None else torch.stack(recurrent).to(x.dtype)
