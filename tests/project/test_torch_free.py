@@ -19,7 +19,7 @@ TORCH_FREE = [
     "tasks",
     "text",
 ]
-EXTRAS = ["matplotlib", "rich", "tokenizers", "torch"]
+EXTRAS = ["keras", "matplotlib", "rich", "tokenizers", "torch"]
 
 # A task's module `training` is its torch side, imported inside a function.
 # None in sys.modules makes `import name` raise ModuleNotFoundError: as good as not installed.
