@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import recurra
+    from recurra.tasks.language_model import LanguageModel
 
-    found = recurra.load(arguments.model).evaluate(arguments.data)
+    found = LanguageModel.load(arguments.model).evaluate(arguments.data)
     text = json.dumps(found.to_dict()) if arguments.json else str(found)
     sys.stdout.write(text + "\n")
     return 0
