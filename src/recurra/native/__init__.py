@@ -25,8 +25,8 @@ from recurra.native.library import (
 from recurra.native.loss import LossInputs, loss_backward, loss_forward
 from recurra.native.own import built_in
 from recurra.native.packed import Packed, Stepper
-from recurra.native.writing import Choosing, Writing
 from recurra.native.update import Updated, adam, sum_of_squares
+from recurra.native.writing import Choosing, Writing
 
 __all__ = [
     "PAD",
@@ -36,8 +36,8 @@ __all__ = [
     "Packed",
     "Stepper",
     "Updated",
-    "adam",
     "Writing",
+    "adam",
     "available",
     "backward",
     "built_in",
