@@ -14,8 +14,14 @@ import recurra.keras  # before keras: chooses its backend
 import keras  # isort: skip
 
 KINDS = ("SimpleRNN", "LSTM", "GRU")
-ACTIVATIONS = ("tanh", "tanh", "relu", "sigmoid", "softsign", "hard_sigmoid", "linear", "elu", None)
-RECURRENT_ACTIVATIONS = ("sigmoid", "sigmoid", "hard_sigmoid", "tanh", "hard_silu")
+#: `activation` and `recurrent_activation`: few, since the kernels of each pair are compiled.
+ACTIVATIONS = (
+    *[("tanh", "sigmoid")] * 4,
+    ("softsign", "hard_sigmoid"),
+    (None, "tanh"),
+    ("elu", "sigmoid"),
+    ("tanh", "hard_silu"),
+)
 INITIALIZERS = ("glorot_uniform", "orthogonal", "random_normal")
 REGULARIZERS = (None, "l1", "l2")
 CONSTRAINTS = (None, "non_neg", "unit_norm")
@@ -25,9 +31,10 @@ MASKS = (None, None, "right", "left", "any", "any", "column")
 def arguments(draw: random.Random) -> tuple[str, dict[str, Any]]:
     """Draw a kind of layer and its arguments."""
     kind, choose = draw.choice(KINDS), draw.choice
+    activation, recurrent_activation = choose(ACTIVATIONS)
     found: dict[str, Any] = {
         "units": choose((1, 3, 5, 16, 17)),
-        "activation": choose(ACTIVATIONS),
+        "activation": activation,
         "use_bias": choose((True, True, False)),
         "bias_initializer": choose(("zeros", "normal")),
         "dropout": choose((0.0, 0.0, 0.4)),
@@ -48,7 +55,7 @@ def arguments(draw: random.Random) -> tuple[str, dict[str, Any]]:
         found[f"{part}_regularizer"] = choose(REGULARIZERS)
         found[f"{part}_constraint"] = choose(CONSTRAINTS)
     if kind != "SimpleRNN":
-        found["recurrent_activation"] = choose(RECURRENT_ACTIVATIONS)
+        found["recurrent_activation"] = recurrent_activation
         found["use_cudnn"] = choose(("auto", False))
         found["implementation"] = choose((1, 2))
     if kind == "LSTM":

@@ -1,11 +1,14 @@
 """Our layers beside Keras' over random configurations of all arguments: results and gradients."""
 
 import random
+from collections import Counter
 
 import pytest
 import torch
 
 from keras_layers.configurations import Pair, arguments, call, refused_by_keras
+from recurra.cells import gru, lstm, rnn
+from recurra.keras import loop, recurrent
 from tolerances import TOLERANCES
 
 FLOAT32 = TOLERANCES[torch.float32]
@@ -23,6 +26,27 @@ def configurations(count):
 
 @pytest.mark.parametrize("seed", configurations(150))
 def test_ours_is_keras(seed):
+    compare(seed)
+
+
+def test_ours_is_keras_where_nothing_can_be_compiled(monkeypatch):
+    """Masks a gate, and functions beside the default: gate by gate."""
+    name = loop.ops.kernel_name
+    come = {c.program(bias=b) for c in (rnn, lstm, gru) for b in (True, False)}
+    come |= {gru.program(bias=b, reset="before") for b in (True, False)}
+    monkeypatch.setattr(loop.ops, "kernel_name", lambda p: name(p) if p in come else None)
+    recurrent._plan.cache_clear()
+    ran = Counter()
+    run = loop.gatewise
+    monkeypatch.setattr(loop, "gatewise", lambda call: ran.update([call.program.cell]) or run(call))
+    for seed in configurations(60):
+        compare(seed)
+    recurrent._plan.cache_clear()
+    assert min(ran[cell] for cell in ("lstm", "gru", "rnn")) > 3
+
+
+def compare(seed):
+    """Two calls of the configuration of that seed, by Keras and by ours."""
     draw = random.Random(seed)
     (kind, given), asked = arguments(draw), call(draw)
     pair = Pair(kind, given, features=asked["shape"][2], batch=asked["shape"][0])

@@ -8,6 +8,7 @@ import torch
 from recurra import ops
 from recurra.cells import gru, lstm, rnn
 from recurra.keras.gatewise import Call, gatewise
+from recurra.keras.masked import masked
 from tolerances import assert_all_close, assert_close
 
 PROGRAMS = [
@@ -149,3 +150,25 @@ def test_it_takes_no_step_where_there_is_none():
     assert_all_close(states, case.states, "states")
     found = torch.autograd.grad(sum(s.sum() for s in states), case.states)
     assert_all_close(found, [torch.ones(B, H, dtype=torch.float64)] * 2, "gradients")
+
+
+@pytest.mark.parametrize(
+    ("program", "reset"), [(lstm, {}), (gru, {}), (gru, {"reset": "before"})], ids=str
+)
+def test_the_cell_whose_states_are_masks_is_the_same(program, reset):
+    """Interpreted, not compiled: the equations are what is compared."""
+    case = Case(program.program(**reset), reverse=True, masked=True, dropped=False)
+    masks = 2 * (torch.rand(len(program.gates), B, H) < 0.5).to(torch.float64)
+    outputs, states = case.ours(masks)
+    found = ops.reference(
+        masked(program).program(**reset),
+        case.weights,
+        case.x,
+        [*case.states, *masks],
+        valid=case.valid,
+        reverse=True,
+    )
+    assert_close(found.outputs, outputs, "outputs")
+    assert_all_close(found.states, [*states, *masks], "states")
+    gradients = case.gradients(found.outputs, found.states[: len(states)])
+    assert_all_close(gradients, case.gradients(outputs, states), "gradients")

@@ -1,8 +1,8 @@
-"""The loop over time by torch's operations: one dropout mask a gate, and any activation.
+"""The loop over time by torch's operations, where no kernel can be compiled: one mask a gate.
 
-Keras draws a mask for each gate of an LSTM and a GRU, where the kernels know one for all. What a
-step computes forward and backward is the cell's own derivative (`recurra.cells.derive`), run node
-by node: autograd would take longer to record a step than torch takes to compute it.
+It runs any activation, and a dropout mask for each gate. What a step computes forward and backward
+is the cell's own derivative (`recurra.cells.derive`), run node by node: autograd would take longer
+to record a step than torch takes to compute it.
 """
 
 import operator

@@ -1,29 +1,35 @@
 """One direction of one layer from Keras' weights: on our kernels, or gate by gate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from recurra import ops
-from recurra.cells import Program, find
+from recurra.cells import Cell, Program
 from recurra.keras.gatewise import Call, gatewise
 from recurra.keras.layout import GATES, from_keras
+from recurra.keras.masked import masked
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A program, and the name of our kernels for it, where there are any."""
+    """A program, and the name of our kernels for it, where there are any.
+
+    `by_gate` is the same with a mask a gate, for layers with recurrent dropout.
+    """
 
     program: Program
     kernel: str | None
+    by_gate: "Plan | None" = None
 
     @classmethod
-    def of(cls, cell: str, **options: str | bool) -> "Plan":
-        """Return the plan of a cell with its options decided."""
-        program = find(cell).program(**options)
-        return cls(program, ops.kernel_name(program))
+    def of(cls, cell: Cell, options: Mapping[str, str | bool], *, by_gate: bool = False) -> "Plan":
+        """Return the plan of a cell with its options decided; kernels it lacks are compiled."""
+        program = cell.program(**options)
+        other = cls.of(masked(cell), options) if by_gate else None
+        return cls(program, ops.kernel_name(program), other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ def run(
         dtype = torch.float32
         weights = [w.to(dtype) for w in weights]
     x, states = x.to(dtype), [s.to(dtype) for s in states]
+    if masks.by_gate and plan.by_gate is not None and plan.by_gate.kernel is not None:
+        return _masked(plan, weights, x, states, valid, reverse, masks)
     if plan.kernel is None or masks.by_gate:
         return _by_gate(plan.program, weights, x, states, valid, reverse, masks)
     if isinstance(masks.inputs, Tensor):
@@ -90,6 +98,41 @@ def run(
         noise=ops.Noise(recurrent),
     )
     return found.outputs, found.states
+
+
+def _masked(
+    plan: Plan,
+    weights: Sequence[Tensor],
+    x: Tensor,
+    states: Sequence[Tensor],
+    valid: Tensor | None,
+    reverse: bool,
+    masks: Masks,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """On the kernels of the cell whose states are masks, too."""
+    by_gate, gates = plan.by_gate, len(plan.program.gates)
+    assert by_gate is not None
+    parameters = from_keras(plan.program, weights)
+    inputs = _in_order(plan.program, masks.inputs)
+    if inputs is not None and isinstance(masks.inputs, Tensor):
+        x = x * inputs[0].to(x.dtype)
+    elif inputs is not None:  # a copy of the input for each gate, which reads its own alone
+        x = torch.cat([x * m.to(x.dtype) for m in inputs], dim=-1)
+        parts = parameters["weight_ih"].chunk(gates)
+        parameters["weight_ih"] = torch.block_diag(*parts)
+    drawn = _in_order(plan.program, masks.recurrent)
+    if drawn is None:
+        drawn = [torch.ones_like(states[0])] * gates
+    found = ops.recurrent(
+        by_gate.program,
+        parameters,
+        x,
+        [*states, *(m.to(x.dtype) for m in drawn)],
+        kernel=by_gate.kernel,
+        valid=valid,
+        reverse=reverse,
+    )
+    return found.outputs, found.states[: len(states)]
 
 
 def _by_gate(

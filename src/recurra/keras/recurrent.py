@@ -14,6 +14,7 @@ import torch
 from keras import activations
 from torch import Tensor
 
+from recurra.cells import find
 from recurra.errors import InputError
 from recurra.keras.loop import Masks, Plan, carried, run
 
@@ -31,19 +32,25 @@ _NAMES = {
 
 @lru_cache(maxsize=256)
 def _plan(
-    cell: str, bias: bool, activation: str, recurrent: str | None, reset: bool | None
+    cell: str,
+    bias: bool,
+    activation: str,
+    recurrent: str | None,
+    reset: bool | None,
+    by_gate: bool,
 ) -> Plan:
     options: dict[str, str | bool] = {"bias": bias, "activation": activation}
     if recurrent is not None:
         options["recurrent_activation"] = recurrent
     if reset is not None:
         options["reset"] = "after" if reset else "before"
-    return Plan.of(cell, **options)
+    return Plan.of(find(cell), options, by_gate=by_gate)
 
 
-def _plan_of(cell: Any, kind: str) -> Plan | None:
-    """Return what runs a Keras cell; None where only Keras can."""
-    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
+def _plan_of(cell: Any, kind: str, inputs: Tensor) -> Plan | None:
+    """Return what runs a Keras cell on such inputs; None where only Keras can."""
+    exported = torch.jit.is_tracing() or torch.onnx.is_in_onnx_export()
+    if exported or inputs.device.type != "cpu":
         return None
     activation, recurrent = _name(cell.activation), None
     if kind != "rnn":
@@ -51,7 +58,8 @@ def _plan_of(cell: Any, kind: str) -> Plan | None:
     if activation is None or (kind != "rnn" and recurrent is None):
         return None
     reset = bool(cell.reset_after) if kind == "gru" else None
-    return _plan(kind, bool(cell.use_bias), activation, recurrent, reset)
+    by_gate = kind != "rnn" and cell.recurrent_dropout > 0
+    return _plan(kind, bool(cell.use_bias), activation, recurrent, reset, by_gate)
 
 
 def _name(function: Any) -> str | None:
@@ -78,8 +86,8 @@ class _Layer:
         """Run over sequences (B, T, I): what Keras' `call` returns, with less on the way there."""
         mask = mask[0] if isinstance(mask, list | tuple) else mask
         self._check_sequences(sequences, mask)
-        plan = _plan_of(self.cell, self._kind)
-        if plan is None or self.stateful or sequences.device.type != "cpu":
+        plan = _plan_of(self.cell, self._kind, sequences)
+        if plan is None or self.stateful:
             return super().call(sequences, initial_state, mask, training)  # type: ignore[misc]
         if initial_state is None:
             states = [sequences.new_zeros(len(sequences), size) for size in self.state_size]
@@ -107,11 +115,11 @@ class _Layer:
         training: bool = False,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Do the same where Keras' own `call` is around it: where states stay in the layer."""
-        plan = _plan_of(self.cell, self._kind)
+        plan = _plan_of(self.cell, self._kind, sequences)
         states = [initial_state] if isinstance(initial_state, Tensor) else list(initial_state)
         if self.stateful:  # Keras writes to them after the call, autograd reads them after that
             states = [s.clone() for s in states]
-        if plan is None or sequences.device.type != "cpu":
+        if plan is None:
             return super().inner_loop(sequences, states, mask, training)  # type: ignore[misc]
         return self._run(plan, sequences, states, mask, training)
 
@@ -193,12 +201,11 @@ class _Cell:
 
     def call(self: Any, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, Any]:
         """Take a step: inputs (B, I) and states (B, H) to the output and new states."""
-        plan = _plan_of(self, self._kind)
+        plan = _plan_of(self, self._kind, inputs)
         nested = isinstance(states, list | tuple)
         given = list(states) if nested else [states]
         masks = _drawn(self, inputs, given) if training else Masks()
-        on_cpu = inputs.device.type == "cpu"
-        if plan is None or plan.kernel is None or masks.by_gate or not on_cpu:
+        if plan is None or plan.kernel is None or masks.by_gate:
             return super().call(inputs, states, training=training)  # type: ignore[misc]
         _, ended = run(plan, _weights(self), inputs[None], given, masks=masks)
         ended = tuple(s.to(inputs.dtype) for s in ended)
