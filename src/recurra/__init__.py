@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["LanguageModel", "__version__", "cell", "load"]
 
-_WHERE = {"LanguageModel": "recurra.tasks.language_model", "cell": "recurra.cells"}
-_TASKS = {"language_model": "LanguageModel"}
+_WHERE = {"cell": "recurra.cells"}
 
 
-def load(directory: str | Path, *, precision: str = "float32") -> "LanguageModel":
+def load(directory: str | Path, *, precision: str = "float32") -> Any:
     """Load a model directory, or the best model of a run, whatever its task. Needs no torch.
 
     Args:
@@ -32,23 +31,29 @@ def load(directory: str | Path, *, precision: str = "float32") -> "LanguageModel
     """
     from recurra.errors import FormatError
     from recurra.storage import read_model
+    from recurra.tasks.catalog import ENTRIES, by_task
 
     files = read_model(directory)
-    name = _TASKS.get(files.config["task"])
-    if name is None:
+    entry = by_task(files.config["task"])
+    if entry is None:
         raise FormatError(
             f"{files.path}: a model of the task {files.config['task']!r}, which this version does "
-            f"not know (it knows {', '.join(_TASKS)}): upgrade"
+            f"not know (it knows {', '.join(entry.task for entry in ENTRIES)}): upgrade"
         )
-    return __getattr__(name).from_files(files, precision=precision)
+    return entry.load().from_files(files, precision=precision)
 
 
 def __getattr__(name: str) -> Any:
     if name == "nn":
         return import_module("recurra.nn")
-    if name not in _WHERE:
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
+    from recurra.tasks.catalog import by_model
+
+    entry = by_model(name)
+    if entry is None:
         raise AttributeError(f"module 'recurra' has no attribute {name!r}")
-    return getattr(import_module(_WHERE[name]), name)
+    return entry.load()
 
 
 def __dir__() -> list[str]:
