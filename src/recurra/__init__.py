@@ -9,17 +9,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra.cells import cell
+    from recurra.export import OnnxModel, from_keras, from_onnx, from_torch, to_keras, to_torch
     from recurra.tasks.language_model import LanguageModel
 
 __version__ = "0.1.0"
-__all__ = ["LanguageModel", "__version__", "cell", "load"]
+__all__ = [
+    "LanguageModel",
+    "__version__",
+    "cell",
+    "from_keras",
+    "from_onnx",
+    "from_torch",
+    "load",
+    "to_keras",
+    "to_torch",
+]
 
 _WHERE = {"LanguageModel": "recurra.tasks.language_model", "cell": "recurra.cells"}
+_WHERE |= {
+    f"{way}_{library}": "recurra.export" for way in ("from", "to") for library in ("torch", "keras")
+}
+_WHERE |= {"from_onnx": "recurra.export"}
 _TASKS = {"language_model": "LanguageModel"}
 
 
-def load(directory: str | Path, *, precision: str = "float32") -> "LanguageModel":
+def load(
+    directory: str | Path, *, precision: str = "float32"
+) -> "LanguageModel | OnnxModel":
     """Load a model directory, or the best model of a run, whatever its task. Needs no torch.
+
+    A file `….onnx` is loaded as a `recurra.export.OnnxModel`.
 
     Args:
         directory: its path.
@@ -30,9 +49,18 @@ def load(directory: str | Path, *, precision: str = "float32") -> "LanguageModel
         InputError: there is no model at that path, or the precision cannot be had.
         FormatError: it is damaged, foreign, or from a newer version.
     """
-    from recurra.errors import FormatError
+    from recurra.errors import FormatError, InputError
     from recurra.storage import read_model
 
+    if Path(directory).suffix == ".onnx" and not Path(directory).is_dir():
+        from recurra.export import OnnxModel
+
+        if precision != "float32":
+            raise InputError(
+                f"{directory}: an ONNX model runs in the dtype of its weights, received the "
+                f"precision {precision!r}"
+            )
+        return OnnxModel.load(directory)
     files = read_model(directory)
     name = _TASKS.get(files.config["task"])
     if name is None:
@@ -44,12 +72,12 @@ def load(directory: str | Path, *, precision: str = "float32") -> "LanguageModel
 
 
 def __getattr__(name: str) -> Any:
-    if name == "nn":
-        return import_module("recurra.nn")
+    if name in ("export", "nn"):
+        return import_module(f"recurra.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'recurra' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "nn"])
+    return sorted([*__all__, "export", "nn"])

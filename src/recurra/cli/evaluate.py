@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import recurra
+    from recurra.tasks.language_model import LanguageModel
 
-    model = recurra.load(arguments.model, precision=arguments.precision)
+    model = LanguageModel.load(arguments.model, precision=arguments.precision)
     found = model.evaluate(arguments.data)
     text = json.dumps(found.to_dict()) if arguments.json else str(found)
     sys.stdout.write(text + "\n")

@@ -47,12 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import recurra
+    from recurra.tasks.language_model import LanguageModel
 
     options = {name: given for name, given in vars(arguments).items() if name in _TEXT}
     options |= {"stop": arguments.stop, "include_stop": arguments.include_stop}
     options["eos"] = not arguments.ignore_eos
-    model = recurra.load(arguments.model, precision=arguments.precision)
+    model = LanguageModel.load(arguments.model, precision=arguments.precision)
     prompts = arguments.prompt or [""]
     _warn_unknown(model, prompts)
     beams = options.get("beams") not in (None, 1)

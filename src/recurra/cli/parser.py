@@ -13,6 +13,7 @@ VERBS = {
     "train": "train a model on data",
     "evaluate": "measure a model on held-out data",
     "generate": "let a language model write",
+    "export": "write a model in the format of other libraries",
     "doctor": "show versions and processor, and test the installation",
 }
 

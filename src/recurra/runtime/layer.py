@@ -49,9 +49,12 @@ class KernelLayer:
         return self._table is not None
 
     def run(
-        self, x: np.ndarray, states: States, valid: np.ndarray | None
+        self, x: np.ndarray, states: States, valid: np.ndarray | None, *, reverse: bool = False
     ) -> tuple[np.ndarray, States]:
-        """Read x (T, B, I) where `valid` (T, B): outputs (T, B, R) and the states after it."""
+        """Read x (T, B, I) where `valid` (T, B): outputs (T, B, R) and the states after it.
+
+        With `reverse` from the last step to the first; outputs stay at the place of their input.
+        """
         if x.shape[0] == 1 and valid is None:
             threads = self._threads if self._weights * x.shape[1] >= _MANY else 1
             found = self.packed.step(x[0], list(states), self._keep, threads)
@@ -89,6 +92,7 @@ class KernelLayer:
             [np.ascontiguousarray(s) for s in states],
             None if valid is None else np.ascontiguousarray(valid),
             keep=self._keep,
+            reverse=reverse,
             threads=self._threads,
             half=self._half,
             tokens=tokens,
@@ -107,10 +111,13 @@ class NumpyLayer:
         self._keep = list(keep) or None
 
     def run(
-        self, x: np.ndarray, states: States, valid: np.ndarray | None
+        self, x: np.ndarray, states: States, valid: np.ndarray | None, *, reverse: bool = False
     ) -> tuple[np.ndarray, States]:
-        """Read x (T, B, I) where `valid` (T, B): outputs (T, B, R) and the states after it."""
-        return self.loop(self.hoist(x), len(x), states, valid)
+        """Read x (T, B, I) where `valid` (T, B): outputs (T, B, R) and the states after it.
+
+        With `reverse` from the last step to the first; outputs stay at the place of their input.
+        """
+        return self.loop(self.hoist(x), len(x), states, valid, reverse=reverse)
 
     def hoist(self, x: np.ndarray) -> dict[int, np.ndarray]:
         """What the steps read of x (T, B, I), each row of it by itself."""
@@ -122,9 +129,13 @@ class NumpyLayer:
         steps: int,
         states: States,
         valid: np.ndarray | None,
+        *,
+        reverse: bool = False,
     ) -> tuple[np.ndarray, States]:
         """`run`, from what `hoist` made of the input."""
-        run = self._interpreter.loop(hoisted, steps, states, valid=valid, keep=self._keep)
+        run = self._interpreter.loop(
+            hoisted, steps, states, valid=valid, keep=self._keep, reverse=reverse
+        )
         return run.outputs, run.states
 
 

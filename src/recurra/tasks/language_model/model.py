@@ -220,6 +220,11 @@ class LanguageModel:
         chosen = _generation_options(options)
         return stream(self.runtime, self.tokenizer, prompt, chosen, state=state)
 
+    @property
+    def files(self) -> ModelFiles:
+        """What its model directory holds: configuration, weights, tokenizer."""
+        return self._trained()
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer the model was trained with."""
