@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from recurra.cells import Program, find
@@ -60,7 +61,7 @@ def from_keras(layer: Any) -> Recurrent | RecurrentCell:
         kind = _kind(layer)
         given = arguments(kind.program)
         cell = CELLS[kind.program.cell](_inputs(layer), kind.units, dtype=_dtype(kind), **given)
-        fill(cell, {"": to_ours("keras", kind.program, layer.get_weights())})
+        fill(cell, {"": to_ours("keras", kind.program, _weights(layer))})
         return cell
     levels, dropout = _levels(layer)
     first, kind = levels[0], _kind(levels[0].cells[0])
@@ -82,7 +83,7 @@ def from_keras(layer: Any) -> Recurrent | RecurrentCell:
         merge=first.merge,
         **arguments(kind.program),
     )
-    found = [to_ours("keras", kind.program, cell.get_weights()) for _, cell in cells]
+    found = [to_ours("keras", kind.program, _weights(cell)) for _, cell in cells]
     fill(made, dict(zip(suffixes(len(levels), len(first.cells)), found, strict=True)))
     return made
 
@@ -293,6 +294,12 @@ def _cell_name(cell: Any) -> str:
 def _is(layer: Any, *names: str) -> bool:
     # By name, so that layers of any backend are known without importing Keras.
     return any(c.__name__ in names for c in type(layer).__mro__)
+
+
+def _weights(cell: Any) -> list[np.ndarray]:
+    with warnings.catch_warnings():  # numpy 2 has one for the way Keras takes out of torch
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return list(cell.get_weights())
 
 
 def _inputs(cell: Any) -> int:

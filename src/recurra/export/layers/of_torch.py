@@ -70,11 +70,12 @@ def _convert(
     made = copy.deepcopy(module)
     # By identity: a layer that stands in two places is one layer in both.
     replaced: dict[int, nn.Module] = {}
-    for parent in list(made.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, known):
-                replaced.setdefault(id(child), make(child))
-                setattr(parent, name, replaced[id(child)])
+    for name, child in list(made.named_modules(remove_duplicate=False)):
+        if isinstance(child, known):
+            if id(child) not in replaced:
+                replaced[id(child)] = make(child)
+            parent, _, last = name.rpartition(".")
+            setattr(made.get_submodule(parent), last, replaced[id(child)])
     return made
 
 
