@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from recurra.export import onnx
 
     model = Path(arguments.model)
-    out = Path(arguments.out) if arguments.out else model.with_name(f"{model.resolve().name}.onnx")
+    name = Path(os.path.abspath(model)).name  # of "." too
+    out = Path(arguments.out) if arguments.out else model.parent / f"{name}.onnx"
     if out.suffix != ".onnx":
         raise InputError(f"--out: expected a file NAME.onnx, received {out}")
     step = out.with_name(f"{out.stem}-step.onnx")
