@@ -9,9 +9,10 @@ from recurra import ops
 from recurra.cells import Cell, find, gru, lstm, rnn
 from recurra.errors import InputError
 from recurra.nn.initial import SCHEMES, initialise
+from recurra.nn.kernels import OnKernels
 
 
-class RecurrentCell(nn.Module):
+class RecurrentCell(OnKernels):
     """One step of any cell, with `torch.nn`'s arguments, parameter names and results.
 
     Args:
@@ -67,13 +68,13 @@ class RecurrentCell(nn.Module):
             peephole=peephole,
             **dict(options or {}),
         )
-        self._kernel = ops.kernel_name(self.program)
         for parameter in self.program.parameters:
             shape = parameter.shape(
                 gates=len(self.cell.gates), inputs=input_size, hidden=hidden_size
             )
             empty = torch.empty(shape, device=device, dtype=dtype)
             self.register_parameter(parameter.name, nn.Parameter(empty))
+        self._find_kernels()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -122,6 +123,7 @@ class RecurrentCell(nn.Module):
             input[None, None] if alone else input[None],
             [s[None] if alone else s for s in given],
             kernel=self._kernel,
+            name=self._name,
         )
         ended = tuple(s[0] if alone else s for s in run.states)
         return ended[0] if len(ended) == 1 else ended

@@ -129,7 +129,7 @@ class Recurrent(OnKernels):
             else:
                 self.register_parameter(f"initial_{name}", None)
         self.reset_parameters()
-        self._find_kernels(self.weight_ih_l0)
+        self._find_kernels()
 
     @property
     def num_directions(self) -> int:
@@ -244,6 +244,9 @@ class Recurrent(OnKernels):
         ours = ours or self.precision == "bf16"
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
         plain = self._fused is not None and not ours and not noisy and not self.reverse
+        if torch.compiler.is_compiling() and self._name is not None:
+            # Traced, torch's CPU kernels are unrolled and packing looks at values.
+            plain = plain and batch.data.device.type != "cpu" and batch.valid is None
         # torch's kernels refuse sequences without a step.
         return plain and batch.data.shape[0] > 0
 
@@ -267,6 +270,7 @@ class Recurrent(OnKernels):
                 x,
                 initial,
                 kernel=self._kernel,
+                name=self._name,
                 valid=valid,
                 reverse=self.reverse or reverse > 0,
                 noise=self._draw(x.shape[0], initial),
