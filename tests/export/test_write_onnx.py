@@ -12,7 +12,7 @@ import torch
 
 from conftest import ROOT
 from nn.variants import CELLS, LOOPS, H, I, Variant, as_hx, as_tuple, draw, states_of
-from recurra.cells import cell, sigmoid, tanh
+from recurra.cells import FUNCTIONS, cell, sigmoid, tanh
 from recurra.errors import FormatError, InputError
 from recurra.export import OnnxModel, from_onnx
 from recurra.export import onnx as write
@@ -210,6 +210,25 @@ def test_standard_operators_where_they_fit(tmp_path):
     assert operators(GRU(I, H, zoneout=0.1)) == ["Scan"]
     assert operators(RNN(I, H, activation="exp")) == ["Scan"]
     assert operators(Recurrent(lagging, I, H)) == ["Scan"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function(function, dtype, tmp_path):
+    """As the function of an operator where it is one, and of a Scan."""
+    for more in ({}, {"layer_norm": True}):
+        arguments = {"activation": function, "recurrent_activation": function, **more}
+        module = make(Variant(LSTM, arguments), dtype)
+        with torch.no_grad():  # for exp of exp of exp
+            for parameter in module.parameters():
+                parameter.mul_(0.3)
+        write(module, tmp_path / "a.onnx")
+        x = draw(2, B, I, dtype=dtype)
+        with torch.no_grad():
+            outputs, state = module(x)
+        for run in (theirs, ours):
+            found = run(tmp_path / "a.onnx")({"input": x.numpy()})
+            assert_all_close(found, [outputs, *state], f"{function} {more}")
 
 
 @pytest.mark.parametrize("variant", CELLS + LOOPS, ids=str)
