@@ -33,9 +33,7 @@ _WHERE |= {"from_onnx": "recurra.export"}
 _TASKS = {"language_model": "LanguageModel"}
 
 
-def load(
-    directory: str | Path, *, precision: str = "float32"
-) -> "LanguageModel | OnnxModel":
+def load(directory: str | Path, *, precision: str = "float32") -> "LanguageModel | OnnxModel":
     """Load a model directory, or the best model of a run, whatever its task. Needs no torch.
 
     A file `….onnx` is loaded as a `recurra.export.OnnxModel`.

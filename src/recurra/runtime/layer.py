@@ -59,7 +59,7 @@ class KernelLayer:
             threads = self._threads if self._weights * x.shape[1] >= _MANY else 1
             found = self.packed.step(x[0], list(states), self._keep, threads)
             return found[0][None], tuple(found)
-        return self._forward(x, None, x.shape[:2], states, valid)
+        return self._forward(x, None, x.shape[:2], states, valid, reverse=reverse)
 
     def read(
         self, tokens: np.ndarray, states: States, valid: np.ndarray | None
@@ -82,6 +82,8 @@ class KernelLayer:
         shape: tuple[int, ...],
         states: States,
         valid: np.ndarray | None,
+        *,
+        reverse: bool = False,
     ) -> tuple[np.ndarray, States]:
         y = np.empty((*shape, states[0].shape[1]), np.float32)
         last = tuple(np.empty(s.shape, np.float32) for s in states)
