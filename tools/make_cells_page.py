@@ -62,7 +62,7 @@ any time. The built-in cells with functions that do not come compiled take the s
 is no compiler the reference runs, many times slower, and a `RecurraWarning` says so once;
 `RECURRA_COMPILE=off` in the environment asks for that. `recurra doctor` tells what is so here.
 
-Kernels have at most 8 gates, 4 states and 3 recurrent products a step; what they refuse, the
+Kernels have at most 8 gates, 6 states and 4 recurrent products a step; what they refuse, the
 reference computes. A saved model has the name of its cell: import the definition before loading it.
 
 ## Weights

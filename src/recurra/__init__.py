@@ -41,7 +41,7 @@ def load(directory: str | Path, *, precision: str = "float32") -> "LanguageModel
     Args:
         directory: its path.
         precision: of the layers' products, whatever it was trained in: `bf16` on CPUs that have
-            such products.
+            such products; not for ONNX files.
 
     Raises:
         InputError: there is no model at that path, or the precision cannot be had.
@@ -55,8 +55,8 @@ def load(directory: str | Path, *, precision: str = "float32") -> "LanguageModel
 
         if precision != "float32":
             raise InputError(
-                f"{directory}: an ONNX model runs in the dtype of its weights, received the "
-                f"precision {precision!r}"
+                f"{directory}: an ONNX file computes in the dtype of its weights, received "
+                f"precision {precision!r}: leave it out"
             )
         return OnnxModel.load(directory)
     files = read_model(directory)

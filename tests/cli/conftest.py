@@ -1,8 +1,10 @@
 """The command line as a user meets it, and a small trained run to use it on."""
 
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,8 @@ def recurra(capsys):
 def start(*words: object, **options: object) -> "subprocess.Popen[str]":
     """Start the command line as a process of its own."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    # A process that a shell put into the background ignores Ctrl-C, and hands that on.
+    pipes["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen([*COMMAND, *map(str, words)], **pipes)
 
 

@@ -157,6 +157,15 @@ def test_what_other_calls_left_in_memory_is_not_read(program: Program, hidden: i
         assert torch.equal(value, expected[name]), name
 
 
+def test_a_cell_of_ones_own_has_them():
+    own = program("gru", activation="softsign", recurrent_activation="hard_sigmoid")
+    if native.find(own) is None:
+        pytest.skip("no compiler for cells of one's own")
+    problem = drawn(own, PLAIN.but(batch=17, hidden=40, inputs=33, masked="gaps"))
+    for name, error in errors(problem.run(), problem.expected(linear=linear)).items():
+        assert error <= TOLERANCE, f"{name}: {error:.1e}"
+
+
 def test_weight_gradients_are_added_to_what_is_there():
     problem = drawn(program("lstm"), PLAIN.but(batch=17, hidden=50))
     inputs, (y, last) = problem.inputs(), problem.empty()

@@ -130,6 +130,14 @@ def test_the_operator_keeps_torchs_contracts(variant, valid, noisy, monkeypatch)
     torch.library.opcheck(operator.recurrent, (*call, True))
 
 
+@pytest.mark.parametrize("variant", [ROWS[0], ROWS[3]], ids=str)
+def test_the_operator_with_tokens_keeps_them_too(variant, monkeypatch):
+    monkeypatch.setattr(kernel, "_empty", lambda shape, like: like.new_zeros(shape))
+    rows, tokens = draw(2, I).requires_grad_(), torch.randint(2, (T, B))
+    call = arguments(variant)._replace(x=rows, tokens=tokens)
+    torch.library.opcheck(operator.recurrent, (*call, True))
+
+
 @pytest.mark.parametrize("units", [1, 3, 16, 33])
 def test_the_shape_function_knows_what_is_saved(units):
     for dtype in (torch.float32, torch.float64):
@@ -147,7 +155,8 @@ def test_the_shape_function_knows_what_is_saved(units):
                 for rate in (0.0, 0.5):
                     rates = [rate] * len(states)
                     keep = [None] * len(states)
-                    call = (name, x, weights, states, valid, None, keep, rates, False, True)
+                    noise = valid, None, keep, rates
+                    call = (*Arguments(name, x, weights, states, *noise, False), True)
                     with torch._subclasses.FakeTensorMode() as mode:
                         fake = torch.utils._pytree.tree_map(
                             lambda v, m=mode: m.from_tensor(v) if isinstance(v, Tensor) else v, call

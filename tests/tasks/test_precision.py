@@ -46,6 +46,15 @@ def elsewhere():
     native.use_isa(before)
 
 
+@pytest.fixture
+def uncompiled(monkeypatch):
+    """Cells that do not come compiled have no kernels."""
+    monkeypatch.setenv("RECURRA_COMPILE", "off")
+    native.find.cache_clear()
+    yield
+    native.find.cache_clear()
+
+
 def fit(file, **settings):
     model = LanguageModel(**{**TINY, "hidden": 40, **settings})
     return model, model.fit(file, progress=False, **{**QUICK, "steps": 30})
@@ -83,6 +92,13 @@ def test_saved_loaded_and_run_in_either(file, tmp_path):
     text = half.generate("the", max_tokens=20, seed=1)
     assert str(text) == str(half.generate("the", max_tokens=20, seed=1))
 
+    greedy, runtime = half.generate("the", max_tokens=20, temperature=0), half.runtime
+    ids = np.asarray(half.tokenizer.encode("the"))
+    logits, state = runtime.read(ids[None], None, runtime.start(1))
+    for token in greedy.ids:
+        assert token == logits[0].argmax()
+        logits, state = runtime.step(np.array([token]), state)
+
 
 @NEEDS
 def test_streams_in_bf16_have_the_same_bits_alone_and_among_others():
@@ -105,7 +121,7 @@ def test_streams_in_bf16_have_the_same_bits_alone_and_among_others():
 
 
 @NEEDS
-def test_a_model_that_only_numpy_runs_is_refused():
+def test_a_model_that_only_numpy_runs_is_refused(uncompiled):
     with pytest.raises(InputError, match=r"precision bf16: .* only the reference runs") as caught:
         RuntimeLM(*parts(activation="softsign"), precision="bf16")
     assert "\n" not in str(caught.value)
@@ -121,7 +137,7 @@ def test_fit_is_refused_before_anything_is_written(file, tmp_path, elsewhere):
 
 
 @NEEDS
-def test_fit_of_a_cell_without_kernels_is_refused(file, tmp_path):
+def test_fit_of_a_cell_without_kernels_is_refused(file, tmp_path, uncompiled):
     model = LanguageModel(**TINY, precision="bf16", activation="softsign")
     with pytest.raises(InputError, match="received the cell lstm_softsign"):
         model.fit(file, out=tmp_path / "run", progress=False, **QUICK)

@@ -239,7 +239,7 @@ class Recurrent(OnKernels):
         return ops.fused_masked(self._fused, x, states, weights, stack, valid)
 
     def _runs_fused(self, batch: Sequences) -> bool:
-        """Whether torch's kernels run: where ours do not or are slower, and theirs compute it."""
+        """Whether torch's kernels run: where ours do not, and theirs compute it."""
         ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
         ours = ours or self.precision == "bf16"
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
