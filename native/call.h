@@ -6,7 +6,7 @@
 
 namespace recurra {
 
-constexpr int most_states = 4, most_parameters = 24;
+constexpr int most_states = 6, most_parameters = 24;
 
 struct Shape {
   long steps = 0, batch = 0, inputs = 0, hidden = 0, projection = 0;

@@ -4,7 +4,7 @@
 
 namespace RECURRA_NAMESPACE {
 
-constexpr int max_gates = 8, max_products = 3, max_segments = 6;
+constexpr int max_gates = 8, max_products = 4, max_segments = 6;
 
 template <class E, int N>
 struct List {

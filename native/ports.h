@@ -11,7 +11,7 @@
 
 namespace RECURRA_NAMESPACE {
 
-constexpr int max_states = 4, max_rows = 3;
+constexpr int max_states = 6, max_rows = 3;
 
 template <class V>
 struct Ports {

@@ -62,7 +62,7 @@ any time. The built-in cells with functions that do not come compiled take the s
 is no compiler the reference runs, many times slower, and a `RecurraWarning` says so once;
 `RECURRA_COMPILE=off` in the environment asks for that. `recurra doctor` tells what is so here.
 
-Kernels have at most 8 gates, 4 states and 3 recurrent products a step; what they refuse, the
+Kernels have at most 8 gates, 6 states and 4 recurrent products a step; what they refuse, the
 reference computes. A saved model has the name of its cell: import the definition before loading it.
 
 ## Weights
@@ -76,20 +76,16 @@ Names and layout are those of `torch.nn`: layer k adds the suffix `_lk`, its bac
 | `weight_hh` | (G·H, R) | U; R is P where the cell projects, else H |
 | `bias_ih`, `bias_hh` | (G·H) | b, b′; absent with `bias=False` |
 
-Weights of other texts and libraries are brought to this layout at the border:
-
-| from | gates | what changes |
-|---|---|---|
-| `torch.nn`, cuDNN | LSTM i f g o; GRU r z n | nothing |
-| Keras | LSTM i f c o; GRU z r h | transpose; GRU blocks r and z change places |
-| ONNX | LSTM i o f c; GRU z r h | blocks change places |
-| a text where 1 − z keeps the old state | | the sign of z's weights and biases |
+Weights of [other libraries](conversion.md#layouts-of-weights) are brought to this layout at the
+border. Those of a text where 1 − z keeps the old state differ in the sign of z's weights and
+biases.
 
 ## Every cell
 
 These belong to the loop over time or to the stack of layers, so every cell has them: lengths and
 masks, both directions, recurrent dropout, zoneout, weight drop, a learnt initial state, residual
-connections, dropout between layers. `recurra.nn.Recurrent` describes them.
+connections, dropout between layers. `recurra.nn.Recurrent` describes them,
+`recurra.nn.RecurrentCell` a single step.
 
 The functions of the equations are options too: `activation` stands in for each tanh,
 `recurrent_activation` for each σ. Either is one of

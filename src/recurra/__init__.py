@@ -9,30 +9,55 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra.cells import cell
+    from recurra.export import from_keras, from_onnx, from_torch, to_keras, to_torch
     from recurra.tasks.language_model import LanguageModel
 
 __version__ = "0.1.0"
-__all__ = ["LanguageModel", "__version__", "cell", "load"]
+__all__ = [
+    "LanguageModel",
+    "__version__",
+    "cell",
+    "from_keras",
+    "from_onnx",
+    "from_torch",
+    "load",
+    "to_keras",
+    "to_torch",
+]
 
-_WHERE = {"cell": "recurra.cells"}
+_WHERE = {"cell": "recurra.cells", "from_onnx": "recurra.export"}
+_WHERE |= {
+    f"{way}_{library}": "recurra.export" for way in ("from", "to") for library in ("torch", "keras")
+}
 
 
 def load(directory: str | Path, *, precision: str = "float32") -> Any:
     """Load a model directory, or the best model of a run, whatever its task. Needs no torch.
 
+    A file `….onnx` is loaded as a `recurra.export.OnnxModel`.
+
     Args:
         directory: its path.
         precision: of the layers' products, whatever it was trained in: `bf16` on CPUs that have
-            such products.
+            such products; not for ONNX files.
 
     Raises:
         InputError: there is no model at that path, or the precision cannot be had.
         FormatError: it is damaged, foreign, or from a newer version.
     """
-    from recurra.errors import FormatError
+    from recurra.errors import FormatError, InputError
     from recurra.storage import read_model
     from recurra.tasks.catalog import ENTRIES, by_task
 
+    if Path(directory).suffix == ".onnx" and not Path(directory).is_dir():
+        from recurra.export import OnnxModel
+
+        if precision != "float32":
+            raise InputError(
+                f"{directory}: an ONNX file computes in the dtype of its weights, received "
+                f"precision {precision!r}: leave it out"
+            )
+        return OnnxModel.load(directory)
     files = read_model(directory)
     entry = by_task(files.config["task"])
     if entry is None:
@@ -44,8 +69,8 @@ def load(directory: str | Path, *, precision: str = "float32") -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "nn":
-        return import_module("recurra.nn")
+    if name in ("export", "nn"):
+        return import_module(f"recurra.{name}")
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
     from recurra.tasks.catalog import by_model
@@ -57,4 +82,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "nn"])
+    return sorted([*__all__, "export", "nn"])

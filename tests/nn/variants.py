@@ -62,7 +62,13 @@ LOOPS = [
         {"bidirectional": True, "num_layers": 2},
         {"residual": True, "num_layers": 3},
         {"learn_initial_state": True, "bidirectional": True},
+        {"reverse": True, "num_layers": 2},
     )
+]
+LOOPS += [
+    Variant(RNN, {"bidirectional": True, "num_layers": 2, "merge": "sum"}),
+    Variant(LSTM, {"bidirectional": True, "num_layers": 2, "merge": "mul", "proj_size": P}),
+    Variant(GRU, {"bidirectional": True, "num_layers": 2, "merge": "ave", "residual": True}),
 ]
 LOOPS += [
     Variant(LSTM, {"residual": True, "num_layers": 2, "bidirectional": True, "proj_size": P}),

@@ -11,6 +11,7 @@ from conftest import ROOT
 TORCH_FREE = [
     "cells",
     "cli",
+    "export",
     "generate",
     "reference",
     "runtime",
@@ -19,9 +20,9 @@ TORCH_FREE = [
     "tasks",
     "text",
 ]
-EXTRAS = ["matplotlib", "rich", "tokenizers", "torch"]
+EXTRAS = ["keras", "matplotlib", "onnx", "rich", "tokenizers", "torch"]
 
-# A task's module `training` is its torch side, imported inside a function.
+# A task's module `training` is its torch side, imported inside a function, as is `export.layers`.
 # None in sys.modules makes `import name` raise ModuleNotFoundError: as good as not installed.
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -31,6 +32,7 @@ module = importlib.import_module(root)
 names = [m.name for m in pkgutil.walk_packages(getattr(module, "__path__", []), root + ".")]
 names = [name for name in names if not name.endswith(".__main__")]
 torch_side = [name for name in names if root == "recurra.tasks" and name.endswith(".training")]
+torch_side += [name for name in names if name.startswith("recurra.export.layers")]
 for name in set(names) - set(torch_side):
     importlib.import_module(name)
 print(len(names) + 1, any(sys.modules.get(name) for name in blocked))

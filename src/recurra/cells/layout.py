@@ -49,11 +49,11 @@ class Layout:
         segments = schedule.forward_segments, schedule.backward_segments
         found = {
             "gates": (len(self.gates), 8),
-            "states": (len(self.states), 4),
+            "states": (len(self.states), 6),
             "parameters": (len(step.program.parameters), 24),
             "vectors of parameters": (len(self.weights), 40),
-            "recurrent products": (len(step.products), 3),
-            "biases": (len(self.biases), 32),
+            "recurrent products": (len(step.products), 4),
+            "biases": (len(self.biases), 40),
             "values kept a step": (len(schedule.kept), 32),
             "segments": (max(map(len, segments)), 6),
             "sums over rows at once": (max(len(s.rows) for side in segments for s in side), 3),

@@ -29,6 +29,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from recurra.tasks.catalog import by_task
 
     model = recurra.load(arguments.model, precision=arguments.precision)
+    if not hasattr(model, "evaluate"):
+        raise InputError(f"{arguments.model}: expected a run or model directory, not a graph")
     entry, data = by_task(model.task), arguments.data
     if entry is None or not entry.many:
         if len(data) > 1:

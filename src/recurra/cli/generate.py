@@ -55,7 +55,8 @@ def _run(arguments: argparse.Namespace) -> int:
     options["eos"] = not arguments.ignore_eos
     model = recurra.load(arguments.model, precision=arguments.precision)
     if not hasattr(model, "generate"):
-        raise InputError(f"{arguments.model}: a {model.title} writes no text: use predict")
+        title = getattr(model, "title", "graph")
+        raise InputError(f"{arguments.model}: a {title} writes no text: use predict")
     prompts = arguments.prompt or [""]
     _warn_unknown(model, prompts)
     beams = options.get("beams") not in (None, 1)

@@ -14,6 +14,7 @@ VERBS = {
     "evaluate": "measure a model on held-out data",
     "predict": "apply a model to data",
     "generate": "let a language model write",
+    "export": "write a model in the format of other libraries",
     "doctor": "show versions and processor, and test the installation",
 }
 

@@ -37,7 +37,8 @@ def _run(arguments: argparse.Namespace) -> int:
     model = recurra.load(arguments.model, precision=arguments.precision)
     table = getattr(model, "Prediction", None)
     if table is None:
-        raise InputError(f"{arguments.model}: a {model.title} predicts no file: use generate")
+        title = getattr(model, "title", "graph")
+        raise InputError(f"{arguments.model}: a {title} predicts no file: use generate")
     given: dict[str, Any] = {}
     for entry in ENTRIES:
         other = getattr(entry.load(), "Prediction", None)

@@ -1,11 +1,22 @@
 """What a recurrent layer was made with: whether it makes sense, and how it is shown."""
 
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from recurra import native
 from recurra.errors import InputError
 from recurra.nn.initial import SCHEMES
+
+#: What may become of the outputs of two directions, (T, B, R) each, where they are not put side by
+#: side ("concat").
+MERGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "sum": lambda one, other: one + other,
+    "mul": lambda one, other: one * other,
+    "ave": lambda one, other: (one + other) / 2,
+}
 
 if TYPE_CHECKING:
     from recurra.nn.recurrent import Recurrent
@@ -27,6 +38,13 @@ def check(layer: "Recurrent") -> None:
             f"zoneout must be a number or {len(layer.cell.states)} numbers "
             f"({', '.join(layer.cell.states)}), received {len(layer.zoneout)}"
         )
+    if layer.merge not in ("concat", *MERGES):
+        known = ", ".join(("concat", *MERGES))
+        wrong.append(f"merge must be one of {known}, received {layer.merge!r}")
+    elif layer.merge != "concat" and not layer.bidirectional:
+        wrong.append(f"merge={layer.merge!r} needs bidirectional=True")
+    if layer.reverse and layer.bidirectional:
+        wrong.append("reverse: both directions run already with bidirectional=True")
     if layer.init not in SCHEMES:
         wrong.append(f"init must be one of {', '.join(SCHEMES)}, received {layer.init!r}")
     if layer.precision not in native.PRECISIONS:
@@ -59,7 +77,8 @@ def described(layer: "Recurrent") -> str:
     defaults: dict[str, object] = {"num_layers": 1, "bias": True}
     defaults |= {"batch_first": False, "bidirectional": False}
     defaults |= {"dropout": 0.0, "proj_size": 0, "recurrent_dropout": 0.0, "weight_drop": 0.0}
-    defaults |= {"residual": False, "init": "uniform", "precision": "float32"}
+    defaults |= {"residual": False, "reverse": False, "merge": "concat", "init": "uniform"}
+    defaults |= {"precision": "float32"}
     parts += [f"{k}={getattr(layer, k)!r}" for k, v in defaults.items() if getattr(layer, k) != v]
     parts += [f"zoneout={layer.zoneout}"] if any(layer.zoneout) else []
     learnt = getattr(layer, f"initial_{layer.cell.states[0]}") is not None

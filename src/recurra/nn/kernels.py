@@ -10,24 +10,25 @@ from recurra.cells import Program
 
 
 class OnKernels(nn.Module):
-    """A module that knows the name of its program's kernels, None without any.
+    """A module that knows the name of its program, and of its kernels, None without any.
 
     Kernels of a user's cell are compiled when its weights are first where those run: not for a
     layer on another device.
     """
 
     program: Program
-    weight_ih_l0: nn.Parameter
+    _name: str | None
     _kernel: str | None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._find_kernels(self.weight_ih_l0)  # it may come from a machine with others
+        self._find_kernels()  # it may come from a machine with others
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
-        self._find_kernels(self.weight_ih_l0)
+        self._find_kernels()
         return self
 
-    def _find_kernels(self, weight: Tensor) -> None:
-        self._kernel = ops.kernel_name(self.program, weight)
+    def _find_kernels(self) -> None:
+        self._name = ops.program_name(self.program)
+        self._kernel = ops.kernel_name(self.program, next(self.parameters()))

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra import ops
 from recurra.cells import Cell, Parameter, find
-from recurra.nn.arguments import check, described
+from recurra.nn.arguments import MERGES, check, described
 from recurra.nn.initial import initialise
 from recurra.nn.kernels import OnKernels
 from recurra.nn.observed import Observed, Values
@@ -44,6 +44,8 @@ class Recurrent(OnKernels):
         weight_drop: probability of dropping a recurrent weight, one mask a call (Merity et al.
             2018).
         residual: add its input to the output of every layer above the first.
+        reverse: run from the end to the start; outputs stay at the place of their input.
+        merge: what becomes of the outputs of two directions: `concat`, `sum`, `mul` or `ave`.
         learn_initial_state: states not given start from parameters `initial_<state>` (L * D, ·).
         init: `uniform` draws all parameters as `torch.nn` does; `orthogonal` draws recurrent
             weights orthogonal by gate, input weights Glorot-uniform, biases as the cell says (1 for
@@ -78,6 +80,8 @@ class Recurrent(OnKernels):
         zoneout: float | tuple[float, ...] = 0.0,
         weight_drop: float = 0.0,
         residual: bool = False,
+        reverse: bool = False,
+        merge: str = "concat",
         learn_initial_state: bool = False,
         init: str = "uniform",
         precision: str = "float32",
@@ -87,7 +91,7 @@ class Recurrent(OnKernels):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.proj_size, self.residual, self.init = proj_size, residual, init
-        self.precision = precision
+        self.precision, self.reverse, self.merge = precision, reverse, merge
         self.dropout, self.recurrent_dropout, self.weight_drop = (
             float(dropout),
             float(recurrent_dropout),
@@ -111,9 +115,9 @@ class Recurrent(OnKernels):
         self._fused = ops.fused_name(self.program)
         self._names: list[dict[str, str]] = []
         for index in range(num_layers * self.num_directions):
-            layer, reverse = divmod(index, self.num_directions)
+            layer, backward = divmod(index, self.num_directions)
             inputs = input_size if layer == 0 else self.output_size
-            suffix = f"_l{layer}{'_reverse' if reverse else ''}"
+            suffix = f"_l{layer}{'_reverse' if backward else ''}"
             for parameter in self.program.parameters:
                 empty = torch.empty(self._shape(parameter, inputs), device=device, dtype=dtype)
                 self.register_parameter(parameter.name + suffix, nn.Parameter(empty))
@@ -125,7 +129,7 @@ class Recurrent(OnKernels):
             else:
                 self.register_parameter(f"initial_{name}", None)
         self.reset_parameters()
-        self._find_kernels(self.weight_ih_l0)
+        self._find_kernels()
 
     @property
     def num_directions(self) -> int:
@@ -142,8 +146,8 @@ class Recurrent(OnKernels):
 
     @property
     def output_size(self) -> int:
-        """Features of the output: D * P where the cell projects, else D * H."""
-        return self.num_directions * self.state_sizes[0]
+        """Features of the output: P where the cell projects, else H; of both directions, twice."""
+        return self.state_sizes[0] * (self.num_directions if self.merge == "concat" else 1)
 
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
@@ -181,9 +185,9 @@ class Recurrent(OnKernels):
             return_gates: also return what the cell computed at every step.
 
         Returns:
-            outputs in the form of the input, D * R features; the final states, as `hx`; and with
-            `return_gates` a list by layer of lists by direction of dictionaries by name (gates,
-            candidates, states) of tensors (T, B, H), in the layout of the input.
+            outputs in the form of the input, `output_size` features; the final states, as `hx`; and
+            with `return_gates` a list by layer of lists by direction of dictionaries by name
+            (gates, candidates, states) of tensors (T, B, H), in the layout of the input.
 
         Raises:
             InputError: a shape does not fit; says what was expected and received.
@@ -200,7 +204,7 @@ class Recurrent(OnKernels):
         states = initial_states(self, hx, batch)
         view = Observed(batch, return_gates, self.watched_by)
         fused = not view and self._runs_fused(batch)
-        if fused and not self.residual:
+        if fused and not self.residual and self.merge == "concat":
             outputs, final = self._fused_layers(batch.data, batch.valid, states, 0, self.num_layers)
         else:
             outputs, final = self._run_layers(batch.data, batch.valid, states, fused, view)
@@ -239,8 +243,12 @@ class Recurrent(OnKernels):
         ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
         ours = ours or self.precision == "bf16"
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
+        plain = self._fused is not None and not ours and not noisy and not self.reverse
+        if torch.compiler.is_compiling() and self._name is not None:
+            # Traced, torch's CPU kernels are unrolled and packing looks at values.
+            plain = plain and batch.data.device.type != "cpu" and batch.valid is None
         # torch's kernels refuse sequences without a step.
-        return self._fused is not None and not ours and not noisy and batch.data.shape[0] > 0
+        return plain and batch.data.shape[0] > 0
 
     def _layer(
         self,
@@ -262,8 +270,9 @@ class Recurrent(OnKernels):
                 x,
                 initial,
                 kernel=self._kernel,
+                name=self._name,
                 valid=valid,
-                reverse=bool(reverse),
+                reverse=self.reverse or reverse > 0,
                 noise=self._draw(x.shape[0], initial),
                 half=self.precision == "bf16",
             )
@@ -287,6 +296,8 @@ class Recurrent(OnKernels):
                 outputs, ended = self._fused_layers(x, valid, states, layer, 1)
             else:
                 outputs, ended = self._layer(x, valid, states, layer, view)
+            if self.bidirectional and self.merge != "concat":
+                outputs = MERGES[self.merge](*outputs.chunk(2, dim=-1))
             if self.residual and layer > 0:
                 outputs = outputs + x
             if layer < self.num_layers - 1:

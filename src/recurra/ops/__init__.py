@@ -9,6 +9,7 @@ from recurra.ops.recurrent import (
     Noise,
     kernel_name,
     on_kernels,
+    program_name,
     recurrent,
     reference,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "kernel_name",
     "observed",
     "on_kernels",
+    "program_name",
     "recurrent",
     "reference",
     "token_losses",

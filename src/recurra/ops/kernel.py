@@ -67,11 +67,27 @@ class Arguments(NamedTuple):
 _named: dict[str, Program] = {}
 
 
-def kernel_name(program: Program, weight: Tensor | None = None) -> str | None:
-    """Return a name of the program, or None without kernels for it.
+def program_name(program: Program) -> str | None:
+    """Return a name of the program; None for a cell that no other process would find either.
 
     Any process can read the name that has the cell's definition. It holds a digest of the equations
     where they are a user's, who may change them and keep the cell's name.
+    """
+    try:
+        defined = find(program.cell).program(**dict(program.options))
+    except InputError:
+        return None
+    if defined != program:
+        return None
+    parts: list[Any] = [program.cell, dict(program.options)]
+    own = not native.built_in(program)
+    name = json.dumps([*parts, _digest(program)] if own else parts)
+    _named[name] = program
+    return name
+
+
+def kernel_name(program: Program, weight: Tensor | None = None) -> str | None:
+    """Return the program's name, or None without kernels for it.
 
     Args:
         program: the program.
@@ -80,16 +96,8 @@ def kernel_name(program: Program, weight: Tensor | None = None) -> str | None:
     own = not native.built_in(program)
     if own and weight is not None and not on_kernels(weight):
         return None
-    try:
-        defined = find(program.cell).program(**dict(program.options))
-    except InputError:  # a cell that no other process would find either
-        return None
-    if defined != program or native.find(program) is None:
-        return None
-    parts: list[Any] = [program.cell, dict(program.options)]
-    name = json.dumps([*parts, _digest(program)] if own else parts)
-    _named[name] = program
-    return name
+    name = program_name(program)
+    return None if name is None or native.find(program) is None else name
 
 
 def named(name: str) -> Program:

@@ -13,6 +13,7 @@ from recurra import native
 from recurra.cells import Program
 from recurra.errors import InputError
 from recurra.ops import operator
+from recurra.ops.interpreted import interpreted
 from recurra.ops.kernel import (
     Arguments,
     backward,
@@ -22,12 +23,13 @@ from recurra.ops.kernel import (
     no_half,
     on_kernels,
     packed,
+    program_name,
     unpacked,
 )
 from recurra.ops.watch import batched, traced
 from recurra.reference import Interpreter, Run
 
-__all__ = ["Noise", "kernel_name", "on_kernels", "recurrent", "reference"]
+__all__ = ["Noise", "kernel_name", "on_kernels", "program_name", "recurrent", "reference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ def recurrent(
     states: Sequence[Tensor],
     *,
     kernel: str | None,
+    name: str | None = None,
     valid: Tensor | None = None,
     reverse: bool = False,
     noise: Noise = Noise(),
@@ -141,6 +144,8 @@ def recurrent(
             choose from, their products with the weights are computed once a row.
         states: initial states (B, R) and (B, H), in the order of `program.states`.
         kernel: what `kernel_name` says of the program; None: the reference.
+        name: what `program_name` says of it: with it, what compiles or exports sees one operator
+            where there are no kernels; without, the steps of the reference.
         valid: booleans (T, B): which steps count; at others states wait, outputs are zero.
         reverse: from the last step to the first.
         noise: dropout and zoneout, drawn beforehand.
@@ -166,6 +171,11 @@ def recurrent(
         dtype = parameters[0].dtype
         x, states = x.to(dtype), [s.to(dtype) for s in states]
     if not served or kernel is None:
+        if torch.compiler.is_compiling() and name is not None:
+            keep, rates = _shares(noise)
+            given = [name, x, parameters, list(states), valid, noise.recurrent_mask, keep, rates]
+            ended = interpreted(*given, reverse)
+            return Run(ended[0], tuple(ended[1:]), {})
         return reference(
             program,
             weights,
