@@ -9,7 +9,7 @@ from tolerances import assert_all_close, assert_close
 
 B, T = 3, 9
 CUTS = [[1] * T, [0, 4, 0, 5, 0], [8, 1], [2, 3, 4]]
-ONE_WAY = [v for v in CELLS + LOOPS if not v.arguments.get("bidirectional")]
+ONE_WAY = [v for v in CELLS + LOOPS if not {"bidirectional", "reverse"} & set(v.arguments)]
 
 
 def random_cuts() -> list[list[int]]:
