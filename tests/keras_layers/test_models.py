@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 import torch
 
 import recurra.keras
+from recurra import native, ops
+from recurra.keras import loop
 from tolerances import TOLERANCES
 
+TILES = native.half_products() == "amx_bf16"
 KINDS = ("SimpleRNN", "LSTM", "GRU")
 NUMBERS = np.random.default_rng(5)
 X = NUMBERS.normal(size=(6, 7, 4)).astype("float32")
@@ -186,7 +190,8 @@ def test_configuration_goes_round(kind):
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "mixed_float16", "float64"])
 @pytest.mark.parametrize("options", [{}, {"recurrent_dropout": 0.3, "seed": 2}])
 def test_dtype_policies(kind, policy, options):
-    """Half precision is computed in float32: as near to float32's result as one rounding allows."""
+    """Half precision is computed in float32, or its products in bfloat16 where they are fast."""
+    keras.utils.set_random_seed(7)  # Keras rounds its states: some draws end far from anything
 
     def make(where):
         # Keras cannot draw an orthogonal matrix in bfloat16.
@@ -212,6 +217,34 @@ def test_dtype_policies(kind, policy, options):
     found.sum().backward()
     assert all(v.value.grad.dtype == v.value.dtype for v in ours.trainable_weights)
     assert all(bool(v.value.grad.any()) for v in ours.trainable_weights)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("options", [{}, {"recurrent_dropout": 0.3, "seed": 2}])
+@pytest.mark.parametrize("products", ["amx_bf16", "avx512_bf16", ""])
+def test_products_in_bfloat16_where_there_are_tiles(kind, options, products, monkeypatch):
+    asked = []
+    compute = ops.recurrent
+
+    def recurrent(*given, half=False, **named):
+        asked.append(half)
+        return compute(*given, half=half and TILES, **named)
+
+    layers = []
+    for where in ("", products):  # the same policy without such products, and with
+        monkeypatch.setattr(loop.native, "half_products", lambda: where)  # noqa: B023
+        layers.append(getattr(recurra.keras, kind)(6, dtype="mixed_bfloat16", **options))
+        layers[-1](X)  # cells are compiled on the first call
+    single, mixed = layers
+    mixed.set_weights(single.get_weights())
+    monkeypatch.setattr(loop, "ops", SimpleNamespace(Noise=ops.Noise, recurrent=recurrent))
+    for layer, where in ((single, ""), (mixed, products)):
+        monkeypatch.setattr(loop.native, "half_products", lambda: where)  # noqa: B023
+        layer(X, training=True).sum().backward()
+    assert asked == [False, products == "amx_bf16"]
+    for one, other in zip(mixed.trainable_weights, single.trainable_weights, strict=True):
+        wanted = other.value.grad
+        assert float((one.value.grad - wanted).norm()) < 3e-2 * float(wanted.norm())
 
 
 def test_state_stays_from_call_to_call_until_it_is_reset():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recurra import ops
+from recurra import native, ops
 from recurra.cells import Cell, Program
 from recurra.keras.gatewise import Call, gatewise
 from recurra.keras.layout import GATES, from_keras
@@ -62,6 +62,7 @@ def run(
     """Run a layer.
 
     Half precision is computed in float32: on a CPU that is faster, and a state keeps what it has.
+    Products of bfloat16 alone are taken in bfloat16, where the processor has tiles for them.
 
     Args:
         plan: the cell, and what runs it.
@@ -76,12 +77,13 @@ def run(
         Outputs (T, B, H), at the places of their inputs and zero where not valid; final states.
     """
     dtype = weights[0].dtype
+    half = dtype == torch.bfloat16 and native.half_products() == "amx_bf16"
     if dtype not in (torch.float32, torch.float64):
         dtype = torch.float32
         weights = [w.to(dtype) for w in weights]
     x, states = x.to(dtype), [s.to(dtype) for s in states]
     if masks.by_gate and plan.by_gate is not None and plan.by_gate.kernel is not None:
-        return _masked(plan, weights, x, states, valid, reverse, masks)
+        return _masked(plan, weights, x, states, valid, reverse, masks, half)
     if plan.kernel is None or masks.by_gate:
         return _by_gate(plan.program, weights, x, states, valid, reverse, masks)
     if isinstance(masks.inputs, Tensor):
@@ -96,6 +98,7 @@ def run(
         valid=valid,
         reverse=reverse,
         noise=ops.Noise(recurrent),
+        half=half,
     )
     return found.outputs, found.states
 
@@ -108,6 +111,7 @@ def _masked(
     valid: Tensor | None,
     reverse: bool,
     masks: Masks,
+    half: bool,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """On the kernels of the cell whose states are masks, too."""
     by_gate, gates = plan.by_gate, len(plan.program.gates)
@@ -131,6 +135,7 @@ def _masked(
         kernel=by_gate.kernel,
         valid=valid,
         reverse=reverse,
+        half=half,
     )
     return found.outputs, found.states[: len(states)]
 

@@ -190,7 +190,7 @@ def _drawn(cell: Any, inputs: Tensor, states: Sequence[Tensor]) -> Masks:
 
 
 def _forget(cell: Any) -> None:
-    """Let the next call draw masks of its own. Setting what is not there costs as much as a step."""
+    """Let the next call draw masks of its own. Setting what is not there would take time, too."""
     if cell.dropout:
         cell.reset_dropout_mask()
     if cell.recurrent_dropout:
