@@ -12,7 +12,13 @@ _CELLS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Cells are compiled once for the whole run, whose processes inherit the environment."""
+    """Cells are compiled once for the whole run, whose processes inherit the environment.
+
+    They find the package where this one does, in whatever folder they are started.
+    """
+    if "PYTHONPATH" in os.environ:
+        paths = map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep))
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     if "RECURRA_CACHE" not in os.environ:
         config.stash[_CELLS] = tempfile.TemporaryDirectory(prefix="recurra-tests-")
         os.environ["RECURRA_CACHE"] = config.stash[_CELLS].name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra.cells import cell
-    from recurra.export import OnnxModel, from_keras, from_onnx, from_torch, to_keras, to_torch
+    from recurra.export import from_keras, from_onnx, from_torch, to_keras, to_torch
     from recurra.tasks.language_model import LanguageModel
 
 __version__ = "0.1.0"
@@ -25,15 +25,13 @@ __all__ = [
     "to_torch",
 ]
 
-_WHERE = {"LanguageModel": "recurra.tasks.language_model", "cell": "recurra.cells"}
+_WHERE = {"cell": "recurra.cells", "from_onnx": "recurra.export"}
 _WHERE |= {
     f"{way}_{library}": "recurra.export" for way in ("from", "to") for library in ("torch", "keras")
 }
-_WHERE |= {"from_onnx": "recurra.export"}
-_TASKS = {"language_model": "LanguageModel"}
 
 
-def load(directory: str | Path, *, precision: str = "float32") -> "LanguageModel | OnnxModel":
+def load(directory: str | Path, *, precision: str = "float32") -> Any:
     """Load a model directory, or the best model of a run, whatever its task. Needs no torch.
 
     A file `….onnx` is loaded as a `recurra.export.OnnxModel`.
@@ -49,6 +47,7 @@ def load(directory: str | Path, *, precision: str = "float32") -> "LanguageModel
     """
     from recurra.errors import FormatError, InputError
     from recurra.storage import read_model
+    from recurra.tasks.catalog import ENTRIES, by_task
 
     if Path(directory).suffix == ".onnx" and not Path(directory).is_dir():
         from recurra.export import OnnxModel
@@ -60,21 +59,26 @@ def load(directory: str | Path, *, precision: str = "float32") -> "LanguageModel
             )
         return OnnxModel.load(directory)
     files = read_model(directory)
-    name = _TASKS.get(files.config["task"])
-    if name is None:
+    entry = by_task(files.config["task"])
+    if entry is None:
         raise FormatError(
             f"{files.path}: a model of the task {files.config['task']!r}, which this version does "
-            f"not know (it knows {', '.join(_TASKS)}): upgrade"
+            f"not know (it knows {', '.join(entry.task for entry in ENTRIES)}): upgrade"
         )
-    return __getattr__(name).from_files(files, precision=precision)
+    return entry.load().from_files(files, precision=precision)
 
 
 def __getattr__(name: str) -> Any:
     if name in ("export", "nn"):
         return import_module(f"recurra.{name}")
-    if name not in _WHERE:
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
+    from recurra.tasks.catalog import by_model
+
+    entry = by_model(name)
+    if entry is None:
         raise AttributeError(f"module 'recurra' has no attribute {name!r}")
-    return getattr(import_module(_WHERE[name]), name)
+    return entry.load()
 
 
 def __dir__() -> list[str]:

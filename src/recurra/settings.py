@@ -1,6 +1,7 @@
 """Tables of settings: each described once, checked together, and read for the command line."""
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -107,6 +108,17 @@ def check(*tables: Settings, more: Sequence[str] = ()) -> None:
     mistakes = [text for table in tables for text in table.mistakes()] + list(more)
     if mistakes:
         raise InputError("settings: " + "; ".join(mistakes))
+
+
+def sort(settings: Mapping[str, Any], *tables: type[Settings]) -> list[dict[str, Any]]:
+    """Settings by the table that has them; InputError for names that none has."""
+    known = [name for table in tables for name in table.names()]
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        close = {n: difflib.get_close_matches(n, known, 1) for n in unknown}
+        texts = [f"{n} (did you mean {c[0]}?)" if c else n for n, c in close.items()]
+        raise InputError(f"unknown settings: {', '.join(texts)}; known: {', '.join(known)}")
+    return [{k: v for k, v in settings.items() if k in table.names()} for table in tables]
 
 
 def _is_number(value: Any, rule: Mapping[str, Any]) -> bool:

@@ -40,7 +40,7 @@ def test_a_name_that_is_almost_right(wrong, meant):
 
 
 def test_names_that_are_not_there_are_told_with_those_that_are(tmp_path):
-    with pytest.raises(InputError, match=r"unknown settings: frobnicate, zzz; known: tokenizer"):
+    with pytest.raises(InputError, match=r"unknown settings: frobnicate, zzz; known: cell, layers"):
         LanguageModel(frobnicate=1, zzz=2)
     with pytest.raises(InputError, match=r"step \(did you mean steps\?\)"):
         LanguageModel().fit(tmp_path / "absent.txt", step=3)

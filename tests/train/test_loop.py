@@ -124,6 +124,28 @@ def test_the_module_ends_with_the_best_weights_and_so_does_the_directory(tmp_pat
     assert result.best["step"] == min(found, key=found.__getitem__)
 
 
+class Judged(SmallTask):
+    """Judges by a figure of its own, which is best where the loss is worst."""
+
+    goal, goal_higher, unit = "surprise", True, "letters"
+
+    def validate(self) -> dict[str, float]:
+        found = super().validate()
+        return {**found, "surprise": found["loss"]}
+
+
+def test_the_best_model_is_that_of_the_figure_the_task_is_judged_by(tmp_path):
+    config = TrainConfig(steps=100, eval_every=10, lr=0.03, schedule="constant")
+    result = fit(Judged(tokens=300), tmp_path, config)
+    records = [r for r in read_metrics(tmp_path / "metrics.jsonl") if "valid_loss" in r]
+    highest = max(records, key=lambda r: r["valid_surprise"])
+    assert result.best["step"] == highest["step"]
+    assert result.best["surprise"] == highest["valid_loss"] > records[3]["valid_loss"]
+    page = (tmp_path / "report.html").read_text()
+    assert "Letters per second" in page
+    assert f"{highest['step']:,}" in page
+
+
 def test_patience_ends_a_run_that_does_not_improve(tmp_path):
     config = TrainConfig(steps=1000, eval_every=10, lr=0.03, schedule="constant", patience=3)
     result = fit(SmallTask(tokens=300), tmp_path, config, report=False)

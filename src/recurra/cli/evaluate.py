@@ -12,20 +12,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     describe(
         parser,
         _run,
-        "Measure how well a language model predicts a text: perplexity, bits per character.",
+        "Measure a model on data it was not trained on, in the figures of its task.",
         "recurra evaluate runs/corpus held-out.txt --json",
     )
     parser.add_argument("model", metavar="RUN", help="a run, or a model directory")
-    parser.add_argument("data", nargs="+", metavar="FILE", help="text: files, folders, or -")
+    parser.add_argument(
+        "data", nargs="+", metavar="FILE", help="data in the form the task trains on"
+    )
     add_precision(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from recurra.tasks.language_model import LanguageModel
+    import recurra
+    from recurra.errors import InputError
+    from recurra.tasks.catalog import by_task
 
-    model = LanguageModel.load(arguments.model, precision=arguments.precision)
-    found = model.evaluate(arguments.data)
+    model = recurra.load(arguments.model, precision=arguments.precision)
+    if not hasattr(model, "evaluate"):
+        raise InputError(f"{arguments.model}: expected a run or model directory, not a graph")
+    entry, data = by_task(model.task), arguments.data
+    if entry is None or not entry.many:
+        if len(data) > 1:
+            raise InputError(f"evaluate: a {model.title} reads one FILE, received {len(data)}")
+        data = data[0]
+    found = model.evaluate(data)
     text = json.dumps(found.to_dict()) if arguments.json else str(found)
     sys.stdout.write(text + "\n")
     return 0

@@ -47,12 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from recurra.tasks.language_model import LanguageModel
+    import recurra
+    from recurra.errors import InputError
 
     options = {name: given for name, given in vars(arguments).items() if name in _TEXT}
     options |= {"stop": arguments.stop, "include_stop": arguments.include_stop}
     options["eos"] = not arguments.ignore_eos
-    model = LanguageModel.load(arguments.model, precision=arguments.precision)
+    model = recurra.load(arguments.model, precision=arguments.precision)
+    if not hasattr(model, "generate"):
+        title = getattr(model, "title", "graph")
+        raise InputError(f"{arguments.model}: a {title} writes no text: use predict")
     prompts = arguments.prompt or [""]
     _warn_unknown(model, prompts)
     beams = options.get("beams") not in (None, 1)

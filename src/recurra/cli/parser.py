@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 VERBS = {
     "train": "train a model on data",
     "evaluate": "measure a model on held-out data",
+    "predict": "apply a model to data",
     "generate": "let a language model write",
     "export": "write a model in the format of other libraries",
     "doctor": "show versions and processor, and test the installation",
@@ -25,9 +26,14 @@ class Parser(argparse.ArgumentParser):
         # What `--hid` stands for would change with the next option that begins so.
         super().__init__(**{"allow_abbrev": False, **options})
         self._mixing = False
+        #: Adds the arguments when the parser is used: they may cost imports.
+        self.fill: Callable[[], None] | None = None
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; where words are left over that look like options, say which were meant."""
+        if self.fill is not None:
+            fill, self.fill = self.fill, None
+            fill()
         if self._subparsers is not None or self._mixing:
             return super().parse_known_args(args, namespace)
         # Else `generate RUN --seed 1 PROMPT` would find no prompt beside RUN, and be done with it.

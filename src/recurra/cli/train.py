@@ -4,54 +4,61 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from recurra.cli.parser import add_settings, describe, settings
+from recurra.cli.parser import Parser, add_settings, describe, settings
+from recurra.tasks.catalog import ENTRIES, Entry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the tasks as further verbs."""
-    describe(parser, _run_lm, "Train a model.", "recurra train lm corpus.txt --minutes 3")
-    tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
-    lm = tasks.add_parser("lm", help="a language model, of a text")
+    describe(parser, _nothing, "Train a model.", ENTRIES[0].example)
+    tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True, parser_class=Parser)
+    for entry in ENTRIES:
+        child = tasks.add_parser(entry.word, help=entry.about)
+        child.fill = partial(_fill, child, entry)
+
+
+def _fill(child: argparse.ArgumentParser, entry: Entry) -> None:
+    from recurra.train.config import TrainConfig
+
     describe(
-        lm,
-        _run_lm,
-        "Train a language model on a text.\nThe same command again goes on where it was stopped.",
-        "recurra train lm corpus.txt --minutes 3 --out runs/corpus",
-        usage="DATA [DATA ...] [options]",
+        child,
+        partial(_run, entry),
+        f"Train {entry.about}.\nThe same command again goes on where it was stopped.",
+        entry.example,
+        usage=f"DATA {'[DATA ...] ' if entry.many else ''}[options]",
     )
-    lm.add_argument(
-        "data", nargs="+", metavar="DATA", help="files, folders (*.txt, *.txt.gz, *.md), or - "
-    )
-    lm.add_argument("--valid", metavar="FILE", help="held-out text; else a share of DATA's end")
-    lm.add_argument("--out", metavar="DIR", help="the run (default: runs/NAME, of DATA's name)")
-    lm.add_argument("--fresh", action="store_true", help="start over where DIR holds a run")
-    lm.add_argument("--json", action="store_true", help="print the result as JSON; no progress")
-    from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
-    from recurra.train.config import TrainConfig
-
-    add_settings(lm, "model", LanguageModelConfig)
-    add_settings(lm, "data", DataConfig)
-    add_settings(lm, "training", TrainConfig)
+    child.add_argument("data", nargs="+" if entry.many else None, metavar="DATA", help=entry.data)
+    child.add_argument("--valid", metavar="FILE", help="held-out data; else a share of DATA")
+    child.add_argument("--out", metavar="DIR", help="the run (default: runs/NAME, of DATA's name)")
+    child.add_argument("--fresh", action="store_true", help="start over where DIR holds a run")
+    child.add_argument("--json", action="store_true", help="print the result as JSON; no progress")
+    model = entry.load()
+    add_settings(child, "model", model.Config)
+    add_settings(child, "data", model.Data)
+    add_settings(child, "training", TrainConfig)
 
 
-def _run_lm(arguments: argparse.Namespace) -> int:
+def _run(entry: Entry, arguments: argparse.Namespace) -> int:
     from recurra.settings import check
-    from recurra.tasks.language_model import DataConfig, LanguageModel, LanguageModelConfig
     from recurra.train.config import TrainConfig
 
-    tables = (LanguageModelConfig, DataConfig, TrainConfig)
+    task: Any = entry.load()
+    tables = (task.Config, task.Data, TrainConfig)
     check(*(table(**settings(arguments, table)) for table in tables))
-    out = Path(arguments.out or Path("runs") / _name(arguments.data[0]))
-    model = LanguageModel(**settings(arguments, LanguageModelConfig))
+    data = arguments.data
+    out = Path(arguments.out or Path("runs") / _name(data[0] if entry.many else data))
+    model = task(**settings(arguments, task.Config))
     result = model.fit(
-        arguments.data,
+        data,
         valid=arguments.valid,
         out=out,
         fresh=arguments.fresh,
         progress=not arguments.json,
-        **settings(arguments, DataConfig, TrainConfig),
+        **settings(arguments, task.Data, TrainConfig),
     )
     if os.environ.get("RANK", "0") != "0":  # under torchrun one process speaks for all
         return 0
@@ -61,21 +68,30 @@ def _run_lm(arguments: argparse.Namespace) -> int:
         found["tokens_per_second"] = result.tokens_per_second
         sys.stdout.write(json.dumps(found) + "\n")
         return 0
-    sys.stdout.write(
-        f"\nbest validation: {best['loss']:.4f} nats per token, "
-        f"perplexity {best['perplexity']:.3f}, "
-        f"{best['bits_per_character']:.3f} bits per character\n"
-        f"model            {out / 'best'}\n"
-        f"curves           {out / 'report.html'}\n"
-        f'let it write     recurra generate {out} "…"\n'
-    )
+    told = ", ".join(_told(name, value) for name, value in best.items() if name != "step")
+    lines = {
+        "best validation:": told,
+        "model": str(out / "best"),
+        "curves": str(out / "report.html"),
+        "try it": entry.then.format(run=out),
+    }
+    width = max(map(len, lines)) + 1
+    sys.stdout.write("\n" + "".join(f"{k:{width}}{v}\n" for k, v in lines.items()))
     return 0
+
+
+def _nothing(arguments: argparse.Namespace) -> int:
+    raise AssertionError("argparse asks for a task")
+
+
+def _told(name: str, value: float) -> str:
+    return f"{name.replace('_', ' ')} {value:.4f}"
 
 
 def _name(data: str) -> str:
     if data == "-":
         return "stdin"
     name = Path(data).resolve().name
-    for suffix in (".gz", ".txt", ".md"):
+    for suffix in (".gz", ".txt", ".md", ".tsv", ".csv", ".jsonl", ".parquet", ".conllu"):
         name = name.removesuffix(suffix)
-    return name or "text"
+    return name or "data"

@@ -95,17 +95,12 @@ class _Layer:
             given = initial_state if isinstance(initial_state, list | tuple) else [initial_state]
             states = [keras.ops.convert_to_tensor(s) for s in given]
         try:
-            found = self._run(plan, sequences, states, mask, training)
+            last, outputs, states = self._run(plan, sequences, states, mask, training)
         finally:
-            self.cell.reset_dropout_mask()
-            self.cell.reset_recurrent_dropout_mask()
-        last, outputs, states = found
-        result = [
-            outputs if self.return_sequences else last,
-            *(states if self.return_state else ()),
-        ]
-        result = [keras.ops.cast(value, self.compute_dtype) for value in result]
-        return tuple(result) if self.return_state else result[0]
+            _forget(self.cell)
+        dtype = getattr(torch, self.compute_dtype)
+        result = (outputs if self.return_sequences else last).to(dtype)
+        return (result, *(s.to(dtype) for s in states)) if self.return_state else result
 
     def inner_loop(
         self: Any,
@@ -192,6 +187,14 @@ def _drawn(cell: Any, inputs: Tensor, states: Sequence[Tensor]) -> Masks:
         cell.get_dropout_mask(inputs) if cell.dropout else None,
         cell.get_recurrent_dropout_mask(states[0]) if cell.recurrent_dropout else None,
     )
+
+
+def _forget(cell: Any) -> None:
+    """Let the next call draw masks of its own. Setting what is not there costs as much as a step."""
+    if cell.dropout:
+        cell.reset_dropout_mask()
+    if cell.recurrent_dropout:
+        cell.reset_recurrent_dropout_mask()
 
 
 class _Cell:

@@ -1,15 +1,13 @@
 """A recurrent language model without torch: start, step, read, score."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from recurra import native
 from recurra.cells import find
-from recurra.cells.graph import Program
-from recurra.errors import FormatError, InputError
+from recurra.errors import FormatError
+from recurra.runtime.architecture import Architecture, Weights, layer_weights
 from recurra.runtime.layer import KernelLayer, NumpyLayer, in_half, on_kernels
 
 #: One tuple of arrays (B, ·) a layer, in the order of the cell's states.
@@ -20,51 +18,6 @@ TABLE_BYTES = 64 << 20
 
 #: Logits computed at once in scoring, which bounds memory.
 _LOGITS = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """What the weights do not say about a model, as its `config.json` has it."""
-
-    cell: str
-    layers: int
-    residual: bool
-    zoneout: tuple[float, ...]
-    options: dict[str, Any]  # arguments of `Cell.program`
-
-    @classmethod
-    def from_json(cls, values: Any) -> "Architecture":
-        """Read what `to_json` wrote; FormatError where it cannot be that."""
-        try:
-            made = cls(
-                cell=str(values["cell"]),
-                layers=int(values["layers"]),
-                residual=bool(values["residual"]),
-                zoneout=tuple(float(rate) for rate in values["zoneout"]),
-                options=dict(values["options"]),
-            )
-            states = find(made.cell).program(**made.options).states
-        except (KeyError, TypeError, ValueError) as error:
-            told = str(error) if isinstance(error, InputError) else repr(error)
-            raise FormatError(f'config.json: "architecture" cannot be read: {told}') from error
-        if made.layers < 1:
-            raise FormatError(f"config.json: expected layers from 1 on, received {made.layers}")
-        if len(made.zoneout) != len(states) or not all(0 <= rate < 1 for rate in made.zoneout):
-            raise FormatError(
-                f"config.json: expected {len(states)} zoneout rates in [0, 1), "
-                f"received {list(made.zoneout)}"
-            )
-        return made
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return {
-            "cell": self.cell,
-            "layers": self.layers,
-            "residual": self.residual,
-            "zoneout": list(self.zoneout),
-            "options": dict(self.options),
-        }
 
 
 class RuntimeLM:
@@ -89,7 +42,7 @@ class RuntimeLM:
     ) -> None:
         self.architecture = architecture
         self._program = find(architecture.cell).program(**architecture.options)
-        weights = _Weights(tensors)
+        weights = Weights(tensors)
         # Tied weights are stored once.
         head = weights.get("embedding.weight" if "head.weight" not in tensors else "head.weight")
         self.vocab_size, output = head.shape
@@ -105,7 +58,7 @@ class RuntimeLM:
             self._embedding = weights.get("embedding.weight", (self.vocab_size, features))
         self._sizes: list[tuple[int, ...]] = []
         for layer in range(architecture.layers):
-            found, sizes = _layer_weights(self._program, weights, layer, features)
+            found, sizes = layer_weights(self._program, weights, f"rnn.{{}}_l{layer}", features)
             served = on_kernels(self._program, found)
             half = in_half(precision, self._program, served=served)
             if served:
@@ -262,40 +215,3 @@ class RuntimeLM:
             return None
         hoisted = first.hoist(self._embed(np.arange(self.vocab_size))[None])
         return {node: np.ascontiguousarray(rows[0]) for node, rows in hoisted.items()}
-
-
-class _Weights:
-    """Tensors by name, with errors that say which is missing or misshapen."""
-
-    def __init__(self, tensors: Mapping[str, np.ndarray]) -> None:
-        self._tensors = tensors
-
-    def get(self, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-        if name not in self._tensors:
-            raise FormatError(f"model.safetensors: expected a tensor {name!r}; there is none")
-        found = self._tensors[name]
-        if found.shape != (shape or found.shape) or (shape is None and found.ndim != 2):
-            raise FormatError(
-                f"model.safetensors, {name}: expected shape {shape or '(·, ·)'}, "
-                f"received {found.shape}"
-            )
-        return found
-
-
-def _layer_weights(
-    program: Program, weights: _Weights, layer: int, features: int
-) -> tuple[dict[str, np.ndarray], tuple[int, ...]]:
-    """The weights of one layer, and the sizes of its states."""
-    gates, recurrent = weights.get(f"rnn.weight_hh_l{layer}").shape
-    hidden = gates // len(program.gates)
-    projected = any(p.name == "weight_hr" for p in program.parameters)
-    found = {}
-    for parameter in program.parameters:
-        shape = parameter.shape(
-            gates=len(program.gates),
-            inputs=features,
-            hidden=hidden,
-            projection=recurrent if projected else 0,
-        )
-        found[parameter.name] = weights.get(f"rnn.{parameter.name}_l{layer}", shape)
-    return found, (recurrent, *(hidden,) * (len(program.states) - 1))

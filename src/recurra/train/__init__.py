@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recurra.train.metrics import read_metrics
     from recurra.train.progress import Progress
     from recurra.train.report import write_report
-    from recurra.train.task import Batch, Rated, Sampled, State, Task
+    from recurra.train.task import Batch, Judged, Rated, Sampled, State, Task
     from recurra.train.training import fit
 
 _HOMES = {
@@ -25,6 +25,7 @@ _HOMES = {
     "DivergedError": "loop",
     "FitResult": "events",
     "Interrupted": "interrupt",
+    "Judged": "task",
     "Plan": "budget",
     "Progress": "progress",
     "Rated": "task",
@@ -46,6 +47,7 @@ __all__ = [
     "DivergedError",
     "FitResult",
     "Interrupted",
+    "Judged",
     "Plan",
     "Progress",
     "Rated",

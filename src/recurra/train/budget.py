@@ -3,11 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from recurra.errors import InputError
 from recurra.train.config import EPOCHS, TrainConfig
+
+if TYPE_CHECKING:
+    from recurra.train.task import Task
 
 VALIDATIONS = 20  # of a run, where eval_every is auto
 VALIDATION_SHARE = 0.05  # of the time of a run, where eval_every is auto
@@ -32,6 +35,9 @@ class Plan:
     log_every: int
     world: int
     device: str
+    goal: str = "loss"  # see `recurra.train.Judged`, as the next two
+    goal_higher: bool = False
+    unit: str = "tokens"
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -62,6 +68,12 @@ def make_plan(
         str(config.eval_every), config.eval_every
     )
     return Plan(steps, epoch, int(every), max(1, steps // LINES), world, device)
+
+
+def judge(task: "Task", plan: Plan) -> Plan:
+    """The plan with what the task says of its figures (see `recurra.train.Judged`)."""
+    said = {n: getattr(task, n) for n in ("goal", "goal_higher", "unit") if hasattr(task, n)}
+    return replace(plan, **said)
 
 
 def auto_eval_every(steps: int, cost: float | None) -> int:

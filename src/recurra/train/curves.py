@@ -37,11 +37,11 @@ _STYLE = {
 }
 
 
-def loss_svg(records: Records) -> str:
-    """Training and validation loss over steps, the best validation marked."""
+def loss_svg(records: Records, *, of: str = "nats per token") -> str:
+    """Training and validation loss over steps, the lowest validation marked; `of` is its unit."""
     train = _points(records, "train_loss")
     valid = _points(records, "valid_loss")
-    text = "Loss in nats per token over training steps."
+    text = f"Loss ({of}) over training steps."
     if train:
         text += f" Training: from {train[0][1]:.3f} to {train[-1][1]:.3f}."
     if valid:
@@ -63,7 +63,7 @@ def loss_svg(records: Records) -> str:
             lower = bool(train) and _below(valid, smooth)
             _name(axes, valid[-1], "validation", _VALID, lower=lower)
         _limit(axes, [y for _, y in train], [y for _, y in valid])
-        axes.set_ylabel("nats per token")
+        axes.set_ylabel(of)
 
     return _svg(draw, text, "loss", size=(9, 3.9))
 

@@ -168,8 +168,10 @@ class Loop:
             return {}, number
         found = decode(found)
         at.validated, at.last = at.step, {"step": at.step, **found}
-        loss = found["loss"]
-        improved = math.isfinite(loss) and (at.best is None or loss < at.best["loss"])
+        goal, sign = self.plan.goal, -1 if self.plan.goal_higher else 1
+        improved = math.isfinite(found[goal]) and (
+            at.best is None or sign * found[goal] < sign * at.best[goal]
+        )
         at.vain = 0 if improved else at.vain + 1
         if improved:
             at.best = at.last

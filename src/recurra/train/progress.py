@@ -30,6 +30,7 @@ class Progress:
         self.live = live
         self._bar: Bar | None = None
         self._steps = 0
+        self._goal, self._unit = "loss", "tokens"
         self._first: StepDone | None = None
         self._window: StepDone | None = None  # begin of the rate that is shown
         self._rate = self._loss = math.nan
@@ -40,7 +41,7 @@ class Progress:
     def on_start(self, event: Start) -> None:
         """Say what is going to be done."""
         plan = event.plan
-        self._steps = plan.steps
+        self._steps, self._goal, self._unit = plan.steps, plan.goal, plan.unit
         for note in event.notes:
             self._line(note)
         ranks = f" × {plan.world}" if plan.world > 1 else ""
@@ -99,7 +100,9 @@ class Progress:
         if result.skipped_steps:
             text += f", {result.skipped_steps} skipped"
         if result.best:
-            text += f"; best valid {result.best['loss']:.4f} at step {result.best['step']:,}"
+            name = "" if self._goal == "loss" else f"{self._goal.replace('_', ' ')} "
+            text += f"; best valid {name}{result.best[self._goal]:.4f}"
+            text += f" at step {result.best['step']:,}"
         self._line(text)
 
     def _measure(self, event: StepDone) -> None:
@@ -120,7 +123,7 @@ class Progress:
         skipped = f"  skipped {self._skipped}" if self._skipped else ""
         return (
             f"step {event.step}/{self._steps}  epoch {event.epoch:.2f}  loss {self._loss:.4f}  "
-            f"{self._rate:,.0f} tokens/s  {self._left(event)} left{skipped}"
+            f"{self._rate:,.0f} {self._unit}/s  {self._left(event)} left{skipped}"
         )
 
     def _open(self, done: int) -> None:
@@ -143,7 +146,7 @@ class Progress:
         skipped = f"  [red]skipped {self._skipped}[/]" if self._skipped else ""
         text = (
             f"{event.step}/{self._steps}  [bold]loss {self._loss:.3f}[/][cyan]{self._valid}[/]  "
-            f"{self._rate:,.0f} tokens/s  {self._left(event)} left{skipped}"
+            f"{self._rate:,.0f} {self._unit}/s  {self._left(event)} left{skipped}"
         )
         self._bar.update(self._bar.task_ids[0], completed=event.step, description=text)
         self._bar.refresh()

@@ -107,9 +107,9 @@ def _page(
         f"<title>{escape(name)}: training report</title><style>{_STYLE}</style></head><body>",
         f"<h1>{escape(name)}</h1>",
         f'<p class="state">{_state(plan, records)}</p>',
-        _figures(records),
+        _figures(plan, records),
         "<h2>Curves</h2>",
-        _curves(records),
+        _curves(plan, records),
         *_texts(samples),
         "<h2>Validations</h2>",
         _validations(records),
@@ -128,37 +128,42 @@ def _state(plan: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str
     return text + (f"; {skipped} steps were not finite and were skipped." if skipped else ".")
 
 
-def _figures(records: list[dict[str, Any]]) -> str:
+def _figures(plan: Mapping[str, Any], records: list[dict[str, Any]]) -> str:
     """The cards at the top: the best validation, then speed and size."""
     if not records:
         return ""
-    valid = [r for r in records if "valid_loss" in r and math.isfinite(r["valid_loss"])]
+    goal = f"valid_{plan.get('goal', 'loss')}"
+    valid = [r for r in records if math.isfinite(r.get(goal, math.nan))]
     cards = {}
     if valid:
-        best = min(valid, key=lambda record: record["valid_loss"])
+        choose = max if plan.get("goal_higher") else min
+        best = choose(valid, key=lambda record: record[goal])
         for key, value in best.items():
             if key.startswith("valid_"):
                 cards[f"Best validation {_words(key[6:])}"] = _number(value)
         cards["at step"] = f"{best['step']:,}"
     last = records[-1]
     speeds = sorted(record["tokens_per_second"] for record in records)
-    cards["Tokens read"] = f"{last['tokens']:,}"
-    cards["Tokens per second"] = f"{speeds[len(speeds) // 2]:,.0f}"
+    unit = str(plan.get("unit", "tokens")).capitalize()
+    cards[f"{unit} read"] = f"{last['tokens']:,}"
+    cards[f"{unit} per second"] = f"{speeds[len(speeds) // 2]:,.0f}"
     cards["Time"] = _duration(last["seconds"])
     items = (f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in cards.items())
     return f"<dl>{''.join(items)}</dl>"
 
 
-def _curves(records: list[dict[str, Any]]) -> str:
+def _curves(plan: Mapping[str, Any], records: list[dict[str, Any]]) -> str:
     if importlib.util.find_spec("matplotlib") is None:
         return "<p>The curves need matplotlib: <code>pip install 'recurra[report]'</code>.</p>"
     from recurra.train.curves import loss_svg, small_svg
 
+    unit = plan.get("unit", "tokens")
+    of = "nats per token" if unit == "tokens" else f"loss, over {unit}"
     small = (
         f"<figure><figcaption>{title}</figcaption>{small_svg(records, key, title)}</figure>"
         for key, title in _SMALL.items()
     )
-    return f'<figure>{loss_svg(records)}</figure><div class="row">{"".join(small)}</div>'
+    return f'<figure>{loss_svg(records, of=of)}</figure><div class="row">{"".join(small)}</div>'
 
 
 def _texts(samples: Samples) -> list[str]:

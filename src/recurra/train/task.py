@@ -43,6 +43,17 @@ class Task(Protocol):
         """Write the model directory, replacing an older one in one step."""
 
 
+class Judged(Protocol):
+    """What a task may add: which of its figures tells the best model, and what it counts."""
+
+    goal: str
+    """The figure of `validate` by which the best model is chosen; without it "loss"."""
+    goal_higher: bool
+    """Whether a higher figure is better."""
+    unit: str
+    """What the second result of `loss` counts, in the plural; without it "tokens"."""
+
+
 class Rated(Protocol):
     """What a task may add, so that `eval_every="auto"` spares slow validations."""
 

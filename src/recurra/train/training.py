@@ -18,6 +18,7 @@ from recurra.train.budget import (
     Rates,
     count_batches,
     fit_steps,
+    judge,
     make_plan,
     seconds_left,
     time_steps,
@@ -170,6 +171,7 @@ class _Fit:
         plan = make_plan(
             config, epoch=epoch, cost=cost, world=world.size, device=world.device.type, steps=steps
         )
+        plan = judge(self.task, plan)
         world.on_first(lambda: self.directory.record(plan))
         return plan
 

@@ -1,10 +1,8 @@
 """Training a language model: the torch side of the task."""
 
 import math
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,12 @@ from recurra.nn import Recurrent
 from recurra.nn.language_model import RecurrentLM, State
 from recurra.runtime import RuntimeLM
 from recurra.storage import save_model
+from recurra.tasks.job import Job
 from recurra.tasks.language_model.card import write_card
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
 from recurra.tasks.language_model.data import (
     SEGMENT,
     Prepared,
-    Source,
     evaluate,
     nothing_left_behind,
     open_prepared,
@@ -33,9 +31,10 @@ from recurra.tasks.language_model.data import (
     prepare,
 )
 from recurra.text import Batch, Batches, LineBatches, StreamBatches, Tokenizer
-from recurra.train import Callback, FitResult, TrainConfig, fit
-from recurra.train.distributed import choose_device, join
+from recurra.train import FitResult
+from recurra.train.distributed import World
 from recurra.train.run_directory import DATA, check_directory
+from recurra.train.running import run
 
 #: One step of validation costs about this share of a training step on as many tokens.
 _FORWARD_SHARE = 1 / 3
@@ -43,46 +42,12 @@ _FORWARD_SHARE = 1 / 3
 _SAMPLES = Options(max_tokens=300, temperature=0.8, seed=0)
 
 
-@dataclass(frozen=True)
-class Job:
-    """Everything one call of `LanguageModel.fit` decides."""
-
-    source: Source
-    valid: Source | None
-    out: Path | None
-    fresh: bool
-    model: LanguageModelConfig
-    data: DataConfig
-    train: TrainConfig
-    tokenizer: Tokenizer | None  # of a model that is trained further
-    tensors: Mapping[str, np.ndarray] | None
-    callbacks: tuple[Callback, ...]
-    started: float
-
-
 def build(config: LanguageModelConfig, vocabulary: int, seed: int) -> RecurrentLM:
     """Return the module with freshly drawn weights."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        rnn = Recurrent(
-            config.cell,
-            config.embedding_size or vocabulary,
-            config.hidden,
-            config.layers,
-            dropout=config.dropout if config.layers > 1 else 0.0,
-            proj_size=config.projection,
-            activation=config.activation,
-            layer_norm=config.layer_norm,
-            peephole=config.peephole,
-            options={"reset": config.reset} if config.cell == "gru" else None,
-            recurrent_dropout=config.recurrent_dropout,
-            zoneout=config.zoneout,
-            weight_drop=config.weight_drop,
-            residual=config.residual,
-            learn_initial_state=config.learn_initial_state,
-            init=config.init,
-            precision=config.precision,
-        )
+        inputs = config.embedding_size or vocabulary
+        rnn = Recurrent(config.cell, inputs, config.hidden, **config.arguments())
         return RecurrentLM(
             vocabulary,
             rnn,
@@ -98,17 +63,20 @@ class LanguageModelTask:
 
     def __init__(self, job: Job, prepared: Prepared) -> None:
         self._job, self._prepared = job, prepared
-        self.module = build(job.model, len(prepared.tokenizer), job.train.seed)
-        if job.tensors is not None:
-            state = {name: torch.from_numpy(np.array(v)) for name, v in job.tensors.items()}
-            if job.model.is_tied:
+        assert isinstance(job.model, LanguageModelConfig)
+        assert isinstance(job.data, DataConfig)
+        self._model, self._data = job.model, job.data
+        self.module = build(self._model, len(prepared.tokenizer), job.train.seed)
+        if job.files is not None:
+            state = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
+            if self._model.is_tied:
                 state["head.weight"] = state["embedding.weight"]
             self.module.load_state_dict(state)
         self._metrics: dict[str, float] = {}
 
     def batches(self, epoch: int, *, rank: int, world: int) -> Batches:
         """See `recurra.train.Task`."""
-        data, tokens, seed = self._job.data, self._prepared.train, self._job.train.seed
+        data, tokens, seed = self._data, self._prepared.train, self._job.train.seed
         if data.lines:
             return LineBatches(
                 tokens,
@@ -160,18 +128,18 @@ class LanguageModelTask:
 
     def validation_cost(self) -> float:
         """See `recurra.train.Rated`."""
-        segment = self._job.data.segment or SEGMENT
-        tokens_of_a_step = self._job.data.batch * segment
+        segment = self._data.segment or SEGMENT
+        tokens_of_a_step = self._data.batch * segment
         return _FORWARD_SHARE * len(self._prepared.valid) / tokens_of_a_step
 
     def samples(self) -> list[tuple[str, str]]:
         """See `recurra.train.Sampled`: what the model makes of the held-out text's beginning."""
         tokenizer = self._prepared.tokenizer
         prompts = [""] * 5
-        if not self._job.data.lines:
+        if not self._data.lines:
             beginning = tokenizer.decode(self._prepared.valid.data[:40])
             prompts = [beginning[:40].rpartition(" ")[0] or beginning[:1]]
-        model = RuntimeLM(self._job.model.architecture(), self._tensors())
+        model = RuntimeLM(self._model.architecture(), self._tensors())
         found = generate(model, tokenizer, prompts, _SAMPLES)
         return [(generation.prompt, generation.text) for generation in found]
 
@@ -182,7 +150,7 @@ class LanguageModelTask:
             config=self._config(),
             tensors=self._tensors(),
             tokenizer=self._prepared.tokenizer.to_json(),
-            card=write_card(self._job.model, self._config()["training"], self._metrics),
+            card=write_card(self._model, self._config()["training"], self._metrics),
         )
 
     def _tensors(self) -> dict[str, np.ndarray]:
@@ -195,15 +163,15 @@ class LanguageModelTask:
         job, header = self._job, self._prepared.train.header
         return {
             "task": "language_model",
-            "architecture": job.model.architecture().to_json(),
-            "model": job.model.to_json(),
-            "lines": job.data.lines,
+            "architecture": self._model.architecture().to_json(),
+            "model": self._model.to_json(),
+            "lines": self._data.lines,
             "training": {
                 "corpus": header.corpus_name,
                 "corpus_sha256": header.corpus_sha256,
                 "corpus_characters": header.characters,
                 "valid_sha256": self._prepared.valid.header.corpus_sha256,
-                "data": job.data.to_json(),
+                "data": self._data.to_json(),
                 "train": job.train.to_json(),
             },
         }
@@ -252,46 +220,36 @@ def _check_precision(model: LanguageModelConfig, device: torch.device) -> None:
 
 
 def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
-    """Train as `job` says.
+    """Train as `job` says: see `recurra.tasks.base.TrainingSide`."""
+    model, data = job.model, job.data
+    assert isinstance(model, LanguageModelConfig)
+    assert isinstance(data, DataConfig)
+    given = None if job.files is None else job.files.tokenizer
+    tokenizer = None if given is None else Tokenizer.from_json(given)
 
-    Returns the result, the directory of the best model, and what removes that directory again
-    where `job` names none.
-    """
-    if job.train.threads:
-        torch.set_num_threads(job.train.threads)
-    device = choose_device(job.train.device)
-    _check_precision(job.model, device)
-    with ExitStack() as stack:
-        world = stack.enter_context(join(device))
-        out = job.out
-        if out is None:
-            folder = tempfile.TemporaryDirectory(prefix="recurra-")
-            out = Path(world.tell(str(stack.enter_context(folder))))
-        run = out
-        settings = {"model": job.model.to_json(), "data": job.data.to_json()}
+    def make(out: Path, world: World) -> tuple[LanguageModelTask, dict[str, Any]]:
+        _check_precision(model, world.device)
 
         def write() -> None:
-            check_directory(run, {})
-            with nothing_left_behind(run / DATA):
-                train_text, valid_text = open_texts(run / DATA, job.source, job.valid, job.data)
+            with nothing_left_behind(out / DATA):
+                train_text, valid_text = open_texts(out / DATA, job.source, job.valid, data)
                 texts = {"train": train_text.sha256, "valid": valid_text.sha256}
-                check_directory(run, {**settings, **texts}, fresh=job.fresh)
-                prepare(run / DATA, train_text, valid_text, job.model, job.data, job.tokenizer)
+                check_directory(out, {**job.settings, **texts}, fresh=job.fresh)
+                prepare(out / DATA, train_text, valid_text, model, data, tokenizer)
                 # Too short a text is found here, where nothing of a run is written yet.
-                task = LanguageModelTask(job, open_prepared(run / DATA))
+                task = LanguageModelTask(job, open_prepared(out / DATA))
                 task.batches(0, rank=0, world=world.size)
 
         world.on_first(write)
-        prepared = open_prepared(run / DATA)
-        result = fit(
-            LanguageModelTask(job, prepared),
-            run,
-            job.train,
-            identity={**settings, **prepared.identity},
-            fresh=job.fresh,
-            callbacks=job.callbacks,
-            started=job.started,
-        )
-        # No rank may take the directory away while another still reads it.
-        stack.callback(world.total, [0.0])
-        return result, run / "best", stack.pop_all()
+        prepared = open_prepared(out / DATA)
+        return LanguageModelTask(job, prepared), prepared.identity
+
+    return run(
+        make,
+        job.train,
+        out=job.out,
+        settings=job.settings,
+        fresh=job.fresh,
+        callbacks=job.callbacks,
+        started=job.started,
+    )

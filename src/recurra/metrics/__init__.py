@@ -1,0 +1,1 @@
+"""The figures tasks are judged by, over plain values. Needs no torch."""

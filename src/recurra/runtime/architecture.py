@@ -1,0 +1,103 @@
+"""What running recurrent layers needs to know, and their weights by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recurra.cells import find
+from recurra.cells.graph import Program
+from recurra.errors import FormatError, InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What the weights do not say about a model, as its `config.json` has it."""
+
+    cell: str
+    layers: int
+    residual: bool
+    zoneout: tuple[float, ...]
+    options: dict[str, Any]  # arguments of `Cell.program`
+    bidirectional: bool = False
+
+    @classmethod
+    def from_json(cls, values: Any) -> "Architecture":
+        """Read what `to_json` wrote; FormatError where it cannot be that."""
+        try:
+            made = cls(
+                cell=str(values["cell"]),
+                layers=int(values["layers"]),
+                residual=bool(values["residual"]),
+                zoneout=tuple(float(rate) for rate in values["zoneout"]),
+                options=dict(values["options"]),
+                bidirectional=bool(values.get("bidirectional", False)),
+            )
+            states = find(made.cell).program(**made.options).states
+        except (KeyError, TypeError, ValueError) as error:
+            told = str(error) if isinstance(error, InputError) else repr(error)
+            raise FormatError(f'config.json: "architecture" cannot be read: {told}') from error
+        if made.layers < 1:
+            raise FormatError(f"config.json: expected layers from 1 on, received {made.layers}")
+        if len(made.zoneout) != len(states) or not all(0 <= rate < 1 for rate in made.zoneout):
+            raise FormatError(
+                f"config.json: expected {len(states)} zoneout rates in [0, 1), "
+                f"received {list(made.zoneout)}"
+            )
+        return made
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            "cell": self.cell,
+            "layers": self.layers,
+            "residual": self.residual,
+            "zoneout": list(self.zoneout),
+            "options": dict(self.options),
+            **({"bidirectional": True} if self.bidirectional else {}),
+        }
+
+
+class Weights:
+    """Tensors by name, with errors that say which is missing or misshapen."""
+
+    def __init__(self, tensors: Mapping[str, np.ndarray]) -> None:
+        self._tensors = tensors
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
+    def get(self, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+        """The tensor of that name, of that shape (None: any matrix); FormatError if it is not."""
+        if name not in self._tensors:
+            raise FormatError(f"model.safetensors: expected a tensor {name!r}; there is none")
+        found = self._tensors[name]
+        if found.shape != (shape or found.shape) or (shape is None and found.ndim != 2):
+            raise FormatError(
+                f"model.safetensors, {name}: expected shape {shape or '(·, ·)'}, "
+                f"received {found.shape}"
+            )
+        return found
+
+
+def layer_weights(
+    program: Program, weights: Weights, form: str, features: int
+) -> tuple[dict[str, np.ndarray], tuple[int, ...]]:
+    """The weights of one layer and direction, and the sizes of its states.
+
+    `form` makes of a parameter's name the tensor's: "rnn.{}_l0".
+    """
+    gates, recurrent = weights.get(form.format("weight_hh")).shape
+    hidden = gates // len(program.gates)
+    projected = any(p.name == "weight_hr" for p in program.parameters)
+    found = {}
+    for parameter in program.parameters:
+        shape = parameter.shape(
+            gates=len(program.gates),
+            inputs=features,
+            hidden=hidden,
+            projection=recurrent if projected else 0,
+        )
+        found[parameter.name] = weights.get(form.format(parameter.name), shape)
+    return found, (recurrent, *(hidden,) * (len(program.states) - 1))

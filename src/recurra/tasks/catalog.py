@@ -1,0 +1,67 @@
+"""The tasks there are, by name: what `recurra.load` and the command line read. Imports none."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recurra.tasks.base import TrainedModel
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One task.
+
+    Attributes:
+        word: what the command line calls it.
+        task: what model directories call it; also its module in `recurra.tasks`.
+        model: its class, in that module and in `recurra`.
+        about: one line for help.
+        data: help for the data that `train` takes.
+        example: a command that trains it.
+        many: whether several DATA make one.
+        then: what to do with a trained one, a command with {run} for its directory.
+    """
+
+    word: str
+    task: str
+    model: str
+    about: str
+    data: str
+    example: str
+    then: str
+    many: bool = False
+
+    @property
+    def module(self) -> str:
+        """The module to import the class from."""
+        return f"recurra.tasks.{self.task}"
+
+    def load(self) -> "type[TrainedModel]":
+        """Import the class."""
+        found: Any = getattr(import_module(self.module), self.model)
+        return found
+
+
+ENTRIES = (
+    Entry(
+        "lm",
+        "language_model",
+        "LanguageModel",
+        "a language model, of a text",
+        "files, folders (*.txt, *.txt.gz, *.md), or -",
+        "recurra train lm corpus.txt --minutes 3 --out runs/corpus",
+        'recurra generate {run} "…"',
+        many=True,
+    ),
+)
+
+
+def by_task(name: str) -> Entry | None:
+    """The entry of a model directory's task, if there is one."""
+    return next((entry for entry in ENTRIES if entry.task == name), None)
+
+
+def by_model(name: str) -> Entry | None:
+    """The entry of a class's name, if there is one."""
+    return next((entry for entry in ENTRIES if entry.model == name), None)

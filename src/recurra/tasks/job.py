@@ -1,0 +1,37 @@
+"""What one call of `fit` decides, whatever the task."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recurra.settings import Settings
+from recurra.storage import ModelFiles
+from recurra.tasks.network import NetworkConfig
+
+if TYPE_CHECKING:
+    from recurra.train import Callback, TrainConfig
+
+
+@dataclass(frozen=True)
+class Job:
+    """Data, settings, and where the run is.
+
+    `source` and `valid` are in the forms the task reads; `files` are those of a model that is
+    trained further, else None; `started` is of `time.monotonic`.
+    """
+
+    source: Any
+    valid: Any
+    out: Path | None
+    fresh: bool
+    model: NetworkConfig
+    data: Settings
+    train: "TrainConfig"
+    files: ModelFiles | None
+    callbacks: "tuple[Callback, ...]"
+    started: float
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings that a run shares with the one it continues, besides those of training."""
+        return {"model": self.model.to_json(), "data": self.data.to_json()}
