@@ -162,7 +162,7 @@ def test_language_models(tied):
         assert_all_close(*both, f"{shape}: loss")
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [p for p in PATHS if p != "torch"])  # which records nothing
 def test_gates(path):
     """What a layer lets one look at is in the graph too, for any time, and gradients go through."""
 
