@@ -7,6 +7,8 @@ import onnxruntime
 import pytest
 
 import recurra as package
+from recurra.generate import Options, generate
+from recurra.text import Tokenizer
 
 
 def test_a_run_becomes_two_files(recurra, run, here):
@@ -27,6 +29,50 @@ def test_a_run_becomes_two_files(recurra, run, here):
         state = {"h_0": found["h_n"], "c_0": found["c_n"]}
     assert np.allclose(found["logits"], expected, atol=1e-5)
     assert json.loads(loaded.notes["recurra.tokenizer"]) == lm.files.tokenizer
+
+
+class OnnxRuntimeModel:
+    """The two files as what `recurra.generate` steps: texts come from ONNX Runtime's logits."""
+
+    def __init__(self, whole, step):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.whole, self.one = (onnxruntime.InferenceSession(p, options) for p in (whole, step))
+        self.states = {v.name: v.shape for v in self.one.get_inputs()[1:]}
+        self.vocab_size = self.one.get_outputs()[0].shape[1]
+
+    def start(self, batch):
+        return [np.zeros((rows, batch, size), np.float32) for rows, _, size in self.states.values()]
+
+    def step(self, ids, state):
+        given = dict(zip(self.states, state, strict=True))
+        logits, *new = self.one.run(None, {"ids": np.asarray(ids, np.int64), **given})
+        return logits, new
+
+    def read(self, ids, lengths, state):
+        count = np.full(len(ids), ids.shape[1]) if lengths is None else np.asarray(lengths)
+        given = dict(zip(self.states, state, strict=True))
+        given |= {"ids": np.asarray(ids, np.int64), "lengths": count.astype(np.int64)}
+        logits, *new = self.whole.run(None, given)
+        return logits[np.arange(len(ids)), count - 1], new
+
+    def select(self, state, rows):
+        return [s[:, rows] for s in state]
+
+
+def test_onnx_runtime_writes_the_text_that_we_write(recurra, run, here):
+    words = ("--lengths", "--states", "--out", here / "a.onnx")
+    assert recurra("export", run, *words).code == 0
+    model = OnnxRuntimeModel(here / "a.onnx", here / "a-step.onnx")
+    notes = model.one.get_modelmeta().custom_metadata_map
+    tokenizer = Tokenizer.from_json(json.loads(notes["recurra.tokenizer"]))
+    for options in ({"temperature": 0.0}, {"temperature": 0.9, "seed": 7}):
+        options["max_tokens"] = 60
+        flags = [w for k, v in options.items() for w in (f"--{k.replace('_', '-')}", v)]
+        expected = recurra("generate", run, "the cat", *flags)
+        assert expected.code == 0, expected.err
+        (found,) = generate(model, tokenizer, ["the cat"], Options(**options))
+        assert f"the cat{found.text}\n" == expected.out
 
 
 def test_beside_the_run_and_in_json(recurra, run, here):

@@ -107,6 +107,58 @@ def test_a_module_that_holds_some():
     assert all(torch.equal(back.state_dict()[n], before[n]) for n in before)
 
 
+def test_layers_that_share_weights_go_on_sharing_them():
+    module = theirs.ModuleList([theirs.GRU(4, 4), theirs.GRU(4, 4), theirs.Linear(4, 12)])
+    module[1].weight_hh_l0 = module[0].weight_hh_l0
+    module[2].weight = module[0].weight_ih_l0
+    made = from_torch(module)
+    assert made[1].weight_hh_l0 is made[0].weight_hh_l0 is not module[0].weight_hh_l0
+    assert made[2].weight is made[0].weight_ih_l0
+    back = to_torch(made)
+    assert back[1].weight_hh_l0 is back[0].weight_hh_l0 is not made[0].weight_hh_l0
+    x = torch.randn(2, 3, 4)
+    with torch.no_grad():
+        back[0].weight_hh_l0.zero_()
+    changed = theirs.GRU(4, 4)
+    changed.load_state_dict(back[1].state_dict())
+    assert_all_close([back[1](x)[0]], [changed(x)[0]], "what torch keeps aside is the same")
+    assert_all_close([made[1](x)[0]], [module[1](x)[0]], "the others are left alone")
+
+
+def test_nothing_random_is_drawn():
+    module = theirs.LSTM(I, H)
+    before = torch.get_rng_state()
+    to_torch(from_torch(module))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class WithoutState(theirs.LSTM):
+    def forward(self, input):
+        return super().forward(input)[0]
+
+
+class Named(theirs.GRU):
+    """A class of one's own that computes what its base does."""
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: WithoutState(I, H), "WithoutState has a forward of its own, which would be lost"),
+        (lambda: theirs.Sequential(WithoutState(I, H)), "WithoutState has a forward of its own"),
+        (
+            lambda: theirs.utils.parametrizations.weight_norm(theirs.GRU(I, H), "weight_hh_l0"),
+            r"ParametrizedGRU has the parameters parametrizations.weight_hh_l0.original0, .* lacks",
+        ),
+    ],
+)
+def test_what_would_be_lost_is_refused(make, message):
+    with pytest.raises(InputError, match=message) as caught:
+        from_torch(make())
+    assert "\n" not in str(caught.value)
+    assert type(from_torch(Named(I, H))) is nn.GRU
+
+
 @pytest.mark.parametrize(
     ("make", "lacks"),
     [

@@ -17,6 +17,7 @@ from recurra.errors import FormatError, InputError
 from recurra.export import OnnxModel, from_onnx
 from recurra.export import onnx as write
 from recurra.nn import GRU, LSTM, RNN, Recurrent
+from recurra.storage import save_model
 from runtime.models import ROWS
 from tolerances import assert_all_close, assert_close
 
@@ -323,6 +324,13 @@ def test_what_cannot_be_written(make, message, tmp_path):
     with pytest.raises(InputError, match=message):
         write(make(), tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_models_of_other_tasks_are_refused(tmp_path):
+    save_model(tmp_path / "model", config={"task": "forecaster"}, tensors={"a": np.zeros(1)})
+    with pytest.raises(InputError, match=r"model: expected a language model, received .*'forecast"):
+        write(tmp_path / "model", tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()
 
 
 def test_one_path_for_two_files(tmp_path):

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import nn
 from torch.export import Dim, export
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from nn.variants import PATHS, H, I, as_tuple, gradients, on
+from nn.variants import PATHS, H, I, as_tuple, draw, gradients, on
 from recurra.cells import cell, sigmoid, tanh
 from recurra.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent
+from recurra.nn.language_model import RecurrentLM
 from tolerances import assert_all_close
 
 V = 11
@@ -139,6 +141,75 @@ def test_single_steps(make, kernels):
             assert_all_close(as_tuple(run(x)), as_tuple(module(x)), f"{make} {size}")
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_language_models(tied):
+    """For few tokens and for many, which are read in different ways where nothing is traced."""
+    torch.manual_seed(4)
+    module = RecurrentLM(V, LSTM(H if tied else V, H), embedding=H * tied, tied=tied)
+    batch, steps = Dim("batch", min=1, max=64), Dim("steps", min=1, max=512)
+    program = export(module.eval(), inputs(3, 5, False), dynamic_shapes=({0: batch, 1: steps},))
+    torch._dynamo.reset()
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager", dynamic=True)
+    for shape in ((1, 1), (3, 2), (6, 9)):
+        (ids,) = inputs(*shape, False)
+        logits, state = module(ids)
+        for run in (program.module(), compiled):
+            assert_all_close([*run(ids)[1], run(ids)[0]], [*state, logits], f"{shape}")
+        both = []
+        for one in (module, compiled):
+            loss, _ = one(ids, ids.flip(1))
+            both.append([loss, *gradients([loss[None]], list(module.parameters()))])
+        assert_all_close(*both, f"{shape}: loss")
+
+
+@pytest.mark.parametrize("path", [p for p in PATHS if p != "torch"])  # which records nothing
+def test_gates(path):
+    """What a layer lets one look at is in the graph too, for any time, and gradients go through."""
+
+    class Seen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = on(path, LSTM(I, H, proj_size=2, bidirectional=True))
+
+        def forward(self, x, mask):
+            outputs, state, (both,) = self.rnn(x, mask=mask, return_gates=True)
+            return outputs, *state, *both[0].values(), *both[1].values()
+
+    module, batch, steps = Seen(), Dim("batch", max=64), Dim("steps", max=512)
+    axes = {0: steps, 1: batch}
+    program = export(
+        module, (draw(5, 3, I, dtype=torch.float32), draw(5, 3) > 0), dynamic_shapes=(axes, axes)
+    )
+    torch._dynamo.reset()
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager", dynamic=True)
+    for shape in ((5, 3), (1, 2), (9, 4)):
+        x, mask = draw(*shape, I, dtype=torch.float32), draw(*shape, seed=1) > 0
+        both = []
+        for one in (module, compiled):
+            found = one(x, mask)
+            both.append([*found, *gradients(found, list(module.parameters()))])
+        assert_all_close(*both, f"{shape}")
+        assert_all_close(program.module()(x, mask), module(x, mask), f"{shape}: exported")
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_packed_sequences_compiled(shuffled):
+    """Compiled around what packs and unpacks, which torch does not compile."""
+    module = GRU(I, H)
+    torch._dynamo.reset()
+    compiled = torch.compile(module, backend="eager", dynamic=True)
+    for lengths in ((2, 3), (1, 5, 1)):
+        lengths = lengths if shuffled else sorted(lengths, reverse=True)
+        x = draw(max(lengths), len(lengths), I, dtype=torch.float32)
+        packed = pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=not shuffled)
+        with torch.no_grad():  # torch warns of gradients of its own where a graph ends
+            found, expected = compiled(packed), module(packed)
+        assert isinstance(found[0], PackedSequence)
+        assert_all_close([found[0].data, found[1]], [expected[0].data, expected[1]], f"{lengths}")
+        for one, other in zip(found[0][1:], packed[1:], strict=True):
+            assert one is other or torch.equal(one, other)
+
+
 def test_the_operator_keeps_torchs_contracts():
     """Schema, shape function, autograd, with static and dynamic shapes: `torch.library.opcheck`."""
     module = Recurrent(lagged, I, H, dtype=torch.float64)
@@ -151,6 +222,6 @@ def test_the_operator_keeps_torchs_contracts():
         [torch.rand(5, 3, H, dtype=torch.float64)] * 2,
     )
     for noise in ((None, [], []), (mask, keep, [0.0, 0.0]), (None, [None, None], [0.2, 0.3])):
-        for counted in (None, valid):
-            call = (module._name, x, weights, states, counted, *noise, False)
+        for counted, record in ((None, False), (valid, False), (valid, True)):
+            call = (module._name, x, weights, states, counted, *noise, False, record)
             torch.library.opcheck(torch.ops.recurra.interpreted.default, call)

@@ -135,6 +135,11 @@ def _of_module(model: Any) -> Network:
 
 
 def _of_files(files: ModelFiles) -> Network:
+    if files.config["task"] != "language_model":
+        raise InputError(
+            f"{files.path}: expected a language model, received a model of the task "
+            f"{files.config['task']!r}, of which no ONNX file can be written"
+        )
     architecture, tensors = Architecture.from_json(files.config.get("architecture")), files.tensors
     RuntimeLM(architecture, tensors)  # which says of every weight what is missing or misshapen
     program = find(architecture.cell).program(**architecture.options)

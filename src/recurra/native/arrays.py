@@ -2,33 +2,47 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from recurra.cells.graph import Program
 
 Array = Any  # numpy.ndarray or torch.Tensor
 
 
+class Order(NamedTuple):
+    """What every call of a program asks about its parameters.
+
+    gates: how many. projects: whether there is `weight_hr`. places: per place of the kernels' list,
+    which always has biases, the number of the parameter there, or None; empty where they agree.
+    """
+
+    gates: int
+    projects: bool
+    places: tuple[int | None, ...]
+
+
+@lru_cache(maxsize=256)
+def order(program: Program) -> Order:
+    """Return the order of a program's parameters."""
+    names = [p.name for p in program.parameters]
+    places: list[int | None] = []
+    if not program.option("bias"):
+        wanted = [p.name for p in program.biased().parameters]
+        places = [names.index(name) if name in names else None for name in wanted]
+    return Order(len(program.gates), "weight_hr" in names, tuple(places))
+
+
 def hidden_and_projection(program: Program, parameters: Sequence[Array]) -> tuple[int, int]:
     """Return H and P (0 without a projection)."""
-    hidden = parameters[0].shape[0] // len(program.gates)
-    recurrent = parameters[1].shape[1]
-    projected = any(p.name == "weight_hr" for p in program.parameters)
-    return hidden, recurrent if projected else 0
+    gates, projects, _ = order(program)
+    return parameters[0].shape[0] // gates, parameters[1].shape[1] if projects else 0
 
 
 def in_order(program: Program, arrays: Sequence[Array | None]) -> list[int]:
     """Addresses with a place for the biases, which the kernels' list always has."""
     addresses = [address(a) for a in arrays]
-    if program.option("bias"):
-        return addresses
-    given = {p.name: a for p, a in zip(program.parameters, addresses, strict=True)}
-    return [given.get(name, 0) for name in _biased(program)]
-
-
-@lru_cache(maxsize=256)
-def _biased(program: Program) -> tuple[str, ...]:
-    return tuple(p.name for p in program.biased().parameters)
+    places = order(program).places
+    return [0 if p is None else addresses[p] for p in places] if places else addresses
 
 
 def is_double(array: Array) -> bool:
@@ -40,20 +54,22 @@ def address(array: Array | None) -> int:
     """Return where it begins in memory; 0 for None."""
     if array is None:
         return 0
-    if hasattr(array, "data_ptr"):
-        return int(array.data_ptr())
-    return int(array.__array_interface__["data"][0])
+    try:  # of torch: dozens a call, so that the question first would be felt
+        return array.data_ptr()
+    except AttributeError:
+        return int(array.__array_interface__["data"][0])
 
 
 def strided(array: Array | None) -> tuple[int, int, int]:
     """Return the address of (T, B, ·), and the elements between steps and between rows."""
     if array is None:
         return 0, 0, 0
-    if hasattr(array, "data_ptr"):
+    try:
         step, row, _ = array.stride()
-        return int(array.data_ptr()), step, row
-    step, row, _ = (s // array.itemsize for s in array.strides)
-    return int(array.__array_interface__["data"][0]), step, row
+        return array.data_ptr(), step, row
+    except AttributeError:
+        step, row, _ = (s // array.itemsize for s in array.strides)
+        return int(array.__array_interface__["data"][0]), step, row
 
 
 def rows(array: Array | None) -> tuple[int, int, int]:

@@ -1,6 +1,7 @@
 """One direction of one layer on the kernels, forward and backward."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from recurra.cells.graph import Program
@@ -66,10 +67,18 @@ class Inputs(NamedTuple):
 
 def saved_size(inputs: Inputs) -> int:
     """Return how many elements forward has to leave for backward."""
-    size = (
-        library.compiled().saved_size64 if is_double(inputs.x) else library.compiled().saved_size32
-    )
-    return int(size(*_saving(inputs)))
+    _, sizes, masked, mixed = _saving(inputs)
+    # A compiler's sizes are symbols until they are asked for their value.
+    known = tuple(map(int, sizes))
+    return _saved_size(is_double(inputs.x), inputs.program, known, masked, tuple(mixed))
+
+
+@lru_cache(maxsize=1024)
+def _saved_size(
+    double: bool, program: Program, sizes: tuple[int, ...], masked: bool, mixed: tuple[int, ...]
+) -> int:
+    size = library.compiled().saved_size64 if double else library.compiled().saved_size32
+    return int(size(index_of(program), list(sizes), masked, list(mixed)))
 
 
 def forward(
@@ -197,13 +206,13 @@ def states(inputs: Inputs, y: Array, saved: Array, *, computed: bool = False) ->
     return found
 
 
-def _saving(inputs: Inputs) -> tuple[object, ...]:
+def _saving(inputs: Inputs) -> tuple[int, list[int], bool, list[int]]:
     mixed = [int(k is not None and k is not False and not _is_zero(k)) for k in inputs.keep]
     return index_of(inputs.program), inputs.sizes, inputs.valid is not None, mixed
 
 
 def _common(inputs: Inputs) -> tuple[object, ...]:
-    shares = [k for k in inputs.keep]
+    shares = inputs.keep
     return (
         inputs.sizes,
         inputs.threads,

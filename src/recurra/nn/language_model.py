@@ -125,7 +125,9 @@ class RecurrentLM(nn.Module):
             rows = weight if self.tied else self.embedding.weight
         dropped = self.training and self.embedding_dropout > 0
         x: Tensor | ops.Lookup
-        if not dropped and 2 * len(rows) <= tokens.numel():
+        # Not where torch traces: a graph would be for few tokens or for many alone.
+        traced = torch.compiler.is_compiling()
+        if not dropped and not traced and 2 * len(rows) <= tokens.numel():
             x = ops.Lookup(rows, tokens)
         else:
             x, passed = ops.embedding(tokens, rows)

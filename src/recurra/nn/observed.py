@@ -104,6 +104,7 @@ class Observed:
             x,
             states,
             kernel=kernel,
+            name=name,
             valid=valid,
             reverse=reverse,
             noise=noise,

@@ -18,6 +18,8 @@ from recurra.nn.state import initial_states
 
 States = tuple[Tensor, ...]
 
+_QUIET = ops.Noise()
+
 
 class Recurrent(OnKernels):
     """Recurrent layers of any cell, with `torch.nn`'s arguments, parameter names and results.
@@ -278,8 +280,10 @@ class Recurrent(OnKernels):
             )
             outputs.append(run.outputs)
             ended.append(run.states)
+        if not self.bidirectional:
+            return outputs[0], tuple(s.unsqueeze(0) for s in ended[0])
         final = tuple(torch.stack(s) for s in zip(*ended, strict=True))
-        return torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0], final
+        return torch.cat(outputs, dim=-1), final
 
     def _run_layers(
         self,
@@ -304,11 +308,18 @@ class Recurrent(OnKernels):
                 outputs = functional.dropout(outputs, self.dropout, self.training)
             x = outputs
             final.append(ended)
+        if len(final) == 1:
+            return x, final[0]
         return x, tuple(torch.cat(s) for s in zip(*final, strict=True))
 
     def _weights(self, k: int) -> dict[str, Tensor]:
         """Parameters of the k-th layer and direction, recurrent weights dropped where asked."""
-        found: dict[str, Tensor] = {n: getattr(self, full) for n, full in self._names[k].items()}
+        # Not every attribute is a parameter: a parametrisation replaces it, and is asked then.
+        own = self._parameters
+        found: dict[str, Tensor] = {
+            n: getattr(self, full) if (weight := own.get(full)) is None else weight
+            for n, full in self._names[k].items()
+        }
         if self.weight_drop and self.training:
             dropped = functional.dropout(found["weight_hh"], self.weight_drop)
             found["weight_hh"] = dropped
@@ -321,7 +332,7 @@ class Recurrent(OnKernels):
             ones = torch.ones_like(states[0])
             recurrent = functional.dropout(ones, self.recurrent_dropout)
         if not any(self.zoneout):
-            return ops.Noise(recurrent)
+            return _QUIET if recurrent is None else ops.Noise(recurrent)
         keep: list[Tensor | float | None] = []
         for rate, state in zip(self.zoneout, states, strict=True):
             if not rate:

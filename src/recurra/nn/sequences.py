@@ -95,7 +95,9 @@ class Sequences:
         lengths = self.valid.sum(0)
         if order is not None:
             outputs, lengths = outputs[:, order], lengths[order]
-        return self.packed._replace(data=pack_padded_sequence(outputs, lengths.cpu()).data)
+        # Not by `_replace`, of which torch.compile makes a tuple with nothing in it.
+        _, *rest = self.packed
+        return PackedSequence(pack_padded_sequence(outputs, lengths.cpu()).data, *rest)
 
     def write_padded(self, values: Tensor) -> Tensor:
         """Give values (T, B, ·) the layout of the input, padded where it was packed."""

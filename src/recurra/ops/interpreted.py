@@ -27,17 +27,24 @@ def interpreted(
     keep: list[Tensor | None],
     rates: list[float],
     reverse: bool,
+    record: bool,
 ) -> list[Tensor]:
-    """Outputs and final states; see `Arguments`."""
+    """Outputs, final states, and with `record` all that is visible; see `Arguments`."""
     call = Arguments(name, x, parameters, initial, valid, mask, keep, rates, reverse)
     # What an operator returns is its own; a state that lags ends as another that came in.
-    return [t.clone(memory_format=torch.contiguous_format) for t in _run(call)]
+    return [t.clone(memory_format=torch.contiguous_format) for t in _run(call, record)]
 
 
 @interpreted.register_fake
-def _(name, x, parameters, initial, valid, mask, keep, rates, reverse):  # type: ignore[no-untyped-def]
+def _(name, x, parameters, initial, valid, mask, keep, rates, reverse, record):  # type: ignore[no-untyped-def]
     y = x.new_empty(*x.shape[:2], initial[0].shape[-1])
-    return [y, *(x.new_empty(s.shape) for s in initial)]
+    found = [y, *(x.new_empty(s.shape) for s in initial)]
+    if record:
+        one = x.new_empty(1, *x.shape[1:])
+        call = Arguments(name, one, parameters, initial, None, None, [], [], reverse)
+        seen = _run(call, record)[len(found) :]
+        found += [x.new_empty(*x.shape[:2], v.shape[-1]) for v in seen]
+    return found
 
 
 @torch.library.custom_op("recurra::interpreted_backward", mutates_args=())
@@ -51,6 +58,7 @@ def interpreted_backward(
     keep: list[Tensor | None],
     rates: list[float],
     reverse: bool,
+    record: bool,
     gradients: list[Tensor],
 ) -> list[Tensor]:
     """Gradients by x, parameters and initial states."""
@@ -61,14 +69,14 @@ def interpreted_backward(
             name, leaves[0], leaves[1:split], leaves[split:], valid, mask, keep, rates, reverse
         )
         found = torch.autograd.grad(
-            _run(call), leaves, gradients, allow_unused=True, materialize_grads=True
+            _run(call, record), leaves, gradients, allow_unused=True, materialize_grads=True
         )
     return [g.contiguous() for g in found]
 
 
 @interpreted_backward.register_fake
 def _(  # type: ignore[no-untyped-def]
-    name, x, parameters, initial, valid, mask, keep, rates, reverse, gradients
+    name, x, parameters, initial, valid, mask, keep, rates, reverse, record, gradients
 ):
     return [t.new_empty(t.shape) for t in (x, *parameters, *initial)]
 
@@ -83,12 +91,12 @@ def _differentiable() -> Iterator[None]:
         yield
 
 
-def _run(call: Arguments) -> Sequence[Tensor]:
+def _run(call: Arguments, record: bool) -> Sequence[Tensor]:
     """The layer by torch's kernel where it has one, else by the reference."""
     program = named(call.name)
     theirs = fused_name(program)
     noisy = call.mask is not None or any(k is not None for k in call.keep) or any(call.rates)
-    if theirs is None or noisy or call.reverse or not call.x.shape[0]:
+    if theirs is None or noisy or call.reverse or record or not call.x.shape[0]:
         weights = {p.name: t for p, t in zip(program.parameters, call.parameters, strict=True)}
         shares = [r if k is None else k for k, r in zip(call.keep, call.rates, strict=True)]
         run = Interpreter(program, weights).run(
@@ -98,8 +106,9 @@ def _run(call: Arguments) -> Sequence[Tensor]:
             reverse=call.reverse,
             recurrent_mask=call.mask,
             keep=shares or None,
+            record=record,
         )
-        return [run.outputs, *run.states]
+        return [run.outputs, *run.states, *run.visible.values()]
     stack = Stack(1, False, bool(program.option("bias")), 0.0, False)
     states = [s[None] for s in call.initial]
     if call.valid is None:
@@ -110,7 +119,8 @@ def _run(call: Arguments) -> Sequence[Tensor]:
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    call = Arguments(*inputs)
+    *given, ctx.record = inputs
+    call = Arguments(*given)
     ctx.name, ctx.rates, ctx.reverse = call.name, call.rates, call.reverse
     ctx.counts = (len(call.parameters), len(call.initial))
     ctx.save_for_backward(
@@ -123,12 +133,11 @@ def _differentiate(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
     weights, states = ctx.counts
     parameters, initial = list(rest[:weights]), list(rest[weights : weights + states])
     valid, mask, *keep = rest[weights + states :]
-    dx, *found = interpreted_backward(
-        ctx.name, x, parameters, initial, valid, mask, keep, ctx.rates, ctx.reverse, list(gradients)
-    )
+    call = ctx.name, x, parameters, initial, valid, mask, keep, ctx.rates, ctx.reverse, ctx.record
+    dx, *found = interpreted_backward(*call, list(gradients))
     nothing = [None] * len(keep) if all(isinstance(k, Tensor) for k in keep) else None
     rates = [None] * len(ctx.rates) if not ctx.rates else None
-    return None, dx, found[:weights], found[weights:], None, None, nothing, rates, None
+    return None, dx, found[:weights], found[weights:], None, None, nothing, rates, None, None
 
 
 interpreted.register_autograd(_differentiate, setup_context=_remember)

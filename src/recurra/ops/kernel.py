@@ -299,15 +299,15 @@ def _check(call: Arguments, program: Program) -> None:
         call.parameters[1].shape[1],
     )
     given = [*call.parameters, *call.initial]
-    states = [(batch, recurrent), *[(batch, hidden)] * (len(program.states) - 1)]
-    shapes = [*_shapes(program, features, hidden, recurrent), *states]
-    if call.mask is not None:
-        given, shapes = [*given, call.mask], [*shapes, states[0]]
-    for share, state in zip(call.keep, states, strict=False):
-        if share is not None:
-            given, shapes = [*given, share], [*shapes, (steps, *state)]
+    shapes = _shapes(program, features, hidden, recurrent, batch)
+    if call.mask is not None or any(share is not None for share in call.keep):
+        states = shapes[len(call.parameters) :]
+        noise = [(call.mask, states[0])]
+        noise += [(k, (steps, *s)) for k, s in zip(call.keep, states, strict=False)]
+        drawn = [(array, shape) for array, shape in noise if array is not None]
+        given, shapes = [*given, *(a for a, _ in drawn)], (*shapes, *(s for _, s in drawn))
     dtype = call.x.dtype
-    if [g.shape for g in given] != shapes or any(g.dtype != dtype for g in given):
+    if tuple(g.shape for g in given) != shapes or {g.dtype for g in given} != {dtype}:
         shown = ", ".join(f"{_dtype(g)} {tuple(g.shape)}" for g in given)
         raise InputError(
             f"recurrent ({program.cell}): expected with the input {_dtype(call.x)} "
@@ -337,13 +337,18 @@ def _check_tokens(tokens: Tensor, symbols: int) -> None:
 
 @lru_cache(maxsize=256)
 def _shapes(
-    program: Program, features: int, hidden: int, recurrent: int
+    program: Program, features: int, hidden: int, recurrent: int, batch: int
 ) -> tuple[tuple[int, ...], ...]:
+    """Of the parameters, and of the initial states."""
     sizes = {"inputs": features, "hidden": hidden}
     projection = recurrent if any(p.name == "weight_hr" for p in program.parameters) else 0
-    return tuple(
-        p.shape(gates=len(program.gates), **sizes, projection=projection)
-        for p in program.parameters
+    states = [(batch, recurrent), *[(batch, hidden)] * (len(program.states) - 1)]
+    return (
+        *(
+            p.shape(gates=len(program.gates), **sizes, projection=projection)
+            for p in program.parameters
+        ),
+        *states,
     )
 
 

@@ -17,6 +17,7 @@ from recurra.ops.recurrent import (
     Noise,
     _served,
     _shares,
+    as_operator,
     not_in_half,
     reference,
 )
@@ -34,6 +35,7 @@ def observed(
     states: Sequence[Tensor],
     *,
     kernel: str | None,
+    name: str | None = None,
     valid: Tensor | None = None,
     reverse: bool = False,
     noise: Noise,
@@ -48,7 +50,7 @@ def observed(
     gradients flow back through what was recorded.
 
     Args:
-        program, weights, x, states, kernel, valid, reverse, noise, half: as for `recurrent`.
+        program, weights, x, states, kernel, name, valid, reverse, noise, half: as for `recurrent`.
         record: also return every named value of the cell at every step, (T, B, ·): states as the
             equations give them, before zoneout; zeros at steps that do not count.
         watch: see `Watch`. The gradient by a state after a step is the total one: it counts what
@@ -66,6 +68,9 @@ def observed(
     served = kernel is not None and _served(parameters[0], noise) and _eager(x)
     if half and not (served and parameters[0].dtype == torch.float32):
         raise not_in_half(program, parameters[0])
+    if watch is None and not served and torch.compiler.is_compiling() and name is not None:
+        given = (name, program, parameters, x, states)
+        return as_operator(*given, valid=valid, reverse=reverse, noise=noise, record=record)
     if watch is None and not served:
         return reference(
             program, weights, x, states, valid=valid, reverse=reverse, noise=noise, record=record
@@ -77,8 +82,8 @@ def observed(
         )
     keep, rates = _shares(noise)
     mask = noise.recurrent_mask
-    name = kernel if served and kernel is not None else ""
-    call = Arguments(name, x, parameters, states, valid, mask, keep, rates, reverse, half)
+    called = kernel if served and kernel is not None else ""
+    call = Arguments(called, x, parameters, states, valid, mask, keep, rates, reverse, half)
     seen = _Observation(program, call, record, watch)
     outputs, *rest = _Observed.apply(seen, x, *parameters, *states)
     split = len(program.states)

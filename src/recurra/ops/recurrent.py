@@ -172,10 +172,9 @@ def recurrent(
         x, states = x.to(dtype), [s.to(dtype) for s in states]
     if not served or kernel is None:
         if torch.compiler.is_compiling() and name is not None:
-            keep, rates = _shares(noise)
-            given = [name, x, parameters, list(states), valid, noise.recurrent_mask, keep, rates]
-            ended = interpreted(*given, reverse)
-            return Run(ended[0], tuple(ended[1:]), {})
+            return as_operator(
+                name, program, parameters, x, states, valid=valid, reverse=reverse, noise=noise
+            )
         return reference(
             program,
             weights,
@@ -197,6 +196,27 @@ def recurrent(
     else:
         found = forward(call, save=False)
     return Run(found[0], tuple(found[1 : 1 + len(states)]), {})
+
+
+def as_operator(
+    name: str,
+    program: Program,
+    parameters: Sequence[Tensor],
+    x: Tensor,
+    states: Sequence[Tensor],
+    *,
+    valid: Tensor | None,
+    reverse: bool,
+    noise: Noise,
+    record: bool = False,
+) -> Run:
+    """Run `recurra::interpreted`: `reference` as one node of a graph, for any number of steps."""
+    keep, rates = _shares(noise)
+    given = (name, x, list(parameters), list(states), valid, noise.recurrent_mask, keep, rates)
+    y, *found = interpreted(*given, reverse, record)
+    split = len(program.states)
+    names = [n for n, _ in program.visible] if record else []
+    return Run(y, tuple(found[:split]), dict(zip(names, found[split:], strict=True)))
 
 
 class _Recurrent(torch.autograd.Function):

@@ -62,12 +62,12 @@ def to_torch(module: nn.Module) -> nn.Module:
 def _convert(
     module: nn.Module, known: tuple[type, ...], make: Callable[[Any], nn.Module], expected: str
 ) -> nn.Module:
-    if isinstance(module, known):
-        return make(module)
     children = module.modules() if isinstance(module, nn.Module) else ()
     if not any(isinstance(m, known) for m in children):
         raise InputError(f"expected {expected}, received {type(module).__name__}")
-    made = copy.deepcopy(module)
+    made = copy.deepcopy(module)  # at once, so that what shares weights goes on sharing them
+    if isinstance(made, known):
+        return make(made)
     # By identity: a layer that stands in two places is one layer in both.
     replaced: dict[int, nn.Module] = {}
     for name, child in list(made.named_modules(remove_duplicate=False)):
@@ -84,7 +84,7 @@ def _to_ours(module: Any) -> nn.Module:
     arguments = _arguments(module)
     if isinstance(module, nn.RNN | nn.RNNCell):
         arguments["nonlinearity"] = module.nonlinearity
-    return _with_weights(ours(module.input_size, module.hidden_size, **arguments), module)
+    return _made(ours, arguments, module, tuple(_KNOWN))
 
 
 def _to_torch(module: Any) -> nn.Module:
@@ -98,13 +98,12 @@ def _to_torch(module: Any) -> nn.Module:
     theirs, arguments = layer if isinstance(module, Recurrent) else cell, _arguments(module)
     if name == "rnn":
         arguments["nonlinearity"] = module.program.option("activation")
-    return _with_weights(theirs(module.input_size, module.hidden_size, **arguments), module)
+    return _made(theirs, arguments, module, (Recurrent, RecurrentCell))
 
 
 def _arguments(module: Any) -> dict[str, Any]:
     """Those that both libraries' layers have, sizes aside."""
-    first = next(module.parameters())
-    found = {"bias": module.bias, "device": first.device, "dtype": first.dtype}
+    found = {"bias": module.bias, "dtype": next(module.parameters()).dtype}
     if isinstance(module, nn.RNNBase | Recurrent):
         names = ("num_layers", "batch_first", "dropout", "bidirectional")
         found |= {name: getattr(module, name) for name in names}
@@ -135,8 +134,24 @@ def _lacks(module: Any) -> list[str]:
     return found
 
 
-def _with_weights(made: nn.Module, source: nn.Module) -> nn.Module:
-    made.load_state_dict(source.state_dict())
-    for name, parameter in source.named_parameters():
-        made.get_parameter(name).requires_grad_(parameter.requires_grad)
+def _made(
+    kind: Any, arguments: dict[str, Any], source: Any, bases: tuple[type[nn.Module], ...]
+) -> nn.Module:
+    """A layer of that kind with the very parameters of `source`, one of `bases`."""
+    if type(source).forward not in [base.forward for base in bases]:
+        raise InputError(
+            f"{type(source).__name__} has a forward of its own, which would be lost: "
+            "convert the layer that it builds on"
+        )
+    # Nothing is drawn, so that random numbers go on as if nothing had been made.
+    made = kind(source.input_size, source.hidden_size, **arguments, device="meta")
+    made.to_empty(device=next(source.parameters()).device)
+    more = source.state_dict().keys() - made.state_dict().keys()
+    if more:
+        raise InputError(
+            f"{type(source).__name__} has the parameters {', '.join(sorted(more))}, which the "
+            "layer it is to become lacks: first make weights of parametrizations"
+        )
+    for name, parameter in source.named_parameters(remove_duplicate=False):
+        setattr(made, name, parameter)
     return made.train(source.training)
