@@ -106,7 +106,7 @@ def test_values_keep_their_kind_where_the_format_has_kinds(tmp_path):
 
 
 GOOD = {
-    "a.csv": 'text,label\nfirst,a\n{}\nlast,b\n',
+    "a.csv": "text,label\nfirst,a\n{}\nlast,b\n",
     "a.tsv": "text\tlabel\nfirst\ta\n{}\nlast\tb\n",
     "a.jsonl": '{{"text": "first", "label": "a"}}\n{}\n{{"text": "last", "label": "b"}}\n',
 }
@@ -188,7 +188,7 @@ def test_all_rows_bad_is_an_error_even_where_they_are_skipped(tmp_path):
 
 def test_random_tables_come_back_as_they_were_written(tmp_path):
     random = np.random.default_rng(0)
-    signs = list('ab,";\n\r\t é☃\'\\')
+    signs = list("ab,\";\n\r\t é☃'\\")
     for trial in range(60):
         rows = [
             tuple("".join(random.choice(signs, random.integers(1, 12))) for _ in range(3))

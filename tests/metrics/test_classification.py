@@ -60,7 +60,9 @@ def test_by_hand():
 
 def test_what_was_measured_is_told():
     probabilities = np.array([[0.5, 0.5], [0.25, 0.75], [0.1, 0.9]])
-    found = Classified.measure(np.array([0, 1, 0]), probabilities, ("no", "yes"), skipped=["line 3"])
+    found = Classified.measure(
+        np.array([0, 1, 0]), probabilities, ("no", "yes"), skipped=["line 3"]
+    )
     told = found.to_dict()
     assert told["accuracy"] == 2 / 3
     assert told["loss"] == pytest.approx(-(math.log(0.5) + math.log(0.75) + math.log(0.1)) / 3)
@@ -77,7 +79,7 @@ def test_what_was_measured_is_told():
 
 def test_nothing_was_measured():
     found = Classified.measure(np.array([], int), np.empty((0, 2)), ("a", "b"))
-    assert math.isnan(found.accuracy) and math.isnan(found.macro_f1) and math.isnan(found.loss)
+    assert all(map(math.isnan, (found.accuracy, found.macro_f1, found.loss)))
     assert found.to_dict()["loss"] is None
 
 

@@ -66,12 +66,7 @@ class Comparison:
     def __str__(self) -> str:
         names = list(self.results[0].figures)
         head = ["model", *names, "parameters", "training s", "latency ms", "size kB"]
-        rows = [[name.replace("_", " ") for name in head]]
-        for r in self.results:
-            rows.append(
-                [r.model, *(f"{r.figures[name]:.4f}" for name in names), f"{r.parameters:,}",
-                 f"{r.seconds:.1f}", f"{1000 * r.latency:.3g}", f"{r.size / 1000:,.0f}"]
-            )  # fmt: skip
+        rows = [[name.replace("_", " ") for name in head], *(self._cells(r) for r in self.results)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
         for row in rows:
@@ -81,6 +76,11 @@ class Comparison:
             )
             lines.append("  ".join([first, *others]).rstrip())
         return "\n".join(lines)
+
+    def _cells(self, r: Result) -> list[str]:
+        figures = [f"{r.figures[name]:.4f}" for name in self.results[0].figures]
+        measured = [f"{r.parameters:,}", f"{r.seconds:.1f}", f"{1000 * r.latency:.3g}"]
+        return [r.model, *figures, *measured, f"{r.size / 1000:,.0f}"]
 
     def plot(self, path: str | Path) -> Path:
         """Draw the table as bars, one panel a figure, and write it as PNG.

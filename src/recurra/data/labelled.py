@@ -185,9 +185,7 @@ def _read_wide(
             del cells[-features:]
         made.append([cells[k : k + features] for k in range(0, len(cells), features)])
     labels = [None] * len(table) if label is None else table.column(label)
-    return _collect(
-        made, labels, table.places, table.skipped, table.sha256, path, skip_bad
-    )
+    return _collect(made, labels, table.places, table.skipped, table.sha256, path, skip_bad)
 
 
 def _read_steps(

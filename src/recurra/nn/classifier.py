@@ -60,7 +60,7 @@ class Classifier(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        encoder: Encoder = rnn  # type: ignore[assignment]
+        encoder: Encoder = rnn
         self.embedding, self.rnn = embedding, rnn
         self.pool = Pooling(pooling, encoder.output_size, directions=encoder.num_directions)
         self.head = nn.Linear(encoder.output_size, classes)

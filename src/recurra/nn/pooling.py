@@ -14,7 +14,8 @@ class Pooling(nn.Module):
     - `last`: what each direction has at its end: the forward one at the last step, the reverse one
       at the first.
     - `mean`, `max`: over the steps, feature by feature.
-    - `attention`: Σ a_t y_t with a = softmax(v · tanh(W y_t + b)) over the steps (Yang et al. 2016).
+    - `attention`: Σ a_t y_t with a = softmax(v · tanh(W y_t + b)) over the steps (Yang et al.
+      2016).
 
     A sequence without a step becomes zeros.
 
@@ -53,7 +54,8 @@ class Pooling(nn.Module):
 
     def weights(self, outputs: Tensor, valid: Tensor) -> Tensor:
         """The attention a_t of outputs (T, B, F) where `valid` (T, B): zero elsewhere."""
-        assert self.inner is not None and self.context is not None
+        assert self.inner is not None
+        assert self.context is not None
         scores = self.context(torch.tanh(self.inner(outputs)))[..., 0]
         # A large negative number, as -inf in all steps of an empty sequence would make NaN.
         a = scores.masked_fill(~valid, torch.finfo(scores.dtype).min).softmax(0)

@@ -51,12 +51,11 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, input: Tensor, *, lengths: Tensor | None = None) -> tuple[Tensor, None]:
         """Read (T, B, I), of each sequence the first `lengths` (B,): (T, B, F), zero beyond."""
-        steps, batch, _ = input.shape
         x = self.project(input) * math.sqrt(self.output_size)
-        x = x + positions(steps, self.output_size).to(x)[:, None]
+        x = x + positions(len(x), self.output_size).to(x)[:, None]
         if lengths is None:
             return self.blocks(x), None
-        padding = torch.arange(steps, device=x.device)[None, :] >= lengths[:, None]
+        padding = torch.arange(len(x), device=x.device)[None, :] >= lengths[:, None]
         # Softmax over nothing is NaN: a sequence without a step may look at its first.
         looked_at = padding.clone()
         looked_at[:, :1] = False

@@ -25,6 +25,7 @@ class Normaliser:
         self.lowercase, self.punctuation = lowercase, punctuation
 
     def __call__(self, text: str) -> str:
+        """The text as it is to be cut."""
         text = text.lower() if self.lowercase else text
         return " ".join(_WORD.findall(text)) if self.punctuation else text
 

@@ -5,11 +5,11 @@ from recurra.tasks.sequence_classifier.config import (
     PredictionConfig,
     SequenceClassifierConfig,
 )
-from recurra.tasks.sequence_classifier.model import Prediction, SequenceClassifier
+from recurra.tasks.sequence_classifier.model import LabelPrediction, SequenceClassifier
 
 __all__ = [
     "DataConfig",
-    "Prediction",
+    "LabelPrediction",
     "PredictionConfig",
     "SequenceClassifier",
     "SequenceClassifierConfig",

@@ -34,7 +34,7 @@ LR = 0.002
 
 
 @dataclass(frozen=True)
-class Prediction:
+class LabelPrediction:
     """What a classifier says of one example.
 
     label: the most probable one. probabilities: of every label, where they were asked for.
@@ -140,7 +140,9 @@ class SequenceClassifier(TrainedModel):
         """The probability of every label for each input, (N, C) float32, C as `labels`."""
         return self._classify(ColumnsConfig().read(inputs, self.config, labelled=False))
 
-    def predict_file(self, source: str | Path, options: PredictionConfig) -> Iterator[Prediction]:
+    def predict_file(
+        self, source: str | Path, options: PredictionConfig
+    ) -> Iterator[LabelPrediction]:
         """What it says of each example of a file; `options` tell how to read it.
 
         Columns that `options` do not name are those of the training data; no labels are read.
@@ -156,7 +158,7 @@ class SequenceClassifier(TrainedModel):
             best = int(row.argmax())
             every = dict(zip(self.labels, row.tolist(), strict=True))
             told = every if options.probabilities else None
-            yield Prediction(self.labels[best], float(row[best]), told)
+            yield LabelPrediction(self.labels[best], float(row[best]), told)
 
     def evaluate(self, data: Source, **settings: Any) -> Classified:
         """Measure it on examples with labels: accuracy, macro-F1, confusion matrix, loss.

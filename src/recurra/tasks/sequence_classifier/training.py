@@ -124,9 +124,7 @@ class ClassifierTask:
         if not len(found):
             return found
         order = np.argsort(examples.lengths, kind="stable")
-        groups = LengthBatches(
-            examples.lengths[order], batch=256, shuffle=False, budget=_STEPS
-        )
+        groups = LengthBatches(examples.lengths[order], batch=256, shuffle=False, budget=_STEPS)
         with torch.inference_mode():
             for group in groups:
                 rows = order[group.indices]
