@@ -56,6 +56,8 @@ def in_memory(inputs: Sequence[Any], labels: Sequence[Any] | None, *, numbers: b
     """
     if labels is not None and len(inputs) != len(labels):
         raise InputError(f"examples: received {len(inputs)} inputs and {len(labels)} labels")
+    if labels is not None and not len(inputs):
+        raise InputError("examples: expected inputs and their labels, received none")
     places = [f"example {k}" for k in range(len(inputs))]
     digest = hashlib.sha256()
     made: list[Any] = []

@@ -38,12 +38,15 @@ def attention(inner: np.ndarray, bias: np.ndarray, context: np.ndarray) -> Pool:
     """Σ a_t y_t with a = softmax(v · tanh(W y_t + b)); inner W (F, F), context v (1, F)."""
 
     def pool(outputs: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        scores = np.tanh(outputs @ inner.T + bias) @ context[0]
-        valid = _valid(outputs, lengths)
-        scores = np.where(valid[..., 0], scores, np.finfo(scores.dtype).min)
-        a = np.exp(scores - scores.max(0))
-        a = np.where(valid[..., 0], a / a.sum(0), 0)
-        return (a[..., None] * np.where(valid, outputs, 0)).sum(0)
+        found = np.zeros(outputs.shape[1:], outputs.dtype)
+        # Row by row: in a product of all, a row's last bits depend on how many others there are.
+        for row, length in enumerate(lengths):
+            if length:
+                y = outputs[:length, row]
+                scores = np.tanh(y @ inner.T + bias) @ context[0]
+                a = np.exp(scores - scores.max())
+                found[row] = (a / a.sum()) @ y
+        return found
 
     return pool
 
