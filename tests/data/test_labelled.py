@@ -168,7 +168,7 @@ def test_npz_files_that_do_not_fit(tmp_path):
         with pytest.raises(InputError, match=told):
             read_numbers(path)
     path.write_bytes(b"PK")
-    with pytest.raises(InputError, match="not an .npz file"):
+    with pytest.raises(InputError, match=r"not an \.npz file"):
         read_numbers(path)
     with pytest.raises(InputError, match="no such file"):
         read_numbers(tmp_path / "b.npz")

@@ -8,8 +8,8 @@ import torch
 from recurra.nn.transformer import (
     TransformerEncoder,
     positions,
+    sizes_for,
     transformer_parameters,
-    width_for,
 )
 
 
@@ -41,15 +41,21 @@ def test_gradients_reach_every_parameter():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name  # noqa: PT018
 
 
-@pytest.mark.parametrize(("inputs", "width", "layers"), [(5, 16, 2), (128, 64, 1), (8, 20, 3)])
-def test_parameters_are_counted_right_and_a_width_is_found_for_them(inputs, width, layers):
-    module = TransformerEncoder(inputs, width, layers)
+@pytest.mark.parametrize(
+    ("inputs", "width", "layers", "units"), [(5, 16, 2, 64), (128, 64, 1, 100), (8, 20, 3, 7)]
+)
+def test_parameters_are_counted_right_and_sizes_are_found_for_them(inputs, width, layers, units):
+    module = TransformerEncoder(inputs, width, layers, feedforward=units)
     count = sum(p.numel() for p in module.parameters())
-    assert transformer_parameters(inputs, width, layers) == count
-    assert width_for(count, inputs, layers) == width
-    found = width_for(200_000, inputs, layers)
-    assert found % 4 == 0
-    assert abs(transformer_parameters(inputs, found, layers) / 200_000 - 1) < 0.06
+    assert transformer_parameters(inputs, width, layers, units) == count
+    for wanted in (count, 5_000, 200_000):
+        wide, found = sizes_for(wanted, inputs, layers)
+        assert wide % 4 == 0
+        made = transformer_parameters(inputs, wide, layers, found)
+        assert abs(made - wanted) <= layers * (2 * wide + 1) / 2 + 1
+        assert 2 * wide < found < 6 * wide or wanted == count
+    if units == 4 * width:
+        assert sizes_for(count, inputs, layers) == (width, units)
 
 
 def test_positions_by_hand():

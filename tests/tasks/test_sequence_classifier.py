@@ -1,4 +1,4 @@
-"""Classifiers of every kind: fit, measure, ask, save, load; and torch gives what the runtime does."""
+"""Classifiers of every kind: fit, measure, ask, save, load; the runtime gives what torch does."""
 
 import json
 

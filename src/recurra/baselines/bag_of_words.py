@@ -12,6 +12,7 @@ from recurra.baselines.protocol import Budget
 from recurra.errors import FormatError, InputError
 from recurra.metrics.classification import Classified
 from recurra.storage import read_model, save_model
+from recurra.tasks.sequence_classifier.config import DataConfig
 from recurra.tasks.sequence_classifier.data import classes_of, sort_labels
 from recurra.text.lexicon import Normaliser
 
@@ -30,13 +31,14 @@ class BagOfWords:
         weighting: `counts`, or `tfidf`: counts times ln((1 + N) / (1 + N_w)) + 1, scaled to length
             1.
         ngrams: the longest run of words that counts as one.
-        **settings: of the classifier's data.
+        **settings: of the classifier; those of its data count.
     """
 
     def __init__(self, *, weighting: str = "tfidf", ngrams: int = 2, **settings: Any) -> None:
         if weighting not in ("counts", "tfidf"):
             raise InputError(f"weighting: expected counts or tfidf, received {weighting!r}")
-        self.weighting, self.ngrams, self._settings = weighting, ngrams, settings
+        self.weighting, self.ngrams = weighting, ngrams
+        self._settings = {n: v for n, v in settings.items() if n in DataConfig.names()}
         self.labels: tuple[str, ...] = ()
         self._vocabulary: dict[str, int] = {}
         self._idf = self._weight = self._bias = np.empty(0)
@@ -55,9 +57,8 @@ class BagOfWords:
         assert train.labels is not None
         self.labels = sort_labels(train.labels)
         vectorizer = CountVectorizer(analyzer=self._terms)
-        counts, asked = (f(t.inputs) for f, t in (
-            (vectorizer.fit_transform, train), (vectorizer.transform, held_out)
-        ))  # fmt: skip
+        counts = vectorizer.fit_transform(train.inputs)
+        asked = vectorizer.transform(held_out.inputs)
         self._vocabulary = {term: int(k) for term, k in vectorizer.vocabulary_.items()}
         self._idf = np.ones(len(self._vocabulary))
         if self.weighting == "tfidf":

@@ -166,6 +166,7 @@ def compare(
     entry = next(entry for entry in tasks.ENTRIES if entry.word == task)
     own: Any = entry.load()
     config, of_data, training = sort(settings, own.Config, own.Data, TrainConfig)
+    own._training_side()  # importing torch is no part of a training
     make_inputs, _ = find(contest.inputs)
     inputs = make_inputs(test, config, of_data)
     budget = Budget(minutes, None, seed, threads)

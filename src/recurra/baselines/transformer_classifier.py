@@ -12,7 +12,7 @@ from recurra.baselines.protocol import Budget
 from recurra.data.labelled import in_memory
 from recurra.errors import InputError
 from recurra.metrics.classification import Classified
-from recurra.nn.transformer import TransformerEncoder, width_for
+from recurra.nn.transformer import TransformerEncoder, sizes_for
 from recurra.settings import check, sort
 from recurra.storage import ModelFiles, read_model, save_model
 from recurra.tasks.job import Job
@@ -128,17 +128,19 @@ class _Task(ClassifierTask):
         own = sum(p.numel() for p in recurrent.rnn.parameters())
         if parameters is not None:
             own += parameters - sum(p.numel() for p in recurrent.parameters())
-        width = width_for(max(1, own), inputs, LAYERS, heads=HEADS)
+        width, units = sizes_for(max(1, own), inputs, LAYERS, heads=HEADS)
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(job.train.seed)
-            rnn = TransformerEncoder(inputs, width, LAYERS, heads=HEADS, dropout=DROPOUT)
+            rnn = TransformerEncoder(
+                inputs, width, LAYERS, heads=HEADS, feedforward=units, dropout=DROPOUT
+            )
         super().__init__(job, prepared, build(config, prepared, job.train.seed, rnn=rnn))
-        self.prepared, self._width = prepared, width
+        self.prepared, self._sizes = prepared, {"width": width, "feedforward": units}
 
     def config(self) -> dict[str, Any]:
         """`config.json` of the model."""
         found = {**super().config(), "task": "transformer_classifier"}
-        found["architecture"] = {"layers": LAYERS, "heads": HEADS, "width": self._width}
+        found["architecture"] = {"layers": LAYERS, "heads": HEADS, **self._sizes}
         return found
 
     def save(self, directory: Path) -> None:

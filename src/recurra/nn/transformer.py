@@ -73,15 +73,25 @@ def positions(steps: int, width: int) -> Tensor:
     return found
 
 
-def transformer_parameters(input_size: int, width: int, layers: int) -> int:
-    """Parameters of a `TransformerEncoder` with a feed-forward block of 4 · F units."""
-    block = 12 * width**2 + 13 * width
+def transformer_parameters(input_size: int, width: int, layers: int, feedforward: int) -> int:
+    """Parameters of a `TransformerEncoder`."""
+    block = 4 * width**2 + 9 * width + feedforward * (2 * width + 1)
     return input_size * width + width + layers * block + 2 * width
 
 
-def width_for(parameters: int, input_size: int, layers: int, *, heads: int = 4) -> int:
-    """The width at which an encoder has about so many parameters, a multiple of `heads`."""
+def sizes_for(
+    parameters: int, input_size: int, layers: int, *, heads: int = 4
+) -> tuple[int, int]:
+    """Width and feed-forward units with which an encoder has about so many parameters.
+
+    The width is that multiple of `heads` that comes closest with the usual 4 · F units, which then
+    make up the difference.
+    """
+
+    def count(width: int, feedforward: int) -> int:
+        return transformer_parameters(input_size, width, layers, feedforward)
+
     widths = range(heads, 4096 + heads, heads)
-    return min(
-        widths, key=lambda w: abs(transformer_parameters(input_size, w, layers) - parameters)
-    )
+    width = min(widths, key=lambda w: abs(count(w, 4 * w) - parameters))
+    missing = parameters - count(width, 4 * width)
+    return width, max(1, 4 * width + round(missing / (layers * (2 * width + 1))))
