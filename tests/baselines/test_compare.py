@@ -8,10 +8,12 @@ import pytest
 from recurra.baselines import Budget, compare
 from recurra.baselines.catalog import CONTESTS, find
 from recurra.baselines.protocol import Contender
+from recurra.cli import main
 from recurra.errors import InputError
 from tasks.classified import SMALL, ordered, reviews, slopes
 
-HOW = {**SMALL, "epochs": 3, "batch": 16, "lr": 1e-2, "dropout": 0.0, "token_dropout": 0.0}
+HOW = {**SMALL, "epochs": 3, "batch": 16, "lr": 1e-2, "dropout": 0.0, "token_dropout": 0.0,
+       "embedding_dropout": 0.2}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,26 @@ def test_numbers_have_rivals_too():
     assert found["rnn"].figures["accuracy"] > 0.9
     with pytest.raises(InputError, match="expected a text"):
         compare("classify", slopes(20), test=slopes(20), models=["bag-of-words"])
+
+
+def test_the_command_line(tmp_path, capsys):
+    for name, (texts, labels) in (("train", reviews(100)), ("test", reviews(40, seed=1))):
+        lines = [f"{label}\t{text}" for label, text in zip(labels, texts, strict=True)]
+        (tmp_path / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    words = ["compare", "classify", str(tmp_path / "train.tsv"), "--columns", "label,text"]
+    words += ["--test", str(tmp_path / "test.tsv"), "--out", str(tmp_path / "out")]
+    words += ["--hidden", "8", "--embedding", "8", "--epochs", "1", "--seed", "3"]
+    assert main([*words, "--models", "rnn,bag-of-words", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {row["model"] for row in told["models"]} == {"rnn", "bag-of-words"}
+    assert json.loads((tmp_path / "out" / "compare.json").read_text()) == told
+    assert (tmp_path / "out" / "compare.png").exists()
+    assert main([*words, "--models", "tfidf"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1].startswith("tfidf")
+    assert shown.err == "training tfidf …\n"
+    assert main([*words, "--models", "svm"]) == 2
+    assert "received svm" in capsys.readouterr().err
 
 
 def test_every_rival_of_the_catalog_is_there():

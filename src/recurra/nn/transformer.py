@@ -79,9 +79,7 @@ def transformer_parameters(input_size: int, width: int, layers: int, feedforward
     return input_size * width + width + layers * block + 2 * width
 
 
-def sizes_for(
-    parameters: int, input_size: int, layers: int, *, heads: int = 4
-) -> tuple[int, int]:
+def sizes_for(parameters: int, input_size: int, layers: int, *, heads: int = 4) -> tuple[int, int]:
     """Width and feed-forward units with which an encoder has about so many parameters.
 
     The width is that multiple of `heads` that comes closest with the usual 4 · F units, which then
