@@ -151,10 +151,10 @@ def test_of_models_with_the_same_figure_the_one_with_the_lower_loss_is_kept(tmp_
         def validate(self):
             return {**super().validate(), "surprise": 1.0}
 
-    config = TrainConfig(steps=60, eval_every=10, lr=0.03, schedule="constant")
+    config = TrainConfig(steps=40, eval_every=4, lr=0.003, schedule="constant")
     result = fit(Level(tokens=300), tmp_path, config, report=False)
     records = [r for r in read_metrics(tmp_path / "metrics.jsonl") if "valid_loss" in r]
-    assert result.best["step"] == min(records, key=lambda r: r["valid_loss"])["step"] > 10
+    assert result.best["step"] == min(records, key=lambda r: r["valid_loss"])["step"] > 4
 
 
 def test_patience_ends_a_run_that_does_not_improve(tmp_path):
