@@ -31,9 +31,11 @@ MODELS = [
     {"layers": 3, "residual": True, "layer_norm": True, "zoneout": 0.1, "weight_drop": 0.1},
     {"projection": 8, "peephole": True, "pooling": "attention", "recurrent_dropout": 0.2},
     {"learn_initial_state": True, "dropout": 0.0, "token_dropout": 0.0, "embedding_dropout": 0.0},
+    {"members": 3, "pooling": "attention"},
     {"inputs": "numbers"},
     {"inputs": "numbers", "cell": "gru", "pooling": "attention", "missing": "last"},
     {"inputs": "numbers", "layers": 2, "pooling": "last", "standardise": False},
+    {"inputs": "numbers", "members": 2},
 ]
 
 
@@ -114,6 +116,21 @@ def test_ranks_share_a_batch_among_them(world):
             shares = [task.loss(part[index], None) for part in parts]
             assert sum(n for _, n, _ in shares) == count == len(batch.indices)
             assert float(sum(part for part, _, _ in shares)) == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_members_are_drawn_apart_and_their_probabilities_averaged():
+    model = SequenceClassifier(**SMALL, members=3)
+    model.fit(TEXTS, **{**QUICK, "epochs": 1})
+    tensors = model.files.tensors
+    heads = [tensors[f"members.{k}.head.weight"] for k in range(3)]
+    assert not np.allclose(heads[0], heads[1])
+    assert not np.allclose(heads[1], heads[2])
+    alone = []
+    for member in model.runtime._members:
+        lexicon = model._reader.lexicon()
+        forms = [lexicon.encode(text) for text in TEXTS[0]]
+        alone.append(member.texts(forms, lexicon))
+    np.testing.assert_allclose(model.predict_proba(TEXTS[0]), np.mean(alone, axis=0), atol=1e-6)
 
 
 def test_balanced_classes_count_alike_in_the_loss():

@@ -125,16 +125,18 @@ class _Task(ClassifierTask):
         assert isinstance(config, SequenceClassifierConfig)
         inputs = input_size(config, prepared)
         recurrent = build(config, prepared, 0)
-        own = sum(p.numel() for p in recurrent.rnn.parameters())
+        own = sum(p.numel() for n, p in recurrent.named_parameters() if "rnn." in n)
         if parameters is not None:
             own += parameters - sum(p.numel() for p in recurrent.parameters())
-        width, units = sizes_for(max(1, own), inputs, LAYERS, heads=HEADS)
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(job.train.seed)
-            rnn = TransformerEncoder(
+        share = max(1, own // config.members)
+        width, units = sizes_for(share, inputs, LAYERS, heads=HEADS)
+
+        def encoder() -> TransformerEncoder:
+            return TransformerEncoder(
                 inputs, width, LAYERS, heads=HEADS, feedforward=units, dropout=DROPOUT
             )
-        super().__init__(job, prepared, build(config, prepared, job.train.seed, rnn=rnn))
+
+        super().__init__(job, prepared, build(config, prepared, job.train.seed, encoder=encoder))
         self.prepared, self._sizes = prepared, {"width": width, "feedforward": units}
 
     def config(self) -> dict[str, Any]:

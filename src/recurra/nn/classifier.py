@@ -1,5 +1,6 @@
 """The sequence classifier as a torch module: inputs, encoder, pooling, softmax."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -84,3 +85,15 @@ class Classifier(nn.Module):
         outputs, _ = self.rnn(x, lengths=lengths)
         pooled = functional.dropout(self.pool(outputs, lengths), self.dropout, self.training)
         return self.head(pooled)
+
+
+class Committee(nn.Module):
+    """Several classifiers side by side, each with weights of its own: logits (M, B, C)."""
+
+    def __init__(self, members: Sequence[Classifier]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, inputs: Forms | Tensor, lengths: Tensor) -> Tensor:
+        """Read a batch with each of them."""
+        return torch.stack([member(inputs, lengths) for member in self.members])

@@ -1,7 +1,6 @@
 """A sequence classifier without torch: texts or numbers in, probabilities out."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -33,7 +32,7 @@ class RuntimeClassifier:
     def __init__(
         self,
         architecture: Architecture,
-        tensors: Any,
+        tensors: Mapping[str, np.ndarray],
         *,
         pool: str,
         features: int | None = None,
@@ -108,6 +107,54 @@ class RuntimeClassifier:
         logits = np.matmul(pooled[:, None, :].astype(np.float32), self._head.T)[:, 0] + self._bias
         odds = np.exp(logits - logits.max(1, keepdims=True))
         found: np.ndarray = odds / odds.sum(1, keepdims=True)
+        return found
+
+
+class RuntimeCommittee:
+    """Several classifiers, whose probabilities are averaged (see `recurra.nn.classifier`).
+
+    Args:
+        members: how many; their tensors' names begin with `members.0.` and so on.
+        The rest is `RuntimeClassifier`'s.
+    """
+
+    def __init__(
+        self,
+        members: int,
+        architecture: Architecture,
+        tensors: Mapping[str, np.ndarray],
+        *,
+        pool: str,
+        features: int | None = None,
+        precision: str = "float32",
+    ) -> None:
+        self._members = []
+        for index in range(members):
+            prefix = f"members.{index}."
+            own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            made = RuntimeClassifier(
+                architecture, own, pool=pool, features=features, precision=precision
+            )
+            self._members.append(made)
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return self._members[0].classes
+
+    @property
+    def vocabulary(self) -> tuple[int, int]:
+        """How many tokens and how many n-grams there are weights for."""
+        return self._members[0].vocabulary
+
+    def texts(self, forms: Sequence[np.ndarray], lexicon: Lexicon) -> np.ndarray:
+        """See `RuntimeClassifier.texts`."""
+        found: np.ndarray = np.mean([m.texts(forms, lexicon) for m in self._members], axis=0)
+        return found
+
+    def numbers(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
+        """See `RuntimeClassifier.numbers`."""
+        found: np.ndarray = np.mean([m.numbers(sequences) for m in self._members], axis=0)
         return found
 
 

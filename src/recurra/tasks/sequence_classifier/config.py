@@ -57,6 +57,10 @@ class SequenceClassifierConfig(NetworkConfig):
         "how the outputs of all steps become one vector",
         choices=("last", "mean", "max", "attention"),
     )
+    members: int = option(
+        1, "networks with weights of their own, whose probabilities are averaged",
+        least=1, whole=True,
+    )  # fmt: skip
 
     @property
     def reads_text(self) -> bool:

@@ -12,7 +12,7 @@ from recurra.data.labelled import Examples
 from recurra.errors import FormatError
 from recurra.metrics.classification import Classified
 from recurra.runtime import Architecture
-from recurra.runtime.classifier import RuntimeClassifier
+from recurra.runtime.classifier import RuntimeClassifier, RuntimeCommittee
 from recurra.settings import sort
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.sequence_classifier.config import (
@@ -186,16 +186,20 @@ class SequenceClassifier(TrainedModel):
         return tuple(labels)
 
     @cached_property
-    def runtime(self) -> RuntimeClassifier:
+    def runtime(self) -> RuntimeClassifier | RuntimeCommittee:
         """The network without torch."""
-        reader = self._reader
-        made = RuntimeClassifier(
-            Architecture.from_json(self.files.config.get("architecture")),
-            self.files.tensors,
-            pool=self.config.pooling,
-            features=reader.features if isinstance(reader, NumberInputs) else None,
-            precision=self._precision,
-        )
+        reader, members = self._reader, self.config.members
+        architecture = Architecture.from_json(self.files.config.get("architecture"))
+        how: dict[str, Any] = {
+            "pool": self.config.pooling,
+            "features": reader.features if isinstance(reader, NumberInputs) else None,
+            "precision": self._precision,
+        }
+        made: RuntimeClassifier | RuntimeCommittee
+        if members == 1:
+            made = RuntimeClassifier(architecture, self.files.tensors, **how)
+        else:
+            made = RuntimeCommittee(members, architecture, self.files.tensors, **how)
         wanted = (0, 0)
         if isinstance(reader, TextInputs):
             wanted = (len(reader.tokenizer), len(reader.subwords or ()))

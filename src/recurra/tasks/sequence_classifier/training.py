@@ -1,5 +1,6 @@
 """Training a sequence classifier: the torch side of the task."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch.nn import functional
 from recurra.data.length_batches import LengthBatches, Rows
 from recurra.metrics.classification import Classified
 from recurra.nn import Recurrent
-from recurra.nn.classifier import Classifier, Forms
+from recurra.nn.classifier import Classifier, Committee, Forms
 from recurra.nn.token_embedding import TokenEmbedding
 from recurra.storage import save_model
 from recurra.tasks.job import Job
@@ -33,20 +34,25 @@ _STEPS, _FORWARD_SHARE = 1 << 14, 1 / 3
 
 
 def build(
-    config: SequenceClassifierConfig, prepared: Prepared, seed: int, *, rnn: nn.Module | None = None
-) -> Classifier:
-    """The module with freshly drawn weights; `rnn` may stand in the place of recurrent layers."""
-    reader = prepared.reader
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    config: SequenceClassifierConfig,
+    prepared: Prepared,
+    seed: int,
+    *,
+    encoder: Callable[[], nn.Module] | None = None,
+) -> Classifier | Committee:
+    """The module with freshly drawn weights; `encoder` makes what stands in the place of recurrent
+    layers, where given."""
+    reader, inputs = prepared.reader, input_size(config, prepared)
+
+    def member() -> Classifier:
         embedding = None
         if isinstance(reader, TextInputs):
             grams = len(reader.subwords or ())
             embedding = TokenEmbedding(len(reader.tokenizer), config.embedding, grams=grams)
-        inputs = input_size(config, prepared)
         token, features = config.noise
+        layers = Recurrent(config.cell, inputs, config.hidden, **config.arguments())
         return Classifier(
-            rnn or Recurrent(config.cell, inputs, config.hidden, **config.arguments()),
+            layers if encoder is None else encoder(),
             len(prepared.labels),
             pooling=config.pooling,
             embedding=embedding,
@@ -54,6 +60,11 @@ def build(
             embedding_dropout=features,
             dropout=config.dropout,
         )
+
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        made = [member() for _ in range(config.members)]
+    return made[0] if config.members == 1 else Committee(made)
 
 
 def input_size(config: SequenceClassifierConfig, prepared: Prepared) -> int:
@@ -68,7 +79,7 @@ class ClassifierTask:
     goal_higher: bool
     unit = "sequences"
 
-    def __init__(self, job: Job, prepared: Prepared, module: Classifier) -> None:
+    def __init__(self, job: Job, prepared: Prepared, module: Classifier | Committee) -> None:
         assert isinstance(job.model, SequenceClassifierConfig)
         assert isinstance(job.data, DataConfig)
         self._job, self._prepared, self._data, self._model = job, prepared, job.data, job.model
@@ -98,12 +109,13 @@ class ClassifierTask:
         logits = self._logits(self._prepared.train, batch.indices)
         wanted = torch.from_numpy(self._prepared.classes[0][batch.indices]).to(logits.device)
         losses = functional.cross_entropy(
-            logits,
-            wanted,
+            logits.flatten(0, 1),
+            wanted.repeat(len(logits)),
             weight=None if self._weights is None else self._weights.to(logits.device),
             label_smoothing=self._data.label_smoothing,
             reduction="none",
         )
+        losses = losses.view(logits.shape[:2]).mean(0)
         return losses[: batch.count].sum(), batch.count, None
 
     def validate(self) -> dict[str, float]:
@@ -128,7 +140,7 @@ class ClassifierTask:
         with torch.inference_mode():
             for group in groups:
                 rows = order[group.indices]
-                found[rows] = self._logits(examples, rows).softmax(-1).cpu().numpy()
+                found[rows] = self._logits(examples, rows).softmax(-1).mean(0).cpu().numpy()
         return found
 
     def validation_cost(self) -> float:
@@ -168,8 +180,8 @@ class ClassifierTask:
         }
 
     def _logits(self, examples: Encoded, rows: np.ndarray) -> Tensor:
-        """Logits (B, C) of some examples."""
-        device = self.module.head.weight.device
+        """Logits (M, B, C) of some examples, by each member."""
+        device = next(self.module.parameters()).device
         chosen = [examples.inputs[k] for k in rows]
         lengths = np.array([len(one) for one in chosen], np.int64)
         steps = max(1, int(lengths.max()))
@@ -186,7 +198,8 @@ class ClassifierTask:
             distinct, places = np.unique(forms, return_inverse=True)
             arrays = (places.reshape(forms.shape), *examples.lexicon.rows(distinct))
             x = Forms(*(torch.from_numpy(array).to(device) for array in arrays))
-        return self.module(x, torch.from_numpy(lengths).to(device))
+        logits: Tensor = self.module(x, torch.from_numpy(lengths).to(device))
+        return logits if logits.ndim == 3 else logits[None]
 
 
 def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
