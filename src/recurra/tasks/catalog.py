@@ -54,6 +54,15 @@ ENTRIES = (
         'recurra generate {run} "…"',
         many=True,
     ),
+    Entry(
+        "classify",
+        "sequence_classifier",
+        "SequenceClassifier",
+        "a classifier of texts, or of sequences of numbers",
+        "a file with labels (.csv .tsv .jsonl .parquet; of numbers also .npz)",
+        "recurra train classify reviews.csv --epochs 6 --out runs/reviews",
+        "recurra predict {run} new.csv",
+    ),
 )
 
 
