@@ -56,22 +56,26 @@ class TaggedText:
     _lines: tuple[str, ...]
     _tag_column: int | None
 
-    def with_tags(self, tags: Sequence[Sequence[str]]) -> str:
+    def parts(self, tags: Sequence[Sequence[str]]) -> Iterator[str]:
         """The text of the file with these tags, a list for each of `sentences`.
 
-        In CoNLL-U and JSON lines they take the place of the old ones; to columns they are added as
-        the last, as conlleval wants them. All else is kept, sentences that were skipped included.
+        It comes in as many parts, each up to the end of a sentence (the last to the end of the
+        file), without the line end after it. In CoNLL-U and JSON lines the tags take the place of
+        the old ones; to columns they are added as the last, as conlleval wants them. All else is
+        kept, sentences that were skipped included.
         """
-        lines = list(self._lines)
-        for sentence, new in zip(self.sentences, tags, strict=True):
+        lines, start = list(self._lines), 0
+        for k, (sentence, new) in enumerate(zip(self.sentences, tags, strict=True), 1):
             if self.format == "jsonl":
                 (number,) = sentence.lines
-                fields = json.loads(lines[number - 1])
-                lines[number - 1] = json.dumps({**fields, "tags": list(new)}, ensure_ascii=False)
-                continue
-            for number, tag in zip(sentence.lines, new, strict=True):
-                lines[number - 1] = self._tagged(lines[number - 1], tag)
-        return "".join(f"{line}\n" for line in lines)
+                fields = {**json.loads(lines[number - 1]), "tags": list(new)}
+                lines[number - 1] = json.dumps(fields, ensure_ascii=False)
+            else:
+                for number, tag in zip(sentence.lines, new, strict=True):
+                    lines[number - 1] = self._tagged(lines[number - 1], tag)
+            end = sentence.lines[-1] if k < len(self.sentences) else len(lines)
+            yield "\n".join(lines[start:end])
+            start = end
 
     def _tagged(self, line: str, tag: str) -> str:
         if self.format == "columns":
@@ -128,9 +132,9 @@ def read_tagged(
         try:
             unread = next((n for n, _ in block if n in broken), None)
             if unread is not None:
-                raise _Wrong(unread, broken[unread])
+                raise _BadSentenceError(unread, broken[unread])
             sentence = parse(block)
-        except _Wrong as wrong:
+        except _BadSentenceError as wrong:
             place = f"{name}:{wrong.line}: {wrong.told}"
             if not skip_bad:
                 raise InputError(
@@ -146,7 +150,7 @@ def read_tagged(
     return TaggedText(name, kind, tuple(sentences), tuple(skipped), tuple(lines), column)
 
 
-class _Wrong(Exception):
+class _BadSentenceError(Exception):
     """What is wrong with a sentence, and in which line."""
 
     def __init__(self, line: int, told: str) -> None:
@@ -189,22 +193,26 @@ class _Columns:
 
     def _check(self, n: int, row: list[str]) -> None:
         if len(row) != self._count:
-            raise _Wrong(
+            raise _BadSentenceError(
                 n, f"expected {self._count} columns, as in line {self._first}, received {len(row)}"
             )
         if self._word >= self._count:
-            raise _Wrong(n, f"there is no word column {self._word + 1}: it has {self._count}")
+            raise _BadSentenceError(
+                n, f"there is no word column {self._word + 1}: it has {self._count}"
+            )
         if not row[self._word]:
-            raise _Wrong(n, f"expected a word in column {self._word + 1}, received nothing")
+            raise _BadSentenceError(
+                n, f"expected a word in column {self._word + 1}, received nothing"
+            )
         if not self._tags:
             return
         if self._tag is None and self._count < 2:
-            raise _Wrong(n, "expected a tag beside the word, received one column")
+            raise _BadSentenceError(n, "expected a tag beside the word, received one column")
         column = self._count if self._tag is None else self._tag
         if column > self._count:
-            raise _Wrong(n, f"there is no tag column {column}: it has {self._count}")
+            raise _BadSentenceError(n, f"there is no tag column {column}: it has {self._count}")
         if not row[column - 1]:
-            raise _Wrong(n, f"expected a tag in column {column}, received nothing")
+            raise _BadSentenceError(n, f"expected a tag in column {column}, received nothing")
 
 
 class _Conllu:
@@ -220,18 +228,20 @@ class _Conllu:
                 continue
             row = line.split("\t")
             if len(row) != len(CONLLU):
-                raise _Wrong(n, f"expected 10 columns parted by tabs, received {len(row)}")
+                raise _BadSentenceError(
+                    n, f"expected 10 columns parted by tabs, received {len(row)}"
+                )
             found = _ID.fullmatch(row[0])
             if found is None or (found[1] and int(found[1]) != len(words) + 1):
-                raise _Wrong(n, f"expected the id {len(words) + 1}, received {row[0]!r}")
+                raise _BadSentenceError(n, f"expected the id {len(words) + 1}, received {row[0]!r}")
             if found[2]:
                 continue
             if not row[1]:
-                raise _Wrong(n, "expected a word in column form, received nothing")
+                raise _BadSentenceError(n, "expected a word in column form, received nothing")
             tag = row[self._column]
             # An empty list of features is a value; no part of speech is none.
             if self._tags and (not tag or (tag == "_" and CONLLU[self._column] != "feats")):
-                raise _Wrong(
+                raise _BadSentenceError(
                     n, f"expected a tag in column {CONLLU[self._column]}, received {tag!r}"
                 )
             words.append(row[1])
@@ -253,26 +263,32 @@ class _Json:
         try:
             fields = json.loads(line)
         except ValueError as error:
-            raise _Wrong(n, f"expected a JSON object: {error}") from None
+            raise _BadSentenceError(n, f"expected a JSON object: {error}") from None
         if not isinstance(fields, dict):
-            raise _Wrong(n, f"expected a JSON object, received {type(fields).__name__}")
+            raise _BadSentenceError(n, f"expected a JSON object, received {type(fields).__name__}")
         words = self._strings(n, fields, "words")
         if not self._tags:
             return TaggedSentence(words, None, (n,))
         tags = self._strings(n, fields, "tags")
         if len(tags) != len(words):
-            raise _Wrong(n, f"expected a tag for each of {len(words)} words, received {len(tags)}")
+            raise _BadSentenceError(
+                n, f"expected a tag for each of {len(words)} words, received {len(tags)}"
+            )
         return TaggedSentence(words, tags, (n,))
 
     def _strings(self, n: int, fields: dict[str, Any], key: str) -> tuple[str, ...]:
         if key not in fields:
-            raise _Wrong(n, f'expected "{key}", found {", ".join(fields) or "nothing"}')
+            raise _BadSentenceError(n, f'expected "{key}", found {", ".join(fields) or "nothing"}')
         found = fields[key]
         if not isinstance(found, list) or not found:
-            raise _Wrong(n, f'"{key}": expected a list of strings, received {found!r}'[:200])
+            raise _BadSentenceError(
+                n, f'"{key}": expected a list of strings, received {found!r}'[:200]
+            )
         for item in found:
             if not isinstance(item, str) or not item:
-                raise _Wrong(n, f'"{key}": expected strings that are not empty, received {item!r}')
+                raise _BadSentenceError(
+                    n, f'"{key}": expected strings that are not empty, received {item!r}'
+                )
         return tuple(found)
 
 
@@ -329,6 +345,5 @@ def _decode(content: bytes, name: str) -> tuple[list[str], dict[int, str]]:
             lines.append(row.decode())
         except UnicodeDecodeError as error:
             broken[n] = f"not UTF-8: byte {row[error.start]:#04x} at {error.start + 1}"
-            # Escapes bring the bytes back where the text is written.
-            lines.append(row.decode(errors="surrogateescape"))
+            lines.append(row.decode(errors="replace"))
     return lines, broken

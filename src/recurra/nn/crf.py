@@ -11,7 +11,7 @@ FORBIDDEN = -1e4
 
 
 class CRF(nn.Module):
-    """P(tags | words) ∝ exp(start[y_1] + Σ emissions[t, y_t] + Σ transitions[y_t-1, y_t] + end[y_T]).
+    """P(tags y | words) ∝ exp(start[y_1] + Σ e[t, y_t] + Σ transitions[y_t-1, y_t] + end[y_T]).
 
     Args:
         tags: K, number of tags.
@@ -132,7 +132,7 @@ def _score(emissions: Tensor, steps: Tensor, tags: Tensor, mask: Tensor) -> Tens
 
 
 class _LogPartition(torch.autograd.Function):
-    """`log_partition` in probabilities that are scaled to sum 1 after each word (Rabiner 1989, V.A).
+    """`log_partition` in probabilities, scaled to sum 1 after each word (Rabiner 1989, V.A).
 
     Both directions run in one loop: the backward one is the forward one from the sentence's end,
     over the steps turned round. Each begins in a state beside the tags, the beginning or the end,
