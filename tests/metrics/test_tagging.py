@@ -62,10 +62,11 @@ def test_every_figure_is_seqevals(scheme):
 
 
 def test_entities_by_hand():
-    tags = "B-PER I-PER O I-LOC B-LOC I-PER".split()
+    tags = ["B-PER", "I-PER", "O", "I-LOC", "B-LOC", "I-PER"]
     assert entities(tags) == [("PER", 0, 1), ("LOC", 3, 3), ("LOC", 4, 4), ("PER", 5, 5)]
     assert entities(tags, scheme="BIO") == [("PER", 0, 1), ("LOC", 4, 4)]
-    assert entities("S-X B-X E-X B-X I-X".split(), scheme="IOBES") == [("X", 0, 0), ("X", 1, 2)]
+    whole = ["S-X", "B-X", "E-X", "B-X", "I-X"]
+    assert entities(whole, scheme="IOBES") == [("X", 0, 0), ("X", 1, 2)]
     assert entities([]) == []
 
 

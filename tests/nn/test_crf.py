@@ -1,4 +1,4 @@
-"""The CRF against the list of all sequences of tags, by its slow twin, and by finite differences."""
+"""The CRF against the list of all sequences of tags, its slow twin, and the chain of numpy."""
 
 from itertools import product
 
@@ -12,7 +12,7 @@ from recurra.runtime.viterbi import Chain
 
 
 def draw(rng):
-    """A small CRF with its weights drawn, and eight sentences with any pattern of words that count."""
+    """A small CRF with drawn weights; eight sentences, with any pattern of words that count."""
     tags, batch, steps = int(rng.integers(1, 4)), 8, int(rng.integers(1, 5))
     allowed = torch.ones(tags + 2, tags + 2, dtype=torch.bool)
     if rng.random() < 0.4:

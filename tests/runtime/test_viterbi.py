@@ -1,6 +1,6 @@
 """Chains of tags against the list of all of them."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def draw(rng):
     emissions = rng.normal(0, 2, (steps, tags)).astype(np.float32)
     scores = {}
     for y in product(range(tags), repeat=steps):
-        between = sum(transitions[a, b] for a, b in zip(y, y[1:]))
+        between = sum(transitions[a, b] for a, b in pairwise(y))
         inside = sum(float(emissions[t, tag]) for t, tag in enumerate(y))
         scores[y] = start[y[0]] + inside + between + end[y[-1]]
     ranked = sorted(scores.items(), key=lambda item: -item[1])

@@ -178,7 +178,8 @@ class TrigramHMM:
     def _endings(self) -> "tuple[_Endings, _Endings]":
         """Of words in small letters, and of those that begin with a capital."""
         rare = [k for k, n in enumerate(self.word_counts.sum(1)) if n <= RARE]
-        smoothing = float(np.std(self._tag_counts / self._tag_counts.sum(), ddof=1))
+        shares = self._tag_counts / self._tag_counts.sum()
+        smoothing = float(np.std(shares, ddof=1)) if len(shares) > 1 else 0.0
         small, capital = (
             _Endings(
                 [(self.words[k], self.word_counts[k]) for k in rare if _capital(self, k) is upper],

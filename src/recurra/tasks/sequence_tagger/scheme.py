@@ -8,9 +8,9 @@ from recurra.metrics.tagging import is_entity_tag
 
 
 def marks_entities(tags: Iterable[str]) -> bool:
-    """Whether tags are those of entities: O and prefixes with types, and not O alone."""
+    """Whether tags are those of entities: prefixes with types, and O, but not it alone."""
     distinct = set(tags)
-    return distinct > {"O"} and all(map(is_entity_tag, distinct))
+    return bool(distinct - {"O"}) and all(map(is_entity_tag, distinct))
 
 
 def find_scheme(sentences: Sequence[Sequence[str]]) -> str | None:
