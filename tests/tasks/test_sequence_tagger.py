@@ -86,8 +86,9 @@ def test_n_best_and_probabilities_belong_together(finder):
 VARIANTS = {
     "lstm": {},
     "crf": {"crf": True, "cell": "gru"},
-    "characters alone": {"embedding": 0, "cell": "rnn"},
-    "words alone": {"characters": 0, "lowercase": False, "min_count": 3},
+    "characters alone": {"embedding": 0, "subwords": 0, "cell": "rnn"},
+    "n-grams alone": {"embedding": 0, "subwords": 7, "characters": 0},
+    "words alone": {"characters": 0, "subwords": 0, "lowercase": False, "min_count": 3},
     "deep": {"layers": 2, "residual": True, "zoneout": 0.1, "learn_initial_state": True},
     "one direction": {"bidirectional": False, "layer_norm": True},
 }
@@ -108,9 +109,8 @@ def test_what_runs_without_torch_is_what_was_trained(name, tmp_path):
     batch = prepared.forms.batch([prepared.forms.encode(words) for words in sentences])
     groups = [tuple(map(torch.from_numpy, group)) for group in batch.groups]
     with torch.no_grad():
-        expected = module(
-            *map(torch.from_numpy, batch[:2]), groups, torch.from_numpy(batch.lengths)
-        )
+        read = map(torch.from_numpy, (batch.words, batch.places, batch.grams, batch.counts))
+        expected = module(*read, groups, torch.from_numpy(batch.lengths))
     found = model._emissions(sentences)
     for column, (words, scores) in enumerate(zip(sentences, found, strict=True)):
         wanted = expected[: len(words), column].numpy()
@@ -125,7 +125,8 @@ def test_what_runs_without_torch_is_what_was_trained(name, tmp_path):
 def test_the_best_model_is_the_one_with_the_best_figure_of_its_own(tmp_path):
     model = SequenceTagger(**TINY)
     result = model.fit(TRAIN[:40], valid=VALID, out=tmp_path / "run", **{**QUICK, "eval_every": 5})
-    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
     figures = [row["valid_accuracy"] for row in rows if "valid_accuracy" in row]
     assert result.best["accuracy"] == max(figures)
     assert model.evaluate(VALID).accuracy == pytest.approx(max(figures))
@@ -282,7 +283,10 @@ def test_what_cannot_be_trained_on_is_refused(data, settings, told):
         (lambda m: m.predict([["a", 3]]), "sentence 1: expected words, received 3"),
         (lambda m: m.predict_n_best([["a"]], 0), "n: expected a number from 1 on, received 0"),
         (lambda m: SequenceTagger().predict([["a"]]), "this sequence tagger is not trained yet"),
-        (lambda m: SequenceTagger(embedding=0, characters=0), "there would be nothing to read"),
+        (
+            lambda m: SequenceTagger(embedding=0, subwords=0, characters=0),
+            "there is nothing to read",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_refused(tagger, call, told):
@@ -298,7 +302,9 @@ def test_files_that_do_not_belong_together_are_refused(tagger, tmp_path):
         SequenceTagger.from_files(files)
     files = read_model(tmp_path / "model")
     files.tokenizer["words"] = files.tokenizer["words"][:-1]
-    with pytest.raises(FormatError, match="words, characters and tags, the other files have"):
+    with pytest.raises(
+        FormatError, match="words, n-grams, characters and tags, the other files have"
+    ):
         SequenceTagger.from_files(files)
 
 

@@ -1,4 +1,4 @@
-"""Words as a tagger reads them: a number of the vocabulary, and their characters."""
+"""Words as a tagger reads them: a number of the vocabulary, character n-grams, characters."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recurra.errors import FormatError
+from recurra.text.lexicon import Subwords
 
 UNK = "<unk>"
 #: Of a longer word so many characters are read from its beginning, and as many from its end.
@@ -20,28 +21,38 @@ _LENGTHS = (5, 9, 14, 2 * HALF)
 class WordVocabulary:
     """The words and characters that are known, each with the first for all that are not.
 
-    lowercase: words are looked up in lower case; their characters always are as they stand.
+    grams: character n-grams of words (see `recurra.text.lexicon.Subwords`). lowercase: words are
+    looked up in lower case; their n-grams and characters always are as they stand.
     """
 
     words: tuple[str, ...]
     characters: tuple[str, ...]
+    grams: tuple[str, ...] = ()
     lowercase: bool = False
 
     @classmethod
     def learn(
-        cls, sentences: Iterable[Sequence[str]], *, min_count: int = 1, lowercase: bool = False
+        cls,
+        sentences: Iterable[Sequence[str]],
+        *,
+        min_count: int = 1,
+        gram_count: int = 0,
+        lowercase: bool = False,
     ) -> "WordVocabulary":
         """The vocabulary of sentences, most frequent first.
 
         Words that occur less than `min_count` times are left to `<unk>`, characters never are.
+        N-grams are those in at least `gram_count` words; 0 for none.
         """
-        words, characters = Counter[str](), Counter[str]()
+        words, characters, forms = Counter[str](), Counter[str](), set()
         for sentence in sentences:
+            forms.update(sentence)
             for word in sentence:
                 words[word.lower() if lowercase else word] += 1
                 characters.update(word)
         known = [word for word in _by_count(words) if words[word] >= min_count and word != UNK]
-        return cls((UNK, *known), (UNK, *_by_count(characters)), lowercase)
+        grams = Subwords.train(forms, min_count=gram_count).grams if gram_count else ()
+        return cls((UNK, *known), (UNK, *_by_count(characters)), grams, lowercase)
 
     def count(self, sentences: Iterable[Sequence[str]]) -> np.ndarray:
         """How often each word occurs in sentences, (V,), first the unknown ones."""
@@ -57,6 +68,7 @@ class WordVocabulary:
         return {
             "words": list(self.words),
             "characters": list(self.characters),
+            "grams": list(self.grams),
             "lowercase": self.lowercase,
         }
 
@@ -64,10 +76,12 @@ class WordVocabulary:
     def from_json(cls, values: Any) -> "WordVocabulary":
         """What `to_json` wrote; FormatError where it is something else."""
         try:
-            words, characters = (tuple(map(str, values[key])) for key in ("words", "characters"))
+            words, characters, grams = (
+                tuple(map(str, values[key])) for key in ("words", "characters", "grams")
+            )
             if words[0] != UNK or characters[0] != UNK:
                 raise ValueError(f"it does not begin with {UNK}")
-            return cls(words, characters, bool(values["lowercase"]))
+            return cls(words, characters, grams, bool(values["lowercase"]))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise FormatError(f"tokenizer.json: expected words and characters: {error}") from error
 
@@ -83,11 +97,14 @@ class Batch(NamedTuple):
     """Sentences side by side.
 
     words: (T, B), numbers of the vocabulary. places: (T, B), rows among the distinct forms of the
-    batch, which are in `groups`, one after the other. lengths: (B,).
+    batch, which are in `groups`, one after the other. grams: the n-grams of all those forms in a
+    row; counts: how many each has. lengths: (B,).
     """
 
     words: np.ndarray
     places: np.ndarray
+    grams: np.ndarray
+    counts: np.ndarray
     groups: tuple[Group, ...]
     lengths: np.ndarray
 
@@ -99,9 +116,11 @@ class WordForms:
         self._lowercase = vocabulary.lowercase
         self._words = {word: k for k, word in enumerate(vocabulary.words)}
         self._characters = {c: k for k, c in enumerate(vocabulary.characters)}
+        self._subwords = Subwords(vocabulary.grams)
         self._forms: dict[str, int] = {}
         self._known: list[int] = []
         self._spelled: list[np.ndarray] = []
+        self._grams: list[np.ndarray] = []
 
     def __len__(self) -> int:
         return len(self._known)
@@ -137,7 +156,10 @@ class WordForms:
         rank[order] = np.arange(len(order))
         known = np.array([self._known[form] for form in distinct], np.int64)
         places = places.reshape(forms.shape)
-        return Batch(known[places], rank[places], groups, lengths)
+        grams = [self._grams[distinct[k]] for k in order]
+        counts = np.array([len(row) for row in grams], np.int64)
+        every = np.concatenate(grams)
+        return Batch(known[places], rank[places], every, counts, groups, lengths)
 
     def _groups(self, forms: np.ndarray) -> tuple[tuple[Group, ...], np.ndarray]:
         """The characters of forms in groups, and the order in which the forms come there."""
@@ -158,6 +180,7 @@ class WordForms:
 
     def _add(self, word: str) -> None:
         self._known.append(self._words.get(word.lower() if self._lowercase else word, 0))
+        self._grams.append(self._subwords.of(word))
         read = word if len(word) <= 2 * HALF else word[:HALF] + word[-HALF:]
         self._spelled.append(np.array([self._characters.get(c, 0) for c in read], np.int64))
 

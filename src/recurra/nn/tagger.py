@@ -45,6 +45,8 @@ class Tagger(nn.Module):
         tags: K.
         words: V, words of the vocabulary, of which 0 is the unknown word.
         embedding: E, width of the words' vectors; 0 for none.
+        grams: how many character n-grams there are, with vectors of width `subwords`, of which a
+            word has the sum over the root of their number.
         spelling: reads the characters; None where they are not read.
         crf: the tags' chain; None where each word is tagged for itself.
         rarity: by word (V,), the probability that it is read as unknown in training.
@@ -62,6 +64,8 @@ class Tagger(nn.Module):
         words: int,
         embedding: int,
         spelling: CharacterEncoder | None,
+        grams: int = 0,
+        subwords: int = 0,
         crf: CRF | None = None,
         rarity: Tensor | None = None,
         dropout: float = 0.0,
@@ -70,8 +74,12 @@ class Tagger(nn.Module):
         self.embedding = nn.Embedding(words, embedding) if embedding else None
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight, std=0.1)
+        self.grams = nn.Embedding(grams, subwords) if subwords and grams else None
+        if self.grams is not None:
+            nn.init.normal_(self.grams.weight, std=0.1)
         self.spelling, self.rnn, self.crf = spelling, rnn, crf
         features = embedding + (spelling.rnn.output_size if spelling else 0)
+        features += subwords if grams else 0
         reads, writes = int(rnn.input_size), int(rnn.output_size)  # type: ignore[arg-type]
         if not features or features != reads:
             raise InputError(
@@ -86,6 +94,8 @@ class Tagger(nn.Module):
         self,
         words: Tensor,
         places: Tensor,
+        grams: Tensor,
+        counts: Tensor,
         groups: list[tuple[Tensor, Tensor]],
         lengths: Tensor,
     ) -> Tensor:
@@ -93,8 +103,9 @@ class Tagger(nn.Module):
 
         Args:
             words: (T, B), numbers of the vocabulary.
-            places: (T, B), rows among the words of `groups`.
-            groups: characters (L, N) and lengths (N,) of the batch's distinct words.
+            places: (T, B), rows among the distinct words of the batch.
+            grams: the n-grams of all those words in a row; counts: how many each has.
+            groups: their characters (L, N) and lengths (N,).
             lengths: of the sentences (B,).
 
         Returns:
@@ -106,6 +117,11 @@ class Tagger(nn.Module):
                 hidden = torch.rand(words.shape, device=words.device) < self.rarity[words]
                 words = words.masked_fill(hidden, 0)
             parts.append(ops.embedding(words, self.embedding.weight)[0])
+        if self.grams is not None:
+            starts = counts.cumsum(0) - counts
+            summed = functional.embedding_bag(grams, self.grams.weight, starts, mode="sum")
+            scaled = summed / counts.clamp(min=1).to(summed.dtype).sqrt()[:, None]
+            parts.append(functional.embedding(places, scaled))
         if self.spelling is not None:
             spelled = torch.cat([self.spelling(*group) for group in groups])
             parts.append(functional.embedding(places, spelled))

@@ -44,6 +44,10 @@ class RuntimeTagger:
         if "embedding.weight" in weights:
             self._words = weights.get("embedding.weight")
             features += self._words.shape[1]
+        self._grams = None
+        if "grams.weight" in weights:
+            self._grams = weights.get("grams.weight")
+            features += self._grams.shape[1]
         if "spelling.embedding.weight" in weights:
             self._characters = weights.get("spelling.embedding.weight")
             self._spelling = RuntimeStack(
@@ -75,11 +79,11 @@ class RuntimeTagger:
             self.chain = Chain(*(np.where(a, s.astype(np.float64), -np.inf) for s, a in pairs))
 
     @property
-    def sizes(self) -> tuple[int, int, int]:
-        """How many words, characters and tags there are weights for; 0 words or characters where
-        they are not read."""
-        sizes = [0 if rows is None else len(rows) for rows in (self._words, self._characters)]
-        return sizes[0], sizes[1], len(self._head)
+    def sizes(self) -> tuple[int, ...]:
+        """How many words, n-grams, characters and tags there are weights for; 0 of what is not
+        read."""
+        tables = (self._words, self._grams, self._characters, self._head)
+        return tuple(0 if rows is None else len(rows) for rows in tables)
 
     def emissions(self, sentences: Sequence[np.ndarray], forms: WordForms) -> list[np.ndarray]:
         """Score the tags of sentences, each as forms (T,): (T, K) float32 of each, in their order.
@@ -102,6 +106,8 @@ class RuntimeTagger:
     def _read(self, batch: Batch) -> np.ndarray:
         """The words of a batch as features (T, B, I)."""
         parts = [] if self._words is None else [self._words[batch.words]]
+        if self._grams is not None:
+            parts.append(_sums(self._grams, batch)[batch.places])
         if self._spelling is not None:
             assert self._characters is not None
             spelled = []
@@ -110,6 +116,17 @@ class RuntimeTagger:
                 spelled.append(np.concatenate([state[0] for state in states], axis=1))
             parts.append(np.concatenate(spelled)[batch.places])
         return np.concatenate(parts, axis=2)
+
+
+def _sums(vectors: np.ndarray, batch: Batch) -> np.ndarray:
+    """Of each distinct word of a batch the sum of its n-grams, over the root of their number."""
+    found = np.zeros((len(batch.counts), vectors.shape[1]), np.float32)
+    some = batch.counts > 0
+    if some.any():
+        starts = np.cumsum(batch.counts) - batch.counts
+        found[some] = np.add.reduceat(vectors[batch.grams], starts[some], axis=0)
+    scaled: np.ndarray = found / np.sqrt(np.maximum(batch.counts, 1), dtype=np.float32)[:, None]
+    return scaled
 
 
 def _parts(rows: list[int]) -> Iterator[list[int]]:

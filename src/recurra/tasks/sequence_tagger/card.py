@@ -40,4 +40,4 @@ print(model.predict([["These", "are", "words", "."]]))
 """
 
 
-_SIZES = {"words": "embedding", "characters": "characters"}
+_SIZES = {"words": "embedding", "n-grams": "subwords", "characters": "characters"}

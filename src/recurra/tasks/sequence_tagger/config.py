@@ -24,6 +24,12 @@ class SequenceTaggerConfig(NetworkConfig):
         "a word seen n times is read as <unk> with probability word_dropout / (word_dropout + n)",
         least=0,
     )
+    subwords: int = option(
+        50, "width of the vectors of words' character n-grams; 0 for none", least=0, whole=True
+    )
+    gram_count: int = option(
+        3, "words of the training data in which an n-gram must be", least=1, whole=True
+    )
     characters: int = option(
         32, "width of the characters' vectors; 0 to read words alone", least=0, whole=True
     )
@@ -33,6 +39,7 @@ class SequenceTaggerConfig(NetworkConfig):
     layers: int = option(2, "recurrent layers", least=1, whole=True)
     hidden: int = option(128, "units of a layer, each direction", least=1, whole=True)
     bidirectional: bool = option(True, "read also from the end to the start")
+    init: str = option("orthogonal", "how weights are drawn", choices=("uniform", "orthogonal"))
     dropout: float = option(
         0.5, "dropout of words, between layers and before the output layer", least=0, below=1
     )
@@ -44,8 +51,8 @@ class SequenceTaggerConfig(NetworkConfig):
     def clashes(self) -> list[str]:
         """See `NetworkConfig.clashes`."""
         found = super().clashes()
-        if not self.embedding and not self.characters:
-            found.append("embedding and characters are 0: there would be nothing to read")
+        if not (self.embedding or self.subwords or self.characters):
+            found.append("embedding, subwords and characters are 0: there is nothing to read")
         return found
 
     def spelling(self) -> Architecture:
@@ -53,10 +60,10 @@ class SequenceTaggerConfig(NetworkConfig):
         states = len(find(self.cell).states)
         return Architecture(self.cell, 1, False, (0.0,) * states, {}, True)
 
-    @property
-    def features(self) -> int:
-        """Of a word, as the layers read it."""
-        return self.embedding + (2 * self.character_hidden if self.characters else 0)
+    def features(self, *, grams: bool) -> int:
+        """Of a word, as the layers read it; `grams` says whether there are n-grams."""
+        spelled = 2 * self.character_hidden if self.characters else 0
+        return self.embedding + (self.subwords if grams else 0) + spelled
 
 
 @dataclass(frozen=True, kw_only=True)

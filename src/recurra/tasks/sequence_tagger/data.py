@@ -136,7 +136,10 @@ def prepare(
     else:
         scheme = find_scheme(train.tags)
         vocabulary = WordVocabulary.learn(
-            train.words, min_count=config.min_count, lowercase=config.lowercase
+            train.words,
+            min_count=config.min_count,
+            gram_count=config.gram_count if config.subwords else 0,
+            lowercase=config.lowercase,
         )
     if len(tags) < 2:
         raise InputError(f"{train.name}: expected at least two tags, received {tags[0]!r} only")
@@ -197,20 +200,19 @@ def _given(pairs: Sequence[Any]) -> Sentences:
     """Sentences given as pairs of words and tags."""
     words, tags = [], []
     for k, pair in enumerate(pairs):
-        try:
-            row, given = (tuple(part) for part in pair)
-        except (TypeError, ValueError):
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
             raise InputError(
                 f"sentence {k + 1}: expected a pair of words and tags, "
                 f"received {type(pair).__name__}"
-            ) from None
+            )
+        row, given = (check_words(part, k) for part in pair)
         if len(row) != len(given) or not row:
             raise InputError(
                 f"sentence {k + 1}: expected a tag for each of {len(row)} words, "
                 f"received {len(given)}"
             )
-        words.append(check_words(row, k))
-        tags.append(check_words(given, k))
+        words.append(row)
+        tags.append(given)
     return Sentences("sentences", words, tags)
 
 

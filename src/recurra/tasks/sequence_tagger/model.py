@@ -294,13 +294,14 @@ class SequenceTagger(TrainedModel):
         vocabulary = vocabulary_of(files)
         wanted = (
             len(vocabulary.words) if self.config.embedding else 0,
+            len(vocabulary.grams),
             len(vocabulary.characters) if self.config.characters else 0,
             len(tags),
         )
         if made.sizes != wanted:
             raise FormatError(
-                f"{files.path}: the weights are of {made.sizes} words, characters and tags, the "
-                f"other files have {wanted}"
+                f"{files.path}: the weights are of {made.sizes} words, n-grams, characters and "
+                f"tags, the other files have {wanted}"
             )
         return made
 

@@ -37,7 +37,11 @@ def build(
         spelling = crf = None
         if config.characters:
             reader = Recurrent(
-                config.cell, config.characters, config.character_hidden, bidirectional=True
+                config.cell,
+                config.characters,
+                config.character_hidden,
+                bidirectional=True,
+                init=config.init,
             )
             spelling = CharacterEncoder(len(prepared.vocabulary.characters), reader)
         if uses_crf(config, prepared):
@@ -46,13 +50,16 @@ def build(
                 len(prepared.tags), allowed=torch.from_numpy(allowed_steps(prepared.tags, scheme))
             )
         counts = torch.from_numpy(prepared.counts.astype(np.float32))
-        rate = config.word_dropout
+        rate, grams = config.word_dropout, len(prepared.vocabulary.grams)
+        inputs = config.features(grams=grams > 0)
         return Tagger(
-            rnn or Recurrent(config.cell, config.features, config.hidden, **config.arguments()),
+            rnn or Recurrent(config.cell, inputs, config.hidden, **config.arguments()),
             len(prepared.tags),
             words=len(prepared.vocabulary.words),
             embedding=config.embedding,
             spelling=spelling,
+            grams=grams,
+            subwords=config.subwords if grams else 0,
             crf=crf,
             rarity=rate / (rate + counts.clamp(min=1)) if rate else None,
             dropout=config.dropout,
@@ -169,14 +176,13 @@ class TaggerTask:
         """Scores (T, B, K) of sentences."""
         batch = self._prepared.forms.batch(sentences)
         device = self.module.head.weight.device
-        words, places, lengths = (
-            torch.from_numpy(part).to(device) for part in (batch.words, batch.places, batch.lengths)
-        )
+        arrays = (batch.words, batch.places, batch.grams, batch.counts, batch.lengths)
+        *read, lengths = (torch.from_numpy(part).to(device) for part in arrays)
         groups = [
             (torch.from_numpy(characters).to(device), torch.from_numpy(sizes).to(device))
             for characters, sizes in batch.groups
         ]
-        found: Tensor = self.module(words, places, groups, lengths)
+        found: Tensor = self.module(*read, groups, lengths)
         return found
 
     def _losses(self, emissions: Tensor, wanted: list[np.ndarray]) -> Tensor:
