@@ -87,7 +87,7 @@ VARIANTS = {
     "lstm": {},
     "crf": {"crf": True, "cell": "gru"},
     "characters alone": {"embedding": 0, "subwords": 0, "cell": "rnn"},
-    "n-grams alone": {"embedding": 0, "subwords": 7, "characters": 0},
+    "n-grams alone": {"embedding": 0, "subwords": 7, "gram_count": 1, "characters": 0},
     "words alone": {"characters": 0, "subwords": 0, "lowercase": False, "min_count": 3},
     "deep": {"layers": 2, "residual": True, "zoneout": 0.1, "learn_initial_state": True},
     "one direction": {"bidirectional": False, "layer_norm": True},

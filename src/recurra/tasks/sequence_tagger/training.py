@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.data.length_batches import LengthBatches, Rows
+from recurra.errors import InputError
 from recurra.metrics.tagging import entity_scores, tag_accuracy
 from recurra.nn import Recurrent
 from recurra.nn.crf import CRF
@@ -52,6 +53,11 @@ def build(
         counts = torch.from_numpy(prepared.counts.astype(np.float32))
         rate, grams = config.word_dropout, len(prepared.vocabulary.grams)
         inputs = config.features(grams=grams > 0)
+        if not inputs:
+            raise InputError(
+                f"subwords: no n-gram is in {config.gram_count} words of the training data, and "
+                "nothing else is read: lower gram_count, or read words or characters"
+            )
         return Tagger(
             rnn or Recurrent(config.cell, inputs, config.hidden, **config.arguments()),
             len(prepared.tags),
