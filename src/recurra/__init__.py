@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from recurra.export import from_keras, from_onnx, from_torch, to_keras, to_torch
     from recurra.tasks.language_model import LanguageModel
     from recurra.tasks.sequence_classifier import SequenceClassifier
+    from recurra.tasks.sequence_tagger import SequenceTagger
 
 __version__ = "0.1.0"
 __all__ = [
     "LanguageModel",
     "SequenceClassifier",
+    "SequenceTagger",
     "__version__",
     "cell",
     "from_keras",

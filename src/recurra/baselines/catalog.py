@@ -13,7 +13,8 @@ class Contest:
     """What a task's models are compared by, and their rivals.
 
     Attributes:
-        metric: the figure of `evaluate` that counts; `higher` says whether more of it is better.
+        metric: the figure of `evaluate` that counts, where the data have none of it the first of
+            `figures`; `higher` says whether more of it is better.
         figures: further ones that the table shows.
         rivals: "module:Class" by name (see `recurra.baselines.protocol.Contender`), or
             "module:Class name=value …" with arguments of its own.
@@ -43,6 +44,17 @@ CONTESTS: dict[str, Contest] = {
         },
         models=("lstm", "bag-of-words", "tfidf", "transformer"),
         inputs="recurra.baselines.classifying:single_inputs",
+    ),
+    "tag": Contest(
+        metric="f1",
+        higher=True,
+        figures=("accuracy", "unknown_accuracy"),
+        rivals={
+            "hmm": "recurra.baselines.hmm:HMMTagger",
+            "crf": "recurra.baselines.crfsuite:CRFTagger",
+        },
+        models=("lstm", "hmm", "crf"),
+        inputs="recurra.baselines.tagging:single_inputs",
     ),
 }
 

@@ -184,8 +184,9 @@ def compare(
             first = results[0]
             budget = Budget(minutes or first.seconds / 60, first.parameters, seed, threads)
     order = -1 if contest.higher else 1
-    results.sort(key=lambda r: order * r.figures[contest.metric])
-    return Comparison(task, contest.metric, contest.higher, tuple(results))
+    metric = next(iter(results[0].figures))
+    results.sort(key=lambda r: order * r.figures[metric])
+    return Comparison(task, metric, contest.higher, tuple(results))
 
 
 class Own:
@@ -238,7 +239,8 @@ def _enter(
     contender.fit(data, valid=valid, budget=budget)
     seconds = time.monotonic() - start
     found = contender.evaluate(test).to_dict()
-    figures = {key: float(found[key]) for key in (contest.metric, *contest.figures)}
+    keys = (contest.metric, *contest.figures)
+    figures = {key: float(found[key]) for key in keys if found.get(key) is not None}
     with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
         saved = contender.save(Path(folder) / "model")
         size = sum(path.stat().st_size for path in saved.rglob("*") if path.is_file())

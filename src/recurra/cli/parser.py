@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import difflib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -126,10 +126,17 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_settings(parser: argparse.ArgumentParser, title: str, table: Any) -> None:
-    """Add an option for every field of a table of settings; only those given are set."""
+def add_settings(
+    parser: argparse.ArgumentParser, title: str, table: Any, *, without: Collection[str] = ()
+) -> None:
+    """Add an option for every field of a table of settings; only those given are set.
+
+    Fields `without` which it is to be, another table has added already.
+    """
     group = parser.add_argument_group(title)
     for field in dataclasses.fields(table):
+        if field.name in without:
+            continue
         rule, flag = field.metadata, "--" + field.name.replace("_", "-")
         shown = "" if field.default is None else f" (default: {_show(field.default)})"
         known = f": {', '.join(rule['choices'])}" if len(rule["choices"]) > 5 else ""

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     told: set[str] = set()
     for entry in ENTRIES:
         table = getattr(entry.load(), "Prediction", None)
-        if table is not None and not told & set(table.names()):
-            add_settings(parser, f"options of {entry.model}", table)
+        if table is not None:
+            add_settings(parser, f"options of {entry.model}", table, without=told)
             told |= set(table.names())
 
 

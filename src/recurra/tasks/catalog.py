@@ -63,6 +63,15 @@ ENTRIES = (
         "recurra train classify reviews.csv --epochs 6 --out runs/reviews",
         "recurra predict {run} new.csv",
     ),
+    Entry(
+        "tag",
+        "sequence_tagger",
+        "SequenceTagger",
+        "a tagger of words: parts of speech, named entities",
+        "tagged sentences: CoNLL columns, CoNLL-U, JSON lines",
+        "recurra train tag train.conllu --valid dev.conllu --epochs 10 --out runs/tags",
+        "recurra predict {run} FILE",
+    ),
 )
 
 
