@@ -82,6 +82,33 @@ class Panel:
         kept = tuple(one.until(len(one) - steps) for one in self.series)
         return replace(self, series=kept)
 
+    def followed_by(self, after: "Panel") -> "Panel":
+        """Each series with the values of the series of that name in `after` behind its own.
+
+        Raises:
+            InputError: a series is not there, has other columns, or begins at another time.
+        """
+        if self.columns != after.columns:
+            raise InputError(
+                f"what follows: expected the columns {', '.join(self.columns)}, "
+                f"received {', '.join(after.columns)}"
+            )
+        later = {one.name: one for one in after.series}
+        joined = []
+        for one in self.series:
+            if one.name not in later:
+                raise InputError(f"what follows: expected the series {one.name!r}, found none")
+            behind, due = later[one.name], self.step.after(one.start, len(one) + 1)[-1]
+            if self.step.unit != "number" and behind.start != due:
+                raise InputError(
+                    f"what follows: expected series {one.name!r} to go on at {due}, "
+                    f"it begins at {behind.start}"
+                )
+            known = np.concatenate([one.known[: len(one)], behind.known])
+            values = np.concatenate([one.values, behind.values])
+            joined.append(replace(one, values=values, known=known))
+        return replace(self, series=tuple(joined))
+
     @classmethod
     def of(cls, values: Any, *, columns: Sequence[str] = (), names: Sequence[str] = ()) -> "Panel":
         """A panel from arrays: one (T,) or (T, C), a list of them, or a mapping by name.
@@ -111,13 +138,18 @@ class Panel:
         return cls(tuple(found), columns if widths[0] > 1 or columns else ("y",))
 
 
-def filled(values: np.ndarray) -> np.ndarray:
-    """(T, C) with each missing value as the last one before it, leading ones as the first after."""
+def filled(values: np.ndarray, leading: np.ndarray | None = None) -> np.ndarray:
+    """(T, C) with each missing value as the last one before it.
+
+    Those before any value become `leading` (C,), by default the first value after.
+    """
     rows = np.arange(len(values))[:, None]
     missing = np.isnan(values)
     last = np.maximum.accumulate(np.where(missing, -1, rows), axis=0)
     first = np.argmin(missing, axis=0)
     found = np.take_along_axis(values, np.where(last < 0, first, last), axis=0)
+    if leading is not None:
+        found = np.where(last < 0, leading, found)
     return np.where(np.isnan(found), 0.0, found)
 
 

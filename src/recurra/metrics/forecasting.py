@@ -60,8 +60,8 @@ def mase(forecast: Array, truth: Array, history: Array, *, season: int = 1) -> f
     return mae(forecast, truth) / seasonal_error(history, season)
 
 
-def pinball(quantiles: Array, truth: Array, levels: Sequence[float]) -> float:
-    """Mean quantile loss: max(q (y - f), (q - 1)(y - f)), over levels and values.
+def pinball_losses(quantiles: Array, truth: Array, levels: Sequence[float]) -> Array:
+    """Quantile losses max(q (y - f), (q - 1)(y - f)), of the shape of the quantiles.
 
     Args:
         quantiles: (..., Q), forecast quantiles.
@@ -70,7 +70,12 @@ def pinball(quantiles: Array, truth: Array, levels: Sequence[float]) -> float:
     """
     q = _levels(levels, quantiles)
     difference = _difference(quantiles, np.asarray(truth)[..., None] + np.zeros(len(q)))
-    return _mean(np.maximum(-q * difference, (1 - q) * difference))
+    return np.maximum(-q * difference, (1 - q) * difference)
+
+
+def pinball(quantiles: Array, truth: Array, levels: Sequence[float]) -> float:
+    """Mean quantile loss, over levels and values; arguments as in `pinball_losses`."""
+    return _mean(pinball_losses(quantiles, truth, levels))
 
 
 def crps_from_quantiles(quantiles: Array, truth: Array, levels: Sequence[float]) -> float:
@@ -81,8 +86,8 @@ def crps_from_quantiles(quantiles: Array, truth: Array, levels: Sequence[float])
     return 2 * pinball(quantiles, truth, levels)
 
 
-def crps_from_samples(samples: Array, truth: Array) -> float:
-    """Mean CRPS of the empirical distribution of samples: E|X - y| - E|X - X'| / 2.
+def samples_crps(samples: Array, truth: Array) -> Array:
+    """CRPS of the empirical distribution of samples, E|X - y| - E|X - X'| / 2, of each truth.
 
     Args:
         samples: (S, ...), draws of the forecast.
@@ -98,7 +103,12 @@ def crps_from_samples(samples: Array, truth: Array) -> float:
     # Of sorted draws sum |x_i - x_j| over pairs is a weighted sum, each weight the rank's.
     weights = (2 * np.arange(1, count + 1) - count - 1).reshape(-1, *(1,) * truth.ndim)
     spread = (weights * samples).sum(axis=0) / count**2
-    return _mean(near - spread)
+    return near - spread
+
+
+def crps_from_samples(samples: Array, truth: Array) -> float:
+    """Mean CRPS of the distribution of samples; arguments as in `samples_crps`."""
+    return _mean(samples_crps(samples, truth))
 
 
 def coverage(low: Array, high: Array, truth: Array) -> float:

@@ -54,6 +54,15 @@ ENTRIES = (
         'recurra generate {run} "…"',
         many=True,
     ),
+    Entry(
+        "forecast",
+        "forecaster",
+        "Forecaster",
+        "a forecaster, of time series",
+        "a table of one series or many: .csv, .tsv, .parquet",
+        "recurra train forecast series.csv --horizon 24 --minutes 3 --out runs/series",
+        "recurra predict {run} series.csv",
+    ),
 )
 
 

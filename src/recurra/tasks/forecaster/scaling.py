@@ -1,7 +1,7 @@
 """How values of any size become numbers near one, and back: fitted on training data alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from recurra.data.series import Panel, Series, filled
 from recurra.data.timestamps import Step, calendar_features
 from recurra.errors import FormatError, InputError
 from recurra.tasks.forecaster.config import ForecasterConfig
+from recurra.tasks.forecaster.outcome import Units
 
 #: No window is divided by less than this share of the deviation of its series.
 _FLOOR = 0.02
@@ -109,13 +110,34 @@ class Scaler:
             for one, count in zip(panel.series, counts, strict=True)
         ]
 
-    def back(self, values: np.ndarray) -> np.ndarray:
+    def units(self, tracks: Sequence[Track], shift: np.ndarray, size: np.ndarray) -> Units:
+        """The units of windows (B) of these tracks, themselves shifted and sized by (B, C)."""
+        sizes = np.stack([track.size for track in tracks])
+        shifts = np.stack([track.shift for track in tracks])
+        inverse = None if self.transform == "none" else self._inverse
+        return Units(size * sizes, shift * sizes + shifts, inverse)
+
+    def forth(self, row: np.ndarray) -> np.ndarray:
+        """The transform of some values; InputError where it does not take them."""
+        return _forth(Series("", row[None]), self.transform)[0]
+
+    def known_numbers(self, known: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Known covariates (n, K) at times (n,) as the network reads them: (n, K')."""
+        parts = [calendar_features(times, self.calendar)]
+        if self.known_columns:
+            mean, deviation = np.array(self.known).T
+            parts.insert(0, (known - mean) / deviation)
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def _inverse(self, values: np.ndarray) -> np.ndarray:
         """The inverse of the transform."""
-        if self.transform == "none":
-            return values
         # Beyond this a float32 is infinite: a forecast so far out is wrong, but can be told.
         grown = np.exp(np.minimum(values, 88.0))
         return grown if self.transform == "log" else grown - 1
+
+    def joined(self, other: "Scaler") -> "Scaler":
+        """This scaler with the series of another one too, for a model that is trained further."""
+        return replace(self, series={**self.series, **other.series})
 
     def _track(self, panel: Panel, one: Series, ahead: int, count: int) -> Track:
         sizes = np.array(self.series.get(one.name) or _sizes(one.until(count), self.transform))
@@ -123,7 +145,7 @@ class Scaler:
         shift = mean if self.scale == "standard" else np.zeros_like(mean)
         kinds = {"standard": deviation, "mean": absolute, "none": np.ones_like(mean)}
         size = kinds[self.scale]
-        given = (filled(_forth(one, self.transform)) - shift) / size
+        given = (filled(_forth(one, self.transform), mean) - shift) / size
         return Track(
             values=given.astype(np.float32),
             present=~np.isnan(one.values),
@@ -136,20 +158,12 @@ class Scaler:
         )
 
     def _known(self, panel: Panel, one: Series, count: int) -> np.ndarray:
-        parts = []
-        if self.known_columns:
-            if len(one.known) < count:
-                raise InputError(
-                    f"series {one.name!r}: expected {', '.join(self.known_columns)} for {count} "
-                    f"steps, those to forecast too, received {len(one.known)}: add rows without "
-                    "values"
-                )
-            mean, deviation = np.array(self.known).T
-            parts.append((one.known[:count] - mean) / deviation)
-        if self.calendar:
-            parts.append(calendar_features(panel.times(one, count), self.calendar))
-        found = np.concatenate(parts, axis=1) if parts else np.zeros((count, 0))
-        return found.astype(np.float32)
+        if self.known_columns and len(one.known) < count:
+            raise InputError(
+                f"series {one.name!r}: expected {', '.join(self.known_columns)} for {count} steps, "
+                f"those to forecast too, received {len(one.known)}: add rows without values"
+            )
+        return self.known_numbers(one.known[:count], panel.times(one, count))
 
     def _static(self, one: Series) -> np.ndarray:
         parts: list[float] = []
@@ -208,7 +222,7 @@ class Scaler:
 def _forth(one: Series, transform: str) -> np.ndarray:
     if transform == "none":
         return one.values
-    lowest = np.nanmin(one.values)
+    lowest = np.nanmin(one.values, initial=np.inf)
     if lowest <= 0 and (transform == "log" or lowest <= -1):
         least = "positive values" if transform == "log" else "values above -1"
         raise InputError(
