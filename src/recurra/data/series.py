@@ -134,8 +134,11 @@ class Panel:
         widths = sorted({one.values.shape[1] for one in found})
         if len(widths) != 1:
             raise InputError(f"series: expected one width, received {widths or 'no series'}")
-        columns = tuple(columns) or tuple(f"y{i}" for i in range(widths[0]))
-        return cls(tuple(found), columns if widths[0] > 1 or columns else ("y",))
+        numbered = tuple(f"y{i}" for i in range(widths[0])) if widths[0] > 1 else ("y",)
+        columns = tuple(columns) or numbered
+        if len(columns) != widths[0]:
+            raise InputError(f"series: expected {widths[0]} columns, received {len(columns)} names")
+        return cls(tuple(found), columns)
 
 
 def filled(values: np.ndarray, leading: np.ndarray | None = None) -> np.ndarray:

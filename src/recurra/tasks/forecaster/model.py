@@ -177,8 +177,14 @@ class Forecaster(TrainedModel):
         """Read one series, then take its next values as they come: see `ForecastStream`.
 
         Raises:
-            InputError: several series, or a series that does not fit the model.
+            InputError: several series, or a series that does not fit the model; a model that measures
+                windows from their last value, which moves on.
         """
+        if self.config.mode == "direct" and self.config.normalise == "last":
+            raise InputError(
+                "stream: a direct forecaster with normalise last reads every window from its own "
+                "last value, and carries no state: train one with normalise none, mean or standard"
+            )
         panel = self._read(data)
         if len(panel) != 1:
             raise InputError(f"stream: expected one series, received {len(panel)}")

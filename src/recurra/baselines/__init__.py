@@ -1,0 +1,1 @@
+"""The rivals of recurrent models, behind the same protocol."""
