@@ -30,6 +30,7 @@ def main() -> None:
         segment=48,
         output="point",
         normalise="last",
+        highway=False,
         embedding=128,
         hidden=128,
         dropout=0.5,

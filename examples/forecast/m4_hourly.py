@@ -26,7 +26,6 @@ def main() -> None:
         transform="log",
         scale="none",
         normalise="standard",
-        highway=True,
         members=3,
         season=24,
     )

@@ -54,8 +54,10 @@ class ForecasterConfig(NetworkConfig):
         "to mean 0 and deviation 1",
         choices=WINDOWS,
     )
-    highway: bool = option(
-        False, "add a linear map from context to horizon (mode direct; Lai et al. 2018)"
+    highway: bool | None = option(
+        None,
+        "add a linear map from context to horizon (Lai et al. 2018); by default in mode direct",
+        switch=True,
     )
     lags: str | None = option(
         None, "earlier values read at each step, with commas: 24,168 (autoregressive)", text=True
@@ -94,6 +96,11 @@ class ForecasterConfig(NetworkConfig):
     def calendar_names(self) -> tuple[str, ...]:
         """The calendar features."""
         return tuple(part.strip() for part in (self.calendar or "").split(",") if part.strip())
+
+    @property
+    def has_highway(self) -> bool:
+        """Whether there is a linear map beside the recurrent path."""
+        return self.mode == "direct" if self.highway is None else self.highway
 
     @property
     def numbers(self) -> int:
@@ -138,7 +145,7 @@ class ForecasterConfig(NetworkConfig):
             static=static,
             lags=self.lag_steps,
             numbers=self.numbers,
-            highway=self.highway,
+            highway=self.has_highway,
             shifts_all=self.output != "student_t",
             members=self.members,
         )
