@@ -1,6 +1,6 @@
 """ETTh1: seven columns of an electricity transformer, 96 hours ahead, the standard split.
 
-    python examples/forecast/etth1.py --data ETTh1.csv
+python examples/forecast/etth1.py --data ETTh1.csv
 """
 
 import argparse

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recurra.data.series import Panel, filled, read_series
+from recurra.data.panel import Panel, filled
+from recurra.data.series import read_series
 from recurra.errors import InputError
 
-HOURS = "2024-01-01 00:00,2024-01-01 01:00,2024-01-01 02:00,2024-01-01 03:00".split(",")
+HOURS = ["2024-01-01 00:00", "2024-01-01 01:00", "2024-01-01 02:00", "2024-01-01 03:00"]
 
 
 def write(tmp_path: Path, text: str, name: str = "series.csv") -> Path:

@@ -22,8 +22,12 @@ def test_calendar_features_follow_the_calendar():
         "monthday": [(d.day - 1) / 31 for d in dates],
         "yearday": [(d.timetuple().tm_yday - 1) / 366 for d in dates],
     }.items():
-        np.testing.assert_allclose(by_name[name][0], np.sin(2 * np.pi * np.array(cycle)), atol=1e-12)
-        np.testing.assert_allclose(by_name[name][1], np.cos(2 * np.pi * np.array(cycle)), atol=1e-12)
+        np.testing.assert_allclose(
+            by_name[name][0], np.sin(2 * np.pi * np.array(cycle)), atol=1e-12
+        )
+        np.testing.assert_allclose(
+            by_name[name][1], np.cos(2 * np.pi * np.array(cycle)), atol=1e-12
+        )
 
 
 def test_numbers_have_no_calendar():

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from recurra.data.series import Panel, Series, filled
+from recurra.data.panel import Panel, Series, filled
 from recurra.errors import FormatError, InputError
 from recurra.settings import sort
 from recurra.storage import read_model, save_model

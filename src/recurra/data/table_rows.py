@@ -33,7 +33,9 @@ def open_table(path: Path, *, delimiter: str | None = None, skip_lines: int = 0)
         rows = list(enumerate(_parquet(path), 1))
     else:
         delimiter = delimiter or ("\t" if path.suffix == ".tsv" else ",")
-        rows = [(n, r) for n, r in _text(path, delimiter) if n > skip_lines and any(map(str.strip, r))]
+        rows = [
+            (n, r) for n, r in _text(path, delimiter) if n > skip_lines and any(map(str.strip, r))
+        ]
     if not rows:
         raise InputError(f"{path}: expected a header and rows, found nothing")
     return Table(str(path), tuple(rows[0][1]), rows[1:])

@@ -9,7 +9,7 @@ import numpy as np
 
 from recurra.errors import InputError
 
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
 def _iso(text: str) -> datetime | None:
@@ -117,16 +117,16 @@ class Step:
     def after(self, start: np.datetime64 | int, count: int) -> np.ndarray:
         """`start` and the times of the steps after it, `count` in all."""
         steps = np.arange(count) * self.count
+        if isinstance(start, int):
+            return start + steps
         if self.unit == "month":
-            month = np.datetime64(start, "M")
+            month = start.astype("datetime64[M]")
             return (month + steps).astype("datetime64[s]") + (start - month.astype("datetime64[s]"))
-        if self.unit == "second":
-            return np.datetime64(start, "s") + steps.astype("timedelta64[s]")
-        return int(start) + steps
+        return start.astype("datetime64[s]") + steps.astype("timedelta64[s]")
 
     @property
     def season(self) -> int:
-        """The usual length of a season in steps: 24 hours, 7 days, 12 months, 4 quarters, else 1."""
+        """The usual season in steps: a day of hours, a week of days, a year of months, else 1."""
         if self.unit == "month":
             return 12 // self.count if self.count < 12 and 12 % self.count == 0 else 1
         if self.unit == "number":

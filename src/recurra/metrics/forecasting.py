@@ -33,9 +33,9 @@ def smape(forecast: Array, truth: Array) -> float:
 
 
 def seasonal_error(history: Array, season: int) -> float:
-    """Mean absolute error of the seasonal naive forecast within a history (T,): what MASE divides by.
+    """Mean absolute error of the seasonal naive forecast within a history (T,).
 
-    NaN where the history is not longer than a season, or repeats exactly.
+    MASE divides by it. NaN where the history is not longer than a season, or repeats exactly.
     """
     history = np.asarray(history, np.float64)
     if season < 1:

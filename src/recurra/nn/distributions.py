@@ -24,7 +24,7 @@ class Output(Protocol):
 
 
 class Point:
-    """One number: its absolute error (`l1`, the median is best) or squared error (`l2`, the mean)."""
+    """One number: its absolute error (`l1`: the median is best) or square (`l2`: the mean)."""
 
     size = 1
 
@@ -67,7 +67,11 @@ class StudentT:
     def parameters(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Location, scale and degrees of freedom (...) of numbers (..., 3)."""
         location, scale, df = numbers.unbind(dim=-1)
-        return location, functional.softplus(scale) + SCALE_FLOOR, functional.softplus(df) + DF_FLOOR
+        return (
+            location,
+            functional.softplus(scale) + SCALE_FLOOR,
+            functional.softplus(df) + DF_FLOOR,
+        )
 
     def loss(self, numbers: Tensor, targets: Tensor) -> Tensor:
         """See `Output`."""

@@ -102,7 +102,9 @@ class DirectMember(_Member):
         given = shape.segment * shape.known + shape.static
         self.given = nn.Linear(given, shape.embedding, bias=False) if given else None
         if shape.highway:
-            self.highway: nn.Linear | None = nn.Linear(shape.lookback, shape.steps_ahead, bias=False)
+            self.highway: nn.Linear | None = nn.Linear(
+                shape.lookback, shape.steps_ahead, bias=False
+            )
             nn.init.zeros_(self.highway.weight)
         else:
             self.highway = None

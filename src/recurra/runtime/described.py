@@ -74,7 +74,9 @@ class QuantileForecast(PointForecast):
                 f"received {', '.join(f'{q:g}' for q in levels)}"
             )
         ordered = np.sort(numbers, axis=-1)
-        return np.stack([self._at(ordered, np.full(ordered.shape[:-1], q)) for q in levels], axis=-1)
+        return np.stack(
+            [self._at(ordered, np.full(ordered.shape[:-1], q)) for q in levels], axis=-1
+        )
 
     def draw(self, numbers: Array, rng: np.random.Generator) -> Array:
         """See `PointForecast`: by the quantile of a uniform draw."""

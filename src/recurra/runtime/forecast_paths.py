@@ -37,9 +37,7 @@ def sample_paths(
         if mine:
             states = read_context(member, values, known, static)
             found.append(
-                draw_on(
-                    member, distribution, values, known, static, states, paths=mine, rng=rng
-                )
+                draw_on(member, distribution, values, known, static, states, paths=mine, rng=rng)
             )
     return np.concatenate(found)
 

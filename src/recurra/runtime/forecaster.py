@@ -203,9 +203,7 @@ class RuntimeMember:
         )
         if self._channels is not None:
             mine = np.tile(self._channels, (count // s.channels, 1))
-            ahead = np.concatenate(
-                [ahead, np.broadcast_to(mine, (s.ahead, *mine.shape))], axis=-1
-            )
+            ahead = np.concatenate([ahead, np.broadcast_to(mine, (s.ahead, *mine.shape))], axis=-1)
         if self._given is not None:
             fixed = np.broadcast_to(static, (s.ahead, *static.shape))
             ahead = ahead + np.concatenate([self._segments(known), fixed], axis=-1) @ self._given

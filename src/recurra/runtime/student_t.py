@@ -71,7 +71,9 @@ def _solved(tail: float, df: Array) -> Array:
 def crps(z: Array, df: Array) -> Array:
     """CRPS of the standard distribution at z, for df above 1 (Jordan, Krüger & Lerch 2019, A.2)."""
     z, df = np.broadcast_arrays(np.asarray(z, np.float64), np.asarray(df, np.float64))
-    spread = _log_beta(np.full_like(df, 0.5), df - 0.5) - 2 * _log_beta(np.full_like(df, 0.5), df / 2)
+    spread = _log_beta(np.full_like(df, 0.5), df - 0.5) - 2 * _log_beta(
+        np.full_like(df, 0.5), df / 2
+    )
     return (
         z * (2 * cdf(z, df) - 1)
         + 2 * np.exp(log_density(z, df)) * (df + z * z) / (df - 1)

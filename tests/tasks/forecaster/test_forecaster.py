@@ -7,7 +7,7 @@ import pytest
 
 import recurra
 from recurra.baselines.forecasting import SeasonalNaive
-from recurra.data.series import Panel, Series
+from recurra.data.panel import Panel, Series
 from recurra.data.timestamps import Step
 from recurra.errors import FormatError, InputError
 
@@ -108,7 +108,7 @@ def test_levels_that_are_asked_for(trained):
         (found,) = trained[kind].predict(history, levels=(0.2, 0.8))
         assert found.levels == (0.2, 0.8)
         assert found.quantiles.shape == (12, 1, 2)
-    with pytest.raises(InputError, match="expected them from 0.05 to 0.95"):
+    with pytest.raises(InputError, match=r"expected them from 0\.05 to 0\.95"):
         trained["direct quantiles"].predict(history, levels=(0.01,))
     with pytest.raises(InputError, match="knows none"):
         trained["direct point"].predict(history, levels=(0.5,))

@@ -84,9 +84,7 @@ def test_unknown_series_are_scaled_by_what_comes_before_the_first_origin():
     found = [one.evaluate(d, steps=8) for d in (new, changed(new, 8, by=3.0))]
     # The forecast is the same, so the error grows by the three.
     assert found[1].mae == pytest.approx(
-        np.abs(
-            one.predict({"c": new["c"][:-8]})[0].median[:, 0] - (new["c"][-8:] + 3)
-        ).mean(),
+        np.abs(one.predict({"c": new["c"][:-8]})[0].median[:, 0] - (new["c"][-8:] + 3)).mean(),
         rel=1e-6,
     )
 
@@ -98,7 +96,7 @@ def shape(**settings):
 
 
 def source(data, s: ForecastShape, normalise="last"):
-    from recurra.data.series import Panel
+    from recurra.data.panel import Panel
 
     config = recurra.Forecaster(horizon=8, lookback=16).config
     panel = Panel.of(data)

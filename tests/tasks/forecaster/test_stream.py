@@ -34,14 +34,12 @@ def whole(model, history, start):
     s = model.runtime.shape
     longer = replace(s, lookback=s.lookback + len(history) - start)
     scaler = model._scaler
-    (mean, deviation, *_), = scaler.series["0"]
+    ((mean, deviation, *_),) = scaler.series["0"]
     scaled = ((history - mean) / deviation).astype(np.float32)
     first = scaled[start - s.lookback : start]
     shift, size = first.mean(), max(first.std(), 0.02)
     values = ((scaled[start - s.context :] - shift) / size)[None, None]
-    runtime = RuntimeForecaster(
-        model.config.architecture(), longer, model.files.tensors
-    )
+    runtime = RuntimeForecaster(model.config.architecture(), longer, model.files.tensors)
     known, static = np.zeros((1, longer.context + s.steps_ahead, 0)), np.zeros((1, 0))
     if s.direct:
         found = runtime.direct(values, known, static)[..., 0].mean(0)

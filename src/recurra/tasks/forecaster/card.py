@@ -20,10 +20,11 @@ tags: [recurra, {config.cell}, forecasting]
 ---
 # A recurrent forecaster
 
-{config.layers} {config.cell.upper()} {layers} of {config.hidden} units{several}: from {config.context} steps of
-history, {config.segment} at once, {config.horizon} steps ahead ({config.mode}, {config.output}).
-Trained on {training["series"]} series of {", ".join(training["columns"])} with {training["steps"]:,} values
-(SHA-256 `{training["sha256"]}`), seed {training["train"]["seed"]}.
+{config.layers} {config.cell.upper()} {layers} of {config.hidden} units{several}: from
+{config.context} steps of history, {config.segment} at once, {config.horizon} steps ahead
+({config.mode}, {config.output}). Trained on {training["series"]} series of
+{", ".join(training["columns"])} with {training["steps"]:,} steps, seed {training["train"]["seed"]}
+(SHA-256 `{training["sha256"]}`).
 
 | held-out steps | |
 |---|---|

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from recurra.data.series import LAYOUTS, RULES, Panel, read_series
+from recurra.data.panel import Panel
+from recurra.data.series import LAYOUTS, RULES, read_series
 from recurra.data.timestamps import CALENDAR
 from recurra.runtime.forecaster import ForecastShape
 from recurra.settings import Settings, option
@@ -21,7 +22,10 @@ class ForecasterConfig(NetworkConfig):
 
     horizon: int = option(24, "steps to forecast", least=1, whole=True)
     lookback: int | None = option(
-        None, "steps of history that a forecast reads: by default four horizons", least=1, whole=True
+        None,
+        "steps of history that a forecast reads: by default four horizons",
+        least=1,
+        whole=True,
     )
     segment: int = option(
         1, "steps that the recurrent layers read at once (Lin et al. 2023)", least=1, whole=True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recurra.data.series import Panel
+from recurra.data.panel import Panel
 from recurra.errors import FormatError, InputError
 from recurra.runtime import Architecture
 from recurra.runtime.described import described
@@ -132,7 +132,9 @@ class Forecaster(TrainedModel):
         try:
             levels = [float(q) for q in options.levels.split(",")] if options.levels else None
         except ValueError as error:
-            raise InputError(f"levels: expected numbers with commas, received {options.levels!r}") from error
+            raise InputError(
+                f"levels: expected numbers with commas, received {options.levels!r}"
+            ) from error
         yield from self.predict(source, levels=levels, samples=options.samples, seed=options.seed)
 
     def evaluate(
@@ -177,7 +179,7 @@ class Forecaster(TrainedModel):
         """Read one series, then take its next values as they come: see `ForecastStream`.
 
         Raises:
-            InputError: several series, or a series that does not fit the model; a model that measures
+            InputError: several series, or one that does not fit the model; a model that measures
                 windows from their last value, which moves on.
         """
         if self.config.mode == "direct" and self.config.normalise == "last":
@@ -225,7 +227,8 @@ class Forecaster(TrainedModel):
         samples: int,
     ) -> Forecasts:
         """Forecasts of rows (track, origin)."""
-        model, distribution = self.runtime, described(self.config.output, self.config.quantiles)
+        model, config = self.runtime, self.config
+        distribution = described(config.output, config.quantiles)
         horizon, windows = model.shape.horizon, source.cut(rows)
         context = windows.values[:, :, : model.shape.context]
         units = self._scaler.units([tracks[t] for t in rows[:, 0]], windows.shift, windows.size)

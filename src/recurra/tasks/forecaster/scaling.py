@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.series import Panel, Series, filled
+from recurra.data.panel import Panel, Series, filled
 from recurra.data.timestamps import Step, calendar_features
 from recurra.errors import FormatError, InputError
 from recurra.tasks.forecaster.config import ForecasterConfig
@@ -64,7 +64,7 @@ class Scaler:
         """
         known = [one.known[: len(one)] for one in panel.series]
         many = np.concatenate(known) if panel.known_columns else np.zeros((0, 0))
-        static = []
+        static: list[Any] = []
         for index in range(len(panel.static_columns)):
             found = [one.static[index] for one in panel.series]
             if all(isinstance(value, float) for value in found):
@@ -191,7 +191,9 @@ class Scaler:
                     f"{what}: expected {', '.join(mine) or 'none'} as in training, "
                     f"received {', '.join(given) or 'none'}"
                 )
-        if panel.step != self.step and (self.calendar or "number" not in (panel.step.unit, self.step.unit)):
+        if panel.step != self.step and (
+            self.calendar or "number" not in (panel.step.unit, self.step.unit)
+        ):
             raise InputError(
                 f"step: expected one {self.step} between observations as in training, "
                 f"received one {panel.step}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.series import Panel
+from recurra.data.panel import Panel
 from recurra.errors import InputError
 from recurra.metrics import forecasting
 from recurra.runtime import student_t

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.series import Panel
+from recurra.data.panel import Panel
 from recurra.errors import InputError
 from recurra.runtime.described import described
 from recurra.runtime.forecast_paths import draw_on, read_context

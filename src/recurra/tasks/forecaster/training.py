@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.series import Panel
+from recurra.data.panel import Panel
 from recurra.errors import InputError
 from recurra.nn import Recurrent
 from recurra.nn.distributions import output
@@ -23,7 +23,6 @@ from recurra.tasks.forecaster.scaling import Scaler
 from recurra.tasks.forecaster.scoring import origins
 from recurra.tasks.forecaster.windows import (
     TrainingWindows,
-    Windows,
     WindowSource,
     training_rows,
 )
@@ -142,7 +141,7 @@ class ForecastTask:
             world=world,
         )
 
-    def loss(self, batch: Windows, state: None) -> tuple[Tensor, int, None]:
+    def loss(self, batch: Any, state: Any) -> tuple[Tensor, int, None]:
         """See `recurra.train.Task`."""
         device = next(self.module.parameters()).device
         values, known, static = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
@@ -76,7 +77,7 @@ class WindowSource:
 def window_scale(
     context: np.ndarray, kind: str, floor: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What contexts (B, C, L) are shifted and divided by: two arrays (B, C), the second positive."""
+    """What contexts (B, C, L) are shifted and divided by: (B, C) each, the second positive."""
     zeros = np.zeros(context.shape[:2], np.float32)
     if kind == "last":
         return context[:, :, -1], zeros + 1
@@ -87,7 +88,7 @@ def window_scale(
     return zeros, zeros + 1
 
 
-class TrainingWindows:
+class TrainingWindows(Sequence[Windows]):
     """The batches of an epoch: a function of seed and epoch, each read by its index."""
 
     def __init__(
@@ -110,7 +111,13 @@ class TrainingWindows:
     def __len__(self) -> int:
         return len(self._rows) // self._batch
 
-    def __getitem__(self, index: int) -> Windows:
+    @overload
+    def __getitem__(self, index: int) -> Windows: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Windows]: ...
+    def __getitem__(self, index: int | slice) -> Windows | list[Windows]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
         first = index * self._batch
