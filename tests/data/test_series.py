@@ -210,6 +210,7 @@ def test_panel_of_arrays_and_what_follows():
     longer = panel.followed_by(Panel.of({"b": [4.0], "a": [5.0]}))
     assert [one.values[:, 0].tolist() for one in longer.series] == [[1, 2, 5], [3, 4]]
     assert [len(one) for one in longer.without_last(1).series] == [2, 1]
+    assert Panel.of([1.0, 2.0, 3.0]).series[0].values.tolist() == [[1], [2], [3]]
     with pytest.raises(InputError, match="series 'a', found none"):
         panel.followed_by(Panel.of({"b": [4.0]}))
     with pytest.raises(InputError, match="more than the 2 steps"):

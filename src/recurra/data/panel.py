@@ -101,14 +101,14 @@ class Panel:
 
     @classmethod
     def of(cls, values: Any, *, columns: Sequence[str] = (), names: Sequence[str] = ()) -> "Panel":
-        """A panel from arrays: one (T,) or (T, C), a list of them, or a mapping by name.
+        """A panel from arrays: one (T,) or (T, C), several of them, or a mapping by name.
 
         Raises:
             InputError: arrays that are empty, infinite, or of different widths.
         """
         if isinstance(values, Mapping):
             names, values = [str(name) for name in values], list(values.values())
-        elif isinstance(values, np.ndarray):
+        elif isinstance(values, np.ndarray) or (len(values) and np.ndim(values[0]) == 0):
             values = [values]
         found = []
         for index, one in enumerate(values):

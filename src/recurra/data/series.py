@@ -47,7 +47,7 @@ def read_series(
             ones padded by empty cells; `calendar`, a row a year with 12 months or 4 quarters;
             `auto` looks at the first rows.
         series: column of the series' id, in `long`; without one the file is one series.
-        time: column of the time, by default the first of the others; or two, year and month or
+        time: column of the time, by default the first of the others whose first cell is one; or two, year and month or
             quarter.
         values: columns to forecast, by default all others.
         known: columns of covariates known beforehand. Rows at the end of a series with these and
@@ -156,7 +156,9 @@ class _Reader:
                 f"{table.name}: no column {', '.join(unknown)}; there are "
                 f"{', '.join(map(repr, table.header))}"
             )
-        time = time or next(((n,) for n in table.header if n not in named), ())
+        if not time:
+            free = [n for n in table.header if n not in named]
+            time = tuple(filter(self._looks_like_time, free))[:1] or tuple(free[:1])
         values = values or tuple(n for n in table.header if n not in (*named, *time))
         if not time or not values:
             raise InputError(f"{table.name}: expected a column of times and one of values at least")
@@ -181,6 +183,13 @@ class _Reader:
             except InputError as error:
                 self._bad(line, error)
         return self._gathered(rows, values, known, static)
+
+    def _looks_like_time(self, column: str) -> bool:
+        place = self._table.header.index(column)
+        try:
+            return bool(find_layout(self._table.first[place]))
+        except (InputError, IndexError):  # IndexError: the first row is short, or there is none
+            return False
 
     def _gathered(
         self,
@@ -256,12 +265,23 @@ def _guess(table: Table, named: bool) -> str:
     header = [name.strip().lower()[:3] for name in table.header[1:]]
     if header in _PERIODS.values():
         return "calendar"
-    first = table.first[0] if table.first else ""
+    if named or not table.first:
+        return "long"
     try:
-        find_layout(first)
+        find_layout(table.first[0])
     except InputError:
-        return "long" if named else "wide"
+        # An id: of a series, where numbers follow.
+        numeric = all(_is_number(cell) for cell in table.first[1:])
+        return "wide" if numeric else "long"
     return "long"
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        _number(cell, "")
+    except InputError:
+        return False
+    return True
 
 
 def _joined(cells: Sequence[str], names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -114,11 +115,11 @@ class Step:
         passed = (times - times[:1]).astype(np.int64)
         return passed / self.count
 
-    def after(self, start: np.datetime64 | int, count: int) -> np.ndarray:
-        """`start` and the times of the steps after it, `count` in all."""
+    def after(self, start: Any, count: int) -> np.ndarray:
+        """`start`, a datetime64 or a number, and the times of the steps after it, `count` in all."""
         steps = np.arange(count) * self.count
-        if isinstance(start, int):
-            return start + steps
+        if self.unit == "number":
+            return int(start) + steps
         if self.unit == "month":
             month = start.astype("datetime64[M]")
             return (month + steps).astype("datetime64[s]") + (start - month.astype("datetime64[s]"))
