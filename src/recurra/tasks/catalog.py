@@ -72,6 +72,15 @@ ENTRIES = (
         "recurra train tag train.conllu --valid dev.conllu --epochs 10 --out runs/tags",
         "recurra predict {run} FILE",
     ),
+    Entry(
+        "forecast",
+        "forecaster",
+        "Forecaster",
+        "a forecaster, of time series",
+        "a table of one series or many: .csv, .tsv, .parquet",
+        "recurra train forecast series.csv --horizon 24 --minutes 3 --out runs/series",
+        "recurra predict {run} series.csv",
+    ),
 )
 
 
