@@ -5,6 +5,7 @@ import json
 import sys
 from typing import Any
 
+from recurra.cli.opening import open_model
 from recurra.cli.parser import add_precision, add_settings, describe, settings
 from recurra.tasks.catalog import ENTRIES
 
@@ -30,15 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import recurra
     from recurra.errors import InputError
     from recurra.settings import check, sort
 
-    model = recurra.load(arguments.model, precision=arguments.precision)
+    model = open_model(arguments.model, precision=arguments.precision)
     table = getattr(model, "Prediction", None)
     if table is None:
-        title = getattr(model, "title", "graph")
-        raise InputError(f"{arguments.model}: a {title} predicts no file: use generate")
+        raise InputError(f"{arguments.model}: a {model.title} predicts no file: use generate")
     given: dict[str, Any] = {}
     for entry in ENTRIES:
         other = getattr(entry.load(), "Prediction", None)
