@@ -1,0 +1,255 @@
+"""Training a translator: the torch side of the task."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra import native
+from recurra.cells import find
+from recurra.data import LengthBatches, Rows
+from recurra.data.pairs import Pairs
+from recurra.errors import InputError
+from recurra.nn import Recurrent
+from recurra.nn.encoder_decoder import EncoderDecoder
+from recurra.runtime.translator import RuntimeTranslator
+from recurra.storage import save_model
+from recurra.tasks.job import Job
+from recurra.tasks.translator.card import write_card
+from recurra.tasks.translator.config import METRICS, DataConfig, Prediction, TranslatorConfig
+from recurra.tasks.translator.data import Encoded, open_pairs, split_pairs, within
+from recurra.tasks.translator.decoding import Decoder
+from recurra.tasks.translator.model import score
+from recurra.tasks.translator.vocabulary import Vocabulary
+from recurra.train import FitResult
+from recurra.train.distributed import World
+from recurra.train.running import run
+
+#: One pair read costs about this share of a training step on it, one translated about as much.
+_FORWARD_SHARE = 2 / 3
+_SAMPLES = 8
+
+
+def build(config: TranslatorConfig, vocabulary: Vocabulary, seed: int) -> EncoderDecoder:
+    """Return the module with freshly drawn weights."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        embedding, hidden = config.embedding_size, config.hidden
+        given = config.arguments()
+        encoder = Recurrent(config.cell, embedding, hidden, **given)
+        # The decoder's first states are the encoder's to tell.
+        given |= {"bidirectional": False, "learn_initial_state": False}
+        decoder = Recurrent(
+            config.cell, embedding, hidden, **(given | {"num_layers": 1, "dropout": 0.0})
+        )
+        above = (config.decoder_layers or config.layers) - 1
+        reader = None
+        if above:
+            given |= {"num_layers": above, "dropout": config.dropout if above > 1 else 0.0}
+            read = decoder.output_size + encoder.output_size
+            reader = Recurrent(config.cell, read, hidden, **given)
+        return EncoderDecoder(
+            len(vocabulary.source),
+            len(vocabulary.target),
+            encoder,
+            decoder,
+            reader,
+            score=config.attention,
+            embedding=embedding,
+            features=config.features,
+            shared=config.shared,
+            tied=config.is_tied,
+            copy=config.copy,
+            dropout=config.dropout,
+        )
+
+
+class TranslatorTask:
+    """What the training loop needs to know (see `recurra.train.Task` and `Judged`)."""
+
+    unit = "tokens"
+
+    def __init__(self, job: Job, pairs: Pairs, valid: Pairs, vocabulary: Vocabulary) -> None:
+        model, data = _settings(job)
+        self._job, self._model, self._data = job, model, data
+        self._vocabulary, self._pairs, self._valid_pairs = vocabulary, pairs, valid
+        self.goal, self.goal_higher = data.metric, METRICS[data.metric]
+        self._train = Encoded(pairs, vocabulary, copy=model.copy)
+        self._valid = Encoded(valid, vocabulary, copy=model.copy)
+        self._rows = within(pairs, self._train, data.max_length)
+        self._sizes = self._train.lengths[self._rows]
+        self._growth = self._train.growth()
+        sources, references = valid.references()
+        self._judged = sources[: data.judged], references[: data.judged]
+        self._order = np.argsort(self._valid.lengths, kind="stable")
+        self.module = build(model, vocabulary, job.train.seed)
+        if job.files is not None:
+            state = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
+            self.module.load_state_dict(state | self._twice(state))
+        self._metrics: dict[str, float] = {}
+
+    def batches(self, epoch: int, *, rank: int, world: int) -> LengthBatches:
+        """See `recurra.train.Task`."""
+        return LengthBatches(
+            self._sizes,
+            batch=self._data.batch,
+            seed=self._job.train.seed,
+            epoch=epoch,
+            rank=rank,
+            world=world,
+        )
+
+    def loss(self, batch: Rows, state: None) -> tuple[Tensor, int, None]:
+        """See `recurra.train.Task`."""
+        smoothing = self._data.label_smoothing
+        rows = self._rows[batch.indices]
+        return *self._losses(self._train, rows, batch.count, smoothing), None
+
+    def validate(self) -> dict[str, float]:
+        """See `recurra.train.Task`: nats per token of all held-out pairs, and the figures of greedy
+        translations of some of their sources."""
+        nats, tokens, step = 0.0, 0, self._data.batch
+        with torch.inference_mode():
+            for first in range(0, len(self._order), step):
+                rows = self._order[first : first + step]
+                total, count = self._losses(self._valid, rows, len(rows), 0.0)
+                nats, tokens = nats + float(total), tokens + count
+        sources, references = self._judged
+        found = self._decoder().translate(sources, Prediction(beams=1))
+        texts = [translation.text for translation in found]
+        scores = score(texts, references, nats_per_token=nats / tokens)
+        self._metrics = {
+            "loss": scores.nats_per_token,
+            "error_rate": scores.error_rate,
+            "wrong": scores.wrong,
+            "bleu": scores.bleu,
+            "chrf": scores.chrf,
+        }
+        return self._metrics
+
+    def validation_cost(self) -> float:
+        """See `recurra.train.Rated`."""
+        examples = len(self._valid) + len(self._judged[0])
+        return _FORWARD_SHARE * examples / self._data.batch
+
+    def samples(self) -> list[tuple[str, str]]:
+        """See `recurra.train.Sampled`: some held-out sources and what they become."""
+        sources = self._judged[0][:: max(1, len(self._judged[0]) // _SAMPLES)][:_SAMPLES]
+        found = self._decoder().translate(sources, Prediction())
+        return [(f"{translation.source} → ", translation.text) for translation in found]
+
+    def save(self, directory: Path) -> None:
+        """See `recurra.train.Task`."""
+        config = self._config()
+        save_model(
+            directory,
+            config=config,
+            tensors=self._tensors(),
+            tokenizer=self._vocabulary.to_json(),
+            card=write_card(self._model, config["training"], self._metrics),
+        )
+
+    def _losses(
+        self, encoded: Encoded, rows: np.ndarray, own: int, smoothing: float
+    ) -> tuple[Tensor, int]:
+        batch = encoded.batch(rows, own=own)
+        device = self.module.head.weight.device
+        source, lengths, inputs, targets, counted = (
+            torch.from_numpy(a).to(device)
+            for a in (batch.source, batch.lengths, batch.inputs, batch.targets, batch.counted)
+        )
+        copied = None if batch.copied is None else torch.from_numpy(batch.copied).to(device)
+        losses = self.module.losses(
+            source, lengths, inputs, targets, counted=counted, copied=copied, smoothing=smoothing
+        )
+        return losses.sum(), batch.count
+
+    def _decoder(self) -> Decoder:
+        model = RuntimeTranslator(self._architecture(), self._tensors())
+        return Decoder(model, self._vocabulary, growth=self._growth)
+
+    def _architecture(self) -> Any:
+        return self._model.translator(self._vocabulary.unknown)
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        state = self.module.state_dict()
+        for name in self._twice(state):
+            del state[name]
+        return {name: value.cpu().numpy() for name, value in state.items()}
+
+    def _twice(self, state: dict[str, Any]) -> dict[str, Any]:
+        """What is another name for the target's embedding: models hold it once."""
+        names = ["head.weight"] * self._model.is_tied
+        names += ["source_embedding.weight"] * self._model.shared
+        return dict.fromkeys(names, state["target_embedding.weight"])
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "task": "translator",
+            "architecture": self._architecture().to_json(),
+            "model": self._model.to_json(),
+            "growth": self._growth,
+            "training": {
+                "pairs": len(self._pairs),
+                "pairs_sha256": self._pairs.sha256,
+                "valid_sha256": self._valid_pairs.sha256,
+                "skipped": len(self._pairs.skipped),
+                "data": self._data.to_json(),
+                "train": self._job.train.to_json(),
+            },
+        }
+
+
+def _settings(job: Job) -> tuple[TranslatorConfig, DataConfig]:
+    assert isinstance(job.model, TranslatorConfig)
+    assert isinstance(job.data, DataConfig)
+    return job.model, job.data
+
+
+def _check_precision(model: TranslatorConfig, device: torch.device) -> None:
+    """Raise InputError where the model's products cannot be had in its precision."""
+    if model.precision == "float32":
+        return
+    missing = native.without_half(find(model.cell).program(**model.architecture().options))
+    if device.type != "cpu":
+        missing = f"device {device.type}"
+    if missing:
+        raise InputError(
+            f"precision {model.precision}: expected a CPU with bfloat16 products, and a cell that "
+            f"has kernels; received {missing}: use precision float32"
+        )
+
+
+def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
+    """Train as `job` says: see `recurra.tasks.base.TrainingSide`."""
+    model, data = _settings(job)
+
+    def make(out: Path, world: World) -> tuple[TranslatorTask, dict[str, Any]]:
+        _check_precision(model, world.device)
+        pairs = open_pairs(job.source, skip_bad=data.skip_bad)
+        if job.valid is None:
+            pairs, valid = split_pairs(pairs, data.valid_share)
+        else:
+            valid = open_pairs(job.valid, skip_bad=data.skip_bad)
+        given = None if job.files is None else job.files.tokenizer
+        # Of the training pairs alone: what is held out must come as new as any text will.
+        vocabulary = (
+            Vocabulary.fit(pairs, model) if given is None else Vocabulary.from_json(given)
+        )
+        task = TranslatorTask(job, pairs, valid, vocabulary)
+        identity = {"train": pairs.sha256, "valid": valid.sha256}
+        sides = {"source": vocabulary.source.sha256, "target": vocabulary.target.sha256}
+        return task, {**identity, **sides}
+
+    return run(
+        make,
+        job.train,
+        out=job.out,
+        settings=job.settings,
+        fresh=job.fresh,
+        callbacks=job.callbacks,
+        started=job.started,
+    )
