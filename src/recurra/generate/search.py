@@ -108,7 +108,7 @@ class _Search:
         self.limit, self.K, self.n_best, self.alpha, self.end = limit, beams, n_best, alpha, end
         self.length = 0
         self.totals = np.zeros(1)
-        #: Of each step the tokens of its beams, and the beams of the step before that they continue.
+        #: Of each step the tokens of its beams, and the beams before that they continue.
         self.steps: list[tuple[list[int], list[int]]] = []
         self.finished: list[tuple[float, float, int, int, int]] = []
 

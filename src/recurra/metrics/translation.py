@@ -169,7 +169,7 @@ def _bleu(right: Sequence[int], total: Sequence[int], written: int, wanted: int)
 
 
 def _character_counts(text: str, other: str) -> list[tuple[int, int, int]]:
-    """For each n what `text` has, what `other` has, and what both have, of n characters in a row."""
+    """Of n characters in a row, for each n: what `text` has, what `other` has, and what both."""
     a, b = "".join(text.split()), "".join(other.split())
     made = []
     for n in range(1, CHRF_ORDER + 1):

@@ -199,7 +199,9 @@ class EncoderDecoder(nn.Module):
         """Initial states of the decoder and of its reader, from where the encoder ended."""
         first = ended if isinstance(ended, Tensor) else ended[0]
         last = torch.cat(list(first[-self.encoder.num_directions :]), -1)
-        parts = iter(torch.tanh(self.bridge(last)).split([*_sizes(self.decoder), *_sizes(self.reader)], -1))
+        parts = iter(
+            torch.tanh(self.bridge(last)).split([*_sizes(self.decoder), *_sizes(self.reader)], -1)
+        )
         made: list[Tensor | tuple[Tensor, ...]] = []
         for layers in (self.decoder, self.reader):
             if layers is not None:

@@ -205,7 +205,7 @@ class RuntimeTranslator:
     def read(
         self, inputs: np.ndarray, targets: np.ndarray, state: TranslatorState
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Read ids (N, T): ln P of targets (N, T) (float64), and where each step looked (N, T, S)."""
+        """Read ids (N, T): ln P of targets (N, T) (float64), and where steps looked (N, T, S)."""
         memory = state.memory.of(state.owner)
         features, weights, copy, _, _ = self._decode(inputs.T, memory, state)
         found = np.empty(targets.shape)
@@ -243,7 +243,7 @@ class RuntimeTranslator:
     def _mixed(
         self, logits: np.ndarray, weights: np.ndarray, copy: np.ndarray, memory: Memory
     ) -> np.ndarray:
-        """ln P (N, V + extra) of writing a token or copying one: (1 - p) P(written) + p P(copied)."""
+        """ln P (N, V + extra) of a token, written or copied: (1 - p) P(written) + p P(copied)."""
         assert memory.copied is not None
         logits = logits - logits.max(-1, keepdims=True)
         written = np.exp(logits)

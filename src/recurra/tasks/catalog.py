@@ -54,6 +54,16 @@ ENTRIES = (
         'recurra generate {run} "…"',
         many=True,
     ),
+    Entry(
+        "translate",
+        "translator",
+        "Translator",
+        "a translator, of pairs of texts",
+        "files of pairs (*.tsv, *.jsonl), or two files side by side",
+        "recurra train translate pairs.tsv --minutes 3 --out runs/pairs",
+        "recurra predict {run} sources.txt",
+        many=True,
+    ),
 )
 
 

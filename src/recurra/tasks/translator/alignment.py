@@ -33,7 +33,10 @@ class Alignment:
             raise InputError("a plot needs matplotlib: pip install recurra[report]") from error
         rows, columns = self.weights.shape
         longest = max(map(len, self.target), default=1), max(map(len, self.source), default=1)
-        width, height = 0.36 * columns + 0.11 * longest[0] + 1.2, 0.36 * rows + 0.11 * longest[1] + 1
+        width, height = (
+            0.36 * columns + 0.11 * longest[0] + 1.2,
+            0.36 * rows + 0.11 * longest[1] + 1,
+        )
         figure = Figure(figsize=(max(width, 2.4), max(height, 2.0)), layout="constrained")
         axes = figure.add_subplot()
         picture = axes.imshow(self.weights, cmap="Blues", vmin=0, vmax=1, aspect="equal")

@@ -107,11 +107,11 @@ class DataConfig(Settings):
         0.1, "share of the probability that training gives to all tokens alike", least=0, below=1
     )
     metric: str = option(
-        "error_rate", "figure of the held-out pairs that tells the best model", choices=tuple(METRICS)
+        "error_rate",
+        "figure of the held-out pairs that tells the best model",
+        choices=tuple(METRICS),
     )
-    judged: int = option(
-        1000, "held-out sources that are translated for it", least=1, whole=True
-    )
+    judged: int = option(1000, "held-out sources that are translated for it", least=1, whole=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,8 @@ class Prediction(Settings):
         1.0, "power of the length that scores are divided by: 0 the sum, 1 the mean", least=0
     )
     max_tokens: int | None = option(
-        None, "most tokens of a translation (default: by the length of the source)",
+        None,
+        "most tokens of a translation (default: by the length of the source)",
         least=1,
         whole=True,
     )

@@ -120,7 +120,9 @@ class Encoded:
 
     def growth(self) -> float:
         """How many tokens a target has for each of its source, ends included: 99 in 100 less."""
-        ratios = [(len(t) + 1) / (len(s) + 1) for s, t in zip(self.sources, self.targets, strict=True)]
+        ratios = [
+            (len(t) + 1) / (len(s) + 1) for s, t in zip(self.sources, self.targets, strict=True)
+        ]
         return float(np.percentile(ratios, 99))
 
     def batch(self, rows: np.ndarray, *, own: int | None = None) -> Batch:

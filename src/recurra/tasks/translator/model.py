@@ -55,8 +55,9 @@ class TranslationScores:
 
     def __str__(self) -> str:
         return (
-            f"BLEU {self.bleu:.2f}, chrF {self.chrf:.2f}, error rate {100 * self.error_rate:.2f} %, "
-            f"wrong {100 * self.wrong:.2f} %, {self.nats_per_token:.4f} nats per token "
+            f"BLEU {self.bleu:.2f}, chrF {self.chrf:.2f}, "
+            f"error rate {100 * self.error_rate:.2f} %, wrong {100 * self.wrong:.2f} %, "
+            f"{self.nats_per_token:.4f} nats per token "
             f"({self.sources:,} sources, {self.references:,} references)"
         )
 

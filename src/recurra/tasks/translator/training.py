@@ -236,9 +236,7 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
             valid = open_pairs(job.valid, skip_bad=data.skip_bad)
         given = None if job.files is None else job.files.tokenizer
         # Of the training pairs alone: what is held out must come as new as any text will.
-        vocabulary = (
-            Vocabulary.fit(pairs, model) if given is None else Vocabulary.from_json(given)
-        )
+        vocabulary = Vocabulary.fit(pairs, model) if given is None else Vocabulary.from_json(given)
         task = TranslatorTask(job, pairs, valid, vocabulary)
         identity = {"train": pairs.sha256, "valid": valid.sha256}
         sides = {"source": vocabulary.source.sha256, "target": vocabulary.target.sha256}

@@ -33,7 +33,7 @@ class Vocabulary:
         """Learn the tokens of training pairs.
 
         Raises:
-            InputError: a vocabulary that cannot be made: too small, or without the package it needs.
+            InputError: a vocabulary that cannot be made: too small, or for want of a package.
         """
         if config.shared:
             both = _train(config.source_tokenizer, [*pairs.sources, *pairs.targets], config)
@@ -96,7 +96,9 @@ class Vocabulary:
         if isinstance(self.target, ByteLevelTokenizer):
             known = self.source
             assert isinstance(known, ByteLevelTokenizer)
-            owners = [(known, known.id(units[id])) if id in units else (self.target, id) for id in ids]
+            owners = [
+                (known, known.id(units[id])) if id in units else (self.target, id) for id in ids
+            ]
             return b"".join(t.bytes_of(id or 0) for t, id in owners).decode("utf-8", "replace")
         return "".join(texts)
 
