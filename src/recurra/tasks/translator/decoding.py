@@ -3,12 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from recurra.generate.search import Hypothesis, search
-from recurra.runtime.translator import RuntimeTranslator
+from recurra.generate.search import Hypothesis, Steps, search
 from recurra.tasks.translator.config import Prediction
 from recurra.tasks.translator.data import longest, pad
 from recurra.tasks.translator.vocabulary import Vocabulary
@@ -48,11 +47,29 @@ class Translation:
         return made
 
 
-class Decoder:
-    """Translates with a model and its vocabulary; `growth` bounds how long a translation gets."""
+class Reader(Steps, Protocol):
+    """A model that reads sources and then steps through targets."""
 
-    def __init__(self, model: RuntimeTranslator, vocabulary: Vocabulary, *, growth: float) -> None:
+    def start(
+        self, source: np.ndarray, lengths: np.ndarray, *, copied: np.ndarray | None = None
+    ) -> Any:
+        """Read sources, ids (B, S) of which the first `lengths` (B,) count: the state of each."""
+        ...
+
+
+class Decoder:
+    """Translates with a model.
+
+    Args:
+        model: what steps.
+        vocabulary: its tokens.
+        growth: bounds how long a translation gets: see `longest`.
+        copy: tell the model what copies of a source's tokens write.
+    """
+
+    def __init__(self, model: Reader, vocabulary: Vocabulary, *, growth: float, copy: bool) -> None:
         self._model, self._vocabulary, self._growth = model, vocabulary, growth
+        self._copy = copy
         unknown = vocabulary.target.unk_id
         self._banned = () if unknown is None else (unknown,)
 
@@ -74,7 +91,7 @@ class Decoder:
     ) -> list[Translation]:
         padded, lengths = pad(ids)
         copied = None
-        if self._model.architecture.copy:
+        if self._copy:
             copied, _ = pad([self._vocabulary.read_copy(text, None)[0] for text in sources])
         most = [longest(self._growth, length) for length in lengths.tolist()]
         found = search(

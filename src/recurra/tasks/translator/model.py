@@ -233,7 +233,7 @@ class Translator(TrainedModel):
         growth = self.files.config.get("growth")
         if not isinstance(growth, int | float) or not 0 < growth < math.inf:
             raise FormatError(f'{self.files.path}: config.json: expected a number "growth"')
-        return Decoder(self.runtime, self.vocabulary, growth=float(growth))
+        return Decoder(self.runtime, self.vocabulary, growth=float(growth), copy=self.config.copy)
 
     def _nats(self, pairs: Pairs) -> tuple[float, int]:
         """Negative log-likelihood of all targets, and how many tokens they have."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recurra import native
 from recurra.cells import find
@@ -72,10 +72,17 @@ class TranslatorTask:
 
     unit = "tokens"
 
-    def __init__(self, job: Job, pairs: Pairs, valid: Pairs, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        job: Job,
+        pairs: Pairs,
+        valid: Pairs,
+        vocabulary: Vocabulary,
+        module: nn.Module | None = None,
+    ) -> None:
         model, data = _settings(job)
         self._job, self._model, self._data = job, model, data
-        self._vocabulary, self._pairs, self._valid_pairs = vocabulary, pairs, valid
+        self.vocabulary, self._pairs, self._valid_pairs = vocabulary, pairs, valid
         self.goal, self.goal_higher = data.metric, METRICS[data.metric]
         self._train = Encoded(pairs, vocabulary, copy=model.copy)
         self._valid = Encoded(valid, vocabulary, copy=model.copy)
@@ -85,7 +92,8 @@ class TranslatorTask:
         sources, references = valid.references()
         self._judged = sources[: data.judged], references[: data.judged]
         self._order = np.argsort(self._valid.lengths, kind="stable")
-        self.module = build(model, vocabulary, job.train.seed)
+        #: Anything with the `losses` of `EncoderDecoder`.
+        self.module: Any = module or build(model, vocabulary, job.train.seed)
         if job.files is not None:
             state = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
             self.module.load_state_dict(state | self._twice(state))
@@ -118,7 +126,7 @@ class TranslatorTask:
                 total, count = self._losses(self._valid, rows, len(rows), 0.0)
                 nats, tokens = nats + float(total), tokens + count
         sources, references = self._judged
-        found = self._decoder().translate(sources, Prediction(beams=1))
+        found = self.decoder().translate(sources, Prediction(beams=1))
         texts = [translation.text for translation in found]
         scores = score(texts, references, nats_per_token=nats / tokens)
         self._metrics = {
@@ -138,17 +146,17 @@ class TranslatorTask:
     def samples(self) -> list[tuple[str, str]]:
         """See `recurra.train.Sampled`: some held-out sources and what they become."""
         sources = self._judged[0][:: max(1, len(self._judged[0]) // _SAMPLES)][:_SAMPLES]
-        found = self._decoder().translate(sources, Prediction())
+        found = self.decoder().translate(sources, Prediction())
         return [(f"{translation.source} → ", translation.text) for translation in found]
 
     def save(self, directory: Path) -> None:
         """See `recurra.train.Task`."""
-        config = self._config()
+        config = self.config()
         save_model(
             directory,
             config=config,
-            tensors=self._tensors(),
-            tokenizer=self._vocabulary.to_json(),
+            tensors=self.tensors(),
+            tokenizer=self.vocabulary.to_json(),
             card=write_card(self._model, config["training"], self._metrics),
         )
 
@@ -156,7 +164,7 @@ class TranslatorTask:
         self, encoded: Encoded, rows: np.ndarray, own: int, smoothing: float
     ) -> tuple[Tensor, int]:
         batch = encoded.batch(rows, own=own)
-        device = self.module.head.weight.device
+        device = next(self.module.parameters()).device
         source, lengths, inputs, targets, counted = (
             torch.from_numpy(a).to(device)
             for a in (batch.source, batch.lengths, batch.inputs, batch.targets, batch.counted)
@@ -167,14 +175,13 @@ class TranslatorTask:
         )
         return losses.sum(), batch.count
 
-    def _decoder(self) -> Decoder:
-        model = RuntimeTranslator(self._architecture(), self._tensors())
-        return Decoder(model, self._vocabulary, growth=self._growth)
+    def decoder(self) -> Decoder:
+        """What translates with the weights of now."""
+        model = RuntimeTranslator(self._model.translator(self.vocabulary.unknown), self.tensors())
+        return Decoder(model, self.vocabulary, growth=self._growth, copy=self._model.copy)
 
-    def _architecture(self) -> Any:
-        return self._model.translator(self._vocabulary.unknown)
-
-    def _tensors(self) -> dict[str, np.ndarray]:
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The weights, each once."""
         state = self.module.state_dict()
         for name in self._twice(state):
             del state[name]
@@ -186,10 +193,11 @@ class TranslatorTask:
         names += ["source_embedding.weight"] * self._model.shared
         return dict.fromkeys(names, state["target_embedding.weight"])
 
-    def _config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, Any]:
+        """`config.json` of the model."""
         return {
             "task": "translator",
-            "architecture": self._architecture().to_json(),
+            "architecture": self._model.translator(self.vocabulary.unknown).to_json(),
             "model": self._model.to_json(),
             "growth": self._growth,
             "training": {
@@ -223,24 +231,39 @@ def _check_precision(model: TranslatorConfig, device: torch.device) -> None:
         )
 
 
+def prepare(job: Job) -> tuple[Pairs, Pairs, Vocabulary]:
+    """The pairs for training, those held out, and the vocabulary of the former."""
+    model, data = _settings(job)
+    pairs = open_pairs(job.source, skip_bad=data.skip_bad)
+    if job.valid is None:
+        pairs, valid = split_pairs(pairs, data.valid_share)
+    else:
+        valid = open_pairs(job.valid, skip_bad=data.skip_bad)
+    given = None if job.files is None else job.files.tokenizer
+    # Of the training pairs alone: what is held out must come as new as any text will.
+    vocabulary = Vocabulary.fit(pairs, model) if given is None else Vocabulary.from_json(given)
+    return pairs, valid, vocabulary
+
+
+def identity(pairs: Pairs, valid: Pairs, vocabulary: Vocabulary) -> dict[str, Any]:
+    """What a run must share with the one it continues."""
+    return {
+        "train": pairs.sha256,
+        "valid": valid.sha256,
+        "source": vocabulary.source.sha256,
+        "target": vocabulary.target.sha256,
+    }
+
+
 def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
     """Train as `job` says: see `recurra.tasks.base.TrainingSide`."""
-    model, data = _settings(job)
+    model, _ = _settings(job)
 
     def make(out: Path, world: World) -> tuple[TranslatorTask, dict[str, Any]]:
         _check_precision(model, world.device)
-        pairs = open_pairs(job.source, skip_bad=data.skip_bad)
-        if job.valid is None:
-            pairs, valid = split_pairs(pairs, data.valid_share)
-        else:
-            valid = open_pairs(job.valid, skip_bad=data.skip_bad)
-        given = None if job.files is None else job.files.tokenizer
-        # Of the training pairs alone: what is held out must come as new as any text will.
-        vocabulary = Vocabulary.fit(pairs, model) if given is None else Vocabulary.from_json(given)
+        pairs, valid, vocabulary = prepare(job)
         task = TranslatorTask(job, pairs, valid, vocabulary)
-        identity = {"train": pairs.sha256, "valid": valid.sha256}
-        sides = {"source": vocabulary.source.sha256, "target": vocabulary.target.sha256}
-        return task, {**identity, **sides}
+        return task, identity(pairs, valid, vocabulary)
 
     return run(
         make,
