@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,6 +76,18 @@ def score(
         sources=len(texts),
         references=sum(map(len, references)),
     )
+
+
+def score_pairs(
+    pairs: Pairs,
+    translate: Callable[[Sequence[str]], Sequence[Translation]],
+    *,
+    nats_per_token: float,
+) -> TranslationScores:
+    """All figures of the translations of some sources, each held to all targets it has."""
+    sources, references = pairs.references()
+    texts = [translation.text for translation in translate(sources)]
+    return score(texts, references, nats_per_token=nats_per_token)
 
 
 class Translator(TrainedModel):
@@ -188,11 +200,10 @@ class Translator(TrainedModel):
             InputError: pairs that cannot be read, or options out of range.
         """
         pairs = open_pairs(data)
-        sources, references = pairs.references()
-        found = self.predict(sources, **options)
         nats, tokens = self._nats(pairs)
-        texts = [translation.text for translation in found]
-        return score(texts, references, nats_per_token=nats / tokens)
+        return score_pairs(
+            pairs, lambda texts: self.predict(texts, **options), nats_per_token=nats / tokens
+        )
 
     def attention(self, source: str, target: str | None = None) -> Alignment:
         """Where the model looks while it writes a target; by default its own translation.

@@ -88,10 +88,9 @@ class TranslatorTask:
         self._valid = Encoded(valid, vocabulary, copy=model.copy)
         self._rows = within(pairs, self._train, data.max_length)
         self._sizes = self._train.lengths[self._rows]
-        self._growth = self._train.growth()
+        self.growth = self._train.growth()
         sources, references = valid.references()
         self._judged = sources[: data.judged], references[: data.judged]
-        self._order = np.argsort(self._valid.lengths, kind="stable")
         #: Anything with the `losses` of `EncoderDecoder`.
         self.module: Any = module or build(model, vocabulary, job.train.seed)
         if job.files is not None:
@@ -119,16 +118,10 @@ class TranslatorTask:
     def validate(self) -> dict[str, float]:
         """See `recurra.train.Task`: nats per token of all held-out pairs, and the figures of greedy
         translations of some of their sources."""
-        nats, tokens, step = 0.0, 0, self._data.batch
-        with torch.inference_mode():
-            for first in range(0, len(self._order), step):
-                rows = self._order[first : first + step]
-                total, count = self._losses(self._valid, rows, len(rows), 0.0)
-                nats, tokens = nats + float(total), tokens + count
-        sources, references = self._judged
-        found = self.decoder().translate(sources, Prediction(beams=1))
+        found = self.decoder().translate(self._judged[0], Prediction(beams=1))
         texts = [translation.text for translation in found]
-        scores = score(texts, references, nats_per_token=nats / tokens)
+        nats = self._mean(self._valid)
+        scores = score(texts, self._judged[1], nats_per_token=nats)
         self._metrics = {
             "loss": scores.nats_per_token,
             "error_rate": scores.error_rate,
@@ -149,6 +142,10 @@ class TranslatorTask:
         found = self.decoder().translate(sources, Prediction())
         return [(f"{translation.source} → ", translation.text) for translation in found]
 
+    def nats_per_token(self, pairs: Pairs) -> float:
+        """Mean negative log-likelihood of the targets' tokens."""
+        return self._mean(Encoded(pairs, self.vocabulary, copy=self._model.copy))
+
     def save(self, directory: Path) -> None:
         """See `recurra.train.Task`."""
         config = self.config()
@@ -159,6 +156,16 @@ class TranslatorTask:
             tokenizer=self.vocabulary.to_json(),
             card=write_card(self._model, config["training"], self._metrics),
         )
+
+    def _mean(self, encoded: Encoded) -> float:
+        nats, tokens, step = 0.0, 0, self._data.batch
+        order = np.argsort(encoded.lengths, kind="stable")
+        with torch.inference_mode():
+            for first in range(0, len(order), step):
+                rows = order[first : first + step]
+                total, count = self._losses(encoded, rows, len(rows), 0.0)
+                nats, tokens = nats + float(total), tokens + count
+        return nats / tokens
 
     def _losses(
         self, encoded: Encoded, rows: np.ndarray, own: int, smoothing: float
@@ -178,7 +185,7 @@ class TranslatorTask:
     def decoder(self) -> Decoder:
         """What translates with the weights of now."""
         model = RuntimeTranslator(self._model.translator(self.vocabulary.unknown), self.tensors())
-        return Decoder(model, self.vocabulary, growth=self._growth, copy=self._model.copy)
+        return Decoder(model, self.vocabulary, growth=self.growth, copy=self._model.copy)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The weights, each once."""
@@ -199,7 +206,7 @@ class TranslatorTask:
             "task": "translator",
             "architecture": self._model.translator(self.vocabulary.unknown).to_json(),
             "model": self._model.to_json(),
-            "growth": self._growth,
+            "growth": self.growth,
             "training": {
                 "pairs": len(self._pairs),
                 "pairs_sha256": self._pairs.sha256,
