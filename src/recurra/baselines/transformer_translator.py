@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from recurra.baselines.protocol import Budget
 
+from recurra.baselines.protocol import Budget
 from recurra.data.pairs import Pairs
 from recurra.errors import InputError
 from recurra.nn.transformer_translator import Cache, TransformerTranslator, width_for
 from recurra.settings import check, sort
 from recurra.storage import ModelFiles, read_model
 from recurra.tasks.job import Job
-from recurra.tasks.translator.config import DataConfig, Prediction, TranslatorConfig
+from recurra.tasks.translator.config import DataConfig, TranslationOptions, TranslatorConfig
 from recurra.tasks.translator.data import open_pairs
 from recurra.tasks.translator.decoding import Decoder, Translation
 from recurra.tasks.translator.model import TranslationScores, score_pairs
@@ -82,16 +82,16 @@ class TransformerTranslation:
 
     def predict(self, source: str | Sequence[str], **options: Any) -> Any:
         """Translate a text, or each of several; options are those of the translator."""
-        (chosen,) = sort(options, Prediction)
+        (chosen,) = sort(options, TranslationOptions)
         texts = [source] if isinstance(source, str) else source
-        found = self._translate(texts, Prediction(**chosen).validate())
+        found = self._translate(texts, TranslationOptions(**chosen).validate())
         return found[0] if isinstance(source, str) else found
 
     def evaluate(self, data: Any, **options: Any) -> TranslationScores:
         """Translate the sources of pairs and compare with their targets."""
         pairs = open_pairs(data, skip_bad=self.data.skip_bad)
-        (chosen,) = sort(options, Prediction)
-        wanted = Prediction(**chosen).validate()
+        (chosen,) = sort(options, TranslationOptions)
+        wanted = TranslationOptions(**chosen).validate()
         nats = self._trained().nats_per_token(pairs)
         return score_pairs(pairs, lambda t: self._translate(t, wanted), nats_per_token=nats)
 
@@ -105,7 +105,7 @@ class TransformerTranslation:
         self._trained().save(Path(directory))
         return Path(directory)
 
-    def _translate(self, texts: Sequence[str], options: Prediction) -> list[Translation]:
+    def _translate(self, texts: Sequence[str], options: TranslationOptions) -> list[Translation]:
         return self._trained().decoder().translate(texts, options)
 
     def _trained(self) -> "_Task":

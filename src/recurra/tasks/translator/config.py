@@ -115,7 +115,7 @@ class DataConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction(Settings):
+class TranslationOptions(Settings):
     """How to translate."""
 
     beams: int = option(4, "width of the beam search; 1 is greedy", least=1, whole=True)

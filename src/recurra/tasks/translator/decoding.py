@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from recurra.generate.search import Hypothesis, Steps, search
-from recurra.tasks.translator.config import Prediction
+from recurra.tasks.translator.config import TranslationOptions
 from recurra.tasks.translator.data import longest, pad
 from recurra.tasks.translator.vocabulary import Vocabulary
 
@@ -73,7 +73,7 @@ class Decoder:
         unknown = vocabulary.target.unk_id
         self._banned = () if unknown is None else (unknown,)
 
-    def translate(self, sources: Sequence[str], options: Prediction) -> list[Translation]:
+    def translate(self, sources: Sequence[str], options: TranslationOptions) -> list[Translation]:
         """The best translation of each source, in their order."""
         ids = [self._vocabulary.read_source(text) for text in sources]
         # Those of similar length together: less padding, and they end at about the same time.
@@ -87,7 +87,7 @@ class Decoder:
         return [translation for translation in made if translation is not None]
 
     def _search(
-        self, sources: Sequence[str], ids: Sequence[np.ndarray], options: Prediction
+        self, sources: Sequence[str], ids: Sequence[np.ndarray], options: TranslationOptions
     ) -> list[Translation]:
         padded, lengths = pad(ids)
         copied = None

@@ -17,7 +17,7 @@ from recurra.runtime.translator import RuntimeTranslator, TranslatorArchitecture
 from recurra.settings import sort
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.translator.alignment import Alignment
-from recurra.tasks.translator.config import DataConfig, Prediction, TranslatorConfig
+from recurra.tasks.translator.config import DataConfig, TranslationOptions, TranslatorConfig
 from recurra.tasks.translator.data import Encoded, open_pairs
 from recurra.tasks.translator.decoding import Decoder, Translation
 from recurra.tasks.translator.vocabulary import Vocabulary
@@ -104,7 +104,7 @@ class Translator(TrainedModel):
     title = "translator"
     Config = TranslatorConfig
     Data = DataConfig
-    Prediction = Prediction
+    Prediction = TranslationOptions
 
     def fit(
         self,
@@ -159,7 +159,7 @@ class Translator(TrainedModel):
 
         Args:
             source: the text.
-            **options: fields of `Prediction`, by name: `beams=8, n_best=3, length_penalty=0.6`.
+            **options: fields of `TranslationOptions`, by name: `beams=8, n_best=3`.
 
         Returns:
             A `Translation`, of which `str` is the text; a list of them for several sources.
@@ -167,12 +167,14 @@ class Translator(TrainedModel):
         Raises:
             InputError: options out of range.
         """
-        (chosen,) = sort(options, Prediction)
-        wanted = Prediction(**chosen).validate()
+        (chosen,) = sort(options, TranslationOptions)
+        wanted = TranslationOptions(**chosen).validate()
         found = self._decoder.translate([source] if isinstance(source, str) else source, wanted)
         return found[0] if isinstance(source, str) else found
 
-    def predict_file(self, source: str | Path, options: Prediction) -> Iterator[Translation]:
+    def predict_file(
+        self, source: str | Path, options: TranslationOptions
+    ) -> Iterator[Translation]:
         """Translate the lines of a file, or of standard input where it is "-".
 
         Of lines of pairs the target is passed over.

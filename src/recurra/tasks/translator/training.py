@@ -19,7 +19,12 @@ from recurra.runtime.translator import RuntimeTranslator
 from recurra.storage import save_model
 from recurra.tasks.job import Job
 from recurra.tasks.translator.card import write_card
-from recurra.tasks.translator.config import METRICS, DataConfig, Prediction, TranslatorConfig
+from recurra.tasks.translator.config import (
+    METRICS,
+    DataConfig,
+    TranslationOptions,
+    TranslatorConfig,
+)
 from recurra.tasks.translator.data import Encoded, open_pairs, split_pairs, within
 from recurra.tasks.translator.decoding import Decoder
 from recurra.tasks.translator.model import score
@@ -118,7 +123,7 @@ class TranslatorTask:
     def validate(self) -> dict[str, float]:
         """See `recurra.train.Task`: nats per token of all held-out pairs, and the figures of greedy
         translations of some of their sources."""
-        found = self.decoder().translate(self._judged[0], Prediction(beams=1))
+        found = self.decoder().translate(self._judged[0], TranslationOptions(beams=1))
         texts = [translation.text for translation in found]
         nats = self._mean(self._valid)
         scores = score(texts, self._judged[1], nats_per_token=nats)
@@ -139,7 +144,7 @@ class TranslatorTask:
     def samples(self) -> list[tuple[str, str]]:
         """See `recurra.train.Sampled`: some held-out sources and what they become."""
         sources = self._judged[0][:: max(1, len(self._judged[0]) // _SAMPLES)][:_SAMPLES]
-        found = self.decoder().translate(sources, Prediction())
+        found = self.decoder().translate(sources, TranslationOptions())
         return [(f"{translation.source} → ", translation.text) for translation in found]
 
     def nats_per_token(self, pairs: Pairs) -> float:
