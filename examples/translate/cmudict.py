@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, help="directory of the run")
-    parser.add_argument("--epochs", type=float, default=12.0)
+    parser.add_argument("--epochs", type=float, default=8.0)
     parser.add_argument("--hidden", type=int, default=MODEL["hidden"])
     parser.add_argument("--words", type=int, help="train on so many words only")
     parser.add_argument("--beams", type=int, default=4)

@@ -1,5 +1,6 @@
 """The encoder-decoder with attention as a torch module, all steps of a target at once."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -99,10 +100,11 @@ class EncoderDecoder(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        width = self.target_embedding.embedding_dim**-0.5
-        for table in (self.source_embedding, self.target_embedding):
-            nn.init.uniform_(table.weight, -width, width)
+        # One matrix serves as output layer and as input: small for the one, scaled for the other.
+        width = self.target_embedding.embedding_dim
+        self.scale = math.sqrt(width) if self.tied else 1.0
         if self.tied:
+            nn.init.normal_(self.target_embedding.weight, std=1 / self.scale)
             self.head.weight = self.target_embedding.weight
         if self.shared:
             self.source_embedding.weight = self.target_embedding.weight
@@ -117,10 +119,10 @@ class EncoderDecoder(nn.Module):
             inputs: ids (B, T) that each step reads: a start, then the target but its last.
         """
         valid = torch.arange(source.shape[1], device=source.device)[:, None] < lengths[None]
-        x = self._drop(functional.embedding(source.T, self.source_embedding.weight))
+        x = self._embed(self.source_embedding, source.T, self.scale if self.shared else 1.0)
         memory, ended = self.encoder(x, mask=valid)
         states = self._bridge(ended)
-        y = self._drop(functional.embedding(inputs.T, self.target_embedding.weight))
+        y = self._embed(self.target_embedding, inputs.T, self.scale)
         outputs, _ = self.decoder(y, states[0])
         context, weights = self.attention(outputs, memory, valid=valid)
         if self.reader is not None and self.second is not None:
@@ -211,6 +213,10 @@ class EncoderDecoder(nn.Module):
                 )
                 made.append(states if len(states) > 1 else states[0])
         return made
+
+    def _embed(self, table: nn.Embedding, ids: Tensor, scale: float) -> Tensor:
+        rows = functional.embedding(ids, table.weight)
+        return self._drop(rows if scale == 1.0 else rows * scale)
 
     def _drop(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self.dropout, self.training)

@@ -1,5 +1,6 @@
 """An encoder-decoder with attention without torch: read sources, then step through targets."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -125,6 +126,11 @@ class RuntimeTranslator:
                 f"received {architecture.unknown}"
             )
         shared = "source_embedding.weight" not in weights
+        #: One matrix that is output layer and input is scaled as an input.
+        tied = "head.weight" not in weights
+        head = self._target if tied else weights.get("head.weight")
+        if tied:
+            self._target = self._target * np.float32(math.sqrt(width))
         self._source = self._target if shared else weights.get("source_embedding.weight")
         self._encoder, self._decoder = (
             RuntimeStack(a, weights, features=width, prefix=prefix, precision=precision)
@@ -153,8 +159,11 @@ class RuntimeTranslator:
         self._bridge = _linear(weights, "bridge", (total, memory))
         features = weights.get("combine.weight").shape[0]
         self._combine = _linear(weights, "combine", (features, last + memory))
-        tied = "head.weight" not in weights
-        head = self._target if tied else weights.get("head.weight", (self.vocab_size, features))
+        if head.shape != (self.vocab_size, features):
+            raise FormatError(
+                f"model.safetensors: the output layer is {head.shape}, expected "
+                f"{(self.vocab_size, features)}"
+            )
         self._head = np.ascontiguousarray(head.T), weights.get("head.bias", (self.vocab_size,))
         self._copy = None
         if architecture.copy:
