@@ -81,6 +81,16 @@ ENTRIES = (
         "recurra train forecast series.csv --horizon 24 --minutes 3 --out runs/series",
         "recurra predict {run} series.csv",
     ),
+    Entry(
+        "translate",
+        "translator",
+        "Translator",
+        "a translator, of pairs of texts",
+        "files of pairs (*.tsv, *.jsonl), or two files side by side",
+        "recurra train translate pairs.tsv --minutes 3 --out runs/pairs",
+        "recurra predict {run} sources.txt",
+        many=True,
+    ),
 )
 
 
