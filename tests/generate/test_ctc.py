@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+
 from ctc_paths import labelling, labellings
 from generate.toys import Table
-
 from recurra.errors import InputError
 from recurra.generate.ctc import BestPath, PrefixBeam, TextModel
 

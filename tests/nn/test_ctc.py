@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from ctc_paths import loss_and_gradient
 
+from ctc_paths import loss_and_gradient
 from recurra.errors import InputError
 from recurra.nn.ctc import ctc_losses, frames_needed
 

@@ -71,22 +71,6 @@ def at_speed(samples: np.ndarray, speed: float) -> np.ndarray:
     return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
 
 
-def normalised(
-    frames: np.ndarray, mean: np.ndarray | None, deviation: np.ndarray | None
-) -> np.ndarray:
-    """Frames (F, mels) with a mean of 0 and a deviation of 1: of the training data, or their own.
-
-    Args:
-        frames: features of one recording.
-        mean, deviation: (mels,) of the training data; None for those of the recording itself.
-    """
-    if mean is None or deviation is None:
-        if not len(frames):
-            return frames
-        mean, deviation = frames.mean(0), frames.std(0) + 1e-3
-    return ((frames - mean) / deviation).astype(np.float32)
-
-
 def _stretch(size: int, share: float, random: np.random.Generator) -> slice:
     width = int(random.integers(0, int(size * share) + 1))
     start = int(random.integers(0, size - width + 1))

@@ -1,5 +1,6 @@
 """Log-mel features of sound, whole or as it comes with the same result."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,8 @@ from recurra.settings import Settings, option
 
 #: Energy below this is not told apart: about the rounding of 16-bit samples.
 FLOOR = 1e-6
+#: Added to every deviation: bands in which nothing happens stay what they are.
+_LEAST = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +106,10 @@ class LogMel(Settings):
         energy = np.matmul(power[:, None, :], self.filters)[:, 0]
         return np.log(energy + FLOOR).astype(np.float32)
 
-    def vectors(self, samples: np.ndarray) -> np.ndarray:
+    def vectors(self, samples: np.ndarray, scale: "Scale | None" = None) -> np.ndarray:
         """Samples (N,) to what the network reads, (T, size)."""
-        return self.stacked(self.frames(samples))
+        frames = self.frames(samples)
+        return self.stacked(frames if scale is None else scale(frames))
 
     def stacked(self, frames: np.ndarray) -> np.ndarray:
         """Frames (F, mels) to vectors (T, size), T = 1 + (F - stack) // stride or 0."""
@@ -115,16 +119,56 @@ class LogMel(Settings):
         chosen = views[:: self.stride].transpose(0, 2, 1)
         return np.ascontiguousarray(chosen).reshape(len(chosen), self.size)
 
-    def stream(self) -> "FeatureStream":
-        """What turns samples into vectors as they come."""
-        return FeatureStream(self)
+    def stream(self, scale: "Scale | None" = None) -> "FeatureStream":
+        """What turns samples into vectors as they come; `scale` is one of the training data."""
+        return FeatureStream(self, scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """Gives features a mean of 0 and a deviation of 1: in the training data, or in each recording.
+
+    mean, deviation: (mels,) float32 of the training data; None for those of each recording itself,
+    which takes away the voice's and the microphone's colour, and needs the whole recording.
+    """
+
+    mean: np.ndarray | None = None
+    deviation: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, recordings: Iterable[np.ndarray]) -> "Scale":
+        """Mean and deviation of all frames (F, mels) of some recordings."""
+        count, total, squares = 0, np.zeros(1), np.zeros(1)
+        for frames in recordings:
+            wide = frames.astype(np.float64)
+            count, total, squares = (
+                count + len(wide),
+                total + wide.sum(0),
+                squares + (wide**2).sum(0),
+            )
+        mean = total / max(count, 1)
+        deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0)) + _LEAST
+        return cls(mean.astype(np.float32), deviation.astype(np.float32))
+
+    @property
+    def streams(self) -> bool:
+        """Whether frames can be scaled as they come."""
+        return self.mean is not None
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """Frames (F, mels) scaled, float32."""
+        if self.mean is not None and self.deviation is not None:
+            return (frames - self.mean) / self.deviation
+        if not len(frames):
+            return frames
+        return (frames - frames.mean(0)) / (frames.std(0) + np.float32(_LEAST))
 
 
 class FeatureStream:
     """Vectors of sound that arrives in pieces: joined, those of the whole, bit for bit."""
 
-    def __init__(self, features: LogMel) -> None:
-        self._features = features
+    def __init__(self, features: LogMel, scale: Scale | None = None) -> None:
+        self._features, self._scale = features, scale
         self._samples = _Held(np.zeros(0, np.float32))
         self._frames = _Held(np.zeros((0, features.mels), np.float32))
 
@@ -134,7 +178,7 @@ class FeatureStream:
         self._samples.add(np.asarray(samples, np.float32))
         frames = f.frames(self._samples.rows)
         self._samples.drop(len(frames) * f.step)
-        self._frames.add(frames)
+        self._frames.add(frames if self._scale is None else self._scale(frames))
         vectors = f.stacked(self._frames.rows)
         self._frames.drop(len(vectors) * f.stride)
         return vectors

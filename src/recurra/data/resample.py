@@ -7,7 +7,7 @@ import numpy as np
 
 from recurra.errors import InputError
 
-#: Zero crossings of the sinc on each side, and the Kaiser window's shape: 80 dB down where it stops.
+#: Zero crossings of the sinc on each side, and the shape of the Kaiser window: 80 dB down outside.
 _CROSSINGS, _BETA = 24, 8.0
 #: The filter is at half there, as a share of the lower rate's half: it passes all up to 0.85 of it,
 #: and nothing from 1.04 on.

@@ -1,10 +1,11 @@
 """Connectionist temporal classification: the probability of a text, whenever it is spoken."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from recurra.errors import InputError
+from recurra.nn.recurrent import Recurrent
 
 
 def frames_needed(targets: Tensor, target_lengths: Tensor) -> Tensor:
@@ -66,3 +67,43 @@ def ctc_losses(
 
 def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+class RecurrentCTC(nn.Module):
+    """Recurrent layers, and an output layer over the blank (class 0) and V tokens.
+
+    Args:
+        rnn: the recurrent layers, time-major.
+        tokens: V.
+        dropout: probability of dropping an output feature of the last layer.
+    """
+
+    def __init__(self, rnn: Recurrent, tokens: int, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.rnn = rnn
+        self.head = nn.Linear(rnn.output_size, tokens + 1)
+        self.dropout = dropout
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        lengths: Tensor,
+        targets: Tensor | None = None,
+        target_lengths: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Read features.
+
+        Args:
+            inputs: (T, B, I).
+            lengths: steps (B,) of each recording.
+            targets, target_lengths: classes (B, S) and their numbers (B,), or None.
+
+        Returns:
+            Without targets the logits (T, B, V + 1); with targets what `ctc_losses` returns.
+        """
+        outputs, _ = self.rnn(inputs, lengths=lengths)
+        logits = self.head(functional.dropout(outputs, self.dropout, self.training))
+        if targets is None or target_lengths is None:
+            return logits
+        return ctc_losses(logits, targets, lengths, target_lengths)
