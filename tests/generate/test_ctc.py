@@ -46,7 +46,7 @@ def test_a_wide_beam_finds_every_labelling_with_its_probability():
     for seed in range(CASES):
         log_p, random = draw(seed, 4)
         expected = labellings(log_p)
-        beam = PrefixBeam(beam=1000)
+        beam = PrefixBeam(beams=1000)
         for cut in cuts(random, len(log_p)):
             beam.push(log_p[cut])
         found = beam.best(1000)
@@ -90,7 +90,7 @@ def test_with_a_language_model_it_finds_the_best_sum():
             for ids, p in labellings(log_p).items()
         }
         beam = PrefixBeam(
-            beam=1000, model=TextModel(table, tokenizer, letters), weight=weight, bonus=bonus
+            beams=1000, model=TextModel(table, tokenizer, letters), weight=weight, bonus=bonus
         )
         for cut in cuts(random, len(log_p)):
             beam.push(log_p[cut])
@@ -106,7 +106,7 @@ def test_a_narrow_beam_never_claims_more_than_is_there_and_mostly_finds_the_best
     for seed in range(300):
         log_p, _ = draw(seed)
         expected = labellings(log_p)
-        beam = PrefixBeam(beam=3)
+        beam = PrefixBeam(beams=3)
         beam.push(log_p)
         found = beam.best(9)
         assert 1 <= len(found) <= 3
@@ -131,7 +131,7 @@ def test_a_prefix_lost_and_found_again_is_one_prefix():
     for seed in range(300):
         random = np.random.default_rng(seed)
         logits = random.normal(size=(12, 3)) * 2
-        beam = PrefixBeam(beam=4)
+        beam = PrefixBeam(beams=4)
         beam.push(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
         found = [one.ids for one in beam.best(4)]
         assert len(set(found)) == len(found)
@@ -140,8 +140,8 @@ def test_a_prefix_lost_and_found_again_is_one_prefix():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"beam": 0}, "beam must be a whole number at least 1, received 0"),
-        ({"beam": 2.5}, "beam must be"),
+        ({"beams": 0}, "beams must be a whole number at least 1, received 0"),
+        ({"beams": 2.5}, "beams must be"),
         ({"weight": float("nan")}, "weight and bonus must be numbers"),
         ({"bonus": float("inf")}, "weight and bonus must be numbers"),
     ],

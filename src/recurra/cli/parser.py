@@ -141,14 +141,14 @@ def add_settings(parser: argparse.ArgumentParser, title: str, table: Any) -> Non
         if rule["choices"]:
             metavar: Any = "|".join(rule["choices"]) if len(rule["choices"]) < 6 else "NAME"
         else:
-            metavar = "N" if rule["whole"] else "X"
+            metavar = "TEXT" if rule["text"] else "N" if rule["whole"] else "X"
         if isinstance(field.default, tuple):
             size = len(field.default)
             group.add_argument(
                 flag, nargs=size, type=value, metavar=(metavar,) * size, help=help_text, **common
             )
         else:
-            kind = str if rule["choices"] else value
+            kind = str if rule["choices"] or rule["text"] else value
             group.add_argument(flag, type=kind, metavar=metavar, help=help_text, **common)
 
 

@@ -137,28 +137,28 @@ class PrefixBeam:
     Frames may come in pieces, with the same result.
 
     Args:
-        beam: labellings kept after a frame.
+        beams: labellings kept after a frame.
         model: a language model.
         weight: of the language model.
         bonus: for each token.
 
     Raises:
-        InputError: a beam below 1, or a weight without a language model.
+        InputError: beams below 1, or a weight without a language model.
     """
 
     def __init__(
         self,
         *,
-        beam: int = 16,
+        beams: int = 16,
         model: TextModel | None = None,
         weight: float = 0.5,
         bonus: float = 0.0,
     ) -> None:
-        if isinstance(beam, bool) or not isinstance(beam, int) or beam < 1:
-            raise InputError(f"beam must be a whole number at least 1, received {beam!r}")
+        if isinstance(beams, bool) or not isinstance(beams, int) or beams < 1:
+            raise InputError(f"beams must be a whole number at least 1, received {beams!r}")
         if not (np.isfinite(weight) and np.isfinite(bonus)):
             raise InputError(f"weight and bonus must be numbers, received {weight} and {bonus}")
-        self._beam, self._model, self._weight, self._bonus = beam, model, weight, bonus
+        self._beams, self._model, self._weight, self._bonus = beams, model, weight, bonus
         root = _Prefix(None, -1)
         if model is not None:
             following, state = model.start()
@@ -211,7 +211,7 @@ class PrefixBeam:
         scores = np.concatenate(
             [np.logaddexp(blank, same) + worth, (grown + worth[:, None] + bonus).ravel()]
         )
-        chosen = _largest(scores, self._beam)
+        chosen = _largest(scores, self._beams)
         self._keep(chosen, blank, same, grown)
 
     def _keep(

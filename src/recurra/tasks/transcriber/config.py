@@ -85,11 +85,12 @@ class TranscriberData(Augmentation):
 class Decoding(Settings):
     """How text is found in what the network says."""
 
-    beam: int = option(
+    beams: int = option(
         1, "labellings kept by prefix beam search; 1 takes the best path", least=1, whole=True
     )
-    n_best: int = option(
-        1, "alternatives to return, at most as many as the beam", least=1, whole=True
+    n_best: int = option(1, "alternatives to return, at most beams", least=1, whole=True)
+    language_model: str | None = option(
+        None, "directory of a language model of lines over the same tokens", text=True
     )
     weight: float = option(0.5, "of the language model, where one is given", least=0)
     bonus: float = option(0.0, "added to the score for each token")
@@ -97,6 +98,10 @@ class Decoding(Settings):
     def mistakes(self) -> list[str]:
         """What is wrong with the values, one by one and together."""
         found = super().mistakes()
-        if not found and self.n_best > self.beam:
-            found.append(f"n_best: a beam of {self.beam} has no {self.n_best} alternatives")
+        if found:
+            return found
+        if self.language_model is not None and self.beams == 1:
+            found.append("language_model: the best path asks none: set a beam, as beams=16")
+        if self.n_best > self.beams:
+            found.append(f"n_best must be at most beams ({self.beams}), received {self.n_best}")
         return found

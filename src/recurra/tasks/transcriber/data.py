@@ -1,4 +1,4 @@
-"""From recordings to what training reads: features, tokens, scale; fitted on training data alone."""
+"""From recordings to what training reads; tokens and scale are those of the training data alone."""
 
 import hashlib
 from collections.abc import Iterable, Sequence

@@ -1,13 +1,14 @@
 """`Transcriber`: train it, measure it, let it listen. Only training needs torch."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recurra.data.recordings import Recording
+from recurra.data.recordings import Recording, clean
 from recurra.data.resample import resample
 from recurra.data.wav import Sound
 from recurra.errors import FormatError, InputError
@@ -28,6 +29,30 @@ from recurra.text import Tokenizer
 
 if TYPE_CHECKING:
     from recurra.train import Callback, FitResult
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """How text is found, and the language model that helps."""
+
+    options: Decoding
+    model: TextModel | None
+
+    def beam(self) -> PrefixBeam | None:
+        """A new beam search; None for the best path."""
+        o = self.options
+        if o.beams == 1:
+            return None
+        return PrefixBeam(beams=o.beams, model=self.model, weight=o.weight, bonus=o.bonus)
+
+    def __call__(self, log_probabilities: np.ndarray) -> list[Labelling]:
+        """Labellings of steps (T, V + 1), best first."""
+        beam = self.beam()
+        if beam is None:
+            return [BestPath().push(log_probabilities)]
+        beam.push(log_probabilities)
+        return beam.best(self.options.n_best)
+
 
 #: Recordings read before any is transcribed: those of similar length are then side by side.
 _POOL = 128
@@ -62,7 +87,7 @@ class Transcriber(TrainedModel):
         progress: bool = True,
         **settings: Any,
     ) -> "FitResult":
-        """Train on recordings and their texts; afterwards this is the model with fewest word errors.
+        """Train on recordings and their texts; then this is the model with the fewest word errors.
 
         A model that is trained already goes on from its weights, with its tokens and features.
 
@@ -101,7 +126,7 @@ class Transcriber(TrainedModel):
                 or several.
             language_model: a `recurra.LanguageModel` of lines over the same tokens, or its
                 directory; only with a beam.
-            **options: fields of `Decoding`, by name: `beam=16, weight=0.5, bonus=1.0`.
+            **options: fields of `Decoding`, by name: `beams=16, weight=0.5, bonus=1.0`.
 
         Returns:
             A transcript of each recording, in their order; `str` of one is its text.
@@ -109,16 +134,14 @@ class Transcriber(TrainedModel):
         Raises:
             InputError: recordings or options that cannot be used.
         """
-        chosen = _decoding(options)
-        model = self._text_model(language_model, chosen)
-        return [
-            found for _, found in self._transcribe(recordings_of(data, texts=False), chosen, model)
-        ]
+        decoder = self._decoder(language_model, options)
+        recordings = recordings_of(data, texts=False)
+        return [found for _, found in self._transcribe(recordings, decoder)]
 
     def predict_file(self, source: str | Path, options: Decoding) -> Iterator[Transcript]:
         """Transcribe recordings one after the other, as `recurra predict` does."""
-        recordings = recordings_of(source, texts=False)
-        return (found for _, found in self._transcribe(recordings, options, None))
+        decoder = self._opened(options)
+        return (f for _, f in self._transcribe(recordings_of(source, texts=False), decoder))
 
     def evaluate(self, data: Any, *, language_model: Any = None, **options: Any) -> Judgement:
         """Compare transcripts with what was said; arguments as for `predict`.
@@ -126,11 +149,10 @@ class Transcriber(TrainedModel):
         Raises:
             InputError: recordings without a text, or options that cannot be used.
         """
-        chosen = _decoding(options)
-        model = self._text_model(language_model, chosen)
+        decoder = self._decoder(language_model, options)
         said, heard, seconds = [], [], 0.0
-        for recording, found in self._transcribe(recordings_of(data, texts=True), chosen, model):
-            said.append(recording.text or "")
+        for recording, found in self._transcribe(recordings_of(data, texts=True), decoder):
+            said.append(clean(recording.text or ""))
             heard.append(found.text)
             seconds += recording.sound.seconds
         return Judgement.of(said, heard, seconds=seconds)
@@ -147,12 +169,8 @@ class Transcriber(TrainedModel):
         Raises:
             InputError: a model that needs whole recordings, or options that cannot be used.
         """
-        chosen = _decoding(options)
-        model = self._text_model(language_model, chosen)
-        sound = self.runtime.stream(rate=rate)
-        return TranscriptStream(
-            sound, self.tokenizer, None if chosen.beam == 1 else lambda: _beam(chosen, model)
-        )
+        decoder = self._decoder(language_model, options)
+        return TranscriptStream(self.runtime.stream(rate=rate), self.tokenizer, decoder.beam())
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -181,39 +199,49 @@ class Transcriber(TrainedModel):
     def _fitted(self) -> Fitted:
         return read_fitted(self.files.config, self.files.tokenizer)
 
-    def _text_model(self, given: Any, options: Decoding) -> TextModel | None:
-        if given is None:
-            return None
-        if options.beam == 1:
-            raise InputError("language_model: the best path asks none: set a beam, as beam=16")
-        if isinstance(given, str | Path):
-            import recurra
+    def _decoder(self, language_model: Any, options: dict[str, Any]) -> Decoder:
+        """What options say, with the language model that was given, or its directory."""
+        (chosen,) = sort(options, Decoding)
+        path = str(language_model) if isinstance(language_model, str | Path) else None
+        decoding = Decoding(**chosen, language_model=path).validate()
+        if language_model is None or path is not None:
+            return self._opened(decoding)
+        if decoding.beams == 1:
+            replace(decoding, language_model="given").validate()
+        return Decoder(decoding, self._text_model(language_model))
 
-            given = recurra.load(given)
+    def _opened(self, options: Decoding) -> Decoder:
+        if options.language_model is None:
+            return Decoder(options, None)
+        import recurra
+
+        return Decoder(options, self._text_model(recurra.load(options.language_model)))
+
+    def _text_model(self, given: Any) -> TextModel:
         if not hasattr(given, "generate"):
             raise InputError(f"language_model: expected a language model, received {given!r}")
         tokens = [self.tokenizer.token(id) for id in range(len(self.tokenizer))]
         return TextModel(given.runtime, given.tokenizer, tokens)
 
     def _transcribe(
-        self, recordings: Iterable[Recording], options: Decoding, model: TextModel | None
+        self, recordings: Iterable[Recording], decoder: Decoder
     ) -> Iterator[tuple[Recording, Transcript]]:
         pool: list[Recording] = []
         for recording in recordings:
             pool.append(recording)
             if len(pool) == _POOL:
-                yield from self._together(pool, options, model)
+                yield from self._together(pool, decoder)
                 pool = []
-        yield from self._together(pool, options, model)
+        yield from self._together(pool, decoder)
 
     def _together(
-        self, recordings: list[Recording], options: Decoding, model: TextModel | None
+        self, recordings: list[Recording], decoder: Decoder
     ) -> Iterator[tuple[Recording, Transcript]]:
         runtime = self.runtime
         features = runtime.features
         vectors = [self._vectors(recording.sound) for recording in recordings]
         for recording, log_p in zip(recordings, runtime.log_probabilities(vectors), strict=True):
-            found = _decode(log_p, options, model)
+            found = decoder(log_p)
             yield (
                 recording,
                 transcript(self.tokenizer, found, seconds=features.seconds, name=recording.name),
@@ -223,22 +251,3 @@ class Transcriber(TrainedModel):
         features = self.runtime.features
         samples = resample(sound.samples, sound.rate, features.rate)
         return features.vectors(samples, self.runtime.scale)
-
-
-def _decoding(options: dict[str, Any]) -> Decoding:
-    (chosen,) = sort(options, Decoding)
-    return Decoding(**chosen).validate()
-
-
-def _beam(options: Decoding, model: TextModel | None) -> PrefixBeam:
-    return PrefixBeam(beam=options.beam, model=model, weight=options.weight, bonus=options.bonus)
-
-
-def _decode(
-    log_probabilities: np.ndarray, options: Decoding, model: TextModel | None
-) -> list[Labelling]:
-    if options.beam == 1:
-        return [BestPath().push(log_probabilities)]
-    beam = _beam(options, model)
-    beam.push(log_probabilities)
-    return beam.best(options.n_best)

@@ -37,7 +37,7 @@ _SHOWN = 5  # recordings whose transcripts the report shows
 
 @dataclass(frozen=True, eq=False)
 class SpeechBatch:
-    """Vectors (T, B, I) and classes (B, S), with their numbers (B,); of these rows `count` count."""
+    """Vectors (T, B, I) and classes (B, S), with their numbers (B,); `count` rows count."""
 
     inputs: Tensor
     lengths: Tensor

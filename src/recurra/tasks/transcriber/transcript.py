@@ -1,6 +1,6 @@
 """What a transcriber returns: transcripts, whole or as they come, and how right they are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,16 +110,14 @@ def transcript(
 class TranscriptStream:
     """A transcript that grows as sound comes in; at the end it is that of the whole recording.
 
-    On the best path `push` returns text that stays; a beam search may still change its mind, so
-    that its text is in `text`, as it is so far, and `push` returns nothing before the end.
+    On the best path `push` returns text that stays. A beam search may still change its mind: there
+    `push` returns nothing, `text` is what is heard so far, and `finish` returns all of it.
     """
 
-    def __init__(
-        self, sound: SoundStream, tokenizer: Tokenizer, beam: Callable[[], PrefixBeam] | None
-    ) -> None:
+    def __init__(self, sound: SoundStream, tokenizer: Tokenizer, beam: PrefixBeam | None) -> None:
         self._sound, self._tokenizer = sound, tokenizer
         self._path = BestPath()
-        self._beam = None if beam is None else beam()
+        self._beam = beam
         self._decoder = tokenizer.decoder()
         self._written = ""
 
