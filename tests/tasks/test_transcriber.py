@@ -82,7 +82,8 @@ def test_transcripts_tell_when_and_how_surely(whole):
     assert found.score < 0
     assert list(found.times) == sorted(found.times)
     assert len(found.times) == len(words)
-    assert found.times[0] >= 0 and found.times[-1] <= TEST[0].sound.seconds
+    assert found.times[0] >= 0
+    assert found.times[-1] <= TEST[0].sound.seconds
     assert json.loads(json.dumps(found.to_dict()))["text"] == TEST[0].text
 
 
