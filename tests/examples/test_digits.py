@@ -1,4 +1,4 @@
-"""The strings of digits: how they are joined, and that a small network learns them from real data."""
+"""The strings of digits: how they are joined, and that a small network learns the real ones."""
 
 import importlib.util
 
@@ -98,7 +98,13 @@ def test_a_small_network_learns_one_speaker(example, digits):
     }
     model = Transcriber(tokenizer="word", layers=1, hidden=48, normalise="recording")
     model.fit(
-        parts["train"], valid=parts["valid"], progress=False, epochs=12, batch=8, lr=0.015, threads=1
+        parts["train"],
+        valid=parts["valid"],
+        progress=False,
+        epochs=12,
+        batch=8,
+        lr=0.015,
+        threads=1,
     )
     found = model.evaluate(parts["test"])
     assert found.word_error_rate < 0.3, found

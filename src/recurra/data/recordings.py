@@ -147,7 +147,7 @@ def _read_entries(entries: Iterable[_Entry], on_bad: OnBad) -> Iterator[Recordin
     for entry, (archive, member) in zip(rows, parts, strict=True):
         try:
             if archive is None:
-                sound = _named(lambda e=entry: read_wav(e.path), entry)
+                sound = _read_wav(entry)
             else:
                 if archive not in opened:
                     opened[archive] = _members(archive, wanted[archive])
@@ -163,9 +163,9 @@ def _read_entries(entries: Iterable[_Entry], on_bad: OnBad) -> Iterator[Recordin
         yield Recording(sound, entry.text, str(entry.path))
 
 
-def _named(read: Callable[[], Sound], entry: _Entry) -> Sound:
+def _read_wav(entry: _Entry) -> Sound:
     try:
-        return read()
+        return read_wav(entry.path)
     except InputError as error:
         if entry.place == str(entry.path):
             raise
