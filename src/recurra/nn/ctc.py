@@ -73,7 +73,8 @@ class RecurrentCTC(nn.Module):
     """Recurrent layers, and an output layer over the blank (class 0) and V tokens.
 
     Args:
-        rnn: the recurrent layers, time-major.
+        rnn: the recurrent layers, time-major; or what is called as they are, with `lengths`, and
+            has an `output_size`.
         tokens: V.
         dropout: probability of dropping an output feature of the last layer.
     """

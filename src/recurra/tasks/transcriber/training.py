@@ -105,11 +105,11 @@ class TranscriberTask:
     goal_higher = False
     unit = "tokens"
 
-    def __init__(self, job: Job, prepared: Prepared) -> None:
+    def __init__(self, job: Job, prepared: Prepared, module: RecurrentCTC | None = None) -> None:
         assert isinstance(job.model, TranscriberConfig)
         assert isinstance(job.data, TranscriberData)
         self._job, self._model, self._data, self._prepared = job, job.model, job.data, prepared
-        self.module = build(self._model, prepared, job.train.seed)
+        self.module = build(self._model, prepared, job.train.seed) if module is None else module
         if job.files is not None:
             state = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
             self.module.load_state_dict(state)
@@ -180,7 +180,7 @@ class TranscriberTask:
 
     def save(self, directory: Path) -> None:
         """See `recurra.train.Task`."""
-        config = self._config()
+        config = self.config()
         save_model(
             directory,
             config=config,
@@ -204,7 +204,8 @@ class TranscriberTask:
         own = possible & (torch.arange(len(possible), device=possible.device) < batch.count)
         return losses * own, sizes.clamp(min=1) * own
 
-    def _config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, Any]:
+        """`config.json` of the model."""
         job, prepared = self._job, self._prepared
         return {
             "task": "transcriber",
