@@ -117,7 +117,7 @@ class LogMel(Settings):
             return np.zeros((0, self.size), np.float32)
         views = np.lib.stride_tricks.sliding_window_view(frames, self.stack, axis=0)
         chosen = views[:: self.stride].transpose(0, 2, 1)
-        return np.ascontiguousarray(chosen).reshape(len(chosen), self.size)
+        return np.array(chosen, order="C").reshape(len(chosen), self.size)
 
     def stream(self, scale: "Scale | None" = None) -> "FeatureStream":
         """What turns samples into vectors as they come; `scale` is one of the training data."""

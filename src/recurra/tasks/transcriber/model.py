@@ -16,6 +16,7 @@ from recurra.generate.ctc import BestPath, Labelling, PrefixBeam, TextModel
 from recurra.runtime import Architecture
 from recurra.runtime.transcriber import RuntimeTranscriber
 from recurra.settings import sort
+from recurra.storage import ModelFiles
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.transcriber.config import Decoding, TranscriberConfig, TranscriberData
 from recurra.tasks.transcriber.data import Fitted, Source, read_fitted, recordings_of
@@ -75,6 +76,15 @@ class Transcriber(TrainedModel):
     Prediction = Decoding
 
     config: TranscriberConfig
+
+    @classmethod
+    def around(cls, files: ModelFiles, runtime: RuntimeTranscriber) -> "Transcriber":
+        """Return what those files say, with another network than theirs to hear with."""
+        model = cls.__new__(cls)
+        model.config = TranscriberConfig.from_json(files.config["model"])
+        model._files, model._precision = files, "float32"
+        model.__dict__["runtime"] = runtime
+        return model
 
     def fit(
         self,
