@@ -335,3 +335,41 @@ def test_it_runs_where_torch_is_not(streaming, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [one.text] * 3
+
+
+class Stopper:
+    """Raises after a step, as a crash would."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_start(self, event): ...
+
+    def on_validation(self, event): ...
+
+    def on_end(self, result): ...
+
+    def on_step(self, event):
+        if event.step == self.step:
+            raise KeyError("stop")
+
+
+def test_a_run_goes_on_exactly_and_only_with_the_same_recordings(tmp_path):
+    how = {
+        **{"steps": 14, "batch": 16, "lr": 0.02, "threads": 1, "checkpoint_every": 0.0},
+        **{"eval_every": 7, "speed": 0.1, "noise": 0.5, "time_masks": 1, "progress": False},
+    }
+
+    def fit(out, data=TRAIN, callbacks=()):
+        model = Transcriber(**TINY)
+        model.fit(data, valid=VALID, out=tmp_path / out, callbacks=callbacks, **how)
+        return model
+
+    with pytest.raises(KeyError):
+        fit("broken", callbacks=[Stopper(9)])  # in the middle of the second epoch
+    whole, broken = fit("whole"), fit("broken")
+    for name, tensor in whole.files.tensors.items():
+        assert (broken.files.tensors[name] == tensor).all(), name
+    louder = [Recording(Sound(r.sound.samples * 2, 8000), r.text) for r in TRAIN]
+    with pytest.raises(InputError, match="recordings"):
+        fit("whole", louder)
