@@ -91,6 +91,15 @@ ENTRIES = (
         "recurra predict {run} sources.txt",
         many=True,
     ),
+    Entry(
+        "transcribe",
+        "transcriber",
+        "Transcriber",
+        "a transcriber, of recorded speech and its text",
+        "a manifest (.tsv of path TAB text, .jsonl), a folder or archive of .wav with .txt beside",
+        "recurra train transcribe speech/train.tsv --minutes 20 --out runs/speech",
+        "recurra predict {run} FILE.wav",
+    ),
 )
 
 
