@@ -24,7 +24,7 @@ test: setup  ## run every test, and every example in the documents
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 test-quality: setup  ## the figures that the examples promise, on the whole of their data: minutes each
-	$(BIN)/python -m pytest -m quality $(ARGS)
+	$(BIN)/python -m pytest -m quality --timeout 0 $(ARGS)
 
 check: setup  ## format, lint, types, import rules: a few seconds
 	$(BIN)/ruff format --check --quiet .

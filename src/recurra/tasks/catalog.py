@@ -81,6 +81,25 @@ ENTRIES = (
         "recurra train forecast series.csv --horizon 24 --minutes 3 --out runs/series",
         "recurra predict {run} series.csv",
     ),
+    Entry(
+        "translate",
+        "translator",
+        "Translator",
+        "a translator, of pairs of texts",
+        "files of pairs (*.tsv, *.jsonl), or two files side by side",
+        "recurra train translate pairs.tsv --minutes 3 --out runs/pairs",
+        "recurra predict {run} sources.txt",
+        many=True,
+    ),
+    Entry(
+        "transcribe",
+        "transcriber",
+        "Transcriber",
+        "a transcriber, of recorded speech and its text",
+        "a manifest (.tsv of path TAB text, .jsonl), a folder or archive of .wav with .txt beside",
+        "recurra train transcribe speech/train.tsv --minutes 20 --out runs/speech",
+        "recurra predict {run} FILE.wav",
+    ),
 )
 
 
