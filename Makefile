@@ -8,10 +8,10 @@ BIN := .venv/bin
 # More for pytest: make test ARGS="-k lstm"
 ARGS ?=
 
-.PHONY: help setup demo test check sanitize docs bench format clean
+.PHONY: help setup demo test test-quality check sanitize docs bench format clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 setup:  ## make .venv with all extras and the developer's tools; does nothing where it is up to date
 	@$(PYTHON) tools/setup_venv.py dev
@@ -22,6 +22,9 @@ demo:  ## set up what is needed, train a model on English prose for a minute, sc
 
 test: setup  ## run every test, and every example in the documents
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+test-quality: setup  ## the figures that the examples promise, on the whole of their data: minutes each
+	$(BIN)/python -m pytest -m quality --timeout 0 $(ARGS)
 
 check: setup  ## format, lint, types, import rules: a few seconds
 	$(BIN)/ruff format --check --quiet .

@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recurra.cells import cell
     from recurra.export import from_keras, from_onnx, from_torch, to_keras, to_torch
+    from recurra.tasks.forecaster import Forecaster
     from recurra.tasks.language_model import LanguageModel
+    from recurra.tasks.sequence_classifier import SequenceClassifier
+    from recurra.tasks.sequence_tagger import SequenceTagger
 
 __version__ = "0.1.0"
 __all__ = [
+    "Forecaster",
     "LanguageModel",
+    "SequenceClassifier",
+    "SequenceTagger",
     "__version__",
     "cell",
     "from_keras",

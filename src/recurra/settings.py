@@ -23,14 +23,15 @@ def option(
     switch: bool = False,
     nullable: bool = False,
     free: bool = False,
+    text: bool = False,
 ) -> Any:
     """A field with its one description.
 
     A field with `choices` is one of those strings; one with `words` may be one of them instead of a
-    number. One that is a `switch`, or whose default is a bool, is true or false. A number is whole
-    or not, in a range closed at `least` and `most`, open at `above` and `below`. A field whose
-    default is None, or that is `nullable`, may be None. `free` marks what may change when a run is
-    resumed, because the result does not depend on it.
+    number; one that is `text` is any string. One that is a `switch`, or whose default is a bool, is
+    true or false. A number is whole or not, in a range closed at `least` and `most`, open at
+    `above` and `below`. A field whose default is None, or that is `nullable`, may be None. `free`
+    marks what may change when a run is resumed, because the result does not depend on it.
     """
     metadata = {
         "help": help,
@@ -41,6 +42,7 @@ def option(
         "switch": switch or isinstance(default, bool),
         "nullable": nullable or default is None,
         "free": free,
+        "text": text,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -88,6 +90,8 @@ class Settings:
         if rule["choices"]:
             right = isinstance(value, str) and value in rule["choices"]
             expected = f"one of {', '.join(rule['choices'])}"
+        elif rule["text"]:
+            right, expected = isinstance(value, str) and value != "", "a text"
         elif rule["switch"]:
             right, expected = isinstance(value, bool), "true or false"
         elif isinstance(field.default, tuple):

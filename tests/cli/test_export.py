@@ -104,12 +104,14 @@ def test_what_cannot_be_exported(recurra, run, here, words, message):
     assert not list(here.iterdir())
 
 
-def test_an_onnx_file_is_no_model_to_write_with(recurra, run, here):
+def test_an_onnx_file_is_no_model_for_other_verbs(recurra, run, here):
     recurra("export", run, "--out", here / "a.onnx")
     for verb in (
         ("generate", here / "a.onnx", "x"),
         ("evaluate", here / "a.onnx", here / "a.onnx"),
+        ("predict", here / "a.onnx", here / "a.onnx"),
     ):
         done = recurra(*verb)
         assert done.code == 2
-        assert "it looks like an ONNX model" in done.err
+        assert "a.onnx: expected a run or a model directory, received an ONNX file" in done.err
+        assert len(done.err.splitlines()) == 1

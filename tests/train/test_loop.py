@@ -146,6 +146,17 @@ def test_the_best_model_is_that_of_the_figure_the_task_is_judged_by(tmp_path):
     assert f"{highest['step']:,}" in page
 
 
+def test_of_models_with_the_same_figure_the_one_with_the_lower_loss_is_kept(tmp_path):
+    class Level(Judged):
+        def validate(self):
+            return {**super().validate(), "surprise": 1.0}
+
+    config = TrainConfig(steps=40, eval_every=4, lr=0.003, schedule="constant")
+    result = fit(Level(tokens=300), tmp_path, config, report=False)
+    records = [r for r in read_metrics(tmp_path / "metrics.jsonl") if "valid_loss" in r]
+    assert result.best["step"] == min(records, key=lambda r: r["valid_loss"])["step"] > 4
+
+
 def test_patience_ends_a_run_that_does_not_improve(tmp_path):
     config = TrainConfig(steps=1000, eval_every=10, lr=0.03, schedule="constant", patience=3)
     result = fit(SmallTask(tokens=300), tmp_path, config, report=False)

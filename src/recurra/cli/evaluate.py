@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from recurra.cli.opening import open_model
 from recurra.cli.parser import add_precision, describe
 
 
@@ -24,13 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import recurra
     from recurra.errors import InputError
     from recurra.tasks.catalog import by_task
 
-    model = recurra.load(arguments.model, precision=arguments.precision)
-    if not hasattr(model, "evaluate"):
-        raise InputError(f"{arguments.model}: expected a run or model directory, not a graph")
+    model = open_model(arguments.model, precision=arguments.precision)
     entry, data = by_task(model.task), arguments.data
     if entry is None or not entry.many:
         if len(data) > 1:

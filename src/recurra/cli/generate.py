@@ -5,6 +5,7 @@ import json
 import sys
 from typing import Any
 
+from recurra.cli.opening import open_model
 from recurra.cli.parser import add_precision, describe, value
 
 _TEXT = {
@@ -47,16 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import recurra
     from recurra.errors import InputError
 
     options = {name: given for name, given in vars(arguments).items() if name in _TEXT}
     options |= {"stop": arguments.stop, "include_stop": arguments.include_stop}
     options["eos"] = not arguments.ignore_eos
-    model = recurra.load(arguments.model, precision=arguments.precision)
+    model = open_model(arguments.model, precision=arguments.precision)
     if not hasattr(model, "generate"):
-        title = getattr(model, "title", "graph")
-        raise InputError(f"{arguments.model}: a {title} writes no text: use predict")
+        raise InputError(f"{arguments.model}: a {model.title} writes no text: use predict")
     prompts = arguments.prompt or [""]
     _warn_unknown(model, prompts)
     beams = options.get("beams") not in (None, 1)

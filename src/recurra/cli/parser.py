@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import difflib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -13,6 +13,7 @@ VERBS = {
     "train": "train a model on data",
     "evaluate": "measure a model on held-out data",
     "predict": "apply a model to data",
+    "compare": "train rivals on the same data and set them side by side",
     "generate": "let a language model write",
     "export": "write a model in the format of other libraries",
     "doctor": "show versions and processor, and test the installation",
@@ -125,10 +126,17 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_settings(parser: argparse.ArgumentParser, title: str, table: Any) -> None:
-    """Add an option for every field of a table of settings; only those given are set."""
+def add_settings(
+    parser: argparse.ArgumentParser, title: str, table: Any, *, without: Collection[str] = ()
+) -> None:
+    """Add an option for every field of a table of settings; only those given are set.
+
+    Fields `without` which it is to be, another table has added already.
+    """
     group = parser.add_argument_group(title)
     for field in dataclasses.fields(table):
+        if field.name in without:
+            continue
         rule, flag = field.metadata, "--" + field.name.replace("_", "-")
         shown = "" if field.default is None else f" (default: {_show(field.default)})"
         known = f": {', '.join(rule['choices'])}" if len(rule["choices"]) > 5 else ""
@@ -141,14 +149,14 @@ def add_settings(parser: argparse.ArgumentParser, title: str, table: Any) -> Non
         if rule["choices"]:
             metavar: Any = "|".join(rule["choices"]) if len(rule["choices"]) < 6 else "NAME"
         else:
-            metavar = "N" if rule["whole"] else "X"
+            metavar = "TEXT" if rule["text"] else "N" if rule["whole"] else "X"
         if isinstance(field.default, tuple):
             size = len(field.default)
             group.add_argument(
                 flag, nargs=size, type=value, metavar=(metavar,) * size, help=help_text, **common
             )
         else:
-            kind = str if rule["choices"] else value
+            kind = str if rule["choices"] or rule["text"] else value
             group.add_argument(flag, type=kind, metavar=metavar, help=help_text, **common)
 
 

@@ -5,6 +5,7 @@ import json
 import sys
 from typing import Any
 
+from recurra.cli.opening import open_model
 from recurra.cli.parser import add_precision, add_settings, describe, settings
 from recurra.tasks.catalog import ENTRIES
 
@@ -24,21 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     told: set[str] = set()
     for entry in ENTRIES:
         table = getattr(entry.load(), "Prediction", None)
-        if table is not None and not told & set(table.names()):
-            add_settings(parser, f"options of {entry.model}", table)
+        if table is not None:
+            add_settings(parser, f"options of {entry.model}", table, without=told)
             told |= set(table.names())
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import recurra
     from recurra.errors import InputError
     from recurra.settings import check, sort
 
-    model = recurra.load(arguments.model, precision=arguments.precision)
+    model = open_model(arguments.model, precision=arguments.precision)
     table = getattr(model, "Prediction", None)
     if table is None:
-        title = getattr(model, "title", "graph")
-        raise InputError(f"{arguments.model}: a {title} predicts no file: use generate")
+        raise InputError(f"{arguments.model}: a {model.title} predicts no file: use generate")
     given: dict[str, Any] = {}
     for entry in ENTRIES:
         other = getattr(entry.load(), "Prediction", None)

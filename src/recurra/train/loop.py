@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from signal import SIGINT, SIGTERM
 from typing import Any
@@ -169,9 +169,11 @@ class Loop:
         found = decode(found)
         at.validated, at.last = at.step, {"step": at.step, **found}
         goal, sign = self.plan.goal, -1 if self.plan.goal_higher else 1
-        improved = math.isfinite(found[goal]) and (
-            at.best is None or sign * found[goal] < sign * at.best[goal]
-        )
+
+        def rank(figures: Mapping[str, float]) -> tuple[float, float]:
+            return sign * figures[goal], figures["loss"]  # accuracies are often equal
+
+        improved = math.isfinite(found[goal]) and (at.best is None or rank(found) < rank(at.best))
         at.vain = 0 if improved else at.vain + 1
         if improved:
             at.best = at.last

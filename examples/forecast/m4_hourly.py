@@ -1,0 +1,48 @@
+"""M4 hourly: 414 series, 48 hours ahead, one model for all.
+
+    python examples/forecast/m4_hourly.py --data DIR
+
+DIR holds Hourly-train.csv and Hourly-test.csv of the M4 competition.
+"""
+
+import argparse
+from pathlib import Path
+
+import recurra
+
+
+def main() -> None:
+    """Train, test, and draw a forecast."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the two files")
+    parser.add_argument("--out", type=Path, default=Path("runs/m4-hourly"))
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    model = recurra.Forecaster(
+        horizon=48,
+        lookback=336,  # two weeks, read a day at once
+        segment=24,
+        transform="log",
+        scale="none",
+        normalise="standard",
+        members=3,
+        season=24,
+    )
+    model.fit(
+        str(arguments.data / "Hourly-train.csv"),
+        out=arguments.out,
+        steps=arguments.steps,
+        batch=256,
+        lr=2e-3,
+        weight_decay=0.0,
+        seed=arguments.seed,
+    )
+    history = str(arguments.data / "Hourly-train.csv")
+    scores = model.evaluate(history, truth=str(arguments.data / "Hourly-test.csv"))
+    print(scores)
+    model.predict(history)[0].plot(arguments.out / "H1.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""A Transformer in the place of a translator's recurrent layers, of as many parameters."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from recurra.baselines.protocol import Budget
+from recurra.data.pairs import Pairs
+from recurra.errors import InputError
+from recurra.nn.transformer_translator import Cache, TransformerTranslator, width_for
+from recurra.settings import check, sort
+from recurra.storage import ModelFiles, read_model
+from recurra.tasks.job import Job
+from recurra.tasks.translator.config import DataConfig, TranslationOptions, TranslatorConfig
+from recurra.tasks.translator.data import open_pairs
+from recurra.tasks.translator.decoding import Decoder, Translation
+from recurra.tasks.translator.model import TranslationScores, score_pairs
+from recurra.tasks.translator.training import TranslatorTask, build, identity, prepare
+from recurra.tasks.translator.vocabulary import Vocabulary
+from recurra.train import TrainConfig
+from recurra.train.distributed import World
+from recurra.train.running import run
+
+#: The field's usual choices for small data.
+LAYERS, HEADS, DROPOUT, LR, WARMUP, BETAS = 3, 4, 0.1, 1e-3, 0.1, (0.9, 0.98)
+
+
+class TransformerTranslation:
+    """All that the recurrent translator has (vocabularies, batches, label smoothing, training loop,
+    beam search), with self-attention for its layers.
+
+    Args:
+        epochs: of training, where no time is given.
+        lr: the highest learning rate.
+        **settings: of the translator and of its data.
+    """
+
+    def __init__(self, *, epochs: float = 10.0, lr: float = LR, **settings: Any) -> None:
+        chosen, data = sort(settings, TranslatorConfig, DataConfig)
+        self.config = TranslatorConfig(**{**chosen, "copy": False, "precision": "float32"})
+        self.data = DataConfig(**data)
+        check(self.config, self.data)
+        self._epochs, self._lr = epochs, lr
+        self._task: _Task | None = None
+
+    def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:  # noqa: B008
+        """Train; the model is the one with the best validation."""
+        train = TrainConfig(
+            minutes=budget.minutes,
+            epochs=None if budget.minutes else self._epochs,
+            lr=self._lr,
+            betas=BETAS,
+            weight_decay=0.0,
+            warmup=WARMUP,
+            seed=budget.seed,
+            threads=budget.threads,
+        )
+        job = Job(data, valid, None, False, self.config, self.data, train, None, (), 0.0)
+        made: list[_Task] = []
+
+        def make(out: Path, world: World) -> tuple[TranslatorTask, dict[str, Any]]:
+            pairs, valid, vocabulary = prepare(job)
+            made.append(_Task(job, pairs, valid, vocabulary, parameters=budget.parameters))
+            return made[0], identity(pairs, valid, vocabulary)
+
+        _, best, cleanup = run(
+            make,
+            train,
+            out=None,
+            settings=job.settings,
+            fresh=False,
+            callbacks=(),
+            started=time.monotonic(),
+        )
+        self._task = made[0]
+        with cleanup:
+            self._task.load(read_model(best))
+
+    def predict(self, source: str | Sequence[str], **options: Any) -> Any:
+        """Translate a text, or each of several; options are those of the translator."""
+        (chosen,) = sort(options, TranslationOptions)
+        texts = [source] if isinstance(source, str) else source
+        found = self._translate(texts, TranslationOptions(**chosen).validate())
+        return found[0] if isinstance(source, str) else found
+
+    def evaluate(self, data: Any, **options: Any) -> TranslationScores:
+        """Translate the sources of pairs and compare with their targets."""
+        pairs = open_pairs(data, skip_bad=self.data.skip_bad)
+        (chosen,) = sort(options, TranslationOptions)
+        wanted = TranslationOptions(**chosen).validate()
+        nats = self._trained().nats_per_token(pairs)
+        return score_pairs(pairs, lambda t: self._translate(t, wanted), nats_per_token=nats)
+
+    @property
+    def parameters(self) -> int:
+        """Of the whole network."""
+        return sum(p.numel() for p in self._trained().module.parameters())
+
+    def save(self, directory: str | Path) -> Path:
+        """Write a model directory."""
+        self._trained().save(Path(directory))
+        return Path(directory)
+
+    def _translate(self, texts: Sequence[str], options: TranslationOptions) -> list[Translation]:
+        return self._trained().decoder().translate(texts, options)
+
+    def _trained(self) -> "_Task":
+        if self._task is None:
+            raise InputError("this transformer is not trained yet: call fit")
+        return self._task
+
+
+class _Task(TranslatorTask):
+    """The translator's task, with another network."""
+
+    def __init__(
+        self,
+        job: Job,
+        pairs: Pairs,
+        valid: Pairs,
+        vocabulary: Vocabulary,
+        *,
+        parameters: int | None,
+    ) -> None:
+        config = job.model
+        assert isinstance(config, TranslatorConfig)
+        source, target = len(vocabulary.source), len(vocabulary.target)
+        if parameters is None:
+            recurrent = build(config, vocabulary, 0)
+            parameters = sum(p.numel() for p in recurrent.parameters())
+        self._width = width_for(
+            parameters,
+            source=source,
+            target=target,
+            shared=config.shared,
+            layers=LAYERS,
+            heads=HEADS,
+        )
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(job.train.seed)
+            module = TransformerTranslator(
+                source,
+                target,
+                self._width,
+                LAYERS,
+                heads=HEADS,
+                shared=config.shared,
+                dropout=DROPOUT,
+            )
+        super().__init__(job, pairs, valid, vocabulary, module)
+
+    def decoder(self) -> Decoder:
+        """See `TranslatorTask`."""
+        model = _Steps(self.module)
+        return Decoder(model, self.vocabulary, growth=self.growth, copy=False)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """See `TranslatorTask`."""
+        return {name: value.cpu().numpy() for name, value in self.module.state_dict().items()}
+
+    def config(self) -> dict[str, Any]:
+        """See `TranslatorTask`."""
+        shape = {"layers": LAYERS, "heads": HEADS, "width": self._width}
+        return {**super().config(), "task": "transformer_translation", "architecture": shape}
+
+    def load(self, files: ModelFiles) -> None:
+        """Take the weights of a model directory."""
+        tensors = {name: torch.from_numpy(np.array(v)) for name, v in files.tensors.items()}
+        self.module.load_state_dict(tensors)
+        self.module.eval()
+
+
+class _State(NamedTuple):
+    """N targets, and the sources that they belong to."""
+
+    cache: Cache
+    owner: torch.Tensor
+
+
+class _Steps:
+    """The Transformer as something that steps: see `recurra.generate.search.Steps`."""
+
+    def __init__(self, module: TransformerTranslator) -> None:
+        self._module = module
+
+    @torch.inference_mode()
+    def start(
+        self, source: np.ndarray, lengths: np.ndarray, *, copied: np.ndarray | None = None
+    ) -> _State:
+        cache = self._module.start(torch.from_numpy(source), torch.from_numpy(lengths))
+        return _State(cache, torch.arange(len(source)))
+
+    @torch.inference_mode()
+    def step(self, ids: np.ndarray, state: _State) -> tuple[np.ndarray, _State]:
+        of = state.owner
+        sources = tuple((key[of], value[of]) for key, value in state.cache.sources)
+        cache = Cache(state.cache.own, sources, state.cache.valid[of])
+        x, cache = self._module.read(torch.from_numpy(ids)[:, None], cache)
+        kept = state.cache._replace(own=cache.own)
+        return self._module.logits(x[:, 0]).numpy(), _State(kept, of)
+
+    def select(self, state: _State, rows: np.ndarray) -> _State:
+        chosen = torch.from_numpy(rows)
+        own = tuple((key[chosen], value[chosen]) for key, value in state.cache.own)
+        return _State(state.cache._replace(own=own), state.owner[chosen])

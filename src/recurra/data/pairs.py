@@ -1,0 +1,206 @@
+"""Pairs of texts, source and target, from the files people have them in. No torch."""
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from recurra.errors import InputError
+
+_SHOWN = 40  # characters of what is wrong that an error shows
+_JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+_LINE_END = "\r\n"
+
+PairSource = str | Path | Sequence[str | Path | tuple[str | Path, str | Path]]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sources and their targets, line by line.
+
+    places: "file, line 7" of each. skipped: one line for each pair that could not be read. sha256:
+    of the files.
+    """
+
+    sources: list[str]
+    targets: list[str]
+    places: list[str]
+    skipped: list[str] = field(default_factory=list)
+    sha256: str = ""
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @staticmethod
+    def of(pairs: Sequence[tuple[str, str]]) -> "Pairs":
+        """Pairs in memory; InputError for what is none."""
+        places = [f"pair {number}" for number in range(len(pairs))]
+        digest = hashlib.sha256()
+        made = Pairs([], [], [])
+        for place, pair in zip(places, pairs, strict=True):
+            if not (len(pair) == 2 and all(isinstance(text, str) and text for text in pair)):
+                raise InputError(f"{place}: expected a source and a target, received {pair!r}")
+            digest.update(json.dumps(pair).encode() + b"\n")
+            made.sources.append(pair[0])
+            made.targets.append(pair[1])
+        return Pairs(made.sources, made.targets, places, [], digest.hexdigest())
+
+    def references(self) -> tuple[list[str], list[list[str]]]:
+        """Each source once, in order of appearance, with all targets it has."""
+        found: dict[str, list[str]] = {}
+        for source, target in zip(self.sources, self.targets, strict=True):
+            found.setdefault(source, []).append(target)
+        return list(found), list(found.values())
+
+
+def read_pairs(
+    files: PairSource,
+    *,
+    columns: tuple[str, str] = ("source", "target"),
+    skip_bad: bool = False,
+) -> Pairs:
+    """Read pairs of texts.
+
+    Args:
+        files: one or more files, each `source TAB target` a line, or JSON lines where its name ends
+            in .jsonl or .ndjson; or pairs of files, of which line n of one belongs to line n of the
+            other. UTF-8, each also with .gz behind.
+        columns: what JSON lines call source and target.
+        skip_bad: leave out pairs that cannot be read, and report them in `skipped`.
+
+    White space around a text does not count; lines without anything are passed over, though not
+    where only one of two files has one. Nothing is quoted.
+
+    Raises:
+        InputError: a file that is missing or not text, or has no pair in it; two files of different
+            lengths; or the first pair that cannot be read: file, line, what was expected.
+    """
+    listed = [files] if isinstance(files, str | Path) else list(files)
+    digest, made = hashlib.sha256(), Pairs([], [], [])
+    for entry in listed:
+        if isinstance(entry, tuple):
+            first, second = (_read(Path(path), digest) for path in entry)
+            rows = _side_by_side(Path(entry[0]), Path(entry[1]), first, second)
+        elif str(entry).lower().endswith(_JSON_LINES):
+            rows = _by_line(Path(entry), _read(Path(entry), digest), _json_reader(columns))
+        else:
+            rows = _by_line(Path(entry), _read(Path(entry), digest), _tab_reader)
+        for place, make in rows:
+            try:
+                source, target = make()
+            except (_BadPairError, UnicodeDecodeError) as error:
+                told = f"{place}: {_reason(error)}"
+                if not skip_bad:
+                    raise InputError(f"{told}: mend it, or skip bad rows") from None
+                made.skipped.append(told)
+                continue
+            made.sources.append(source)
+            made.targets.append(target)
+            made.places.append(place)
+    if not len(made):
+        name = listed[0] if listed else "no file"
+        raise InputError(
+            f"{name}: expected pairs of texts, received none"
+            + (f": all {len(made.skipped)} were bad" if made.skipped else "")
+        )
+    return Pairs(made.sources, made.targets, made.places, made.skipped, digest.hexdigest())
+
+
+class _BadPairError(ValueError):
+    """What is wrong with a pair."""
+
+
+Make = Callable[[], tuple[str, str]]
+
+
+def _by_line(
+    path: Path, lines: list[bytes], read: Callable[[str], tuple[str, str]]
+) -> Iterator[tuple[str, Make]]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield f"{path}, line {number}", lambda line=line: _pair(*read(_text(line)))  # type: ignore[misc]
+
+
+def _side_by_side(
+    first: Path, second: Path, sources: list[bytes], targets: list[bytes]
+) -> Iterator[tuple[str, Make]]:
+    if len(sources) != len(targets):
+        raise InputError(
+            f"{first} and {second}: expected as many lines in both, received {len(sources)} and "
+            f"{len(targets)}: line n of one is the translation of line n of the other"
+        )
+    for number, (one, other) in enumerate(zip_longest(sources, targets), 1):
+        if one.strip() or other.strip():
+            place = f"{first} and {second}, line {number}"
+            yield place, lambda a=one, b=other: _pair(_text(a), _text(b))  # type: ignore[misc]
+
+
+def _tab_reader(line: str) -> tuple[str, str]:
+    source, *targets = line.split("\t")
+    if len(targets) != 1:
+        raise _BadPairError(
+            f"expected source TAB target, received {len(targets) + 1} fields: {_short(line)}"
+        )
+    return source, targets[0]
+
+
+def _json_reader(columns: tuple[str, str]) -> Callable[[str], tuple[str, str]]:
+    def read(line: str) -> tuple[str, str]:
+        try:
+            value = json.loads(line)
+        except (json.JSONDecodeError, RecursionError):
+            raise _BadPairError(f"expected a JSON object, received {_short(line)}") from None
+        if not isinstance(value, dict):
+            raise _BadPairError(f"expected a JSON object, received {_short(line)}")
+        for name in columns:
+            if not isinstance(value.get(name), str):
+                found = f"{name!r} is {_short(value[name])}" if name in value else _short(value)
+                raise _BadPairError(f"expected a text named {name!r}, received {found}")
+        return value[columns[0]], value[columns[1]]
+
+    return read
+
+
+def _pair(source: str, target: str) -> tuple[str, str]:
+    source, target = source.strip(), target.strip()
+    for name, text in (("source", source), ("target", target)):
+        if not text:
+            raise _BadPairError(f"expected a {name}, received nothing")
+    return source, target
+
+
+def _read(path: Path, digest: Any) -> list[bytes]:
+    """The lines of a file, unpacked where its name ends in .gz."""
+    try:
+        data = path.read_bytes()
+        data = gzip.decompress(data) if path.suffix.lower() == ".gz" else data
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file: check the path") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path}: not gzip that can be read: {error}: pack it again") from None
+    except OSError as error:
+        told = (error.strerror or str(error)).lower()
+        raise InputError(f"{path}: {told}: check the path and its permissions") from error
+    digest.update(data)
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    return lines[:-1] if lines[-1] == b"" else lines
+
+
+def _text(line: bytes) -> str:
+    return line.rstrip(_LINE_END.encode()).decode()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start + 1} of the line"
+    return str(error)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + " …"

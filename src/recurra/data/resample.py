@@ -1,0 +1,95 @@
+"""Sound at another rate: a polyphase filter, whole or in chunks with the same result."""
+
+from functools import lru_cache
+from math import gcd
+
+import numpy as np
+
+from recurra.errors import InputError
+
+#: Zero crossings of the sinc on each side, and the shape of the Kaiser window: 80 dB down outside.
+_CROSSINGS, _BETA = 24, 8.0
+#: The filter is at half there, as a share of the lower rate's half: it passes all up to 0.85 of it,
+#: and nothing from 1.04 on.
+_ROLL_OFF = 0.945
+_BLOCK = 1 << 13  # outputs computed at once, which bounds memory
+
+
+class Resampler:
+    """Turns samples at one rate into samples at another, as they come.
+
+    The pieces that `push` and `finish` return, joined, do not depend on how the input was cut. N
+    samples become ceil(N * into / rate); the first of both lie at the same time.
+
+    A windowed sinc (Smith & Gossett 1984), as a filter for each phase of the ratio.
+
+    Raises:
+        InputError: a rate that is not a whole number from 1 on.
+    """
+
+    def __init__(self, rate: int, into: int) -> None:
+        for value in (rate, into):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"resampling: expected rates from 1 Hz on, received {value!r}")
+        common = gcd(rate, into)
+        self._up, self._down = into // common, rate // common
+        self._filters = _filters(self._up, self._down)
+        self._reach = self._filters.shape[1] // 2
+        # What an output reads before the first sample is silence.
+        self._held = np.zeros(self._reach)
+        self._first = -self._reach  # the index of the first sample held
+        self._received = self._made = 0
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """Samples (N,) at the one rate; returns those at the other that are certain, float32."""
+        samples = np.asarray(samples, np.float64)
+        self._received += len(samples)
+        if self._up == self._down:
+            self._made = self._received
+            return samples.astype(np.float32)
+        self._held = np.concatenate([self._held, samples])
+        # Output m reads up to `reach` samples beyond m * down / up.
+        ready = (self._received - self._reach - 1) * self._up // self._down
+        return self._make(max(ready, self._made))
+
+    def finish(self) -> np.ndarray:
+        """The rest, (N,) float32; what follows the last sample is silence."""
+        if self._up == self._down:
+            return np.zeros(0, np.float32)
+        self._held = np.concatenate([self._held, np.zeros(self._reach + 1)])
+        return self._make(-(-self._received * self._up // self._down))
+
+    def _make(self, until: int) -> np.ndarray:
+        parts = [np.zeros(0, np.float32)]
+        taps = self._filters.shape[1]
+        for begin in range(self._made, until, _BLOCK):
+            ticks = np.arange(begin, min(begin + _BLOCK, until)) * self._down
+            starts = ticks // self._up - self._reach - self._first
+            windows = np.lib.stride_tricks.sliding_window_view(self._held, taps)[starts]
+            # A sum over each row: the same bits, whichever rows are computed together.
+            found = (windows * self._filters[ticks % self._up]).sum(1)
+            parts.append(found.astype(np.float32))
+        self._made = until
+        needed = until * self._down // self._up - self._reach
+        if needed > self._first:
+            self._held = self._held[needed - self._first :]
+            self._first = needed
+        return np.concatenate(parts)
+
+
+def resample(samples: np.ndarray, rate: int, into: int) -> np.ndarray:
+    """Samples (N,) at `rate` as samples (ceil(N * into / rate),) at `into`, float32."""
+    made = Resampler(rate, into)
+    return np.concatenate([made.push(samples), made.finish()])
+
+
+@lru_cache(maxsize=16)
+def _filters(up: int, down: int) -> np.ndarray:
+    """The filter of each phase, (up, taps); each passes a constant unchanged."""
+    cutoff = _ROLL_OFF * min(1.0, up / down)  # as a share of half the rate of the input
+    reach = int(np.ceil(_CROSSINGS / cutoff))
+    places = np.arange(-reach, reach + 1)[None, :] - np.arange(up)[:, None] / up
+    inside = np.clip(1 - (places * cutoff / _CROSSINGS) ** 2, 0, None)
+    window = np.i0(_BETA * np.sqrt(inside)) * (np.abs(places * cutoff) <= _CROSSINGS)
+    filters = np.sinc(places * cutoff) * window
+    return filters / filters.sum(1, keepdims=True)

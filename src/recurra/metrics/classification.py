@@ -1,0 +1,148 @@
+"""How good a classifier is: accuracy, F1, confusion matrix."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recurra.errors import InputError
+
+
+def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Counts (classes, classes): row the true class, column the predicted one.
+
+    Args:
+        true, predicted: classes from 0 to `classes` - 1, (N,).
+
+    Raises:
+        InputError: the two differ in length, or hold other numbers.
+    """
+    true, predicted = np.asarray(true), np.asarray(predicted)
+    if true.shape != predicted.shape or true.ndim != 1:
+        raise InputError(
+            f"confusion matrix: expected two rows of classes of one length, "
+            f"received shapes {true.shape} and {predicted.shape}"
+        )
+    both = np.concatenate([true, predicted])
+    if both.size and not 0 <= both.min() <= both.max() < classes:
+        raise InputError(
+            f"confusion matrix: expected classes from 0 to {classes - 1}, "
+            f"received {both.min()} to {both.max()}"
+        )
+    counts = np.bincount(true.astype(np.int64) * classes + predicted, minlength=classes**2)
+    return counts.reshape(classes, classes)
+
+
+def accuracy(confusion: np.ndarray) -> float:
+    """The share of the diagonal; NaN where nothing was counted."""
+    total = int(confusion.sum())
+    return int(np.trace(confusion)) / total if total else float("nan")
+
+
+def f1_scores(confusion: np.ndarray) -> np.ndarray:
+    """F1 of each class, 2 · true positives / (its rows + its columns).
+
+    Zero for a class that was predicted but never true, or true but never predicted; NaN for one
+    that was neither.
+    """
+    hits, there = np.diag(confusion), confusion.sum(1) + confusion.sum(0)
+    with np.errstate(invalid="ignore"):
+        return 2 * hits / there
+
+
+def macro_f1(confusion: np.ndarray) -> float:
+    """The mean F1 of the classes that were true or predicted at least once."""
+    scores = f1_scores(confusion)
+    scores = scores[~np.isnan(scores)]
+    return float(np.mean(scores)) if scores.size else float("nan")
+
+
+def precision_recall(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall of each class; zero where there is nothing to divide by."""
+    hits, columns, rows = np.diag(confusion), confusion.sum(0), confusion.sum(1)
+    precision = np.divide(hits, columns, out=np.zeros(len(hits)), where=columns > 0)
+    recall = np.divide(hits, rows, out=np.zeros(len(hits)), where=rows > 0)
+    return precision, recall
+
+
+@dataclass(frozen=True, eq=False)
+class Classified:
+    """What a classifier made of examples whose labels are known.
+
+    labels: the classes, in the order of the confusion matrix. confusion: counts (C, C), rows true,
+    columns predicted. loss: the mean negative log-likelihood of the true labels, nats; NaN of a
+    classifier without probabilities. skipped: a line for each row that could not be read.
+    """
+
+    labels: tuple[str, ...]
+    confusion: np.ndarray
+    loss: float = float("nan")
+    skipped: tuple[str, ...] = ()
+
+    @classmethod
+    def measure(
+        cls,
+        true: np.ndarray,
+        probabilities: np.ndarray,
+        labels: Sequence[str],
+        *,
+        skipped: Sequence[str] = (),
+    ) -> "Classified":
+        """From the true classes (N,) and the probabilities (N, C) of all."""
+        matrix = confusion_matrix(true, probabilities.argmax(1), len(labels))
+        chosen = probabilities[np.arange(len(true)), true].astype(np.float64)
+        tiny = np.finfo(np.float32).tiny
+        loss = float(-np.log(np.maximum(chosen, tiny)).mean()) if len(true) else float("nan")
+        return cls(tuple(labels), matrix, loss, tuple(skipped))
+
+    @property
+    def count(self) -> int:
+        """How many examples were classified."""
+        return int(self.confusion.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """The share that was classified right."""
+        return accuracy(self.confusion)
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 over classes."""
+        return macro_f1(self.confusion)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        precision, recall = precision_recall(self.confusion)
+        scores = f1_scores(self.confusion)
+        return {
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "loss": None if np.isnan(self.loss) else self.loss,
+            "examples": self.count,
+            "labels": list(self.labels),
+            "confusion": self.confusion.tolist(),
+            "classes": {
+                label: {
+                    "precision": float(precision[k]),
+                    "recall": float(recall[k]),
+                    "f1": None if np.isnan(scores[k]) else float(scores[k]),
+                    "examples": int(self.confusion[k].sum()),
+                }
+                for k, label in enumerate(self.labels)
+            },
+            "skipped": list(self.skipped),
+        }
+
+    def __str__(self) -> str:
+        lines = [
+            f"accuracy {self.accuracy:.4f}   macro-F1 {self.macro_f1:.4f}   "
+            f"{self.count:,} examples" + (f", {len(self.skipped)} skipped" * bool(self.skipped))
+        ]
+        if len(self.labels) <= 20:
+            width = max(5, *(len(label) for label in self.labels)) + 2
+            lines.append("true \\ predicted".ljust(width + 2))
+            lines.append(" " * width + "".join(label.rjust(width) for label in self.labels))
+            for label, row in zip(self.labels, self.confusion, strict=True):
+                lines.append(label.ljust(width) + "".join(f"{n}".rjust(width) for n in row))
+        return "\n".join(lines)

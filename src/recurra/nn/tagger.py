@@ -1,0 +1,141 @@
+"""The sequence tagger as a torch module: words and their characters, layers, a score a tag."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recurra import ops
+from recurra.errors import InputError
+from recurra.nn.crf import CRF
+from recurra.nn.recurrent import Recurrent
+
+
+class CharacterEncoder(nn.Module):
+    """A vector for a word, read from its characters in both directions (Ling et al. 2015).
+
+    Args:
+        characters: C, how many there are.
+        rnn: one bidirectional layer, time-major; its input size is the width of their vectors.
+    """
+
+    def __init__(self, characters: int, rnn: Recurrent) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(characters, rnn.input_size)
+        nn.init.uniform_(self.embedding.weight, -0.5, 0.5)
+        self.rnn = rnn
+
+    def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
+        """Read words (L, N), of each the first `lengths` (N,): the last states (N, 2 R)."""
+        rows = self.embedding.weight
+        x: Tensor | ops.Lookup
+        if 2 * len(rows) <= characters.numel():
+            x = ops.Lookup(rows, characters)
+        else:
+            x = functional.embedding(characters, rows)
+        _, states = self.rnn(x, lengths=lengths)
+        last = states if isinstance(states, Tensor) else states[0]
+        return last.transpose(0, 1).flatten(1)
+
+
+class Tagger(nn.Module):
+    """A score for each tag of each word, and what is between tags.
+
+    Args:
+        rnn: the layers, time-major: a `Recurrent`, or what reads and writes alike.
+        tags: K.
+        words: V, words of the vocabulary, of which 0 is the unknown word.
+        embedding: E, width of the words' vectors; 0 for none.
+        grams: how many character n-grams there are, with vectors of width `subwords`, of which a
+            word has the sum over the root of their number.
+        spelling: reads the characters; None where they are not read.
+        crf: the tags' chain; None where each word is tagged for itself.
+        rarity: by word (V,), the probability that it is read as unknown in training.
+        dropout: of the features of words, and of the layers' outputs.
+
+    Raises:
+        InputError: sizes that do not fit together, or neither words nor characters.
+    """
+
+    def __init__(
+        self,
+        rnn: nn.Module,
+        tags: int,
+        *,
+        words: int,
+        embedding: int,
+        spelling: CharacterEncoder | None,
+        grams: int = 0,
+        subwords: int = 0,
+        crf: CRF | None = None,
+        rarity: Tensor | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(words, embedding) if embedding else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, std=0.1)
+        self.grams = nn.Embedding(grams, subwords) if subwords and grams else None
+        if self.grams is not None:
+            nn.init.normal_(self.grams.weight, std=0.1)
+        self.spelling, self.rnn, self.crf = spelling, rnn, crf
+        features = embedding + (spelling.rnn.output_size if spelling else 0)
+        features += subwords if grams else 0
+        reads, writes = int(rnn.input_size), int(rnn.output_size)  # type: ignore[arg-type]
+        if not features or features != reads:
+            raise InputError(
+                f"Tagger: expected layers that read {features} features, received {reads}"
+            )
+        self.head = nn.Linear(writes, tags)
+        nn.init.zeros_(self.head.bias)
+        self.dropout = dropout
+        self.register_buffer("rarity", rarity, persistent=False)
+
+    def forward(
+        self,
+        words: Tensor,
+        places: Tensor,
+        grams: Tensor,
+        counts: Tensor,
+        groups: list[tuple[Tensor, Tensor]],
+        lengths: Tensor,
+    ) -> Tensor:
+        """Score tags.
+
+        Args:
+            words: (T, B), numbers of the vocabulary.
+            places: (T, B), rows among the distinct words of the batch.
+            grams: the n-grams of all those words in a row; counts: how many each has.
+            groups: their characters (L, N) and lengths (N,).
+            lengths: of the sentences (B,).
+
+        Returns:
+            (T, B, K)
+        """
+        parts = []
+        if self.embedding is not None:
+            if self.training and self.rarity is not None:
+                hidden = torch.rand(words.shape, device=words.device) < self.rarity[words]
+                words = words.masked_fill(hidden, 0)
+            parts.append(ops.embedding(words, self.embedding.weight)[0])
+        if self.grams is not None:
+            starts = counts.cumsum(0) - counts
+            summed = functional.embedding_bag(grams, self.grams.weight, starts, mode="sum")
+            scaled = summed / counts.clamp(min=1).to(summed.dtype).sqrt()[:, None]
+            parts.append(functional.embedding(places, scaled))
+        if self.spelling is not None:
+            spelled = torch.cat([self.spelling(*group) for group in groups])
+            parts.append(functional.embedding(places, spelled))
+        x = functional.dropout(torch.cat(parts, -1), self.dropout, self.training)
+        outputs, _ = self.rnn(x, lengths=lengths)
+        return self.head(functional.dropout(outputs, self.dropout, self.training))
+
+    def loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
+        """-ln P of tags (T, B) where `mask` (T, B), in nats: (B,), by sentence."""
+        if self.crf is not None:
+            by_sentence = (t.transpose(0, 1) for t in (emissions, tags, mask))
+            scores, wanted, counts = by_sentence
+            return -self.crf(scores, wanted, mask=counts)
+        losses = functional.cross_entropy(
+            emissions.flatten(0, 1), tags.flatten(), reduction="none"
+        ).view(tags.shape)
+        return losses.masked_fill(~mask, 0).sum(0)

@@ -1,0 +1,55 @@
+"""From a sequence of outputs to one vector, over numpy: the twin of `recurra.nn.Pooling`."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+Pool = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def last(directions: int) -> Pool:
+    """What each direction has at its end."""
+
+    def pool(outputs: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        found = outputs[np.maximum(lengths - 1, 0), np.arange(outputs.shape[1])]
+        if directions == 2:
+            half = outputs.shape[2] // 2
+            found[:, half:] = outputs[0, :, half:]
+        found[lengths == 0] = 0
+        return found
+
+    return pool
+
+
+def mean(outputs: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The mean over steps."""
+    total = np.where(_valid(outputs, lengths), outputs, 0).sum(0)
+    return total / np.maximum(lengths, 1).astype(outputs.dtype)[:, None]
+
+
+def largest(outputs: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The largest over steps, feature by feature."""
+    found = np.where(_valid(outputs, lengths), outputs, -np.inf).max(0)
+    found[lengths == 0] = 0
+    return found
+
+
+def attention(inner: np.ndarray, bias: np.ndarray, context: np.ndarray) -> Pool:
+    """Σ a_t y_t with a = softmax(v · tanh(W y_t + b)); inner W (F, F), context v (1, F)."""
+
+    def pool(outputs: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        found = np.zeros(outputs.shape[1:], outputs.dtype)
+        # Row by row: in a product of all, a row's last bits depend on how many others there are.
+        for row, length in enumerate(lengths):
+            if length:
+                y = outputs[:length, row]
+                scores = np.tanh(y @ inner.T + bias) @ context[0]
+                a = np.exp(scores - scores.max())
+                found[row] = (a / a.sum()) @ y
+        return found
+
+    return pool
+
+
+def _valid(outputs: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    return (np.arange(len(outputs))[:, None] < lengths[None, :])[..., None]

@@ -1,0 +1,134 @@
+"""A sequence tagger without torch: words in, a score for each of their tags out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from recurra.data.word_forms import Batch, WordForms
+from recurra.errors import FormatError
+from recurra.runtime.architecture import Architecture, Weights
+from recurra.runtime.stack import RuntimeStack
+from recurra.runtime.viterbi import Chain
+
+#: Sentences are read so many side by side.
+_ROWS = 64
+
+
+class RuntimeTagger:
+    """The network of a tagger, from its tensors (see `recurra.nn.tagger.Tagger`).
+
+    Args:
+        architecture: the layers.
+        spelling: the layer that reads characters.
+        tensors: all weights by name.
+        allowed: steps between tags (K + 2, K + 2), as `recurra.nn.crf.CRF` has them.
+        precision: of the layers' products.
+
+    Raises:
+        FormatError: weights that are missing or do not fit.
+        InputError: products of that precision cannot be had.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        spelling: Architecture,
+        tensors: Mapping[str, np.ndarray],
+        *,
+        allowed: np.ndarray,
+        precision: str = "float32",
+    ) -> None:
+        weights = Weights(tensors)
+        self._words = self._characters = self._spelling = None
+        features = 0
+        if "embedding.weight" in weights:
+            self._words = weights.get("embedding.weight")
+            features += self._words.shape[1]
+        self._grams = None
+        if "grams.weight" in weights:
+            self._grams = weights.get("grams.weight")
+            features += self._grams.shape[1]
+        if "spelling.embedding.weight" in weights:
+            self._characters = weights.get("spelling.embedding.weight")
+            self._spelling = RuntimeStack(
+                spelling,
+                weights,
+                features=self._characters.shape[1],
+                prefix="spelling.rnn.",
+                precision=precision,
+            )
+            features += self._spelling.output_size
+        self._stack = RuntimeStack(architecture, weights, features=features, precision=precision)
+        self._head = weights.get("head.weight")
+        tags = len(self._head)
+        if self._head.shape[1] != self._stack.output_size or len(allowed) != tags + 2:
+            raise FormatError(
+                f"model.safetensors, head.weight: expected shape "
+                f"{(len(allowed) - 2, self._stack.output_size)}, received {self._head.shape}"
+            )
+        self._bias = weights.get("head.bias", (tags,))
+        self.chain = Chain.free(tags)
+        if "crf.transitions" in weights:
+            scores = (
+                weights.get("crf.start", (tags,)),
+                weights.get("crf.transitions", (tags, tags)),
+                weights.get("crf.end", (tags,)),
+            )
+            open_steps = (allowed[-2, :-2], allowed[:-2, :-2], allowed[:-2, -1])
+            pairs = zip(scores, open_steps, strict=True)
+            self.chain = Chain(*(np.where(a, s.astype(np.float64), -np.inf) for s, a in pairs))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many words, n-grams, characters and tags there are weights for; 0 of what is not
+        read."""
+        tables = (self._words, self._grams, self._characters, self._head)
+        return tuple(0 if rows is None else len(rows) for rows in tables)
+
+    def emissions(self, sentences: Sequence[np.ndarray], forms: WordForms) -> list[np.ndarray]:
+        """Score the tags of sentences, each as forms (T,): (T, K) float32 of each, in their order.
+
+        A sentence's scores do not depend on which others are read with it.
+        """
+        found: list[np.ndarray] = [np.zeros((0, len(self._head)), np.float32)] * len(sentences)
+        order = sorted(
+            (k for k, s in enumerate(sentences) if len(s)), key=lambda k: len(sentences[k])
+        )
+        for rows in _parts(order):
+            batch = forms.batch([sentences[k] for k in rows])
+            outputs, _ = self._stack.run(self._read(batch), lengths=batch.lengths)
+            # Row by row: in a product of all, a row's last bits depend on how many there are.
+            scores = np.matmul(outputs[:, :, None, :], self._head.T)[:, :, 0] + self._bias
+            for column, k in enumerate(rows):
+                found[k] = scores[: len(sentences[k]), column]
+        return found
+
+    def _read(self, batch: Batch) -> np.ndarray:
+        """The words of a batch as features (T, B, I)."""
+        parts = [] if self._words is None else [self._words[batch.words]]
+        if self._grams is not None:
+            parts.append(_sums(self._grams, batch)[batch.places])
+        if self._spelling is not None:
+            assert self._characters is not None
+            spelled = []
+            for characters, lengths in batch.groups:
+                _, states = self._spelling.run(self._characters[characters], lengths=lengths)
+                spelled.append(np.concatenate([state[0] for state in states], axis=1))
+            parts.append(np.concatenate(spelled)[batch.places])
+        return np.concatenate(parts, axis=2)
+
+
+def _sums(vectors: np.ndarray, batch: Batch) -> np.ndarray:
+    """Of each distinct word of a batch the sum of its n-grams, over the root of their number."""
+    found = np.zeros((len(batch.counts), vectors.shape[1]), np.float32)
+    some = batch.counts > 0
+    if some.any():
+        starts = np.cumsum(batch.counts) - batch.counts
+        found[some] = np.add.reduceat(vectors[batch.grams], starts[some], axis=0)
+    scaled: np.ndarray = found / np.sqrt(np.maximum(batch.counts, 1), dtype=np.float32)[:, None]
+    return scaled
+
+
+def _parts(rows: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(rows), _ROWS):
+        yield rows[start : start + _ROWS]

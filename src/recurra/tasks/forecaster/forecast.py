@@ -1,0 +1,128 @@
+"""What is forecast of a series."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recurra.errors import InputError
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Forecasts of N windows as arrays, in the units of the series.
+
+    mean, median: (N, h, C). quantiles: (N, h, C, Q) at `levels`, or None. samples: (S, N, h, C), or
+    None. student: location, scale and degrees of freedom, (N, h, C) each, where that is exactly
+    what is forecast.
+    """
+
+    mean: np.ndarray
+    median: np.ndarray
+    levels: tuple[float, ...] = ()
+    quantiles: np.ndarray | None = None
+    samples: np.ndarray | None = None
+    student: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The forecast of one series.
+
+    Attributes:
+        name: of the series.
+        columns: C names.
+        times: (h,), dates or numbers of steps.
+        mean: (h, C). Of quantiles, that of the distribution with constant tails; where the values
+            are transformed, the transformed-back mean.
+        median: (h, C). Of the output point with the norm l2 the mean.
+        levels: Q probabilities, and
+        quantiles: (h, C, Q) at them; None where only a point is known.
+        samples: (S, h, C), where asked for. Of autoregressive forecasters each is a path; of direct
+            ones the steps are drawn independently.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    times: np.ndarray
+    mean: np.ndarray
+    median: np.ndarray
+    levels: tuple[float, ...] = ()
+    quantiles: np.ndarray | None = None
+    samples: np.ndarray | None = None
+
+    def __str__(self) -> str:
+        lines = []
+        for step, time in enumerate(self.times):
+            for c, column in enumerate(self.columns):
+                cells = [self.name, str(time), column, f"{self.median[step, c]:g}"]
+                if self.quantiles is not None:
+                    cells += [f"{value:g}" for value in self.quantiles[step, c]]
+                lines.append("\t".join(cells))
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values: for each column, mean and median of every step, and its quantiles."""
+        found: dict[str, Any] = {"series": self.name, "times": [str(time) for time in self.times]}
+        for c, column in enumerate(self.columns):
+            one: dict[str, Any] = {
+                "mean": self.mean[:, c].tolist(),
+                "median": self.median[:, c].tolist(),
+            }
+            if self.quantiles is not None:
+                one["quantiles"] = {
+                    f"{level:g}": self.quantiles[:, c, k].tolist()
+                    for k, level in enumerate(self.levels)
+                }
+            if self.samples is not None:
+                one["samples"] = self.samples[:, :, c].tolist()
+            found[column] = one
+        return found
+
+    def plot(
+        self,
+        path: str | Path,
+        *,
+        history: np.ndarray | None = None,
+        history_times: np.ndarray | None = None,
+        truth: np.ndarray | None = None,
+        column: int = 0,
+    ) -> Path:
+        """Draw the forecast with its intervals, after the history and beside the truth, as PNG.
+
+        Args:
+            path: of the file.
+            history: (T, C), the values before.
+            history_times: (T,), their times.
+            truth: (h, C), what came.
+            column: which of the columns.
+
+        Raises:
+            InputError: matplotlib is not installed, or there is no such column.
+        """
+        from recurra.tasks.forecaster.plot import draw
+
+        if not 0 <= column < len(self.columns):
+            raise InputError(f"plot: expected a column below {len(self.columns)}, got {column}")
+        return draw(self, Path(path), history, history_times, truth, column)
+
+
+def each(
+    found: Forecasts, names: Sequence[str], columns: tuple[str, ...], times: Sequence[np.ndarray]
+) -> list[Forecast]:
+    """Forecasts of windows, one by one."""
+    return [
+        Forecast(
+            name,
+            columns,
+            times[n],
+            found.mean[n],
+            found.median[n],
+            found.levels,
+            None if found.quantiles is None else found.quantiles[n],
+            None if found.samples is None else found.samples[:, n],
+        )
+        for n, name in enumerate(names)
+    ]

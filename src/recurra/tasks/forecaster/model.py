@@ -1,0 +1,247 @@
+"""`Forecaster`: train it, let it forecast, test it on the past. Only training needs torch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recurra.data.panel import Panel
+from recurra.errors import FormatError, InputError
+from recurra.runtime import Architecture
+from recurra.runtime.described import described
+from recurra.runtime.forecast_paths import sample_paths
+from recurra.runtime.forecaster import ForecastShape, RuntimeForecaster
+from recurra.settings import Settings, option
+from recurra.tasks.base import TrainedModel
+from recurra.tasks.forecaster.config import ForecastDataConfig, ForecasterConfig, SeriesConfig
+from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each
+from recurra.tasks.forecaster.outcome import PATHS, from_numbers, from_paths
+from recurra.tasks.forecaster.scaling import Scaler, Track
+from recurra.tasks.forecaster.scoring import ForecastScores, backtest
+from recurra.tasks.forecaster.stream import ForecastStream
+from recurra.tasks.forecaster.windows import WindowSource
+
+if TYPE_CHECKING:
+    from recurra.train import Callback, FitResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastPrediction(Settings):
+    """Options of `recurra predict` for forecasters."""
+
+    levels: str | None = option(None, "quantiles to give, with commas: 0.1,0.5,0.9", text=True)
+    samples: int = option(0, "draws to give of each series", least=0, whole=True)
+    seed: int = option(0, "seed of what is drawn", least=0, whole=True)
+
+
+class Forecaster(TrainedModel):
+    """A recurrent forecaster of one series or many, under one set of weights.
+
+    The arguments are the fields of `ForecasterConfig`, by name:
+    `Forecaster(horizon=48, lookback=336, segment=24, output="student_t")`.
+
+    Raises:
+        InputError: settings that do not exist or do not fit; all mistakes are listed.
+    """
+
+    task = "forecaster"
+    title = "forecaster"
+    Config = ForecasterConfig
+    Data = ForecastDataConfig
+    Prediction = ForecastPrediction
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        valid: Any = None,
+        out: str | Path | None = None,
+        fresh: bool = False,
+        callbacks: "Sequence[Callback]" = (),
+        progress: bool = True,
+        **settings: Any,
+    ) -> "FitResult":
+        """Train on series; afterwards this is the model with the best validation.
+
+        A model that is trained already goes on from its weights. Scales are learnt from the values
+        before the validation alone.
+
+        Args:
+            data: a CSV, TSV or Parquet file, a `Panel`, or arrays as `Panel.of` takes them.
+            valid: the values that follow those of `data`, series by series; by default the last
+                `valid_steps` of `data` itself.
+            out: directory of the run; the same call again resumes it. By default a temporary one.
+            fresh: start over where `out` holds a run.
+            callbacks: told of every step and validation.
+            progress: show a progress bar, or lines where the output is no terminal.
+            **settings: fields of `ForecastDataConfig` and of `recurra.train.TrainConfig`, by name:
+                `minutes=3`, `hold_out=48`, `batch=64`.
+
+        Raises:
+            InputError: settings or series that cannot be used; nothing was changed.
+            DivergedError: training did not stay finite; `out` keeps the last good checkpoint.
+            Interrupted: Ctrl-C; `out` has a checkpoint to go on from.
+        """
+        return self._train(
+            data,
+            valid=valid,
+            out=out,
+            fresh=fresh,
+            callbacks=callbacks,
+            progress=progress,
+            settings=settings,
+        )
+
+    def predict(
+        self,
+        data: Any,
+        *,
+        levels: Sequence[float] | None = None,
+        samples: int = 0,
+        seed: int = 0,
+    ) -> list[Forecast]:
+        """Forecast what follows each series.
+
+        Args:
+            data: the series up to now, in the forms that `fit` takes; known covariates must reach
+                over the horizon.
+            levels: of the quantiles; by default those trained, or those of
+                `recurra.tasks.forecaster.outcome.LEVELS`.
+            samples: how many draws to give.
+            seed: of the draws, and of the paths of an autoregressive forecaster.
+
+        Raises:
+            InputError: series that do not fit the model, or levels that it does not know.
+        """
+        panel = self._read(data)
+        ahead = self.config.horizon
+        tracks = self._scaler.tracks(panel, ahead=ahead)
+        rows = np.array([[index, len(one)] for index, one in enumerate(panel.series)])
+        rng = np.random.default_rng(seed)
+        found = self._forecasts(tracks, self._source(tracks), rows, rng, levels, samples)
+        if found.samples is not None:  # of paths there are more than were asked for
+            found = replace(found, samples=found.samples[:samples] if samples else None)
+        times = [panel.times(one, len(one) + ahead)[len(one) :] for one in panel.series]
+        return each(found, [one.name for one in panel.series], panel.columns, times)
+
+    def predict_file(self, source: str, options: ForecastPrediction) -> Iterator[Forecast]:
+        """Forecasts of the series of a file."""
+        try:
+            levels = [float(q) for q in options.levels.split(",")] if options.levels else None
+        except ValueError as error:
+            raise InputError(
+                f"levels: expected numbers with commas, received {options.levels!r}"
+            ) from error
+        yield from self.predict(source, levels=levels, samples=options.samples, seed=options.seed)
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        truth: Any = None,
+        steps: int | None = None,
+        stride: int = 1,
+        seed: int = 0,
+    ) -> ForecastScores:
+        """Forecast the end of each series from what came before, from one or many origins.
+
+        Args:
+            data: series, in the forms that `fit` takes.
+            truth: what followed `data`; by default the last `steps` of `data` itself.
+            steps: how many last values are forecast; by default a horizon, from one origin.
+            stride: steps from origin to origin.
+            seed: of the paths of an autoregressive forecaster.
+
+        Raises:
+            InputError: series that do not fit the model, or are too short.
+        """
+        panel = self._read(data)
+        if truth is not None:
+            panel = panel.followed_by(self._read(truth))
+        steps = self.config.horizon if steps is None else steps
+        known = [max(len(one) - steps, 1) for one in panel.series]
+        tracks = self._scaler.tracks(panel, lengths=known)
+        source, rng = self._source(tracks), np.random.default_rng(seed)
+        return backtest(
+            panel,
+            lambda rows: self._forecasts(tracks, source, rows, rng, None, 0),
+            horizon=self.config.horizon,
+            steps=steps,
+            stride=stride,
+            season=self.config.season or panel.step.season,
+            deviations=[track.deviation for track in tracks],
+        )
+
+    def stream(self, data: Any, *, seed: int = 0) -> ForecastStream:
+        """Read one series, then take its next values as they come: see `ForecastStream`.
+
+        Raises:
+            InputError: several series, or one that does not fit the model; a model that measures
+                windows from their last value, which moves on.
+        """
+        if self.config.mode == "direct" and self.config.normalise == "last":
+            raise InputError(
+                "stream: a direct forecaster with normalise last reads every window from its own "
+                "last value, and carries no state: train one with normalise none, mean or standard"
+            )
+        panel = self._read(data)
+        if len(panel) != 1:
+            raise InputError(f"stream: expected one series, received {len(panel)}")
+        return ForecastStream(self.config, self.runtime, self._scaler, panel, seed)
+
+    @cached_property
+    def runtime(self) -> RuntimeForecaster:
+        """The network, without torch."""
+        config = self.files.config
+        return RuntimeForecaster(
+            Architecture.from_json(config.get("architecture")),
+            ForecastShape.from_json(config.get("shape")),
+            self.files.tensors,
+            precision=self._precision,
+        )
+
+    @cached_property
+    def _scaler(self) -> Scaler:
+        return Scaler.from_json(self.files.config.get("scaler"))
+
+    def _read(self, data: Any) -> Panel:
+        try:
+            how = SeriesConfig.from_json(self.files.config.get("series"))
+        except InputError as error:
+            raise FormatError(f'{self.files.path}: config.json, "series": {error}') from error
+        return how.read(data)
+
+    def _source(self, tracks: list[Track]) -> WindowSource:
+        return WindowSource(tracks, self.runtime.shape, self.config.normalise)
+
+    def _forecasts(
+        self,
+        tracks: list[Track],
+        source: WindowSource,
+        rows: np.ndarray,
+        rng: np.random.Generator,
+        levels: Sequence[float] | None,
+        samples: int,
+    ) -> Forecasts:
+        """Forecasts of rows (track, origin)."""
+        model, config = self.runtime, self.config
+        distribution = described(config.output, config.quantiles)
+        horizon, windows = model.shape.horizon, source.cut(rows)
+        context = windows.values[:, :, : model.shape.context]
+        units = self._scaler.units([tracks[t] for t in rows[:, 0]], windows.shift, windows.size)
+        if model.shape.direct:
+            numbers = model.direct(context, windows.known, windows.static)[..., :horizon, :]
+            return from_numbers(distribution, numbers, units, levels, samples=samples, rng=rng)
+        paths = sample_paths(
+            model,
+            distribution,
+            context,
+            windows.known,
+            windows.static,
+            paths=max(PATHS, samples),
+            rng=rng,
+        )
+        return from_paths(paths[..., :horizon], units, levels)

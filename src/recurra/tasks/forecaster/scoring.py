@@ -1,0 +1,211 @@
+"""Backtests: forecasts from many origins, each from what was known there, against what came."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from recurra.data.panel import Panel
+from recurra.errors import InputError
+from recurra.metrics import forecasting
+from recurra.runtime import student_t
+from recurra.tasks.forecaster.forecast import Forecasts
+
+#: Forecasts of rows (track, origin): (N, 2).
+Predict = Callable[[np.ndarray], Forecasts]
+#: Rows that are forecast at once.
+_ROWS = 256
+
+
+@dataclass(frozen=True)
+class ForecastScores:
+    """Figures of a backtest, over all steps, columns and origins; the medians unless it says mean.
+
+    Attributes:
+        mae, mse: mean absolute error, and mean squared error of the mean.
+        scaled_mae, scaled_mse: the same of values divided by the deviation of their column in
+            training (standardised).
+        smape: symmetric mean absolute percentage error, 0 to 200.
+        mase: mean absolute scaled error, the mean over series (and columns); nan where no seasonal
+            error can be had.
+        crps: continuous ranked probability score: exact of Student's t and of samples, of quantiles
+            twice their mean loss, of points the absolute error.
+        coverage: share of truths in the central interval of each probability; empty for points.
+        forecasts: how many windows.
+        season: of the MASE.
+        by_step: mean absolute error of each step ahead.
+    """
+
+    mae: float
+    mse: float
+    scaled_mae: float
+    scaled_mse: float
+    smape: float
+    mase: float
+    crps: float
+    coverage: dict[float, float] = field(default_factory=dict)
+    forecasts: int = 0
+    season: int = 1
+    by_step: tuple[float, ...] = ()
+
+    def __str__(self) -> str:
+        found = [f"sMAPE {self.smape:.3f}", f"MASE {self.mase:.3f} (season {self.season})"]
+        found += [f"MAE {self.mae:.4g}", f"MSE {self.mse:.4g}"]
+        found += [f"standardised {self.scaled_mae:.4f} {self.scaled_mse:.4f}"]
+        found += [f"CRPS {self.crps:.4g}"]
+        found += [f"{p:.0%} interval holds {share:.1%}" for p, share in self.coverage.items()]
+        return ", ".join([*found, f"{self.forecasts} forecasts"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values; figures that cannot be had are null."""
+        found = {name: _plain(value) for name, value in vars(self).items()}
+        found["coverage"] = {f"{p:g}": share for p, share in self.coverage.items()}
+        return found
+
+
+def origins(length: int, horizon: int, steps: int, stride: int) -> np.ndarray:
+    """Origins at which a series of `length` is forecast so that its last `steps` are met."""
+    return np.arange(length - steps, length - horizon + 1, stride)
+
+
+def backtest(
+    panel: Panel,
+    predict: Predict,
+    *,
+    horizon: int,
+    steps: int | None,
+    stride: int,
+    season: int,
+    deviations: Sequence[np.ndarray],
+) -> ForecastScores:
+    """Score forecasts of the last `steps` of each series, by default of one horizon.
+
+    Args:
+        panel: the series whole. Only what comes before an origin may be read by `predict`.
+        predict: forecasts rows (track, origin).
+        horizon: h.
+        steps: how many of the last steps are forecast.
+        stride: steps from origin to origin.
+        season: of the MASE, whose seasonal error is of the values before the first origin.
+        deviations: (C,) of each series, for the standardised errors.
+
+    Raises:
+        InputError: a series is too short.
+    """
+    steps = horizon if steps is None else steps
+    if steps < horizon or stride < 1:
+        raise InputError(
+            f"evaluate: expected at least {horizon} steps (the horizon) and a stride of 1, "
+            f"received {steps} and {stride}"
+        )
+    rows = []
+    for index, one in enumerate(panel.series):
+        if len(one) <= steps:
+            raise InputError(
+                f"series {one.name}: expected more than the {steps} steps to forecast, "
+                f"received {len(one)}"
+            )
+        found = origins(len(one), horizon, steps, stride)
+        rows.append(np.stack([np.full_like(found, index), found], axis=1))
+    seasonal = [
+        [forecasting.seasonal_error(column, season) for column in one.values[: len(one) - steps].T]
+        for one in panel.series
+    ]
+    total = _Totals(np.array(seasonal), np.stack(list(deviations)))
+    together = np.concatenate(rows)
+    for first in range(0, len(together), _ROWS):
+        part = together[first : first + _ROWS]
+        truth = np.stack([panel.series[t].values[o : o + horizon] for t, o in part])
+        total.add(part[:, 0], predict(part), truth)
+    return total.scores(season)
+
+
+class _Totals:
+    """Sums over batches of forecasts."""
+
+    def __init__(self, seasonal: np.ndarray, deviations: np.ndarray) -> None:
+        self._seasonal, self._deviations = seasonal, deviations
+        self._errors: dict[str, list[np.ndarray]] = {}
+        self._tracks: list[np.ndarray] = []
+        self._levels: tuple[float, ...] = ()
+
+    def add(self, tracks: np.ndarray, found: Forecasts, truth: np.ndarray) -> None:
+        deviation = self._deviations[tracks][:, None]
+        absolute = np.abs(found.median - truth)
+        square = (found.mean - truth) ** 2
+        size = np.abs(found.median) + np.abs(truth)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            percent = np.where(size == 0, 0.0, 200 * absolute / size)
+        errors = {
+            "mae": absolute,
+            "mse": square,
+            "scaled_mae": absolute / deviation,
+            "scaled_mse": square / deviation**2,
+            "smape": percent,
+            "crps": _crps(found, truth),
+        }
+        for p, low, high in _intervals(found):
+            inside = (low <= truth) & (truth <= high)
+            errors[f"within {p}"] = np.where(np.isnan(truth), np.nan, inside)
+        for name, values in errors.items():
+            self._errors.setdefault(name, []).append(values.astype(np.float32))
+        self._tracks.append(tracks)
+
+    def scores(self, season: int) -> ForecastScores:
+        errors = {name: np.concatenate(parts) for name, parts in self._errors.items()}
+        tracks = np.concatenate(self._tracks)
+        scaled = []
+        for index in range(len(self._seasonal)):
+            of_series = errors["mae"][tracks == index]
+            for c, base in enumerate(self._seasonal[index]):
+                scaled.append(_mean(of_series[..., c]) / base)
+        by_step = tuple(_mean(step) for step in errors["mae"].transpose(1, 0, 2))
+        return ForecastScores(
+            **{name: _mean(values) for name, values in errors.items() if "within" not in name},
+            mase=_mean(np.array(scaled)),
+            coverage={
+                float(name.split()[1]): _mean(values)
+                for name, values in errors.items()
+                if "within" in name
+            },
+            forecasts=len(tracks),
+            season=season,
+            by_step=by_step,
+        )
+
+
+def _crps(found: Forecasts, truth: np.ndarray) -> np.ndarray:
+    """The CRPS of each value (N, h, C)."""
+    if found.student is not None:
+        location, scale, df = found.student
+        return scale * student_t.crps((truth - location) / scale, df)
+    if found.samples is not None:
+        return forecasting.samples_crps(found.samples, truth)
+    if found.quantiles is None:
+        return np.abs(found.median - truth)
+    return 2 * forecasting.pinball_losses(found.quantiles, truth, found.levels).mean(axis=-1)
+
+
+def _intervals(found: Forecasts) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Probability, lower and upper bound of each central interval among the levels."""
+    if found.quantiles is None:
+        return []
+    levels = found.levels
+    pairs = []
+    for k in range(len(levels) // 2):
+        if abs(levels[k] + levels[-1 - k] - 1) < 1e-9:
+            p = round(levels[-1 - k] - levels[k], 9)
+            pairs.append((p, found.quantiles[..., k], found.quantiles[..., -1 - k]))
+    return pairs
+
+
+def _mean(values: np.ndarray) -> float:
+    counted = values[~np.isnan(values)]
+    return float(counted.mean(dtype=np.float64)) if counted.size else float("nan")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return list(value) if isinstance(value, tuple) else value

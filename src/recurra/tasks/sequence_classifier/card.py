@@ -1,0 +1,45 @@
+"""The model card: what a model directory says to a person."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recurra.tasks.sequence_classifier.config import SequenceClassifierConfig
+
+
+def write_card(
+    config: SequenceClassifierConfig,
+    labels: Sequence[str],
+    training: Mapping[str, Any],
+    metrics: Mapping[str, float],
+) -> str:
+    """Return README.md of a classifier: YAML front matter, figures, how to run it."""
+    train = training["train"]
+    figures = "\n".join(f"| {name.replace('_', ' ')} | {v:.4f} |" for name, v in metrics.items())
+    layers = "layer" if config.layers == 1 else "layers"
+    both = "bidirectional " if config.bidirectional else ""
+    read = f"{config.tokenizer} tokens" if config.reads_text else "sequences of numbers"
+    kind = "text-classification" if config.reads_text else "other"
+    shown = ", ".join(f"`{label}`" for label in labels[:20]) + (" …" if len(labels) > 20 else "")
+    example = '["a text", "another"]' if config.reads_text else "[array]  # (T, F)"
+    return f"""---
+library_name: recurra
+pipeline_tag: {kind}
+tags: [recurra, {config.cell}, sequence-classification]
+---
+# A recurrent sequence classifier
+
+{config.layers} {both}{config.cell.upper()} {layers} of {config.hidden} units over {read}, pooled
+by {config.pooling}. Trained on `{training["data"]}` ({training["train_examples"]:,} examples,
+SHA-256 `{training["train_sha256"]}`) with seed {train["seed"]}. Labels: {shown}.
+
+| {training["valid_examples"]:,} held-out examples | |
+|---|---|
+{figures}
+
+```python
+import recurra
+
+model = recurra.load(".")  # the path of this directory
+print(model.predict({example}))
+```
+"""

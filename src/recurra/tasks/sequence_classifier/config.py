@@ -1,0 +1,195 @@
+"""What a user may choose about a sequence classifier and its data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recurra.data.labelled import Examples, in_memory, read_numbers, read_texts
+from recurra.errors import InputError
+from recurra.settings import Settings, option
+from recurra.tasks.network import NetworkConfig
+
+#: Files, or inputs and their labels, or what was read already.
+Source = str | Path | Sequence[str | Path] | tuple[Sequence[Any], Sequence[Any]] | Examples
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceClassifierConfig(NetworkConfig):
+    """The inputs, the recurrent layers, and what becomes of their outputs."""
+
+    inputs: str = option("text", "what a sequence is of", choices=("text", "numbers"))
+    tokenizer: str = option(
+        "word", "what a token of a text is", choices=("word", "char", "byte", "bpe")
+    )
+    vocab_size: int | None = option(None, "at most so many tokens", least=2, whole=True)
+    min_count: int = option(1, "symbols seen less often become <unk>", least=1, whole=True)
+    lowercase: bool = option(False, "read texts in lower case")
+    punctuation: bool = option(True, "part punctuation from words (tokenizer word)")
+    subwords: int | None = option(
+        None,
+        "add to a word's vector those of its character n-grams that are in so many words of the "
+        "training texts; 0 for none (tokenizer word: 3)",
+        least=0,
+        whole=True,
+    )
+    embedding: int = option(128, "width of the vectors of tokens", least=1, whole=True)
+    token_dropout: float | None = option(
+        None, "probability that a step is hidden; texts: 0.3, numbers: 0", least=0, below=1
+    )
+    embedding_dropout: float | None = option(
+        None, "dropout of the input's features; texts: 0.5, numbers: 0", least=0, below=1
+    )
+    missing: str = option(
+        "mean",
+        "a missing number becomes its feature's mean, the last one there was, or an error",
+        choices=("mean", "last", "error"),
+    )
+    standardise: bool = option(True, "scale numbers to mean 0 and deviation 1 a feature")
+    hidden: int = option(128, "units of a layer", least=1, whole=True)
+    bidirectional: bool = option(True, "read also from the end to the start")
+    init: str = option("orthogonal", "how weights are drawn", choices=("uniform", "orthogonal"))
+    dropout: float = option(
+        0.5, "dropout between layers and before the output layer", least=0, below=1
+    )
+    pooling: str = option(
+        "max",
+        "how the outputs of all steps become one vector",
+        choices=("last", "mean", "max", "attention"),
+    )
+    members: int = option(
+        1, "networks with weights of their own, whose probabilities are averaged",
+        least=1, whole=True,
+    )  # fmt: skip
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether the inputs are texts."""
+        return self.inputs == "text"
+
+    @property
+    def gram_count(self) -> int:
+        """In how many words a character n-gram has to be; 0 for no n-grams."""
+        if self.subwords is not None:
+            return self.subwords
+        return 3 if self.reads_text and self.tokenizer == "word" else 0
+
+    @property
+    def noise(self) -> tuple[float, float]:
+        """Dropout of tokens, and of the features of the input."""
+        usual = (0.3, 0.5) if self.reads_text else (0.0, 0.0)
+        given = (self.token_dropout, self.embedding_dropout)
+        token, features = (u if g is None else g for g, u in zip(given, usual, strict=True))
+        return token, features
+
+    def clashes(self) -> list[str]:
+        """See `NetworkConfig.clashes`."""
+        found = super().clashes()
+        if self.subwords and not (self.reads_text and self.tokenizer == "word"):
+            found.append("subwords: only words have character n-grams (tokenizer word)")
+        if self.tokenizer == "byte" and self.vocab_size is not None:
+            found.append("vocab_size: bytes are 256 tokens: leave it out")
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnsConfig(Settings):
+    """Where in a file the examples stand."""
+
+    input_column: str | None = option(
+        None, "column of the texts (default: text) or sequences (x)", text=True
+    )
+    label_column: str | None = option(
+        None, "column of the labels (default: label; of sequences: y)", text=True
+    )
+    columns: str | None = option(
+        None, "names of the columns of CSV or TSV without a first line of names: label,text",
+        text=True,
+    )  # fmt: skip
+    sequence_column: str | None = option(
+        None, "column that says to which sequence a line of numbers belongs", text=True
+    )
+    features: int = option(
+        1, "numbers of a step, where a line of CSV or TSV is a sequence", least=1, whole=True
+    )
+    skip_bad: bool = option(False, "leave out rows that cannot be read, and report them")
+
+    def read(self, source: Any, config: SequenceClassifierConfig, *, labelled: bool) -> Examples:
+        """The examples of files, of a pair (inputs, labels), or (not `labelled`) of inputs.
+
+        Raises:
+            InputError: what cannot be read, or is of the other kind of input.
+        """
+        numbers = not config.reads_text
+        if isinstance(source, Examples):
+            return source
+        if labelled and isinstance(source, tuple) and len(source) == 2:
+            return in_memory(*source, numbers=numbers)
+        header = None if self.columns is None else self.columns.split(",")
+        if not isinstance(source, str | Path):
+            if not labelled:
+                return in_memory(source, None, numbers=numbers)
+            if not isinstance(source, Sequence) or not all(
+                isinstance(part, str | Path) for part in source
+            ):
+                raise InputError(
+                    f"data: expected files, or a pair (inputs, labels), "
+                    f"received {type(source).__name__}"
+                )
+        if not numbers:
+            label = (self.label_column or "label") if labelled else None
+            return read_texts(
+                source,
+                text=self.input_column or "text",
+                label=label,
+                header=header,
+                skip_bad=self.skip_bad,
+            )
+        if not isinstance(source, str | Path):
+            raise InputError("data: sequences of numbers are read from one file")
+        return read_numbers(
+            source,
+            values=self.input_column or "x",
+            label=(self.label_column or "y") if labelled else None,
+            sequence=self.sequence_column,
+            features=self.features,
+            header=header,
+            skip_bad=self.skip_bad,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(ColumnsConfig):
+    """How examples are read in training."""
+
+    valid_share: float = option(
+        0.1,
+        "share of each label's examples held out at random, where no validation data are given",
+        above=0,
+        below=1,
+    )
+    batch: int = option(32, "sequences side by side", least=1, whole=True)
+    max_steps: int | None = option(
+        None, "at most so many steps in a batch: fewer sequences where they are long",
+        least=1, whole=True,
+    )  # fmt: skip
+    class_weights: str = option(
+        "none",
+        "weights of the classes in the loss; balanced: a rare class counts as much as a frequent",
+        choices=("none", "balanced"),
+    )
+    label_smoothing: float = option(
+        0.0, "share of the probability that goes to all classes alike", least=0, below=1
+    )
+    goal: str = option(
+        "accuracy",
+        "figure by which the best model is chosen",
+        choices=("accuracy", "macro_f1", "loss"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionConfig(ColumnsConfig):
+    """How a file of unlabelled examples is read, and what is told of each."""
+
+    probabilities: bool = option(False, "tell the probability of every label")

@@ -1,0 +1,144 @@
+"""From examples to what the network trains on: labels to classes, inputs to numbers."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recurra.data.labelled import Examples, hold_out
+from recurra.errors import InputError
+from recurra.storage import ModelFiles
+from recurra.tasks.sequence_classifier.config import DataConfig, SequenceClassifierConfig
+from recurra.tasks.sequence_classifier.inputs import NumberInputs, TextInputs
+from recurra.text.lexicon import Lexicon
+
+Inputs = TextInputs | NumberInputs
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Inputs as arrays: forms (T,) int64 of a lexicon, or numbers (T, F) where there is none."""
+
+    inputs: list[np.ndarray]
+    lexicon: Lexicon | None
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Steps of each, (N,)."""
+        return np.array([len(one) for one in self.inputs], np.int64)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Training and held-out examples, and what was learnt of the former.
+
+    classes: of the training examples, and of those held out, (N,) each. about: the data, for the
+    model's card.
+    """
+
+    labels: tuple[str, ...]
+    reader: Inputs
+    train: Encoded
+    valid: Encoded
+    classes: tuple[np.ndarray, np.ndarray]
+    about: dict[str, Any]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a run must share with the one it continues."""
+        return {"train": self.about["train_sha256"], "valid": self.about["valid_sha256"]}
+
+
+def prepare(
+    source: Any,
+    valid: Any,
+    config: SequenceClassifierConfig,
+    data: DataConfig,
+    *,
+    seed: int,
+    files: ModelFiles | None,
+) -> Prepared:
+    """Read the examples; learn labels, vocabulary and scales from those for training alone.
+
+    Of a model that is trained further (`files`) they stay what they are.
+
+    Raises:
+        InputError: examples that cannot be used.
+    """
+    train = data.read(source, config, labelled=True)
+    if valid is None:
+        train, held_out = hold_out(train, data.valid_share, seed=seed)
+    else:
+        held_out = data.read(valid, config, labelled=True)
+    for examples in (train, held_out):
+        if not len(examples) or examples.labels is None:
+            raise InputError(f"{examples.name}: expected labelled examples, received none")
+    assert train.labels is not None
+    reader: Inputs
+    if files is not None:
+        labels, reader = tuple(files.config["labels"]), reader_of(files, config)
+    else:
+        labels = sort_labels(train.labels)
+        if config.reads_text:
+            reader = TextInputs.fit(config, train.inputs)
+        else:
+            reader = NumberInputs.fit(config, train.inputs)
+    if len(labels) < 2:
+        raise InputError(f"{train.name}: expected at least two labels, received {labels[0]!r} only")
+    about = {
+        "data": train.name,
+        "train_examples": len(train),
+        "valid_examples": len(held_out),
+        "train_sha256": train.sha256,
+        "valid_sha256": held_out.sha256,
+        "skipped": len(train.skipped) + (len(held_out.skipped) if valid is not None else 0),
+    }
+    return Prepared(
+        labels,
+        reader,
+        encode(train, reader),
+        encode(held_out, reader),
+        (classes_of(train, labels), classes_of(held_out, labels)),
+        about,
+    )
+
+
+def encode(examples: Examples, reader: Inputs) -> Encoded:
+    """The inputs of examples as the network reads them; InputError where it cannot."""
+    if isinstance(reader, TextInputs):
+        lexicon = reader.lexicon()
+        return Encoded([lexicon.encode(text) for text in examples.inputs], lexicon)
+    both = zip(examples.inputs, examples.places, strict=True)
+    return Encoded([reader.encode(array, place) for array, place in both], None)
+
+
+def classes_of(examples: Examples, labels: Sequence[str]) -> np.ndarray:
+    """The class of each example, (N,); InputError for a label that is not among `labels`."""
+    classes = {label: index for index, label in enumerate(labels)}
+    assert examples.labels is not None
+    for label, place in zip(examples.labels, examples.places, strict=True):
+        if label not in classes:
+            known = ", ".join(map(repr, labels[:10])) + (" …" if len(labels) > 10 else "")
+            raise InputError(
+                f"{place}: the label {label!r} was not in the training data, which had {known}: "
+                "take the example out, or train with it"
+            )
+    return np.array([classes[label] for label in examples.labels], np.int64)
+
+
+def sort_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """The distinct labels, numbers by value where all are, else by code points."""
+    distinct = sorted(set(labels))
+    if all(re.fullmatch("-?[0-9]{1,18}", label) for label in distinct):
+        distinct.sort(key=lambda label: (int(label), label))
+    return tuple(distinct)
+
+
+def reader_of(files: ModelFiles, config: SequenceClassifierConfig) -> Inputs:
+    """How a model reads its inputs; FormatError where its files do not say."""
+    state = files.config.get("inputs")
+    if config.reads_text:
+        return TextInputs.from_json(config, state, files.tokenizer)
+    return NumberInputs.from_json(config, state)

@@ -1,0 +1,239 @@
+"""Training a sequence tagger: the torch side of the task."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recurra.data.length_batches import LengthBatches, Rows
+from recurra.errors import InputError
+from recurra.metrics.tagging import entity_scores, tag_accuracy
+from recurra.nn import Recurrent
+from recurra.nn.crf import CRF
+from recurra.nn.tagger import CharacterEncoder, Tagger
+from recurra.runtime.viterbi import Chain
+from recurra.storage import save_model
+from recurra.tasks.job import Job
+from recurra.tasks.sequence_tagger.card import write_card
+from recurra.tasks.sequence_tagger.config import ColumnsConfig, DataConfig, SequenceTaggerConfig
+from recurra.tasks.sequence_tagger.data import Prepared, prepare
+from recurra.tasks.sequence_tagger.scheme import allowed_steps
+from recurra.train import FitResult
+from recurra.train.distributed import World
+from recurra.train.running import run
+
+#: Words of a batch in validation, and what one costs beside a word in training.
+_WORDS, _FORWARD_SHARE = 4096, 1 / 3
+
+
+def build(
+    config: SequenceTaggerConfig, prepared: Prepared, seed: int, *, rnn: nn.Module | None = None
+) -> Tagger:
+    """The module with freshly drawn weights; `rnn` may stand in the place of recurrent layers."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        spelling = crf = None
+        if config.characters:
+            reader = Recurrent(
+                config.cell,
+                config.characters,
+                config.character_hidden,
+                bidirectional=True,
+                init=config.init,
+            )
+            spelling = CharacterEncoder(len(prepared.vocabulary.characters), reader)
+        if uses_crf(config, prepared):
+            scheme = prepared.scheme if config.constrain else None
+            crf = CRF(
+                len(prepared.tags), allowed=torch.from_numpy(allowed_steps(prepared.tags, scheme))
+            )
+        counts = torch.from_numpy(prepared.counts.astype(np.float32))
+        rate, grams = config.word_dropout, len(prepared.vocabulary.grams)
+        inputs = config.features(grams=grams > 0)
+        if not inputs:
+            raise InputError(
+                f"subwords: no n-gram is in {config.gram_count} words of the training data, and "
+                "nothing else is read: lower gram_count, or read words or characters"
+            )
+        return Tagger(
+            rnn or Recurrent(config.cell, inputs, config.hidden, **config.arguments()),
+            len(prepared.tags),
+            words=len(prepared.vocabulary.words),
+            embedding=config.embedding,
+            spelling=spelling,
+            grams=grams,
+            subwords=config.subwords if grams else 0,
+            crf=crf,
+            rarity=rate / (rate + counts.clamp(min=1)) if rate else None,
+            dropout=config.dropout,
+        )
+
+
+def uses_crf(config: SequenceTaggerConfig, prepared: Prepared) -> bool:
+    """Whether tags are chosen together."""
+    return prepared.entities if config.crf is None else config.crf
+
+
+class TaggerTask:
+    """What the training loop needs to know (see `recurra.train.Task`)."""
+
+    unit = "words"
+
+    def __init__(self, job: Job, prepared: Prepared, module: Tagger) -> None:
+        assert isinstance(job.model, SequenceTaggerConfig)
+        assert isinstance(job.data, DataConfig)
+        self._job, self._prepared, self._data, self._model = job, prepared, job.data, job.model
+        self.module = module
+        self.goal = job.data.goal or ("f1" if prepared.entities else "accuracy")
+        self.goal_higher = self.goal != "loss"
+        self._lengths = np.array([len(row) for row in prepared.train], np.int64)
+        self._metrics: dict[str, float] = {}
+
+    def batches(self, epoch: int, *, rank: int, world: int) -> LengthBatches:
+        """See `recurra.train.Task`."""
+        return LengthBatches(
+            self._lengths,
+            batch=self._data.batch,
+            seed=self._job.train.seed,
+            epoch=epoch,
+            rank=rank,
+            world=world,
+        )
+
+    def loss(self, batch: Rows, state: None) -> tuple[Tensor, int, None]:
+        """See `recurra.train.Task`."""
+        sentences = [self._prepared.train[k] for k in batch.indices]
+        wanted = [self._prepared.wanted[k] for k in batch.indices]
+        losses = self._losses(self._emissions(sentences), wanted)
+        return losses[: batch.count].sum(), sum(map(len, wanted[: batch.count])), None
+
+    def validate(self) -> dict[str, float]:
+        """See `recurra.train.Task`: accuracy, F1 of entities where tags mark them, and the loss
+        of sentences whose tags the training data have."""
+        prepared = self._prepared
+        number = {tag: k for k, tag in enumerate(prepared.tags)}
+        chain, nats, count = self._chain(), 0.0, 0
+        found: list[list[str]] = [[] for _ in prepared.valid]
+        lengths = np.array([len(row) for row in prepared.valid], np.int64)
+        order = np.argsort(lengths, kind="stable")
+        groups = LengthBatches(lengths[order], batch=256, shuffle=False, budget=_WORDS)
+        with torch.inference_mode():
+            for group in groups:
+                rows = [int(k) for k in order[group.indices]]
+                emissions = self._emissions([prepared.valid[k] for k in rows])
+                tags = [prepared.held_out.tags[k] for k in rows]
+                known = [k for k, row in enumerate(tags) if all(tag in number for tag in row)]
+                if known:
+                    wanted = [np.array([number[t] for t in tags[k]], np.int64) for k in known]
+                    nats += float(self._losses(emissions[:, known], wanted).double().sum())
+                    count += sum(map(len, wanted))
+                scores = emissions.cpu().numpy()
+                for column, k in enumerate(rows):
+                    path = chain.best(scores[: lengths[k], column])
+                    found[k] = [prepared.tags[y] for y in path.tags]
+        self._metrics = {
+            "loss": nats / max(count, 1),
+            "accuracy": tag_accuracy(prepared.held_out.tags, found),
+        }
+        if prepared.entities:
+            scores = entity_scores(prepared.held_out.tags, found).overall
+            self._metrics |= {n: getattr(scores, n) for n in ("precision", "recall", "f1")}
+        return self._metrics
+
+    def validation_cost(self) -> float:
+        """See `recurra.train.Rated`."""
+        words = sum(map(len, self._prepared.valid))
+        batches = max(1, -(-len(self._lengths) // self._data.batch))
+        return float(_FORWARD_SHARE * words / max(1, self._lengths.sum() / batches))
+
+    def save(self, directory: Path) -> None:
+        """See `recurra.train.Task`."""
+        config = self.config()
+        save_model(
+            directory,
+            config=config,
+            tensors={n: v.cpu().numpy() for n, v in self.module.state_dict().items()},
+            tokenizer=self._prepared.vocabulary.to_json(),
+            card=write_card(self._model, config, self._metrics),
+        )
+
+    def config(self) -> dict[str, Any]:
+        """`config.json` of the model."""
+        job, prepared = self._job, self._prepared
+        columns = {n: v for n, v in self._data.to_json().items() if n in ColumnsConfig.names()}
+        return {
+            "task": "sequence_tagger",
+            "architecture": self._model.architecture().to_json(),
+            "model": self._model.to_json(),
+            "tags": list(prepared.tags),
+            "scheme": prepared.scheme,
+            "columns": columns,
+            "training": {
+                **prepared.about,
+                "data_settings": self._data.to_json(),
+                "train": job.train.to_json(),
+            },
+        }
+
+    def _emissions(self, sentences: list[np.ndarray]) -> Tensor:
+        """Scores (T, B, K) of sentences."""
+        batch = self._prepared.forms.batch(sentences)
+        device = self.module.head.weight.device
+        arrays = (batch.words, batch.places, batch.grams, batch.counts, batch.lengths)
+        *read, lengths = (torch.from_numpy(part).to(device) for part in arrays)
+        groups = [
+            (torch.from_numpy(characters).to(device), torch.from_numpy(sizes).to(device))
+            for characters, sizes in batch.groups
+        ]
+        found: Tensor = self.module(*read, groups, lengths)
+        return found
+
+    def _losses(self, emissions: Tensor, wanted: list[np.ndarray]) -> Tensor:
+        tags = np.zeros(emissions.shape[:2], np.int64)
+        mask = np.zeros(emissions.shape[:2], np.bool_)
+        for column, row in enumerate(wanted):
+            tags[: len(row), column] = row
+            mask[: len(row), column] = True
+        device = emissions.device
+        return self.module.loss(
+            emissions, torch.from_numpy(tags).to(device), torch.from_numpy(mask).to(device)
+        )
+
+    def _chain(self) -> Chain:
+        crf = self.module.crf
+        if crf is None:
+            return Chain.free(len(self._prepared.tags))
+        steps = crf.steps().detach().double().masked_fill(~crf.allowed, -torch.inf).cpu().numpy()
+        return Chain(steps[-2, :-2], steps[:-2, :-2], steps[:-2, -1])
+
+
+def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
+    """Train as `job` says: see `recurra.tasks.base.TrainingSide`."""
+    config, data = job.model, job.data
+    assert isinstance(config, SequenceTaggerConfig)
+    assert isinstance(data, DataConfig)
+
+    def make(out: Path, world: World) -> tuple[TaggerTask, dict[str, Any]]:
+        prepared = prepare(
+            job.source, job.valid, config, data, seed=job.train.seed, files=job.files
+        )
+        module = build(config, prepared, job.train.seed)
+        if job.files is not None:
+            tensors = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
+            module.load_state_dict(tensors)
+        task = TaggerTask(job, prepared, module)
+        task.batches(0, rank=0, world=world.size)
+        return task, prepared.identity
+
+    return run(
+        make,
+        job.train,
+        out=job.out,
+        settings=job.settings,
+        fresh=job.fresh,
+        callbacks=job.callbacks,
+        started=job.started,
+    )

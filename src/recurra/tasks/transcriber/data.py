@@ -1,0 +1,219 @@
+"""From recordings to what training reads; tokens and scale are those of the training data alone."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recurra.data.features import LogMel, Scale
+from recurra.data.recordings import OnBad, Recording, clean, read_recordings
+from recurra.data.resample import resample
+from recurra.data.wav import Sound
+from recurra.errors import FormatError, InputError
+from recurra.tasks.transcriber.config import TranscriberConfig, TranscriberData
+from recurra.text import Tokenizer, train_tokenizer
+
+#: A manifest, folder, archive or wav; or several; or recordings in memory.
+Source = str | Path | Sequence[str | Path] | Sequence[Recording]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A recording at the model's rate: frames (F, mels), tokens (S,), and the text itself.
+
+    `samples` are there only where the sound is changed each time it is read.
+    """
+
+    frames: np.ndarray
+    ids: np.ndarray
+    text: str
+    seconds: float
+    samples: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything training reads; `skipped` says of each recording left out why it is."""
+
+    tokenizer: Tokenizer
+    features: LogMel
+    scale: Scale
+    train: tuple[Example, ...]
+    valid: tuple[Example, ...]
+    skipped: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a trained model read with, for one that is trained further."""
+
+    tokenizer: Tokenizer
+    features: LogMel
+    scale: Scale
+
+
+def recordings_of(source: Any, *, texts: bool, on_bad: OnBad | None = None) -> Iterable[Recording]:
+    """Recordings of any form a user may give: sources by path, or recordings and sounds in memory.
+
+    Raises:
+        InputError: neither of these, or what `read_recordings` raises.
+    """
+    if isinstance(source, Recording | Sound):
+        source = [source]
+    if isinstance(source, str | Path):
+        return read_recordings(source, texts=texts, on_bad=on_bad)
+    given = list(source)
+    if all(isinstance(one, str | Path) for one in given):
+        return read_recordings(given, texts=texts, on_bad=on_bad)
+    found = [Recording(one) if isinstance(one, Sound) else one for one in given]
+    wrong = [one for one in found if not isinstance(one, Recording)]
+    if wrong:
+        raise InputError(
+            f"recordings: expected paths, or recurra.data.Recording, received "
+            f"{type(wrong[0]).__name__}"
+        )
+    silent = next((n for n, one in enumerate(found) if texts and one.text is None), None)
+    if silent is not None:
+        raise InputError(f"{found[silent].name} {silent}: there is no text")
+    return found
+
+
+def prepare(
+    source: Any,
+    valid: Any,
+    model: TranscriberConfig,
+    data: TranscriberData,
+    *,
+    seed: int,
+    fitted: Fitted | None = None,
+) -> Prepared:
+    """Read recordings and make of them what training reads.
+
+    Tokens and scale are found in the training recordings alone, unless they are `fitted` already.
+
+    Raises:
+        InputError: recordings that cannot be used and are not to be skipped, or too few.
+    """
+    skipped: list[str] = []
+    on_bad = (lambda error: skipped.append(str(error))) if data.bad == "skip" else None
+    train = list(recordings_of(source, texts=True, on_bad=on_bad))
+    if valid is None:
+        train, held_out = _split(train, data.valid_share, seed)
+    else:
+        held_out = list(recordings_of(valid, texts=True, on_bad=on_bad))
+    if fitted is None:
+        rate = model.rate or min(recording.sound.rate for recording in train)
+        features = model.features(rate)
+        tokenizer = train_tokenizer(
+            model.tokenizer,
+            [f"{recording.text}\n" for recording in train]
+            if model.tokenizer == "word"
+            else [clean(recording.text or "") for recording in train],
+            vocab_size=model.vocab_size,
+            min_count=model.min_count,
+        )
+    else:
+        features, tokenizer = fitted.features, fitted.tokenizer
+    hashed = hashlib.sha256()
+    read, held = (
+        _examples(recordings, features, tokenizer, keep, hashed, on_bad)
+        for recordings, keep in ((train, data.changes_sound), (held_out, False))
+    )
+    if not read or not held:
+        which = "training" if not read else "held-out"
+        raise InputError(f"recordings: there is no {which} one that can be used")
+    if fitted is not None:
+        scale = fitted.scale
+    else:
+        scale = Scale() if model.normalise == "recording" else Scale.of(e.frames for e in read)
+    if data.changes_sound:  # made anew each time
+        read = [replace(e, frames=e.frames[:0]) for e in read]
+    return Prepared(
+        tokenizer,
+        features,
+        scale,
+        tuple(read),
+        tuple(held),
+        tuple(skipped),
+        hashed.hexdigest(),
+    )
+
+
+def read_fitted(config: dict[str, Any], tokenizer: dict[str, Any] | None) -> Fitted:
+    """What a model directory says of it; FormatError where it cannot be read."""
+    try:
+        features = LogMel.from_json(config["features"])
+        told = config["scale"]
+        parts = [None if told is None else np.array(told[n], np.float32) for n in _SCALE]
+        if any(part is not None and part.shape != (features.mels,) for part in parts):
+            raise ValueError(f"scale: expected {features.mels} numbers each")
+        if tokenizer is None:
+            raise ValueError("there is no tokenizer.json")
+        return Fitted(Tokenizer.from_json(tokenizer), features, Scale(*parts))
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"config.json: not a transcriber's: {error}") from error
+
+
+def write_fitted(features: LogMel, scale: Scale) -> dict[str, Any]:
+    """The part of config.json that `read_fitted` reads."""
+    told = None
+    if scale.mean is not None and scale.deviation is not None:
+        told = dict(zip(_SCALE, (scale.mean.tolist(), scale.deviation.tolist()), strict=True))
+    return {"features": features.to_json(), "scale": told}
+
+
+_SCALE = ("mean", "deviation")
+
+
+def frames_needed(ids: np.ndarray) -> int:
+    """The fewest steps in which CTC can say tokens (S,): a blank stands between equal ones."""
+    return len(ids) + int(np.count_nonzero(ids[1:] == ids[:-1]))
+
+
+def _split(
+    recordings: list[Recording], share: float, seed: int
+) -> tuple[list[Recording], list[Recording]]:
+    count = round(len(recordings) * share)
+    if not 0 < count < len(recordings):
+        raise InputError(
+            f"recordings: expected enough to hold out a share of {share:g}, received "
+            f"{len(recordings)}: give more, or held-out ones as valid"
+        )
+    order = np.random.default_rng(seed).permutation(len(recordings))
+    return [recordings[i] for i in order[count:]], [recordings[i] for i in order[:count]]
+
+
+def _examples(
+    recordings: Sequence[Recording],
+    features: LogMel,
+    tokenizer: Tokenizer,
+    keep: bool,
+    hashed: Any,
+    on_bad: OnBad | None,
+) -> list[Example]:
+    found = []
+    for recording in recordings:
+        samples = resample(recording.sound.samples, recording.sound.rate, features.rate)
+        text = clean(recording.text or "")
+        ids = tokenizer.encode(text)
+        frames = features.frames(samples)
+        steps = len(features.stacked(frames))
+        if steps < frames_needed(ids):
+            error = InputError(
+                f"{recording.name}: {recording.sound.seconds:.2f} s are {steps} steps of the "
+                f'network, and the text "{text[:40]}" needs {frames_needed(ids)}: leave it out '
+                '(bad="skip"), or use a smaller stride'
+            )
+            if on_bad is None:
+                raise error
+            on_bad(error)
+            continue
+        for part in (samples.tobytes(), text.encode(), b"\0"):
+            hashed.update(part)
+        seconds = recording.sound.seconds
+        found.append(Example(frames, ids, text, seconds, samples if keep else None))
+    return found

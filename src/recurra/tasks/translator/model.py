@@ -1,0 +1,287 @@
+"""`Translator`: train it, measure it, let it translate. Only training needs torch."""
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from recurra.data.pairs import Pairs
+from recurra.errors import FormatError, InputError
+from recurra.metrics.translation import bleu, chrf, error_rate
+from recurra.runtime.translator import RuntimeTranslator, TranslatorArchitecture
+from recurra.settings import sort
+from recurra.tasks.base import TrainedModel
+from recurra.tasks.translator.alignment import Alignment
+from recurra.tasks.translator.config import DataConfig, TranslationOptions, TranslatorConfig
+from recurra.tasks.translator.data import Encoded, open_pairs
+from recurra.tasks.translator.decoding import Decoder, Translation
+from recurra.tasks.translator.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from recurra.tasks.translator.data import Source
+    from recurra.train import Callback, FitResult
+
+#: Pairs whose likelihood is computed at a time.
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class TranslationScores:
+    """How good translations are, each against all references of its source.
+
+    bleu, chrf: of the corpus, 0 to 100 (sacrebleu's at its defaults). error_rate: edits per token
+    of the nearest reference, tokens being what white space parts: the phoneme error rate of sounds,
+    the word error rate of sentences. wrong: share of sources whose translation is none of their
+    references: the word error rate of spellings. nats_per_token: mean negative log-likelihood of
+    the references' tokens, in the model's own vocabulary. sources, references: how many.
+    """
+
+    bleu: float
+    chrf: float
+    error_rate: float
+    wrong: float
+    nats_per_token: float
+    sources: int
+    references: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures, as JSON values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return (
+            f"BLEU {self.bleu:.2f}, chrF {self.chrf:.2f}, "
+            f"error rate {100 * self.error_rate:.2f} %, wrong {100 * self.wrong:.2f} %, "
+            f"{self.nats_per_token:.4f} nats per token "
+            f"({self.sources:,} sources, {self.references:,} references)"
+        )
+
+
+def score(
+    texts: Sequence[str], references: Sequence[Sequence[str]], *, nats_per_token: float
+) -> TranslationScores:
+    """All figures of some translations."""
+    edits = error_rate(texts, references)
+    return TranslationScores(
+        bleu=bleu(texts, references),
+        chrf=chrf(texts, references),
+        error_rate=edits.tokens,
+        wrong=edits.whole,
+        nats_per_token=nats_per_token,
+        sources=len(texts),
+        references=sum(map(len, references)),
+    )
+
+
+def score_pairs(
+    pairs: Pairs,
+    translate: Callable[[Sequence[str]], Sequence[Translation]],
+    *,
+    nats_per_token: float,
+) -> TranslationScores:
+    """All figures of the translations of some sources, each held to all targets it has."""
+    sources, references = pairs.references()
+    texts = [translation.text for translation in translate(sources)]
+    return score(texts, references, nats_per_token=nats_per_token)
+
+
+class Translator(TrainedModel):
+    """A recurrent encoder-decoder with attention: languages, spelling to sound, dates to dates.
+
+    The arguments are the fields of `TranslatorConfig`, by name:
+    `Translator(source_tokenizer="char", target_tokenizer="word", layers=2, hidden=192)`.
+
+    Raises:
+        InputError: settings that do not exist or do not fit; all mistakes are listed.
+    """
+
+    task = "translator"
+    title = "translator"
+    Config = TranslatorConfig
+    Data = DataConfig
+    Prediction = TranslationOptions
+
+    def fit(
+        self,
+        data: "Source",
+        *,
+        valid: "Source | None" = None,
+        out: str | Path | None = None,
+        fresh: bool = False,
+        callbacks: "Sequence[Callback]" = (),
+        progress: bool = True,
+        **settings: Any,
+    ) -> "FitResult":
+        """Train on pairs of texts; afterwards this is the model with the best validation.
+
+        A model that is trained already goes on from its weights, with its vocabularies.
+
+        Args:
+            data: a file of `source TAB target` lines, or of JSON lines with "source" and "target";
+                two files side by side; or pairs in memory.
+            valid: the pairs held out; by default all pairs of a random twentieth of the sources.
+            out: directory of the run: checkpoints, metrics, report, best model. The same call
+                again resumes it. By default a temporary one.
+            fresh: start over where `out` holds a run.
+            callbacks: told of every step and validation.
+            progress: show a progress bar, or lines where the output is no terminal.
+            **settings: fields of `DataConfig` and of `recurra.train.TrainConfig`, by name:
+                `minutes=3`, `batch=128`, `metric="bleu"`.
+
+        Raises:
+            InputError: settings or pairs that cannot be used; nothing was changed.
+            DivergedError: training did not stay finite; `out` keeps the last good checkpoint.
+            Interrupted: Ctrl-C; `out` has a checkpoint to go on from.
+        """
+        return self._train(
+            data,
+            valid=valid,
+            out=out,
+            fresh=fresh,
+            callbacks=callbacks,
+            progress=progress,
+            settings=settings,
+        )
+
+    @overload
+    def predict(self, source: str, **options: Any) -> Translation: ...
+    @overload
+    def predict(self, source: Sequence[str], **options: Any) -> list[Translation]: ...
+    def predict(
+        self, source: str | Sequence[str], **options: Any
+    ) -> Translation | list[Translation]:
+        """Translate a text, or each of several.
+
+        Args:
+            source: the text.
+            **options: fields of `TranslationOptions`, by name: `beams=8, n_best=3`.
+
+        Returns:
+            A `Translation`, of which `str` is the text; a list of them for several sources.
+
+        Raises:
+            InputError: options out of range.
+        """
+        (chosen,) = sort(options, TranslationOptions)
+        wanted = TranslationOptions(**chosen).validate()
+        found = self._decoder.translate([source] if isinstance(source, str) else source, wanted)
+        return found[0] if isinstance(source, str) else found
+
+    def predict_file(
+        self, source: str | Path, options: TranslationOptions
+    ) -> Iterator[Translation]:
+        """Translate the lines of a file, or of standard input where it is "-".
+
+        Of lines of pairs the target is passed over.
+
+        Raises:
+            InputError: the file cannot be read, or has no text in it.
+        """
+        texts = [line.split("\t")[0].strip() for line in _lines(source)]
+        texts = [text for text in texts if text]
+        if not texts:
+            raise InputError(f"{source}: expected a source a line, received none")
+        for first in range(0, len(texts), options.side_by_side):
+            part = texts[first : first + options.side_by_side]
+            yield from self._decoder.translate(part, options)
+
+    def evaluate(self, data: "Source", **options: Any) -> TranslationScores:
+        """Translate the sources of pairs and compare with their targets.
+
+        Args:
+            data: as for `fit`; a source that stands there repeatedly is translated once, and all
+                its targets are references.
+            **options: as for `predict`.
+
+        Raises:
+            InputError: pairs that cannot be read, or options out of range.
+        """
+        pairs = open_pairs(data)
+        nats, tokens = self._nats(pairs)
+        return score_pairs(
+            pairs, lambda texts: self.predict(texts, **options), nats_per_token=nats / tokens
+        )
+
+    def attention(self, source: str, target: str | None = None) -> Alignment:
+        """Where the model looks while it writes a target; by default its own translation.
+
+        Raises:
+            InputError: a text without a token.
+        """
+        if target is None:
+            target = self.predict(source).text
+        if not source.strip():
+            raise InputError("attention: expected a source, received nothing")
+        vocabulary = self.vocabulary
+        _, weights = self._read(Encoded(_one(source, target), vocabulary, copy=self.config.copy))
+        shown = vocabulary.show_source(source), vocabulary.show_target(target)
+        return Alignment(tuple(shown[0]), tuple(shown[1]), weights[0])
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens of both sides."""
+        return Vocabulary.from_json(self.files.tokenizer)
+
+    @cached_property
+    def runtime(self) -> RuntimeTranslator:
+        """The model as something that reads a source and steps through a target."""
+        files = self.files
+        architecture = TranslatorArchitecture.from_json(files.config.get("architecture"))
+        made = RuntimeTranslator(architecture, files.tensors, precision=self._precision)
+        sizes = len(self.vocabulary.source), len(self.vocabulary.target)
+        if sizes != (made.source_vocabulary, made.vocab_size):
+            raise FormatError(
+                f"{files.path}: expected weights of {sizes[0]} and {sizes[1]} tokens as "
+                f"tokenizer.json has, found {made.source_vocabulary} and {made.vocab_size}"
+            )
+        return made
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        growth = self.files.config.get("growth")
+        if not isinstance(growth, int | float) or not 0 < growth < math.inf:
+            raise FormatError(f'{self.files.path}: config.json: expected a number "growth"')
+        return Decoder(self.runtime, self.vocabulary, growth=float(growth), copy=self.config.copy)
+
+    def _nats(self, pairs: Pairs) -> tuple[float, int]:
+        """Negative log-likelihood of all targets, and how many tokens they have."""
+        encoded = Encoded(pairs, self.vocabulary, copy=self.config.copy)
+        order = np.argsort(encoded.lengths, kind="stable")
+        total, count = 0.0, 0
+        for first in range(0, len(order), _BATCH):
+            nats, tokens = self._read_rows(encoded, order[first : first + _BATCH])[:2]
+            total, count = total + nats, count + tokens
+        return total, count
+
+    def _read_rows(self, encoded: Encoded, rows: np.ndarray) -> tuple[float, int, np.ndarray]:
+        batch = encoded.batch(rows)
+        state = self.runtime.start(batch.source, batch.lengths, copied=batch.copied)
+        found, weights = self.runtime.read(batch.inputs, batch.targets, state)
+        return -float(found[batch.counted].sum()), batch.count, weights
+
+    def _read(self, encoded: Encoded) -> tuple[float, np.ndarray]:
+        nats, _, weights = self._read_rows(encoded, np.arange(len(encoded)))
+        return nats, weights
+
+
+def _one(source: str, target: str) -> Pairs:
+    return Pairs([source], [target], ["text"])
+
+
+def _lines(source: str | Path) -> list[str]:
+    try:
+        data = sys.stdin.buffer.read() if str(source) == "-" else Path(source).read_bytes()
+        return data.decode("utf-8-sig").split("\n")
+    except FileNotFoundError:
+        raise InputError(f"{source}: no such file: check the path") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(f"{source}, line {line}: not UTF-8: save it as such") from None
+    except OSError as error:
+        told = (error.strerror or str(error)).lower()
+        raise InputError(f"{source}: {told}: check the path and its permissions") from error
