@@ -51,9 +51,9 @@ def load(directory: str | Path, *, precision: str = "float32") -> Any:
         InputError: there is no model at that path, or the precision cannot be had.
         FormatError: it is damaged, foreign, or from a newer version.
     """
-    from recurra.errors import FormatError, InputError
+    from recurra.errors import InputError
     from recurra.storage import read_model
-    from recurra.tasks.catalog import ENTRIES, by_task
+    from recurra.tasks.catalog import from_files
 
     if Path(directory).suffix == ".onnx" and not Path(directory).is_dir():
         from recurra.export import OnnxModel
@@ -64,14 +64,7 @@ def load(directory: str | Path, *, precision: str = "float32") -> Any:
                 f"precision {precision!r}: leave it out"
             )
         return OnnxModel.load(directory)
-    files = read_model(directory)
-    entry = by_task(files.config["task"])
-    if entry is None:
-        raise FormatError(
-            f"{files.path}: a model of the task {files.config['task']!r}, which this version does "
-            f"not know (it knows {', '.join(entry.task for entry in ENTRIES)}): upgrade"
-        )
-    return entry.load().from_files(files, precision=precision)
+    return from_files(read_model(directory), precision=precision)
 
 
 def __getattr__(name: str) -> Any:

@@ -33,6 +33,19 @@ class Contest:
 
 
 CONTESTS: dict[str, Contest] = {
+    "lm": Contest(
+        metric="perplexity",
+        higher=False,
+        figures=("bits_per_character",),
+        rivals={
+            "ngram": "recurra.baselines.ngram:NGramModel",
+            "transformer": (
+                "recurra.baselines.transformer_language_model:TransformerLanguageModel"
+            ),
+        },
+        models=("lstm", "ngram", "transformer"),
+        inputs="recurra.baselines.ngram.model:single_prompts",
+    ),
     "classify": Contest(
         metric="accuracy",
         higher=True,

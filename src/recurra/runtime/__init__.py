@@ -2,7 +2,13 @@
 
 from recurra.runtime.architecture import Architecture, Weights
 from recurra.runtime.language_model import RuntimeLM
-from recurra.runtime.scoring import Evaluation, Scorer, lines_nats, stream_nats
+from recurra.runtime.scoring import (
+    Evaluation,
+    Scorer,
+    lines_nats,
+    stream_log_probabilities,
+    stream_nats,
+)
 from recurra.runtime.stack import RuntimeStack
 
 __all__ = [
@@ -13,5 +19,6 @@ __all__ = [
     "Scorer",
     "Weights",
     "lines_nats",
+    "stream_log_probabilities",
     "stream_nats",
 ]

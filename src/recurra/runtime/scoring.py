@@ -1,7 +1,7 @@
 """How well a model predicts a text: perplexity and its relatives."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -89,6 +89,22 @@ def stream_nats(model: Scorer, tokens: np.ndarray) -> tuple[float, int]:
     several streams side by side; each has read enough of what comes before it that the sum is, in
     practice, that of one stream.
     """
+    total = 0.0
+    for _, found in _stream(model, tokens):
+        total -= float(found.sum())
+    return total, len(tokens) - 1
+
+
+def stream_log_probabilities(model: Scorer, tokens: np.ndarray) -> np.ndarray:
+    """ln P (N - 1,) of each token of a text but the first, read as in `stream_nats`."""
+    every = np.empty(max(len(tokens) - 1, 0), np.float64)
+    for places, found in _stream(model, tokens):
+        every[places] = found
+    return every
+
+
+def _stream(model: Scorer, tokens: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Places in a text, and ln P of the token after each."""
     count = len(tokens) - 1
     if count < 1:
         raise InputError(f"expected a text of at least 2 tokens, received {len(tokens)}")
@@ -98,13 +114,11 @@ def stream_nats(model: Scorer, tokens: np.ndarray) -> tuple[float, int]:
     state = model.start(1)
     if streams > 1:
         state = model.join([state, _before(model, tokens, begin[1:], min(OVERLAP, length))])
-    total = 0.0
     for first in range(0, length, _SEGMENT):
         places = begin[:, None] + np.arange(first, min(first + _SEGMENT, length))
         inside = np.minimum(places, count - 1)
         found, state = _read(model, tokens, inside, state)
-        total -= float(found[places < count].sum())
-    return total, count
+        yield places[places < count], found[places < count]
 
 
 def lines_nats(model: Scorer, batches: Iterable[Any]) -> tuple[float, int]:

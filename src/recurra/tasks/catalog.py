@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from recurra.errors import FormatError
+
 if TYPE_CHECKING:
+    from recurra.storage import ModelFiles
     from recurra.tasks.base import TrainedModel
 
 
@@ -101,6 +104,37 @@ ENTRIES = (
         "recurra predict {run} FILE.wav",
     ),
 )
+
+
+#: What further model directories hold, and where the class that reads them is.
+_OTHERS = {
+    "ngram_language_model": ("recurra.baselines.ngram", "NGramModel"),
+    "transformer_language_model": (
+        "recurra.baselines.transformer_language_model",
+        "TransformerLanguageModel",
+    ),
+    "language_model_mixture": ("recurra.baselines.mixture", "MixtureModel"),
+}
+
+
+def from_files(files: "ModelFiles", *, precision: str = "float32") -> Any:
+    """The model of files that were read, whatever its task; `precision` as in `recurra.load`.
+
+    Raises:
+        FormatError: of a task that is not known here, or damaged.
+    """
+    name = files.config["task"]
+    entry = by_task(name)
+    if entry is None and name not in _OTHERS:
+        known = ", ".join([*(entry.task for entry in ENTRIES), *_OTHERS])
+        raise FormatError(
+            f"{files.path}: a model of the task {name!r}, which this version does not know "
+            f"(it knows {known}): upgrade"
+        )
+    if entry is not None:
+        return entry.load().from_files(files, precision=precision)
+    module, cls = _OTHERS[name]
+    return getattr(import_module(module), cls).from_files(files, precision=precision)
 
 
 def by_task(name: str) -> Entry | None:

@@ -2,5 +2,7 @@
 
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
 from recurra.tasks.language_model.model import LanguageModel
+from recurra.tasks.language_model.text_model import TextModel
+from recurra.train.dynamic_config import DynamicConfig
 
-__all__ = ["DataConfig", "LanguageModel", "LanguageModelConfig"]
+__all__ = ["DataConfig", "DynamicConfig", "LanguageModel", "LanguageModelConfig", "TextModel"]

@@ -5,11 +5,20 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recurra.errors import FormatError, InputError
-from recurra.runtime import Evaluation, Scorer, lines_nats, stream_nats
+from recurra.runtime import (
+    Evaluation,
+    Scorer,
+    lines_nats,
+    stream_log_probabilities,
+    stream_nats,
+)
 from recurra.storage import read_json, write_json
 from recurra.storage.disk import failure, make_directory
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
@@ -140,8 +149,38 @@ def evaluate(model: Scorer, tokens: TokenFile, tokenizer: Tokenizer) -> Evaluati
         nats, count = lines_nats(model, batches)
         return Evaluation(nats, count, tokens.characters, tokens.words)
     nats, count = stream_nats(model, tokens.data)
-    first = tokenizer.decode(tokens.data[:1])  # which nothing precedes
-    return Evaluation(nats, count, max(tokens.characters - len(first), 1), tokens.words)
+    return Evaluation(nats, count, predicted_characters(tokens, tokenizer), tokens.words)
+
+
+def predicted_characters(tokens: TokenFile, tokenizer: Tokenizer) -> int:
+    """The characters of the tokens that are predicted: of one text, all but the first."""
+    if tokens.line_starts is not None:
+        return tokens.characters
+    return max(tokens.characters - len(tokenizer.decode(tokens.data[:1])), 1)
+
+
+def texts_of(tokens: TokenFile) -> Iterator[np.ndarray]:
+    """The texts of a token file, each with the token before its first one that is predicted."""
+    if tokens.line_starts is None:
+        yield tokens.data
+        return
+    for begin, end in pairwise(tokens.line_starts.tolist()):
+        yield tokens.data[begin : end + 1]
+
+
+def log_probabilities(model: Scorer, tokens: TokenFile) -> np.ndarray:
+    """ln P of each token of a text given those before it, in order; of one text all but the first.
+
+    Returns:
+        (N,) float64.
+    """
+    if tokens.line_starts is None:
+        return stream_log_probabilities(model, tokens.data)
+    found = []
+    for ids in texts_of(tokens):
+        inputs, targets = ids[None, :-1].astype(np.int64), ids[None, 1:].astype(np.int64)
+        found.append(model.log_probabilities(inputs, targets, model.start(1))[0][0])
+    return np.concatenate(found)
 
 
 def _trained_before(folder: Path, recipe: dict[str, Any]) -> Tokenizer | None:

@@ -1,26 +1,24 @@
 """`LanguageModel`: train it, measure it, let it write. Only training needs torch."""
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
-from recurra.errors import FormatError, InputError
-from recurra.generate import Carried, Generation, Options, Piece, generate, stream
+from recurra.errors import InputError
 from recurra.runtime import Architecture, Evaluation, RuntimeLM
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
-from recurra.tasks.language_model.data import evaluate
-from recurra.text import Corpus, TokenFile, Tokenizer
+from recurra.tasks.language_model.text_model import TextModel
+from recurra.train.dynamic_config import DynamicConfig
 
 if TYPE_CHECKING:
     from recurra.tasks.language_model.data import Source
     from recurra.train import Callback, FitResult
 
 
-class LanguageModel(TrainedModel):
+class LanguageModel(TrainedModel, TextModel):
     """A recurrent language model of characters, bytes, words or subwords.
 
     The arguments are the fields of `LanguageModelConfig`, by name:
@@ -81,12 +79,22 @@ class LanguageModel(TrainedModel):
             settings=settings,
         )
 
-    def evaluate(self, data: "Source | None" = None, *, text: str | None = None) -> Evaluation:
+    def evaluate(
+        self,
+        data: "Source | None" = None,
+        *,
+        text: str | None = None,
+        dynamic: bool | DynamicConfig = False,
+        trained_on: "Source | None" = None,
+    ) -> Evaluation:
         """Measure how well the model predicts a text.
 
         Args:
             data: a file, a folder, "-" for standard input, or several of them; or
             text: the text itself.
+            dynamic: let a copy of the model learn from the text on the way (Krause et al. 2018),
+                each token after it was predicted; needs torch. The model itself stays as it is.
+            trained_on: the training text, from which the rule `rms` takes the sizes of gradients.
 
         Returns:
             Perplexity, bits per character and nats per token. A model of lines reads each line for
@@ -95,71 +103,20 @@ class LanguageModel(TrainedModel):
         Raises:
             InputError: the text cannot be read, or has symbols the model does not know.
         """
-        if (data is None) == (text is None):
-            raise InputError("evaluate: expected either data (a file) or text")
-        corpus = Corpus.of(text) if text is not None else Corpus.open(data)  # type: ignore[arg-type]
-        lines = bool(self.files.config.get("lines"))
+        if not dynamic:
+            return super().evaluate(data, text=text)
+        how = DynamicConfig() if dynamic is True else dynamic.validate()
+        if (how.rule == "rms") != (trained_on is not None):
+            raise InputError(
+                "evaluate: the rule rms of dynamic evaluation needs trained_on, the training text, "
+                "and no other rule does"
+            )
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recurra-")))
-            tokens = TokenFile.write(folder / "tokens", corpus, self.tokenizer, lines=lines)
-            return evaluate(self.runtime, tokens, self.tokenizer)
-
-    def perplexity(self, data: "Source | None" = None, *, text: str | None = None) -> float:
-        """exp of the mean negative log-likelihood of a token; arguments as in `evaluate`."""
-        return self.evaluate(data, text=text).perplexity
-
-    @overload
-    def generate(
-        self, prompt: str = "", *, state: Carried | None = None, **options: Any
-    ) -> Generation: ...
-    @overload
-    def generate(
-        self,
-        prompt: Sequence[str],
-        *,
-        state: Carried | Sequence[Carried] | None = None,
-        **options: Any,
-    ) -> list[Generation]: ...
-    def generate(
-        self,
-        prompt: str | Sequence[str] = "",
-        *,
-        state: Carried | Sequence[Carried] | None = None,
-        **options: Any,
-    ) -> Generation | list[Generation]:
-        """Continue a prompt, or each of several.
-
-        Args:
-            prompt: the beginning; it is read once.
-            state: the `state` of an earlier generation, which this then continues.
-            **options: fields of `recurra.generate.Options`, by name: `temperature=0.8, top_k=40,
-                max_tokens=100, stop=["."]`.
-
-        Returns:
-            A `Generation`, of which `str` is the text; a list of them for several prompts.
-
-        Raises:
-            InputError: options out of range, or a prompt with symbols the model does not know.
-        """
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        chosen = _generation_options(options)
-        found = generate(self.runtime, self.tokenizer, prompts, chosen, state=state)
-        return found[0] if isinstance(prompt, str) else found
-
-    def stream(
-        self, prompt: str = "", *, state: Carried | None = None, **options: Any
-    ) -> Iterator[Piece]:
-        """Continue a prompt and give the text as it is written; arguments as in `generate`."""
-        chosen = _generation_options(options)
-        return stream(self.runtime, self.tokenizer, prompt, chosen, state=state)
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer the model was trained with."""
-        layout = self.files.tokenizer
-        if layout is None:
-            raise FormatError(f"{self.files.path}: a language model without its tokenizer.json")
-        return Tokenizer.from_json(layout)
+            tokens = stack.enter_context(self._tokens(data, text))
+            seen = stack.enter_context(self._tokens(trained_on, None)) if trained_on else None
+            side: Any = self._training_side()
+            found: Evaluation = side.evaluate_dynamic(self.files, self.config, tokens, how, seen)
+            return found
 
     @cached_property
     def runtime(self) -> RuntimeLM:
@@ -167,13 +124,3 @@ class LanguageModel(TrainedModel):
         files = self.files
         architecture = Architecture.from_json(files.config.get("architecture"))
         return RuntimeLM(architecture, files.tensors, precision=self._precision)
-
-
-def _generation_options(options: Mapping[str, Any]) -> Options:
-    known = Options.__dataclass_fields__
-    unknown = [name for name in options if name not in known]
-    if unknown:
-        raise InputError(
-            f"generate: unknown options: {', '.join(unknown)}; known: {', '.join(known)}"
-        )
-    return Options(**options)

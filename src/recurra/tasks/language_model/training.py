@@ -1,8 +1,9 @@
 """Training a language model: the torch side of the task."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from recurra.errors import InputError
 from recurra.generate import Options, generate
 from recurra.nn import Recurrent
 from recurra.nn.language_model import RecurrentLM, State
-from recurra.runtime import RuntimeLM
-from recurra.storage import save_model
+from recurra.runtime import Evaluation, RuntimeLM
+from recurra.storage import ModelFiles, save_model
 from recurra.tasks.job import Job
 from recurra.tasks.language_model.card import write_card
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
@@ -28,11 +29,16 @@ from recurra.tasks.language_model.data import (
     nothing_left_behind,
     open_prepared,
     open_texts,
+    predicted_characters,
     prepare,
+    texts_of,
 )
-from recurra.text import Batch, Batches, LineBatches, StreamBatches, Tokenizer
+from recurra.text import Batch, Batches, LineBatches, StreamBatches, TokenFile, Tokenizer
 from recurra.train import FitResult
 from recurra.train.distributed import World
+from recurra.train.dynamic import dynamic_losses, gradient_sizes
+from recurra.train.dynamic_config import DynamicConfig
+from recurra.train.layers import by_depth
 from recurra.train.run_directory import DATA, check_directory
 from recurra.train.running import run
 
@@ -40,6 +46,8 @@ from recurra.train.running import run
 _FORWARD_SHARE = 1 / 3
 #: What the report of a run shows of the model's writing.
 _SAMPLES = Options(max_tokens=300, temperature=0.8, seed=0)
+#: The usual size of a gradient is found from about so many batches of so many streams.
+_GRADIENTS, _GRADIENT_STREAMS = 200, 32
 
 
 def build(config: LanguageModelConfig, vocabulary: int, seed: int) -> RecurrentLM:
@@ -58,46 +66,57 @@ def build(config: LanguageModelConfig, vocabulary: int, seed: int) -> RecurrentL
         )
 
 
+def set_tensors(module: RecurrentLM, tensors: Mapping[str, np.ndarray]) -> None:
+    """Give a module the weights that a model directory holds."""
+    state = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
+    if module.tied:
+        state["head.weight"] = state["embedding.weight"]
+    module.load_state_dict(state)
+
+
+def batches_of(job: Job, prepared: Prepared, epoch: int, *, rank: int, world: int) -> Batches:
+    """The batches of an epoch of a job, for one of `world` ranks; InputError for too short texts"""
+    data, tokens, seed = job.data, prepared.train, job.train.seed
+    assert isinstance(data, DataConfig)
+    if data.lines:
+        return LineBatches(
+            tokens,
+            batch=data.batch,
+            bptt=data.segment,
+            seed=seed,
+            epoch=epoch,
+            rank=rank,
+            world=world,
+        )
+    whole = max(1, (len(tokens) - 1) // data.batch)
+    return StreamBatches(
+        tokens,
+        batch=data.batch,
+        bptt=data.segment or whole,
+        seed=seed,
+        epoch=epoch,
+        random_lengths=data.random_lengths,
+        rank=rank,
+        world=world,
+    )
+
+
 class LanguageModelTask:
     """What the training loop needs to know (see `recurra.train.Task`)."""
 
-    def __init__(self, job: Job, prepared: Prepared) -> None:
+    def __init__(self, job: Job, prepared: Prepared, *, module: RecurrentLM | None = None) -> None:
         self._job, self._prepared = job, prepared
         assert isinstance(job.model, LanguageModelConfig)
         assert isinstance(job.data, DataConfig)
         self._model, self._data = job.model, job.data
-        self.module = build(self._model, len(prepared.tokenizer), job.train.seed)
+        self.module = module or build(self._model, len(prepared.tokenizer), job.train.seed)
         if job.files is not None:
-            state = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
-            if self._model.is_tied:
-                state["head.weight"] = state["embedding.weight"]
-            self.module.load_state_dict(state)
+            set_tensors(self.module, job.files.tensors)
         self._metrics: dict[str, float] = {}
 
     def batches(self, epoch: int, *, rank: int, world: int) -> Batches:
         """See `recurra.train.Task`."""
-        data, tokens, seed = self._data, self._prepared.train, self._job.train.seed
-        if data.lines:
-            return LineBatches(
-                tokens,
-                batch=data.batch,
-                bptt=data.segment,
-                seed=seed,
-                epoch=epoch,
-                rank=rank,
-                world=world,
-            )
-        whole = max(1, (len(tokens) - 1) // data.batch)
-        return StreamBatches(
-            tokens,
-            batch=data.batch,
-            bptt=data.segment or whole,
-            seed=seed,
-            epoch=epoch,
-            random_lengths=data.random_lengths,
-            rank=rank,
-            world=world,
-        )
+        return batches_of(self._job, self._prepared, epoch, rank=rank, world=world)
 
     def loss(self, batch: Batch, state: State | None) -> tuple[Tensor, int, State]:
         """See `recurra.train.Task`."""
@@ -125,6 +144,10 @@ class LanguageModelTask:
         if word is not None and found.words < found.tokens and math.isfinite(word):
             self._metrics["word_perplexity"] = word
         return self._metrics
+
+    def layers(self) -> list[list[str]]:
+        """See `recurra.train.Layered`."""
+        return by_depth(name for name, _ in self.module.named_parameters())
 
     def validation_cost(self) -> float:
         """See `recurra.train.Rated`."""
@@ -204,6 +227,31 @@ class _Scorer:
         return -losses.cpu().double().numpy(), state
 
 
+def evaluate_dynamic(
+    files: ModelFiles,
+    config: LanguageModelConfig,
+    tokens: TokenFile,
+    how: DynamicConfig,
+    trained_on: TokenFile | None,
+) -> Evaluation:
+    """What a model makes of a text from which it learns on the way: see `dynamic_losses`."""
+    assert files.tokenizer is not None
+    tokenizer = Tokenizer.from_json(files.tokenizer)
+    module = build(replace(config, precision="float32"), len(tokenizer), seed=0)
+    set_tensors(module, files.tensors)
+    sizes = None
+    if trained_on is not None:
+        batches = StreamBatches(
+            trained_on.data, batch=_GRADIENT_STREAMS, bptt=how.segment, seed=0, epoch=0
+        )
+        step = max(1, len(batches) // _GRADIENTS)
+        sizes = gradient_sizes(module, (batches[k] for k in range(0, len(batches), step)))
+    nats, count = 0.0, 0
+    for losses in dynamic_losses(module, texts_of(tokens), how, sizes=sizes):
+        nats, count = nats + float(losses.sum()), count + len(losses)
+    return Evaluation(nats, count, predicted_characters(tokens, tokenizer), tokens.words)
+
+
 def _check_precision(model: LanguageModelConfig, device: torch.device) -> None:
     """Raise InputError where the model's products cannot be had in its precision."""
     if model.precision == "float32":
@@ -219,29 +267,39 @@ def _check_precision(model: LanguageModelConfig, device: torch.device) -> None:
         )
 
 
-def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
-    """Train as `job` says: see `recurra.tasks.base.TrainingSide`."""
+def prepared_in(out: Path, job: Job, world: World, tokenizer: Tokenizer | None) -> Prepared:
+    """The texts of a job as tokens in the directory of its run, written by the first process.
+
+    Raises:
+        InputError: texts or a directory that cannot be used; nothing was left there.
+    """
     model, data = job.model, job.data
     assert isinstance(model, LanguageModelConfig)
     assert isinstance(data, DataConfig)
+
+    def write() -> None:
+        with nothing_left_behind(out / DATA):
+            train_text, valid_text = open_texts(out / DATA, job.source, job.valid, data)
+            texts = {"train": train_text.sha256, "valid": valid_text.sha256}
+            check_directory(out, {**job.settings, **texts}, fresh=job.fresh)
+            prepare(out / DATA, train_text, valid_text, model, data, tokenizer)
+            # Too short a text is found here, where nothing of a run is written yet.
+            batches_of(job, open_prepared(out / DATA), 0, rank=0, world=world.size)
+
+    world.on_first(write)
+    return open_prepared(out / DATA)
+
+
+def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
+    """Train as `job` says: see `recurra.tasks.base.TrainingSide`."""
+    model = job.model
+    assert isinstance(model, LanguageModelConfig)
     given = None if job.files is None else job.files.tokenizer
     tokenizer = None if given is None else Tokenizer.from_json(given)
 
     def make(out: Path, world: World) -> tuple[LanguageModelTask, dict[str, Any]]:
         _check_precision(model, world.device)
-
-        def write() -> None:
-            with nothing_left_behind(out / DATA):
-                train_text, valid_text = open_texts(out / DATA, job.source, job.valid, data)
-                texts = {"train": train_text.sha256, "valid": valid_text.sha256}
-                check_directory(out, {**job.settings, **texts}, fresh=job.fresh)
-                prepare(out / DATA, train_text, valid_text, model, data, tokenizer)
-                # Too short a text is found here, where nothing of a run is written yet.
-                task = LanguageModelTask(job, open_prepared(out / DATA))
-                task.batches(0, rank=0, world=world.size)
-
-        world.on_first(write)
-        prepared = open_prepared(out / DATA)
+        prepared = prepared_in(out, job, world, tokenizer)
         return LanguageModelTask(job, prepared), prepared.identity
 
     return run(

@@ -1,0 +1,265 @@
+"""A Transformer in the place of a language model's recurrent layers, of as many parameters."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.baselines.protocol import Budget
+from recurra.errors import FormatError, InputError
+from recurra.nn.transformer_lm import TransformerLM, width_for
+from recurra.settings import Settings, check, option, sort
+from recurra.storage import ModelFiles, read_model, save_model
+from recurra.tasks.job import Job
+from recurra.tasks.language_model import DataConfig, LanguageModelConfig, TextModel
+from recurra.tasks.language_model.data import Prepared
+from recurra.tasks.language_model.training import LanguageModelTask, prepared_in
+from recurra.train import TrainConfig
+from recurra.train.distributed import World
+from recurra.train.running import run
+
+TASK = "transformer_language_model"
+
+#: The field's usual choices for small data.
+LR, WARMUP, EPOCHS = 1e-3, 0.1, 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig(Settings):
+    """The network."""
+
+    width: int = option(256, "features between layers", least=1, whole=True)
+    blocks: int = option(4, "layers of attention and feed-forward", least=1, whole=True)
+    heads: int = option(4, "of attention", least=1, whole=True)
+    context: int = option(128, "the most tokens that are looked at", least=2, whole=True)
+    transformer_dropout: float = option(0.2, "of embedding, attention, blocks", least=0, below=1)
+
+    def mistakes(self) -> list[str]:
+        """What is wrong with the values, one by one and together."""
+        found = super().mistakes()
+        if not found and self.width % self.heads:
+            found.append(f"width must be a multiple of heads ({self.heads}), received {self.width}")
+        return found
+
+
+class TransformerLanguageModel(TextModel):
+    """All that the recurrent language model has (tokenizer, batches, loss, training loop), with
+    causal self-attention for its recurrent layers. Needs torch for everything.
+
+    The arguments are the fields of `TransformerConfig`, and the settings of the recurrent model
+    and of its data, of which those of recurrent layers mean nothing here.
+
+    Raises:
+        InputError: settings that do not exist or do not fit; all mistakes are listed.
+    """
+
+    task = TASK
+    title = "Transformer language model"
+
+    def __init__(self, *, epochs: float = EPOCHS, lr: float = LR, **settings: Any) -> None:
+        own, chosen, data = sort(settings, TransformerConfig, LanguageModelConfig, DataConfig)
+        self.config, self._like = TransformerConfig(**own), LanguageModelConfig(**chosen)
+        self.data = DataConfig(**data)
+        check(self.config, self._like, self.data)
+        # A segment in training is a whole context.
+        self.data = replace(self.data, bptt=self.config.context)
+        self._epochs, self._lr = epochs, lr
+        self._files: ModelFiles | None = None
+
+    def __repr__(self) -> str:
+        c, trained = self.config, "trained" if self._files else "not trained"
+        return f"<TransformerLanguageModel: {c.blocks} × {c.width}, {trained}>"
+
+    def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:  # noqa: B008
+        """Train; the model is the one with the best validation.
+
+        Its width is the one with which it has about `budget.parameters`, where they are given.
+        """
+        train = TrainConfig(
+            minutes=budget.minutes,
+            epochs=None if budget.minutes else self._epochs,
+            lr=self._lr,
+            warmup=WARMUP,
+            seed=budget.seed,
+            threads=budget.threads,
+        )
+        job = Job(data, valid, None, False, self._like, self.data, train, None, (), 0.0)
+
+        def make(out: Path, world: World) -> tuple[_Task, dict[str, Any]]:
+            prepared = prepared_in(out, job, world, None)
+            if budget.parameters is not None:
+                c, V = self.config, len(prepared.tokenizer)
+                width = width_for(budget.parameters, V, c.blocks, heads=c.heads)
+                self.config = replace(c, width=width)
+            return _Task(job, prepared, self.config), prepared.identity
+
+        _, best, cleanup = run(
+            make,
+            train,
+            out=None,
+            settings=job.settings,
+            fresh=False,
+            callbacks=(),
+            started=time.monotonic(),
+        )
+        with cleanup:
+            self._take(read_model(best))
+
+    def _take(self, files: ModelFiles) -> None:
+        self._files = files
+        for name in ("tokenizer", "runtime"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def files(self) -> ModelFiles:
+        """What its model directory holds; InputError where it is not trained."""
+        if self._files is None:
+            raise InputError("this Transformer language model is not trained yet: call fit")
+        return self._files
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were fitted."""
+        return sum(int(tensor.size) for tensor in self.files.tensors.values())
+
+    @cached_property
+    def runtime(self) -> "_Steps":
+        """What runs it, with torch."""
+        return _Steps(build(self.config, len(self.tokenizer), 0, self.files))
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the model directory, replacing an older one in one step; returns its path."""
+        files = self.files
+        return save_model(
+            directory,
+            config=files.config,
+            tensors=files.tensors,
+            tokenizer=files.tokenizer,
+            card=files.card,
+        )
+
+    @classmethod
+    def from_files(cls, files: ModelFiles, *, precision: str = "float32") -> Self:
+        """The model that `read_model` read."""
+        if files.config["task"] != TASK or precision != "float32":
+            raise FormatError(
+                f"{files.path}: expected a Transformer language model, in precision float32, found "
+                f"a model of the task {files.config['task']!r}, asked for {precision}"
+            )
+        try:
+            config = TransformerConfig.from_json(files.config["model"])
+        except (KeyError, InputError) as error:
+            raise FormatError(f'{files.path}: config.json, "model": {error}') from error
+        model = cls(**config.to_json(), lines=bool(files.config.get("lines")))
+        model._take(files)
+        try:
+            _ = model.runtime
+        except (RuntimeError, KeyError) as error:
+            told = str(error).splitlines()[-1].strip()
+            raise FormatError(f"{files.path}: model.safetensors: {told}") from error
+        return model
+
+
+def build(
+    config: TransformerConfig, vocabulary: int, seed: int, files: ModelFiles | None = None
+) -> TransformerLM:
+    """Return the module with freshly drawn weights, or those of files."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        module = TransformerLM(
+            vocabulary,
+            config.width,
+            config.blocks,
+            heads=config.heads,
+            context=config.context,
+            dropout=config.transformer_dropout,
+        )
+    if files is not None:
+        state = {name: torch.from_numpy(np.array(v)) for name, v in files.tensors.items()}
+        module.load_state_dict({**state, "head.weight": state["embedding.weight"]})
+    return module
+
+
+class _Task(LanguageModelTask):
+    """The task of a language model, with another module."""
+
+    module: Any
+
+    def __init__(self, job: Job, prepared: Prepared, config: TransformerConfig) -> None:
+        module = build(config, len(prepared.tokenizer), job.train.seed)
+        super().__init__(job, prepared, module=module)
+        self._config_of_module = config
+
+    def samples(self) -> list[tuple[str, str]]:
+        """None: writing token by token is slow here."""
+        return []
+
+    def save(self, directory: Path) -> None:
+        """See `recurra.train.Task`."""
+        config = self._config()
+        save_model(
+            directory,
+            config={
+                "task": TASK,
+                "model": self._config_of_module.to_json(),
+                "lines": config["lines"],
+                "training": config["training"],
+            },
+            tensors=self._tensors(),
+            tokenizer=self._prepared.tokenizer.to_json(),
+            card="# A Transformer language model\n",
+        )
+
+
+class _Steps:
+    """The module as a `StepModel` of `recurra.generate`, and a `Scorer`."""
+
+    def __init__(self, module: TransformerLM) -> None:
+        self._module, self.vocab_size = module.eval(), module.vocabulary
+
+    def start(self, batch: int) -> Tensor:
+        """Return the state of `batch` streams before their first token."""
+        return torch.full((self._module.reach, batch), -1)
+
+    def select(self, state: Tensor, rows: np.ndarray) -> Tensor:
+        """Return the streams `rows` (N,) of `state`, in that order; a row may occur repeatedly."""
+        return state[:, torch.from_numpy(np.asarray(rows))]
+
+    def join(self, states: Sequence[Tensor]) -> Tensor:
+        """Return the streams of several states, one after the other, as one state."""
+        return torch.cat(list(states), dim=1)
+
+    def step(self, ids: np.ndarray, state: Tensor) -> tuple[np.ndarray, Tensor]:
+        """Read one token a stream, ids (B,): logits (B, V) of the next token, and the new state."""
+        return self.read(np.asarray(ids)[:, None], None, state)
+
+    @torch.inference_mode()
+    def read(
+        self, ids: np.ndarray, lengths: np.ndarray | None, state: Tensor
+    ) -> tuple[np.ndarray, Tensor]:
+        """Read ids (B, T), of each row the first `lengths` (B,) (None: all).
+
+        Returns the logits (B, V) after the last token of each row, and the state there.
+        """
+        rows, after = [], []
+        for row, tokens in enumerate(torch.from_numpy(ids.astype(np.int64))):
+            read = tokens if lengths is None else tokens[: int(lengths[row])]
+            logits, own = self._module(read[None], state=state[:, row : row + 1])
+            rows.append(logits[0, -1])
+            after.append(own)
+        return torch.stack(rows).numpy(), self.join(after)
+
+    @torch.inference_mode()
+    def log_probabilities(
+        self, inputs: np.ndarray, targets: np.ndarray, state: Tensor
+    ) -> tuple[np.ndarray, Tensor]:
+        """Read inputs (B, T): ln P of targets (B, T) at each place (float64), and the state."""
+        read, wanted = (torch.from_numpy(ids.astype(np.int64)) for ids in (inputs, targets))
+        losses, state = self._module.losses(read, wanted, state=state)
+        return -losses.double().numpy(), state

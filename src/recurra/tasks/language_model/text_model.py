@@ -1,0 +1,150 @@
+"""What every model of text can do: measure a text, and write one. Needs no torch."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from recurra.errors import FormatError, InputError
+from recurra.generate import Carried, Generation, Options, Piece, generate, stream
+from recurra.runtime import Evaluation
+from recurra.storage import ModelFiles
+from recurra.tasks.language_model.data import evaluate, log_probabilities
+from recurra.text import Corpus, TokenFile, Tokenizer
+
+if TYPE_CHECKING:
+    from recurra.tasks.language_model.data import Source
+
+
+class TextModel:
+    """Base of models of text: what follows from their files and from what runs them.
+
+    `runtime` is a `recurra.generate.StepModel` and a `recurra.runtime.Scorer`.
+    """
+
+    @property
+    def files(self) -> ModelFiles:
+        """What its model directory holds."""
+        raise NotImplementedError
+
+    @cached_property
+    def runtime(self) -> Any:
+        """What runs the model."""
+        raise NotImplementedError
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer the model was trained with."""
+        layout = self.files.tokenizer
+        if layout is None:
+            raise FormatError(f"{self.files.path}: a language model without its tokenizer.json")
+        return Tokenizer.from_json(layout)
+
+    def evaluate(self, data: "Source | None" = None, *, text: str | None = None) -> Evaluation:
+        """Measure how well the model predicts a text.
+
+        Args:
+            data: a file, a folder, "-" for standard input, or several of them; or
+            text: the text itself.
+
+        Returns:
+            Perplexity, bits per character and nats per token. A model of lines reads each line for
+            itself; any other reads the text as one, and its first token is context only.
+
+        Raises:
+            InputError: the text cannot be read, or has symbols the model does not know.
+        """
+        with self._tokens(data, text) as tokens:
+            return evaluate(self.runtime, tokens, self.tokenizer)
+
+    def log_probabilities(
+        self, data: "Source | None" = None, *, text: str | None = None
+    ) -> np.ndarray:
+        """ln P (N,) of each token of a text given those before it; arguments as in `evaluate`.
+
+        Of a text that is not in lines, the first token is context alone and has none.
+        """
+        with self._tokens(data, text) as tokens:
+            return log_probabilities(self.runtime, tokens)
+
+    def perplexity(self, data: "Source | None" = None, *, text: str | None = None) -> float:
+        """exp of the mean negative log-likelihood of a token; arguments as in `evaluate`."""
+        return self.evaluate(data, text=text).perplexity
+
+    def predict(self, inputs: Sequence[str]) -> list[str]:
+        """The most probable next token after each of some texts.
+
+        Raises:
+            InputError: a text with symbols the model does not know.
+        """
+        found = self.generate(list(inputs), max_tokens=1, temperature=0.0, eos=False)
+        return [generation.text for generation in found]
+
+    @overload
+    def generate(
+        self, prompt: str = "", *, state: Carried | None = None, **options: Any
+    ) -> Generation: ...
+    @overload
+    def generate(
+        self,
+        prompt: Sequence[str],
+        *,
+        state: Carried | Sequence[Carried] | None = None,
+        **options: Any,
+    ) -> list[Generation]: ...
+    def generate(
+        self,
+        prompt: str | Sequence[str] = "",
+        *,
+        state: Carried | Sequence[Carried] | None = None,
+        **options: Any,
+    ) -> Generation | list[Generation]:
+        """Continue a prompt, or each of several.
+
+        Args:
+            prompt: the beginning; it is read once.
+            state: the `state` of an earlier generation, which this then continues.
+            **options: fields of `recurra.generate.Options`, by name: `temperature=0.8, top_k=40,
+                max_tokens=100, stop=["."]`.
+
+        Returns:
+            A `Generation`, of which `str` is the text; a list of them for several prompts.
+
+        Raises:
+            InputError: options out of range, or a prompt with symbols the model does not know.
+        """
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        chosen = _generation_options(options)
+        found = generate(self.runtime, self.tokenizer, prompts, chosen, state=state)
+        return found[0] if isinstance(prompt, str) else found
+
+    def stream(
+        self, prompt: str = "", *, state: Carried | None = None, **options: Any
+    ) -> Iterator[Piece]:
+        """Continue a prompt and give the text as it is written; arguments as in `generate`."""
+        chosen = _generation_options(options)
+        return stream(self.runtime, self.tokenizer, prompt, chosen, state=state)
+
+    @contextmanager
+    def _tokens(self, data: "Source | None", text: str | None) -> "Iterator[TokenFile]":
+        """A text that is to be measured, in the model's tokens."""
+        if (data is None) == (text is None):
+            raise InputError("evaluate: expected either data (a file) or text")
+        corpus = Corpus.of(text) if text is not None else Corpus.open(data)  # type: ignore[arg-type]
+        lines = bool(self.files.config.get("lines"))
+        with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
+            yield TokenFile.write(Path(folder) / "tokens", corpus, self.tokenizer, lines=lines)
+
+
+def _generation_options(options: Mapping[str, Any]) -> Options:
+    known = Options.__dataclass_fields__
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise InputError(
+            f"generate: unknown options: {', '.join(unknown)}; known: {', '.join(known)}"
+        )
+    return Options(**options)
