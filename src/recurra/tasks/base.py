@@ -14,6 +14,7 @@ from recurra.settings import Settings, check, sort
 from recurra.storage import ModelFiles, read_model, save_model
 from recurra.tasks.job import Job
 from recurra.tasks.network import NetworkConfig
+from recurra.tasks.pretrained import adopt, read_pretrained
 
 if TYPE_CHECKING:
     from recurra.train import Callback, FitResult
@@ -141,6 +142,8 @@ class TrainedModel:
         chosen, how = sort(settings, self.Data, TrainConfig)
         data_settings, train_settings = self.Data(**chosen), TrainConfig(**how)
         check(self.config, data_settings, train_settings)
+        before = self.config
+        pretrained = self._begin_from(data_settings)
         shown = (Progress(),) if progress else ()
         job = Job(
             source=data,
@@ -153,13 +156,30 @@ class TrainedModel:
             files=self._files,
             callbacks=(*shown, *callbacks),
             started=started,
+            pretrained=pretrained,
         )
-        result, best, cleanup = self._training_side().train(job)
+        try:
+            result, best, cleanup = self._training_side().train(job)
+        except BaseException:
+            self.config = before
+            raise
         with cleanup:
             self._files = read_model(best)
         for name in [n for n in vars(self) if n not in ("config", "_files", "_precision")]:
             del self.__dict__[name]  # derived from the files of before
         return result
+
+    def _begin_from(self, data: Settings) -> ModelFiles | None:
+        """The language model that the setting `pretrained` names, and settings that fit to it.
+
+        A model that is trained already is one step further.
+        """
+        directory = getattr(data, "pretrained", None)
+        if directory is None or self._files is not None:
+            return None
+        files = read_pretrained(directory)
+        self.config = adopt(self.config, files)
+        return files
 
     @classmethod
     def _training_side(cls) -> TrainingSide:

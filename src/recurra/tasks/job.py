@@ -17,7 +17,8 @@ class Job:
     """Data, settings, and where the run is.
 
     `source` and `valid` are in the forms the task reads; `files` are those of a model that is
-    trained further, else None; `started` is of `time.monotonic`.
+    trained further, else None; `started` is of `time.monotonic`; `pretrained` are those of
+    a language model to begin from.
     """
 
     source: Any
@@ -30,6 +31,7 @@ class Job:
     files: ModelFiles | None
     callbacks: "tuple[Callback, ...]"
     started: float
+    pretrained: ModelFiles | None = None
 
     @property
     def settings(self) -> dict[str, Any]:

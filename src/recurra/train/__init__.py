@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recurra.train.metrics import read_metrics
     from recurra.train.progress import Progress
     from recurra.train.report import write_report
-    from recurra.train.task import Batch, Judged, Rated, Sampled, State, Task
+    from recurra.train.task import Batch, Judged, Layered, Rated, Sampled, State, Task
     from recurra.train.training import fit
 
 _HOMES = {
@@ -26,6 +26,7 @@ _HOMES = {
     "FitResult": "events",
     "Interrupted": "interrupt",
     "Judged": "task",
+    "Layered": "task",
     "Plan": "budget",
     "Progress": "progress",
     "Rated": "task",
@@ -48,6 +49,7 @@ __all__ = [
     "FitResult",
     "Interrupted",
     "Judged",
+    "Layered",
     "Plan",
     "Progress",
     "Rated",

@@ -51,6 +51,15 @@ class TrainConfig(Settings):
     plateau_patience: int = option(
         1, "validations without improvement before plateau does so", least=0, whole=True
     )
+    unfreeze: float = option(
+        0.0,
+        "layers begin to learn one after the other, the last first, this many steps apart, or this "
+        "share of the run where below 1 (ULMFiT); 0: all from the beginning",
+        least=0,
+    )
+    lr_decay: float = option(
+        1.0, "learning rate of a layer, as a share of that of the one above", above=0, most=1
+    )
     patience: int | None = option(
         None, "stop after this many validations without improvement", least=1, whole=True
     )

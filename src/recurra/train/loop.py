@@ -19,6 +19,7 @@ from recurra.train.config import TrainConfig
 from recurra.train.distributed import World
 from recurra.train.events import Callback, StepDone, Validation
 from recurra.train.interrupt import Abandoned, Interrupted, Signals
+from recurra.train.layers import Unfreezing
 from recurra.train.metrics import MetricsWriter, decode, encode
 from recurra.train.run_directory import RunDirectory
 from recurra.train.schedule import Schedule, plateau
@@ -69,6 +70,7 @@ class Loop:
         self.directory, self.metrics, self.callbacks = directory, metrics, callbacks
         self.at = state.position
         self.schedule = Schedule.plan(config, plan.steps)
+        self.unfreezing = Unfreezing.plan(config, plan.steps, count=len(step.layers))
         self._read_every = 1 if world.device.type == "cpu" else _READ_EVERY
         self._pending: list[_Pending] = []
         self._since = self._saved = time.monotonic()
@@ -88,7 +90,9 @@ class Loop:
         while at.stopped is None and at.epoch == epoch:
             lr = self.schedule.at(at.step, factor=at.factor)
             batch = batches[at.index]
-            figures, count, self.state.carried = self.step(batch, self.state.carried, lr)
+            figures, count, self.state.carried = self.step(
+                batch, self.state.carried, lr, shares=self.unfreezing.at(at.step)
+            )
             at.step += 1
             at.index += 1
             place = epoch + at.index / length

@@ -10,7 +10,7 @@ values stay on the device.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,30 +22,49 @@ from recurra.train.config import TrainConfig
 
 
 class Updater:
-    """An optimizer with clipping over the parameters of `module`, tied ones counted once."""
+    """An optimizer with clipping over the parameters of `module`, tied ones counted once.
 
-    def __init__(self, module: nn.Module, config: TrainConfig) -> None:
+    `layers` are names of parameters that get a learning rate of their own; by default all of them
+    are one layer.
+    """
+
+    def __init__(
+        self, module: nn.Module, config: TrainConfig, *, layers: Sequence[Sequence[str]] = ()
+    ) -> None:
         self.named = {k: p for k, p in module.named_parameters() if p.requires_grad}
         self.parameters = list(self.named.values())
+        self.layers = [
+            [self.named[name] for name in layer] for layer in layers or [list(self.named)]
+        ]
         self.clip = config.clip or 0.0
         self.adam, self.decay = config.optimizer != "sgd", config.decay
-        self.optimizer = _optimizer(self.parameters, config)
+        self.optimizer = _optimizer(self.layers, config)
         if config.optimizer == "sgd" and config.momentum > 0:
             # A fused first step that is skipped would leave the buffer uninitialised.
             for parameter in self.parameters:
                 self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
-    def step(self, loss: Tensor, lr: float) -> tuple[Tensor, Tensor]:
+    def step(
+        self, loss: Tensor, lr: float, *, shares: Sequence[float] = ()
+    ) -> tuple[Tensor, Tensor]:
         """Update the parameters from their gradients, unless these or `loss` are not finite.
+
+        `shares` of the learning rate are for each layer, by default 1; one with 0 is as it was, and
+        its gradient belongs to no norm.
 
         Returns the norm of the gradient before clipping and whether the update was made, both as
         scalars on the device.
         """
-        given = [p for p in self.parameters if p.grad is not None]
+        shares = shares or (1.0,) * len(self.layers)
+        for layer, share in zip(self.layers, shares, strict=True):
+            for parameter in layer if share == 0 else ():
+                parameter.grad = None
+        rates = [lr * share for share in shares]
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = rates[group["layer"]]
+        given = [p for p in self.parameters if p.grad is not None]
         if self.adam and given and _by_kernel(given):
-            norm, good = self._step_by_kernel(given, loss)
+            norm, good = self._step_by_kernel(given, loss, rates)
         else:
             norm, good = self._step_by_torch(given, loss)
         self.optimizer.zero_grad(set_to_none=True)
@@ -60,15 +79,17 @@ class Updater:
         self.optimizer.step()
         return norm, good
 
-    def _step_by_kernel(self, given: list[nn.Parameter], loss: Tensor) -> tuple[Tensor, Tensor]:
+    def _step_by_kernel(
+        self, given: list[nn.Parameter], loss: Tensor, rates: Sequence[float]
+    ) -> tuple[Tensor, Tensor]:
         threads = torch.get_num_threads()
         norm = math.sqrt(native.sum_of_squares([p.grad for p in given], threads=threads))
         good = math.isfinite(norm) and math.isfinite(loss.item())
-        if good:
-            group = self.optimizer.param_groups[0]
+        group = self.optimizer.param_groups[0]
+        for layer, rate in zip(self.layers, rates, strict=True) if good else ():
             native.adam(
-                [self._updated(p) for p in given],
-                lr=group["lr"],
+                [self._updated(p) for p in layer if p.grad is not None],
+                lr=rate,
                 betas=group["betas"],
                 epsilon=group["eps"],
                 decoupled=isinstance(self.optimizer, torch.optim.AdamW),
@@ -115,12 +136,15 @@ def _by_kernel(parameters: list[nn.Parameter]) -> bool:
     )
 
 
-def _optimizer(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+def _optimizer(
+    layers: Sequence[Sequence[nn.Parameter]], config: TrainConfig
+) -> torch.optim.Optimizer:
+    groups: list[dict[str, Any]] = []
+    for number, layer in enumerate(layers):
+        matrices, vectors = [p for p in layer if p.ndim > 1], [p for p in layer if p.ndim <= 1]
+        for parameters, decay in ((matrices, config.decay), (vectors, 0.0)):
+            if parameters:
+                groups.append({"params": parameters, "weight_decay": decay, "layer": number})
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.highest_lr, momentum=config.momentum, fused=True)
     make = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW

@@ -1,12 +1,13 @@
 """One training step: loss, gradient, update, and the state that is carried on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from recurra.train.config import TrainConfig
 from recurra.train.distributed import World
+from recurra.train.layers import layers_of
 from recurra.train.optim import Updater
 from recurra.train.task import Batch, State, Task
 
@@ -30,10 +31,13 @@ class Step:
     def __init__(self, task: Task, config: TrainConfig, world: World) -> None:
         self.world = world
         self.forward = world.wrap(_Loss(task)) if world.size > 1 else task.loss
-        self.updater = Updater(task.module, config)
+        self.layers = layers_of(task, config)
+        self.updater = Updater(task.module, config, layers=self.layers)
 
-    def __call__(self, batch: Batch, state: State, lr: float) -> tuple[Tensor, float, State]:
-        """One step with the state of the batch before.
+    def __call__(
+        self, batch: Batch, state: State, lr: float, *, shares: Sequence[float] = ()
+    ) -> tuple[Tensor, float, State]:
+        """One step with the state of the batch before; `shares` as in `Updater.step`.
 
         Returns on the device, in float64, the summed loss, the norm of the gradient before
         clipping, and whether the update was made (1 or 0); the count the loss sums over; and the
@@ -44,7 +48,7 @@ class Step:
         (counted,) = self.world.total([count])
         (total * (self.world.size / max(counted, 1.0))).backward()
         total = self.world.sum(total.detach().clone())
-        norm, good = self.updater.step(total, lr)
+        norm, good = self.updater.step(total, lr, shares=shares)
         bad = ~good
         state = map_state(lambda t: t.detach().masked_fill(bad, 0), state)
         return torch.stack((total.double(), norm.double(), good.double())), counted, state

@@ -54,6 +54,14 @@ class Judged(Protocol):
     """What the second result of `loss` counts, in the plural; without it "tokens"."""
 
 
+class Layered(Protocol):
+    """What a task may add, so that `unfreeze` and `lr_decay` tell its layers apart."""
+
+    def layers(self) -> Sequence[Sequence[str]]:
+        """Names of all of the module's parameters, in layers from the input to the output: see
+        `recurra.train.layers.by_depth`."""
+
+
 class Rated(Protocol):
     """What a task may add, so that `eval_every="auto"` spares slow validations."""
 

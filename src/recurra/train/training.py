@@ -199,7 +199,8 @@ class _Fit:
             self._stop_if(number)
             validation = time.monotonic() - start
         set_weights(self.task.module, before, str(self.directory.path))
-        self.step.updater = self.state.updater = Updater(self.task.module, self.config)
+        updater = Updater(self.task.module, self.config, layers=self.step.layers)
+        self.step.updater = self.state.updater = updater
         # A later checkpoint also holds two moments and the best weights.
         size = sum(tensor.numel() * tensor.element_size() for tensor in before.values())
         checkpoint = save_seconds + 3 * size / _DISK

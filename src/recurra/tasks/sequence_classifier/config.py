@@ -181,6 +181,12 @@ class DataConfig(ColumnsConfig):
     label_smoothing: float = option(
         0.0, "share of the probability that goes to all classes alike", least=0, below=1
     )
+    pretrained: str | None = option(
+        None,
+        "a language model (run or model directory) to begin from: its tokenizer, embedding and "
+        "layers are taken over, whatever the settings of layers say",
+        text=True,
+    )
     goal: str = option(
         "accuracy",
         "figure by which the best model is chosen",

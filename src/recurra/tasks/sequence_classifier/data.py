@@ -10,8 +10,10 @@ import numpy as np
 from recurra.data.labelled import Examples, hold_out
 from recurra.errors import InputError
 from recurra.storage import ModelFiles
+from recurra.tasks.pretrained import weights_sha256
 from recurra.tasks.sequence_classifier.config import DataConfig, SequenceClassifierConfig
 from recurra.tasks.sequence_classifier.inputs import NumberInputs, TextInputs
+from recurra.text import Tokenizer
 from recurra.text.lexicon import Lexicon
 
 Inputs = TextInputs | NumberInputs
@@ -48,7 +50,8 @@ class Prepared:
     @property
     def identity(self) -> dict[str, Any]:
         """What a run must share with the one it continues."""
-        return {"train": self.about["train_sha256"], "valid": self.about["valid_sha256"]}
+        hashes = ("train_sha256", "valid_sha256", "pretrained_sha256")
+        return {n.removesuffix("_sha256"): self.about[n] for n in hashes if n in self.about}
 
 
 def prepare(
@@ -59,10 +62,12 @@ def prepare(
     *,
     seed: int,
     files: ModelFiles | None,
+    pretrained: ModelFiles | None = None,
 ) -> Prepared:
     """Read the examples; learn labels, vocabulary and scales from those for training alone.
 
-    Of a model that is trained further (`files`) they stay what they are.
+    Of a model that is trained further (`files`) they stay what they are; the vocabulary of a
+    language model to begin from (`pretrained`) too.
 
     Raises:
         InputError: examples that cannot be used.
@@ -82,7 +87,9 @@ def prepare(
     else:
         labels = sort_labels(train.labels)
         if config.reads_text:
-            reader = TextInputs.fit(config, train.inputs)
+            layout = None if pretrained is None else pretrained.tokenizer
+            given = None if layout is None else Tokenizer.from_json(layout)
+            reader = TextInputs.fit(config, train.inputs, tokenizer=given)
         else:
             reader = NumberInputs.fit(config, train.inputs)
     if len(labels) < 2:
@@ -93,6 +100,7 @@ def prepare(
         "valid_examples": len(held_out),
         "train_sha256": train.sha256,
         "valid_sha256": held_out.sha256,
+        **({} if pretrained is None else {"pretrained_sha256": weights_sha256(pretrained)}),
         "skipped": len(train.skipped) + (len(held_out.skipped) if valid is not None else 0),
     }
     return Prepared(

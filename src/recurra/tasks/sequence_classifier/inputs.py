@@ -21,8 +21,16 @@ class TextInputs:
         self._normalise = _normaliser(config)
 
     @classmethod
-    def fit(cls, config: SequenceClassifierConfig, texts: Sequence[str]) -> "TextInputs":
-        """From the training texts alone."""
+    def fit(
+        cls,
+        config: SequenceClassifierConfig,
+        texts: Sequence[str],
+        *,
+        tokenizer: Tokenizer | None = None,
+    ) -> "TextInputs":
+        """From the training texts alone, or with the tokenizer of a pretrained model."""
+        if tokenizer is not None:
+            return cls(config, tokenizer, None)
         normalised = list(map(_normaliser(config), texts))
         between = "\n" if config.tokenizer in ("word", "bpe") else ""
         tokenizer = train_tokenizer(

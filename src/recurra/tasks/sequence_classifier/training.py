@@ -17,6 +17,7 @@ from recurra.nn.classifier import Classifier, Committee, Forms
 from recurra.nn.token_embedding import TokenEmbedding
 from recurra.storage import save_model
 from recurra.tasks.job import Job
+from recurra.tasks.pretrained import carried_over
 from recurra.tasks.sequence_classifier.card import write_card
 from recurra.tasks.sequence_classifier.config import (
     ColumnsConfig,
@@ -27,7 +28,9 @@ from recurra.tasks.sequence_classifier.data import Encoded, Prepared, prepare
 from recurra.tasks.sequence_classifier.inputs import NumberInputs, TextInputs
 from recurra.train import FitResult
 from recurra.train.distributed import World
+from recurra.train.layers import by_depth
 from recurra.train.running import run
+from recurra.train.transfer import carry_over
 
 #: Steps of a batch in validation, and what one costs beside a training step on as many.
 _STEPS, _FORWARD_SHARE = 1 << 14, 1 / 3
@@ -143,6 +146,10 @@ class ClassifierTask:
                 found[rows] = self._logits(examples, rows).softmax(-1).mean(0).cpu().numpy()
         return found
 
+    def layers(self) -> list[list[str]]:
+        """See `recurra.train.Layered`."""
+        return by_depth(name for name, _ in self.module.named_parameters())
+
     def validation_cost(self) -> float:
         """See `recurra.train.Rated`."""
         train, valid = self._prepared.train.lengths, self._prepared.valid.lengths
@@ -210,9 +217,17 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
 
     def make(out: Path, world: World) -> tuple[ClassifierTask, dict[str, Any]]:
         prepared = prepare(
-            job.source, job.valid, config, data, seed=job.train.seed, files=job.files
+            job.source,
+            job.valid,
+            config,
+            data,
+            seed=job.train.seed,
+            files=job.files,
+            pretrained=job.pretrained,
         )
         module = build(config, prepared, job.train.seed)
+        if job.pretrained is not None:
+            carry_over(module, carried_over(job.pretrained), where=str(job.pretrained.path))
         if job.files is not None:
             tensors = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
             module.load_state_dict(tensors)
