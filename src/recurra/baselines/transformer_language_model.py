@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recurra.baselines.protocol import Budget
 from recurra.errors import FormatError, InputError
-from recurra.nn.transformer_lm import TransformerLM, width_for
+from recurra.nn.transformer_lm import TransformerLM, sizes_for
 from recurra.settings import Settings, check, option, sort
 from recurra.storage import ModelFiles, read_model, save_model
 from recurra.tasks.job import Job
@@ -37,6 +37,9 @@ class TransformerConfig(Settings):
     width: int = option(256, "features between layers", least=1, whole=True)
     blocks: int = option(4, "layers of attention and feed-forward", least=1, whole=True)
     heads: int = option(4, "of attention", least=1, whole=True)
+    feedforward: int | None = option(
+        None, "units of feed-forward layers; by default 4 times the width", least=1, whole=True
+    )
     context: int = option(128, "the most tokens that are looked at", least=2, whole=True)
     transformer_dropout: float = option(0.2, "of embedding, attention, blocks", least=0, below=1)
 
@@ -79,7 +82,7 @@ class TransformerLanguageModel(TextModel):
     def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:  # noqa: B008
         """Train; the model is the one with the best validation.
 
-        Its width is the one with which it has about `budget.parameters`, where they are given.
+        Its sizes are those with which it has as many parameters as `budget` says, if it does.
         """
         train = TrainConfig(
             minutes=budget.minutes,
@@ -95,8 +98,8 @@ class TransformerLanguageModel(TextModel):
             prepared = prepared_in(out, job, world, None)
             if budget.parameters is not None:
                 c, V = self.config, len(prepared.tokenizer)
-                width = width_for(budget.parameters, V, c.blocks, heads=c.heads)
-                self.config = replace(c, width=width)
+                width, units = sizes_for(budget.parameters, V, c.blocks, heads=c.heads)
+                self.config = replace(c, width=width, feedforward=units)
             return _Task(job, prepared, self.config), prepared.identity
 
         _, best, cleanup = run(
@@ -178,6 +181,7 @@ def build(
             config.blocks,
             heads=config.heads,
             context=config.context,
+            feedforward=config.feedforward,
             dropout=config.transformer_dropout,
         )
     if files is not None:

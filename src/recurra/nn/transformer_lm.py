@@ -13,12 +13,12 @@ from recurra.nn.transformer import positions
 class Block(nn.Module):
     """Self-attention to what came before, and a feed-forward layer, each normalised before."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, feedforward: int, dropout: float) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.norm_attention, self.norm_forward = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.up, self.down = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
         for linear in (self.qkv, self.out, self.up, self.down):
             nn.init.normal_(linear.weight, std=0.02)
             nn.init.zeros_(linear.bias)
@@ -55,6 +55,7 @@ class TransformerLM(nn.Module):
         width: F, a multiple of `heads`.
         layers: of attention and feed-forward.
         heads: of attention.
+        feedforward: units of the feed-forward layers; by default 4 · F.
         context: the most tokens that are looked at.
         dropout: of the embedding, the attention, and what the blocks add.
     """
@@ -70,12 +71,14 @@ class TransformerLM(nn.Module):
         heads: int,
         context: int,
         dropout: float,
+        feedforward: int | None = None,
     ) -> None:
         super().__init__()
         self.vocabulary, self.width, self.context = vocabulary, width, context
         self.dropout = dropout
         self.embedding = nn.Embedding(vocabulary, width)
-        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
+        units = feedforward or 4 * width
+        self.blocks = nn.ModuleList(Block(width, heads, units, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, vocabulary)
         nn.init.normal_(self.embedding.weight, std=0.02)
@@ -162,12 +165,20 @@ class TransformerLM(nn.Module):
         return self.norm(x)
 
 
-def parameter_count(vocabulary: int, width: int, layers: int) -> int:
+def parameter_count(vocabulary: int, width: int, layers: int, feedforward: int) -> int:
     """Parameters of a `TransformerLM`."""
-    return vocabulary * (width + 1) + layers * (12 * width**2 + 13 * width) + 2 * width
+    block = 4 * width**2 + 9 * width + feedforward * (2 * width + 1)
+    return vocabulary * (width + 1) + layers * block + 2 * width
 
 
-def width_for(parameters: int, vocabulary: int, layers: int, *, heads: int) -> int:
-    """The width at which a `TransformerLM` has about so many parameters, a multiple of `heads`."""
+def sizes_for(parameters: int, vocabulary: int, layers: int, *, heads: int) -> tuple[int, int]:
+    """The width, a multiple of `heads`, and the feed-forward units with which a `TransformerLM` has
+    about so many parameters: units are about four times the width, more or fewer to fit."""
+
+    def count(width: int) -> int:
+        return parameter_count(vocabulary, width, layers, 4 * width)
+
     widths = range(heads, 4096 + heads, heads)
-    return min(widths, key=lambda w: abs(parameter_count(vocabulary, w, layers) - parameters))
+    width = min(widths, key=lambda w: abs(count(w) - parameters))
+    missing = parameters - count(width)
+    return width, max(1, 4 * width + round(missing / (layers * (2 * width + 1))))
