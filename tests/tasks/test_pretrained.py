@@ -1,10 +1,10 @@
-"""A classifier that begins from a language model."""
+"""Classifiers and taggers that begin from a language model."""
 
 import numpy as np
 import pytest
 
 import recurra
-from recurra import LanguageModel, SequenceClassifier
+from recurra import LanguageModel, SequenceClassifier, SequenceTagger
 from recurra.errors import InputError
 from recurra.storage import read_model
 from recurra.tasks.pretrained import adopt, read_pretrained
@@ -110,3 +110,39 @@ def test_settings_that_are_not_of_layers_stay(folder):
     found = adopt(config, files)
     assert (found.dropout, found.pooling, found.lowercase) == (0.3, "last", True)
     assert (found.hidden, found.subwords) == (16, 0)
+
+
+TAGGED = [
+    (text.split(), ["NOUN" if word in ("cat", "dog", "tree") else "X" for word in text.split()])
+    for text in WORDS * 6
+]
+
+
+def test_a_tagger_begins_from_it_too(folder, tmp_path):
+    lm = recurra.load(folder / "lm")
+    model = SequenceTagger()
+    how = {"steps": 1, "lr": 1e-9, "weight_decay": 0.0, "batch": 8, "progress": False}
+    model.fit(TAGGED, valid=TAGGED, pretrained=str(folder / "lm"), **how)
+    c = model.config
+    assert (c.cell, c.layers, c.hidden, c.embedding, c.characters) == ("gru", 2, 16, 12, 0)
+    for name in weights(lm):
+        if not name.startswith("head."):
+            np.testing.assert_allclose(weights(model)[name], weights(lm)[name], atol=1e-6)
+    loaded = recurra.load(model.save(tmp_path / "model"))
+    sentences = [words for words, _ in TAGGED]
+    assert loaded.predict(sentences) == model.predict(sentences)
+    how = {"steps": 8, "lr": 0.02, "lr_decay": 0.4, "unfreeze": 0.5, "batch": 8, "progress": False}
+    tuned = SequenceTagger()
+    tuned.fit(TAGGED, valid=TAGGED, pretrained=str(folder / "lm"), **how)
+    assert (weights(tuned)["embedding.weight"] == weights(lm)["embedding.weight"]).all()
+    assert (weights(tuned)["rnn.weight_ih_l1"] != weights(lm)["rnn.weight_ih_l1"]).any()
+
+
+def test_a_tagger_reads_words(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text(prose(), encoding="utf-8")
+    characters = LanguageModel(hidden=8, embedding=8)
+    characters.fit(text, progress=False, **QUICK)
+    characters.save(tmp_path / "characters")
+    with pytest.raises(InputError, match="expected a language model of words"):
+        SequenceTagger().fit(TAGGED, pretrained=str(tmp_path / "characters"), progress=False)

@@ -11,6 +11,7 @@ import numpy as np
 from recurra.errors import FormatError, InputError
 from recurra.storage import ModelFiles, read_model
 from recurra.tasks.network import NetworkConfig
+from recurra.text import UNK, Tokenizer
 
 C = TypeVar("C", bound=NetworkConfig)
 
@@ -54,7 +55,10 @@ def read_pretrained(directory: str) -> ModelFiles:
 def adopt(config: C, files: ModelFiles) -> C:
     """The settings of a task, with the tokenizer and the layers of the language model.
 
-    Layers read in one direction, since a language model's do, and words have no character n-grams.
+    Layers read in one direction, since a language model's do, and words without their characters.
+
+    Raises:
+        InputError: the task reads words, and the language model reads something else.
     """
     model = files.config.get("model")
     if not isinstance(model, Mapping) or not {"tokenizer", *_SHAPE} <= model.keys():
@@ -66,9 +70,28 @@ def adopt(config: C, files: ModelFiles) -> C:
         "embedding": files.tensors["embedding.weight"].shape[1],
         "bidirectional": False,
         "subwords": 0,
+        "characters": 0,
     }
     known = config.names()
+    if "tokenizer" not in known and model["tokenizer"] != "word":
+        raise InputError(
+            f"pretrained: {files.path}: expected a language model of words, as the task reads "
+            f"them, found one of tokens of the kind {model['tokenizer']!r}"
+        )
     return replace(config, **{n: v for n, v in wanted.items() if n in known}).validate()
+
+
+def words_of(files: ModelFiles) -> tuple[str, ...]:
+    """The words of a language model in the order of its embedding, the first for unknown ones.
+
+    Raises:
+        FormatError: it has no token for unknown words, or that is not the first.
+    """
+    assert files.tokenizer is not None
+    tokenizer = Tokenizer.from_json(files.tokenizer)
+    if tokenizer.unk_id != 0:
+        raise FormatError(f"{files.path}: tokenizer.json: expected {UNK} as the first token")
+    return tuple(tokenizer.token(id) for id in range(len(tokenizer)))
 
 
 def carried_over(files: ModelFiles) -> dict[str, np.ndarray]:

@@ -102,6 +102,12 @@ class DataConfig(ColumnsConfig):
         below=1,
     )
     batch: int = option(32, "sentences side by side", least=1, whole=True)
+    pretrained: str | None = option(
+        None,
+        "a language model of words (run or model directory) to begin from: its words, embedding "
+        "and layers are taken over, whatever the settings of layers say; no characters are read",
+        text=True,
+    )
     goal: str | None = option(
         None,
         "figure by which the best model is chosen: by default f1 of entities where tags mark them, "

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from recurra.data.conll import TaggedSentence, read_tagged
 from recurra.data.word_forms import WordForms, WordVocabulary
 from recurra.errors import FormatError, InputError
 from recurra.storage import ModelFiles
+from recurra.tasks.pretrained import weights_sha256, words_of
 from recurra.tasks.sequence_tagger.config import ColumnsConfig, DataConfig, SequenceTaggerConfig
 from recurra.tasks.sequence_tagger.scheme import find_scheme, marks_entities
 
@@ -75,7 +76,8 @@ class Prepared:
     @property
     def identity(self) -> dict[str, Any]:
         """What a run must share with the one it continues."""
-        return {"train": self.about["train_sha256"], "valid": self.about["valid_sha256"]}
+        hashes = ("train_sha256", "valid_sha256", "pretrained_sha256")
+        return {n.removesuffix("_sha256"): self.about[n] for n in hashes if n in self.about}
 
 
 def read(source: Source, columns: ColumnsConfig) -> Sentences:
@@ -111,10 +113,12 @@ def prepare(
     *,
     seed: int,
     files: ModelFiles | None,
+    pretrained: ModelFiles | None = None,
 ) -> Prepared:
     """Read the sentences; learn vocabulary, tags and their scheme from those for training alone.
 
-    Of a model that is trained further (`files`) they stay what they are.
+    Of a model that is trained further (`files`) they stay what they are; of a language model to
+    begin from (`pretrained`) the words are.
 
     Raises:
         InputError: sentences that cannot be used.
@@ -141,6 +145,8 @@ def prepare(
             gram_count=config.gram_count if config.subwords else 0,
             lowercase=config.lowercase,
         )
+        if pretrained is not None:
+            vocabulary = replace(vocabulary, words=words_of(pretrained))
     if len(tags) < 2:
         raise InputError(f"{train.name}: expected at least two tags, received {tags[0]!r} only")
     forms = WordForms(vocabulary)
@@ -153,6 +159,7 @@ def prepare(
         "valid_words": held_out.count,
         "train_sha256": train.sha256,
         "valid_sha256": held_out.sha256,
+        **({} if pretrained is None else {"pretrained_sha256": weights_sha256(pretrained)}),
         "skipped": len(train.skipped) + (len(held_out.skipped) if valid is not None else 0),
     }
     return Prepared(

@@ -17,13 +17,16 @@ from recurra.nn.tagger import CharacterEncoder, Tagger
 from recurra.runtime.viterbi import Chain
 from recurra.storage import save_model
 from recurra.tasks.job import Job
+from recurra.tasks.pretrained import carried_over
 from recurra.tasks.sequence_tagger.card import write_card
 from recurra.tasks.sequence_tagger.config import ColumnsConfig, DataConfig, SequenceTaggerConfig
 from recurra.tasks.sequence_tagger.data import Prepared, prepare
 from recurra.tasks.sequence_tagger.scheme import allowed_steps
 from recurra.train import FitResult
 from recurra.train.distributed import World
+from recurra.train.layers import by_depth
 from recurra.train.running import run
+from recurra.train.transfer import carry_over
 
 #: Words of a batch in validation, and what one costs beside a word in training.
 _WORDS, _FORWARD_SHARE = 4096, 1 / 3
@@ -109,6 +112,10 @@ class TaggerTask:
         wanted = [self._prepared.wanted[k] for k in batch.indices]
         losses = self._losses(self._emissions(sentences), wanted)
         return losses[: batch.count].sum(), sum(map(len, wanted[: batch.count])), None
+
+    def layers(self) -> list[list[str]]:
+        """See `recurra.train.Layered`."""
+        return by_depth(name for name, _ in self.module.named_parameters())
 
     def validate(self) -> dict[str, float]:
         """See `recurra.train.Task`: accuracy, F1 of entities where tags mark them, and the loss
@@ -218,9 +225,17 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
 
     def make(out: Path, world: World) -> tuple[TaggerTask, dict[str, Any]]:
         prepared = prepare(
-            job.source, job.valid, config, data, seed=job.train.seed, files=job.files
+            job.source,
+            job.valid,
+            config,
+            data,
+            seed=job.train.seed,
+            files=job.files,
+            pretrained=job.pretrained,
         )
         module = build(config, prepared, job.train.seed)
+        if job.pretrained is not None:
+            carry_over(module, carried_over(job.pretrained), where=str(job.pretrained.path))
         if job.files is not None:
             tensors = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
             module.load_state_dict(tensors)
