@@ -8,6 +8,7 @@ import pytest
 import recurra as package
 from cli.conftest import start
 from recurra import native
+from recurra.baselines.ngram import NGramModel
 from recurra.cli.parser import VERBS
 from recurra.native import library
 
@@ -26,6 +27,21 @@ def test_evaluate_json_is_what_python_finds(recurra, run, text):
     shown = recurra("evaluate", run, text).out
     assert f"perplexity {found['perplexity']:.3f} per token" in shown
     assert shown.count("\n") == 1
+
+
+def test_evaluate_dynamic_is_for_recurrent_models(recurra, run, text, tmp_path):
+    found = json.loads(recurra("evaluate", run, text, "--dynamic", "--json").out)
+    assert found == package.load(run).evaluate(text, dynamic=True).to_dict()
+    ngrams = NGramModel(order=2)
+    ngrams.fit(text)
+    folder = ngrams.save(tmp_path / "ngrams")
+    plain = recurra("evaluate", folder, text, "--json")
+    assert json.loads(plain.out) == ngrams.evaluate(text).to_dict()
+    refused = recurra("evaluate", folder, text, "--dynamic")
+    assert refused.code != 0
+    assert "--dynamic is for recurrent language models" in refused.err
+    written = recurra("generate", folder, "the cat", "--max-tokens", 5, "--seed", 1)
+    assert written.out == f"the cat{ngrams.generate('the cat', max_tokens=5, seed=1)}\n"
 
 
 def test_the_best_model_alone_is_a_model_too(recurra, run, text):
