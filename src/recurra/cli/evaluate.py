@@ -39,7 +39,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if len(data) > 1:
             raise InputError(f"evaluate: a {model.title} reads one FILE, received {len(data)}")
         data = data[0]
-    if arguments.dynamic and not isinstance(model, recurra.LanguageModel):
+    if arguments.dynamic and model.task != "language_model":
         raise InputError(
             f"evaluate: --dynamic is for recurrent language models, received a model of the task "
             f"{model.task!r}: leave it out"

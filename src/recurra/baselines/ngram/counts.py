@@ -31,8 +31,8 @@ def count_grams(
 ) -> list[Grams]:
     """Count the n-grams of every order up to `order`.
 
-    Takes about 120 bytes a token at order 5, what is returned included. The first token is context alone, as wherever a
-    text is measured.
+    Takes about 120 bytes a token at order 5, what is returned included. The first token is context
+    alone, as wherever a text is measured.
 
     Args:
         tokens: (N,) ids of the text, N ≥ 2.
