@@ -23,10 +23,12 @@ def main() -> None:
         horizon=48,
         lookback=336,  # two weeks, read a day at once
         segment=24,
+        output="point",
         transform="log",
         scale="none",
         normalise="standard",
-        members=3,
+        hidden=192,
+        dropout=0.0,
         season=24,
     )
     model.fit(
