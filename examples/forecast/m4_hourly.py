@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 import recurra
+from recurra.data.series import read_series
 
 
 def main() -> None:
@@ -23,14 +24,17 @@ def main() -> None:
         horizon=48,
         lookback=336,  # two weeks, read a day at once
         segment=24,
+        output="point",
         transform="log",
         scale="none",
         normalise="standard",
-        members=3,
+        hidden=192,
+        dropout=0.0,
         season=24,
     )
+    train, test = (read_series(arguments.data / f"Hourly-{part}.csv") for part in ("train", "test"))
     model.fit(
-        str(arguments.data / "Hourly-train.csv"),
+        train,
         out=arguments.out,
         steps=arguments.steps,
         batch=256,
@@ -38,10 +42,10 @@ def main() -> None:
         weight_decay=0.0,
         seed=arguments.seed,
     )
-    history = str(arguments.data / "Hourly-train.csv")
-    scores = model.evaluate(history, truth=str(arguments.data / "Hourly-test.csv"))
-    print(scores)
-    model.predict(history)[0].plot(arguments.out / "H1.png")
+    first = model.predict(train)[0]
+    history, truth = train.series[0].values, test.series[0].values
+    first.plot(arguments.out / "H1.png", history=history[-168:], truth=truth)
+    print(model.evaluate(train, truth=test))
 
 
 if __name__ == "__main__":

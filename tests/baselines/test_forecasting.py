@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from recurra.baselines import compare
 from recurra.baselines.forecasting import ExponentialSmoothing, SeasonalNaive, single_inputs
 from recurra.errors import FormatError, InputError
 
@@ -90,6 +91,22 @@ def test_constant_and_short_series_have_a_forecast(smoothing):
 def test_an_untrained_rival_says_so():
     with pytest.raises(InputError, match="not trained yet"):
         SeasonalNaive(horizon=3).predict({"a": WAVE})
+
+
+def test_a_comparison_has_all_its_columns():
+    pytest.importorskip("statsmodels")
+    data = {"a": WAVE, "b": 2 * WAVE}
+    found = compare(
+        "forecast", data, test=data, horizon=6, season=6, hold_out=6, lookback=12, hidden=8,
+        embedding=8, steps=5, threads=1,
+    )  # fmt: skip
+    assert {result.model for result in found.results} == {"gru", "seasonal-naive", "ets"}
+    naive = SeasonalNaive(horizon=6, season=6, hold_out=6)
+    naive.fit(data)
+    assert found["seasonal-naive"].figures["mase"] == naive.evaluate(data).mase
+    mase = [result.figures["mase"] for result in found.results]
+    assert mase == sorted(mase)
+    assert found["ets"].parameters > found["seasonal-naive"].parameters == 0
 
 
 def test_inputs_of_a_comparison_are_single_series():

@@ -69,6 +69,17 @@ CONTESTS: dict[str, Contest] = {
         models=("lstm", "hmm", "crf"),
         inputs="recurra.baselines.tagging:single_inputs",
     ),
+    "forecast": Contest(
+        metric="mase",
+        higher=False,
+        figures=("smape", "crps"),
+        rivals={
+            "seasonal-naive": "recurra.baselines.forecasting:SeasonalNaive",
+            "ets": "recurra.baselines.forecasting:ExponentialSmoothing",
+        },
+        models=("gru", "seasonal-naive", "ets"),
+        inputs="recurra.baselines.forecasting:single_inputs",
+    ),
 }
 
 

@@ -225,6 +225,7 @@ class ExponentialSmoothing(Classical):
         if form == "constant" or (form.startswith("mul") and history.min() <= 0):
             point = np.full(horizon, history[-1])
             return point, np.repeat(point[:, None], len(levels), axis=1)
+        _ets_model()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             smoothed = self._model(history, form).smooth(np.array(numbers))
@@ -242,6 +243,7 @@ class ExponentialSmoothing(Classical):
         season = self.season or 1
         seasonal = season > 1 and len(history) >= 2 * season + 3
         kinds = ["add"] + ["mul"] * bool(history.min() > 0)
+        _ets_model()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of fits that end early; AIC judges them
             for form in (f"{k},{t},{k if seasonal else ''}" for k in kinds for t in ("", "damped")):
@@ -254,14 +256,8 @@ class ExponentialSmoothing(Classical):
         return best
 
     def _model(self, history: np.ndarray, form: str) -> Any:
-        try:
-            from statsmodels.tsa.exponential_smoothing.ets import ETSModel
-        except ModuleNotFoundError as error:
-            raise InputError(
-                "exponential smoothing needs statsmodels: pip install recurra[baselines]"
-            ) from error
         kind, trend, seasonal = form.split(",")
-        return ETSModel(
+        return _ets_model()(
             history,
             error=kind,
             trend="add" if trend else None,
@@ -269,6 +265,17 @@ class ExponentialSmoothing(Classical):
             seasonal=seasonal or None,
             seasonal_periods=self.season if seasonal else None,
         )
+
+
+def _ets_model() -> Any:
+    """statsmodels' class. Its import sets warnings' filters, so it comes before our own."""
+    try:
+        from statsmodels.tsa.exponential_smoothing.ets import ETSModel
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "exponential smoothing needs statsmodels: pip install recurra[baselines]"
+        ) from error
+    return ETSModel
 
 
 def _history(one: Series, origin: int) -> np.ndarray:

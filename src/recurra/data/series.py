@@ -47,8 +47,8 @@ def read_series(
             ones padded by empty cells; `calendar`, a row a year with 12 months or 4 quarters;
             `auto` looks at the first rows.
         series: column of the series' id, in `long`; without one the file is one series.
-        time: column of the time, by default the first of the others whose first cell is one; or two, year and month or
-            quarter.
+        time: column of the time, by default the first of the others whose first cell is one; or
+            two, year and month or quarter.
         values: columns to forecast, by default all others.
         known: columns of covariates known beforehand. Rows at the end of a series with these and
             no values are its future.

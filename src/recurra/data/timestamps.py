@@ -116,7 +116,7 @@ class Step:
         return passed / self.count
 
     def after(self, start: Any, count: int) -> np.ndarray:
-        """`start`, a datetime64 or a number, and the times of the steps after it, `count` in all."""
+        """`start`, a datetime64 or a number, and the times that follow: `count` in all."""
         steps = np.arange(count) * self.count
         if self.unit == "number":
             return int(start) + steps

@@ -20,7 +20,7 @@ from recurra.tasks.forecaster.config import ForecastDataConfig, ForecasterConfig
 from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each
 from recurra.tasks.forecaster.outcome import PATHS, from_numbers, from_paths
 from recurra.tasks.forecaster.scaling import Scaler, Track
-from recurra.tasks.forecaster.scoring import ForecastScores, backtest
+from recurra.tasks.forecaster.scoring import ROWS, ForecastScores, backtest
 from recurra.tasks.forecaster.stream import ForecastStream
 from recurra.tasks.forecaster.windows import WindowSource
 
@@ -121,11 +121,17 @@ class Forecaster(TrainedModel):
         tracks = self._scaler.tracks(panel, ahead=ahead)
         rows = np.array([[index, len(one)] for index, one in enumerate(panel.series)])
         rng = np.random.default_rng(seed)
-        found = self._forecasts(tracks, self._source(tracks), rows, rng, levels, samples)
-        if found.samples is not None:  # of paths there are more than were asked for
-            found = replace(found, samples=found.samples[:samples] if samples else None)
-        times = [panel.times(one, len(one) + ahead)[len(one) :] for one in panel.series]
-        return each(found, [one.name for one in panel.series], panel.columns, times)
+        source = self._source(tracks)
+        found: list[Forecast] = []
+        for first in range(0, len(rows), ROWS):
+            some = rows[first : first + ROWS]
+            part = self._forecasts(tracks, source, some, rng, levels, samples)
+            if part.samples is not None:  # of paths there are more than were asked for
+                part = replace(part, samples=part.samples[:samples] if samples else None)
+            series = panel.series[first : first + ROWS]
+            times = [panel.times(one, len(one) + ahead)[len(one) :] for one in series]
+            found += each(part, [one.name for one in series], panel.columns, times)
+        return found
 
     def predict_file(self, source: str, options: ForecastPrediction) -> Iterator[Forecast]:
         """Forecasts of the series of a file."""

@@ -15,7 +15,7 @@ from recurra.tasks.forecaster.forecast import Forecasts
 #: Forecasts of rows (track, origin): (N, 2).
 Predict = Callable[[np.ndarray], Forecasts]
 #: Rows that are forecast at once.
-_ROWS = 256
+ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def backtest(
     ]
     total = _Totals(np.array(seasonal), np.stack(list(deviations)))
     together = np.concatenate(rows)
-    for first in range(0, len(together), _ROWS):
-        part = together[first : first + _ROWS]
+    for first in range(0, len(together), ROWS):
+        part = together[first : first + ROWS]
         truth = np.stack([panel.series[t].values[o : o + horizon] for t, o in part])
         total.add(part[:, 0], predict(part), truth)
     return total.scores(season)
@@ -155,15 +155,16 @@ class _Totals:
     def scores(self, season: int) -> ForecastScores:
         errors = {name: np.concatenate(parts) for name, parts in self._errors.items()}
         tracks = np.concatenate(self._tracks)
-        scaled = []
-        for index in range(len(self._seasonal)):
-            of_series = errors["mae"][tracks == index]
-            for c, base in enumerate(self._seasonal[index]):
-                scaled.append(_mean(of_series[..., c]) / base)
-        by_step = tuple(_mean(step) for step in errors["mae"].transpose(1, 0, 2))
+        absolute = errors["mae"]
+        sums, counts = np.zeros_like(self._seasonal), np.zeros_like(self._seasonal)
+        np.add.at(sums, tracks, np.nansum(absolute, axis=1))
+        np.add.at(counts, tracks, (~np.isnan(absolute)).sum(axis=1))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scaled = sums / counts / self._seasonal
+        by_step = tuple(_mean(step) for step in absolute.transpose(1, 0, 2))
         return ForecastScores(
             **{name: _mean(values) for name, values in errors.items() if "within" not in name},
-            mase=_mean(np.array(scaled)),
+            mase=_mean(scaled),
             coverage={
                 float(name.split()[1]): _mean(values)
                 for name, values in errors.items()
