@@ -1,5 +1,7 @@
 """Resampling: tones keep what they are, and pieces make the whole."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -54,6 +56,21 @@ def test_pieces_make_the_whole_bit_for_bit(rates, sizes):
     joined = np.concatenate([*made, stream.finish()])
     assert joined.tobytes() == resample(x, *rates).tobytes()
     assert len(joined) == -(-len(x) * rates[1] // rates[0])
+
+
+def test_an_odd_ratio_takes_little_memory_and_no_table():
+    """999,983 is prime: a table of all phases would be 16,000 filters of 3,000 numbers."""
+    x = np.cos(2 * np.pi * 1000 * np.arange(99_999) / 999_983)
+    tracemalloc.start()
+    y = resample(x, 999_983, 16_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 150e6
+    expected = np.cos(2 * np.pi * 1000 * np.arange(len(y)) / 16_000)
+    assert np.abs(y - expected)[400:-400].max() < 5e-4
+    stream = Resampler(999_983, 16_000)
+    pieces = [stream.push(x[:70_001]), stream.push(x[70_001:]), stream.finish()]
+    assert np.concatenate(pieces).tobytes() == y.tobytes()
 
 
 def test_the_same_rate_changes_nothing():

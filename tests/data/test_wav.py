@@ -122,6 +122,7 @@ def test_no_sound_at_all_is_a_sound():
 
 
 WHOLE = riff(fmt(), chunk(b"data", integers(16)))
+DATA = chunk(b"data", integers(16))
 BAD = {
     "empty": (b"", "received an empty file"),
     "text": (b"hello, this is text", r"expected a wav file .*received b'hell'"),
@@ -139,8 +140,12 @@ BAD = {
     "unknown": (riff(fmt(0x1234), chunk(b"data", b"12")), "format number 0x1234"),
     "12 bits": (riff(fmt(bits=12, block=2), chunk(b"data", b"12")), "received 12"),
     "16-bit float": (riff(fmt(3), chunk(b"data", b"12")), "samples of 32, 64 bits, received 16"),
-    "no channels": (riff(fmt(channels=0), chunk(b"data", b"")), "received 0 channels"),
-    "no rate": (riff(fmt(rate=0), chunk(b"data", b"")), "1 channels at 0 Hz"),
+    "no channels": (riff(fmt(channels=0), chunk(b"data", b"")), "received 0 at 8000 Hz"),
+    "no rate": (riff(fmt(rate=0), chunk(b"data", b"")), "received 1 at 0 Hz"),
+    "absurd rate": (
+        riff(b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 4_000_000_000, 0, 2, 16), DATA),
+        "100 to 1000000 Hz, received 1 at 4000000000 Hz",
+    ),
     "block": (riff(fmt(block=3), chunk(b"data", b"123")), "need 2 bytes a frame, the file says 3"),
     "cut short": (WHOLE[:-3], "cut short: 7 of 10 bytes"),
     "half a frame": (riff(fmt(), chunk(b"data", b"123")), "3 bytes of sound are no whole number"),

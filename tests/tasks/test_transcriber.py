@@ -373,3 +373,14 @@ def test_a_run_goes_on_exactly_and_only_with_the_same_recordings(tmp_path):
     louder = [Recording(Sound(r.sound.samples * 2, 8000), r.text) for r in TRAIN]
     with pytest.raises(InputError, match="recordings"):
         fit("whole", louder)
+
+
+@pytest.mark.parametrize(("changes", "held"), [({}, "frames"), ({"speed": 0.1}, "samples")])
+def test_of_sound_and_features_one_is_held(changes, held):
+    config, data = TranscriberConfig(**TINY), TranscriberData(**changes)
+    prepared = prepare(TRAIN, VALID, config, data, seed=0)
+    for one in prepared.train:
+        assert (one.samples is not None) == (held == "samples")
+        assert (len(one.frames) > 0) == (held == "frames")
+        assert one.frames.base is None or one.frames.base.size <= one.frames.size
+    assert prepared.scale.mean is not None

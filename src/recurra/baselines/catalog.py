@@ -80,6 +80,16 @@ CONTESTS: dict[str, Contest] = {
         models=("gru", "seasonal-naive", "ets"),
         inputs="recurra.baselines.forecasting:single_inputs",
     ),
+    "transcribe": Contest(
+        metric="word_error_rate",
+        higher=False,
+        figures=("character_error_rate",),
+        rivals={
+            "transformer": "recurra.baselines.transformer_transcriber:TransformerTranscriber",
+        },
+        models=("lstm", "transformer"),
+        inputs="recurra.baselines.transcribing:single_inputs",
+    ),
 }
 
 

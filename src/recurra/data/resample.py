@@ -1,7 +1,7 @@
 """Sound at another rate: a polyphase filter, whole or in chunks with the same result."""
 
+import math
 from functools import lru_cache
-from math import gcd
 
 import numpy as np
 
@@ -12,7 +12,8 @@ _CROSSINGS, _BETA = 24, 8.0
 #: The filter is at half there, as a share of the lower rate's half: it passes all up to 0.85 of it,
 #: and nothing from 1.04 on.
 _ROLL_OFF = 0.945
-_BLOCK = 1 << 13  # outputs computed at once, which bounds memory
+#: Numbers of a table of filters, and of the windows read at once: 8 MB each.
+_NUMBERS = 1 << 20
 
 
 class Resampler:
@@ -31,10 +32,10 @@ class Resampler:
         for value in (rate, into):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"resampling: expected rates from 1 Hz on, received {value!r}")
-        common = gcd(rate, into)
+        common = math.gcd(rate, into)
         self._up, self._down = into // common, rate // common
-        self._filters = _filters(self._up, self._down)
-        self._reach = self._filters.shape[1] // 2
+        self._reach = _reach(self._up, self._down)
+        self._taps = 2 * self._reach + 1
         # What an output reads before the first sample is silence.
         self._held = np.zeros(self._reach)
         self._first = -self._reach  # the index of the first sample held
@@ -61,13 +62,13 @@ class Resampler:
 
     def _make(self, until: int) -> np.ndarray:
         parts = [np.zeros(0, np.float32)]
-        taps = self._filters.shape[1]
-        for begin in range(self._made, until, _BLOCK):
-            ticks = np.arange(begin, min(begin + _BLOCK, until)) * self._down
+        block = max(1, _NUMBERS // self._taps)
+        for begin in range(self._made, until, block):
+            ticks = np.arange(begin, min(begin + block, until)) * self._down
             starts = ticks // self._up - self._reach - self._first
-            windows = np.lib.stride_tricks.sliding_window_view(self._held, taps)[starts]
+            windows = np.lib.stride_tricks.sliding_window_view(self._held, self._taps)[starts]
             # A sum over each row: the same bits, whichever rows are computed together.
-            found = (windows * self._filters[ticks % self._up]).sum(1)
+            found = (windows * self._filters(ticks % self._up)).sum(1)
             parts.append(found.astype(np.float32))
         self._made = until
         needed = until * self._down // self._up - self._reach
@@ -76,6 +77,12 @@ class Resampler:
             self._first = needed
         return np.concatenate(parts)
 
+    def _filters(self, phases: np.ndarray) -> np.ndarray:
+        """The filters (N, taps) of some phases: of a table, where all of them are few numbers."""
+        if self._up * self._taps <= _NUMBERS:
+            return _table(self._up, self._down)[phases]
+        return _make_filters(self._up, self._down, phases)
+
 
 def resample(samples: np.ndarray, rate: int, into: int) -> np.ndarray:
     """Samples (N,) at `rate` as samples (ceil(N * into / rate),) at `into`, float32."""
@@ -83,12 +90,25 @@ def resample(samples: np.ndarray, rate: int, into: int) -> np.ndarray:
     return np.concatenate([made.push(samples), made.finish()])
 
 
+def _cutoff(up: int, down: int) -> float:
+    """Where the filter is at half, as a share of half the rate of the input."""
+    return _ROLL_OFF * min(1.0, up / down)
+
+
+def _reach(up: int, down: int) -> int:
+    """Samples that an output reads on each side of its place."""
+    return math.ceil(_CROSSINGS / _cutoff(up, down))
+
+
 @lru_cache(maxsize=16)
-def _filters(up: int, down: int) -> np.ndarray:
-    """The filter of each phase, (up, taps); each passes a constant unchanged."""
-    cutoff = _ROLL_OFF * min(1.0, up / down)  # as a share of half the rate of the input
-    reach = int(np.ceil(_CROSSINGS / cutoff))
-    places = np.arange(-reach, reach + 1)[None, :] - np.arange(up)[:, None] / up
+def _table(up: int, down: int) -> np.ndarray:
+    return _make_filters(up, down, np.arange(up))
+
+
+def _make_filters(up: int, down: int, phases: np.ndarray) -> np.ndarray:
+    """The filter of each phase (N,) in 0 … up - 1, (N, taps); each passes a constant unchanged."""
+    cutoff, reach = _cutoff(up, down), _reach(up, down)
+    places = np.arange(-reach, reach + 1)[None, :] - phases[:, None] / up
     inside = np.clip(1 - (places * cutoff / _CROSSINGS) ** 2, 0, None)
     window = np.i0(_BETA * np.sqrt(inside)) * (np.abs(places * cutoff) <= _CROSSINGS)
     filters = np.sinc(places * cutoff) * window

@@ -24,6 +24,8 @@ _NAMES = {
 }
 #: Every subformat of an extensible header ends so; the two bytes before it say which it is.
 _GUID = bytes.fromhex("000000001000800000aa00389b71")
+#: Rates that sound is recorded at. A header with another is damaged.
+_RATES = (100, 1_000_000)
 #: What recorders write for a length that they did not know, and above.
 _UNKNOWN = 0x7FFF0000
 _OTHERS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"FORM": "AIFF", b".snd": "AU"}
@@ -145,8 +147,10 @@ def _read_layout(chunk: bytes) -> _Layout:
     widths = (8, 16, 24, 32) if code == _PCM else (32, 64)
     if bits not in widths:
         raise _WavError(f"expected samples of {', '.join(map(str, widths))} bits, received {bits}")
-    if not channels or not rate:
-        raise _WavError(f"expected channels and a rate, received {channels} channels at {rate} Hz")
+    if not channels or not _RATES[0] <= rate <= _RATES[1]:
+        raise _WavError(
+            f"expected channels, at {_RATES[0]} to {_RATES[1]} Hz, received {channels} at {rate} Hz"
+        )
     if block != channels * bits // 8:
         raise _WavError(
             f"{channels} channels of {bits} bits need {channels * bits // 8} bytes a frame, "

@@ -130,8 +130,9 @@ def prepare(
         scale = fitted.scale
     else:
         scale = Scale() if model.normalise == "recording" else Scale.of(e.frames for e in read)
-    if data.changes_sound:  # made anew each time
-        read = [replace(e, frames=e.frames[:0]) for e in read]
+    if data.changes_sound:  # made anew each time; a slice of them would keep them all
+        none = np.zeros((0, features.mels), np.float32)
+        read = [replace(e, frames=none) for e in read]
     return Prepared(
         tokenizer,
         features,
