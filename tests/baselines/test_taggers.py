@@ -75,7 +75,7 @@ def test_they_are_compared():
     how = {name: value for name, value in QUICK.items() if name not in ("progress", "threads")}
     how["epochs"] = 1
     found = compare("tag", TRAIN[:60], valid=TEST[:10], test=TEST[10:], threads=1, **TINY, **how)
-    assert {result.model for result in found.results} == {"lstm", "hmm", "crf"}
+    assert {result.model for result in found.results} == {"gru", "hmm", "crf", "transformer"}
     assert found.metric == "accuracy"  # there are no entities in it
     assert set(found["hmm"].figures) == {"accuracy", "unknown_accuracy"}
     entities = compare("tag", places(40, seed=0), test=places(20, seed=1), models=["hmm"])

@@ -65,8 +65,9 @@ CONTESTS: dict[str, Contest] = {
         rivals={
             "hmm": "recurra.baselines.hmm:HMMTagger",
             "crf": "recurra.baselines.crfsuite:CRFTagger",
+            "transformer": "recurra.baselines.transformer_tagger:TransformerTagger",
         },
-        models=("lstm", "hmm", "crf"),
+        models=("gru", "hmm", "crf", "transformer"),
         inputs="recurra.baselines.tagging:single_inputs",
     ),
     "forecast": Contest(

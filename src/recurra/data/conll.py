@@ -117,6 +117,7 @@ def read_tagged(
     lines, broken = _decode(_read(source, name), name)
     parse: Callable[[Sequence[tuple[int, str]]], TaggedSentence | None]
     column: int | None = None
+    blocks: Iterator[list[tuple[int, str]]]
     if kind == "jsonl":
         blocks = ([(n, line)] for n, line in enumerate(lines, 1) if line.strip(" \t"))
         parse = _Json(tags)
@@ -222,7 +223,9 @@ class _Conllu:
         self._column, self._tags = column, tags
 
     def __call__(self, block: Sequence[tuple[int, str]]) -> TaggedSentence | None:
-        words, tags, lines = [], [], []
+        words: list[str] = []
+        tags: list[str] = []
+        lines: list[int] = []
         for n, line in block:
             if line.startswith("#"):
                 continue

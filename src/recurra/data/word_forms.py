@@ -44,7 +44,7 @@ class WordVocabulary:
         Words that occur less than `min_count` times are left to `<unk>`, characters never are.
         N-grams are those in at least `gram_count` words; 0 for none.
         """
-        words, characters, forms = Counter[str](), Counter[str](), set()
+        words, characters, forms = Counter[str](), Counter[str](), set[str]()
         for sentence in sentences:
             forms.update(sentence)
             for word in sentence:

@@ -96,7 +96,7 @@ def log_partition(emissions: Tensor, steps: Tensor, mask: Tensor) -> Tensor:
     Returns:
         (B,)
     """
-    found: Tensor = _LogPartition.apply(emissions, steps, mask)  # type: ignore[no-untyped-call]
+    found: Tensor = _LogPartition.apply(emissions, steps, mask)
     if bool(found.isfinite().all()):
         return found
     return log_partition_by_steps(emissions, steps, mask)
@@ -140,7 +140,7 @@ class _LogPartition(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, emissions, steps, mask):  # type: ignore[no-untyped-def, override]
+    def forward(ctx, emissions, steps, mask):  # type: ignore[no-untyped-def]
         """Return ln Z, (B,)."""
         batch, words, tags = emissions.shape
         counts = mask.T[:, :, None]
@@ -185,7 +185,7 @@ class _LogPartition(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):  # type: ignore[no-untyped-def, override]
+    def backward(ctx, gradient):  # type: ignore[no-untyped-def]
         """Return the expectations of tags and steps, weighted by `gradient` (B,)."""
         alpha, gamma, meet, factors, counts, ended = ctx.saved_tensors
         tags = factors.shape[0] - 2

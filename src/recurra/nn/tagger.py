@@ -80,7 +80,7 @@ class Tagger(nn.Module):
         self.spelling, self.rnn, self.crf = spelling, rnn, crf
         features = embedding + (spelling.rnn.output_size if spelling else 0)
         features += subwords if grams else 0
-        reads, writes = int(rnn.input_size), int(rnn.output_size)  # type: ignore[arg-type]
+        reads, writes = int(rnn.input_size), int(rnn.output_size)
         if not features or features != reads:
             raise InputError(
                 f"Tagger: expected layers that read {features} features, received {reads}"

@@ -14,13 +14,14 @@ from recurra.tasks.network import NetworkConfig
 class SequenceTaggerConfig(NetworkConfig):
     """How words are read, the recurrent layers, and whether tags are chosen together."""
 
+    cell: str = option("gru", "recurrent cell", choices=("rnn", "lstm", "gru"))
     embedding: int = option(
         100, "width of the words' vectors; 0 to read characters alone", least=0, whole=True
     )
     min_count: int = option(1, "words seen less often become <unk>", least=1, whole=True)
     lowercase: bool = option(True, "look words up in lower case; characters tell their case")
     word_dropout: float = option(
-        0.25,
+        0.5,
         "a word seen n times is read as <unk> with probability word_dropout / (word_dropout + n)",
         least=0,
     )

@@ -11,6 +11,7 @@ import numpy as np
 from recurra.data.conll import TaggedSentence, read_tagged
 from recurra.data.word_forms import WordForms, WordVocabulary
 from recurra.errors import FormatError, InputError
+from recurra.metrics.tagging import SCHEMES
 from recurra.storage import ModelFiles
 from recurra.tasks.pretrained import weights_sha256, words_of
 from recurra.tasks.sequence_tagger.config import ColumnsConfig, DataConfig, SequenceTaggerConfig
@@ -197,10 +198,10 @@ def vocabulary_of(files: ModelFiles) -> WordVocabulary:
 def tags_of(files: ModelFiles) -> tuple[tuple[str, ...], str | None]:
     """The tags of a model, and how they mark entities; FormatError where its files do not say."""
     tags, scheme = files.config.get("tags"), files.config.get("scheme")
-    right = isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)
-    if not right or scheme not in (None, "BIO", "IOBES", "IOB1"):
-        raise FormatError(f"{files.path}: config.json: expected a list of tags and a scheme")
-    return tuple(tags), scheme
+    right = scheme is None or scheme in SCHEMES
+    if right and isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+        return tuple(tags), scheme
+    raise FormatError(f"{files.path}: config.json: expected a list of tags and a scheme")
 
 
 def _given(pairs: Sequence[Any]) -> Sentences:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -112,7 +112,7 @@ class Tagged:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class SentenceTags:
     """A sentence of a file with its tags, and the lines of the file up to its end.
 
     probabilities: of each word's tag; others: the best taggings, where they were asked for.
@@ -201,10 +201,6 @@ class SequenceTagger(TrainedModel):
             settings=settings,
         )
 
-    @overload
-    def predict(self, sentences: Sequence[str]) -> list[str]: ...
-    @overload
-    def predict(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]: ...
     def predict(self, sentences: Sequence[Any]) -> list[Any]:
         """The best tags of sentences, each a list of words; of a single sentence its tags.
 
@@ -233,7 +229,7 @@ class SequenceTagger(TrainedModel):
         of a model with a CRF the marginals of its sequences."""
         return [self.runtime.chain.marginals(scores) for scores in self._emissions(sentences)]
 
-    def predict_file(self, source: str | Path, options: PredictionConfig) -> Iterator[Prediction]:
+    def predict_file(self, source: str | Path, options: PredictionConfig) -> Iterator[SentenceTags]:
         """Tag a file; the texts of the predictions, a line end after each, are the file with its
         tags: see `recurra.data.conll.TaggedText.parts`.
 
@@ -252,7 +248,7 @@ class SequenceTagger(TrainedModel):
                 sure = tuple(float(p) for p in each)
             if options.n_best > 1:
                 others = tuple(self._n_best(scores, options.n_best))
-            yield Prediction(row, tuple(found), part, sure, others)
+            yield SentenceTags(row, tuple(found), part, sure, others)
 
     def evaluate(self, data: Source, **settings: Any) -> Tagged:
         """Measure it on tagged sentences: accuracy, and scores of entities where tags mark them.

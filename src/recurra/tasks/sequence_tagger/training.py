@@ -1,5 +1,6 @@
 """Training a sequence tagger: the torch side of the task."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -122,25 +123,17 @@ class TaggerTask:
         of sentences whose tags the training data have."""
         prepared = self._prepared
         number = {tag: k for k, tag in enumerate(prepared.tags)}
-        chain, nats, count = self._chain(), 0.0, 0
-        found: list[list[str]] = [[] for _ in prepared.valid]
-        lengths = np.array([len(row) for row in prepared.valid], np.int64)
-        order = np.argsort(lengths, kind="stable")
-        groups = LengthBatches(lengths[order], batch=256, shuffle=False, budget=_WORDS)
+        nats, count = 0.0, 0
+        chain, found = self._chain(), [list[str]() for _ in prepared.valid]
         with torch.inference_mode():
-            for group in groups:
-                rows = [int(k) for k in order[group.indices]]
-                emissions = self._emissions([prepared.valid[k] for k in rows])
+            for rows, emissions in self._scored(prepared.valid):
+                self._decode(rows, emissions, prepared.valid, chain, found)
                 tags = [prepared.held_out.tags[k] for k in rows]
                 known = [k for k, row in enumerate(tags) if all(tag in number for tag in row)]
                 if known:
                     wanted = [np.array([number[t] for t in tags[k]], np.int64) for k in known]
                     nats += float(self._losses(emissions[:, known], wanted).double().sum())
                     count += sum(map(len, wanted))
-                scores = emissions.cpu().numpy()
-                for column, k in enumerate(rows):
-                    path = chain.best(scores[: lengths[k], column])
-                    found[k] = [prepared.tags[y] for y in path.tags]
         self._metrics = {
             "loss": nats / max(count, 1),
             "accuracy": tag_accuracy(prepared.held_out.tags, found),
@@ -149,6 +142,14 @@ class TaggerTask:
             scores = entity_scores(prepared.held_out.tags, found).overall
             self._metrics |= {n: getattr(scores, n) for n in ("precision", "recall", "f1")}
         return self._metrics
+
+    def tag(self, sentences: list[np.ndarray]) -> list[list[str]]:
+        """The best tags of sentences as forms."""
+        chain, found = self._chain(), [list[str]() for _ in sentences]
+        with torch.inference_mode():
+            for rows, emissions in self._scored(sentences):
+                self._decode(rows, emissions, sentences, chain, found)
+        return found
 
     def validation_cost(self) -> float:
         """See `recurra.train.Rated`."""
@@ -184,6 +185,30 @@ class TaggerTask:
                 "train": job.train.to_json(),
             },
         }
+
+    def _decode(
+        self,
+        rows: list[int],
+        emissions: Tensor,
+        sentences: list[np.ndarray],
+        chain: Chain,
+        found: list[list[str]],
+    ) -> None:
+        """Put the best tags of a batch where they belong in `found`."""
+        scores = emissions.cpu().numpy()
+        for column, k in enumerate(rows):
+            path = chain.best(scores[: len(sentences[k]), column])
+            found[k] = [self._prepared.tags[y] for y in path.tags]
+
+    def _scored(self, sentences: list[np.ndarray]) -> Iterator[tuple[list[int], Tensor]]:
+        """All of some sentences in batches: which, and their scores (T, B, K)."""
+        if not sentences:
+            return
+        lengths = np.array([len(row) for row in sentences], np.int64)
+        order = np.argsort(lengths, kind="stable")
+        for group in LengthBatches(lengths[order], batch=256, shuffle=False, budget=_WORDS):
+            rows = [int(k) for k in order[group.indices]]
+            yield rows, self._emissions([sentences[k] for k in rows])
 
     def _emissions(self, sentences: list[np.ndarray]) -> Tensor:
         """Scores (T, B, K) of sentences."""
