@@ -148,7 +148,7 @@ def test_digits_are_read_row_by_row(data_dir):
     assert model.evaluate(test).accuracy > 0.93
 
 
-def test_the_command_line(tmp_path, capsys):
+def test_the_command_line(tmp_path, capsys, monkeypatch):
     for name, (texts, labels) in (("train", reviews(120)), ("new", reviews(30, seed=1))):
         with open(tmp_path / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("sentiment", "review"), *zip(labels, texts, strict=True)])
@@ -189,3 +189,13 @@ def test_the_command_line(tmp_path, capsys):
     assert "plain.tsv, line 3: no value in the column 'text'" in capsys.readouterr().err
     assert main([*asked, "--skip-bad"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
+    # lines of text, from a file and from standard input
+    (tmp_path / "lines.txt").write_text("a fine day\n\nawful\n", encoding="utf-8")
+    assert main(["predict", run, str(tmp_path / "lines.txt")]) == 0
+    shown = capsys.readouterr().out
+    told = [line.split("\t")[0] for line in shown.splitlines()]
+    assert told == model.predict(["a fine day", "", "awful"])
+    with open(tmp_path / "lines.txt", encoding="utf-8") as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert main(["predict", run, "-"]) == 0
+    assert capsys.readouterr().out == shown

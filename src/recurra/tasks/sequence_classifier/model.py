@@ -1,5 +1,6 @@
 """`SequenceClassifier`: train it, measure it, ask it. Only training needs torch."""
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from recurra.tasks.sequence_classifier.config import (
 )
 from recurra.tasks.sequence_classifier.data import Inputs, classes_of, encode, reader_of
 from recurra.tasks.sequence_classifier.inputs import NumberInputs, TextInputs
+from recurra.text import Corpus
 
 if TYPE_CHECKING:
     from recurra.train import Callback, FitResult
@@ -145,7 +147,8 @@ class SequenceClassifier(TrainedModel):
     ) -> Iterator[LabelPrediction]:
         """What it says of each example of a file; `options` tell how to read it.
 
-        Columns that `options` do not name are those of the training data; no labels are read.
+        Columns that `options` do not name are those of the training data; no labels are read. Of
+        texts the source may also be "-" for standard input, or a .txt file: each line is a text.
 
         Raises:
             InputError: a file that cannot be read.
@@ -153,8 +156,12 @@ class SequenceClassifier(TrainedModel):
         given = {n: v for n, v in options.to_json().items() if n in ColumnsConfig.names()}
         usual = ColumnsConfig().to_json()
         chosen = {name: value for name, value in given.items() if value != usual[name]}
+        read: Any = source
+        if self.config.reads_text and (str(source) == "-" or Path(source).suffix == ".txt"):
+            with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
+                read = list(Corpus.open(source, spool=Path(folder) / "stdin.txt").lines())
         columns = self._columns(chosen)
-        for row in self._classify(columns.read(source, self.config, labelled=False)):
+        for row in self._classify(columns.read(read, self.config, labelled=False)):
             best = int(row.argmax())
             every = dict(zip(self.labels, row.tolist(), strict=True))
             told = every if options.probabilities else None
