@@ -28,9 +28,9 @@ def reversals(count=1500, seed=0):
 
 @pytest.fixture(scope="module")
 def trained():
-    pairs = reversals()
+    pairs = reversals(2500)
     model = recurra.Translator(**SMALL)
-    model.fit(pairs[:-200], valid=pairs[-200:-100], epochs=7, **TRAINING)
+    model.fit(pairs[:-200], valid=pairs[-200:-100], epochs=4, **{**TRAINING, "lr": 0.005})
     return model, pairs[-100:]
 
 
@@ -226,6 +226,10 @@ def test_mistakes_are_told(trained, tmp_path):
         model.predict("abc", beams=2, n_best=3)
     with pytest.raises(InputError, match="did you mean beams"):
         model.predict("abc", beam=2)
+    with pytest.raises(InputError, match="source 1: expected a text, received ' '"):
+        model.predict(["abc", " "])
+    with pytest.raises(InputError, match="expected a target, received nothing"):
+        model.attention("abc", "")
     with pytest.raises(InputError, match="not trained yet"):
         recurra.Translator().predict("abc")
     with pytest.raises(InputError, match="attention dot"):

@@ -20,7 +20,7 @@ class Cache(NamedTuple):
     valid: Tensor
 
 
-class TransformerTranslator(nn.Module):
+class TransformerEncoderDecoder(nn.Module):
     """P(target | source) by self-attention alone (Vaswani et al. 2017).
 
     Layer norm comes first in a layer (Xiong et al. 2020), positions are sinusoids, the embedding of
@@ -52,7 +52,7 @@ class TransformerTranslator(nn.Module):
         super().__init__()
         if width % (2 * heads):
             raise InputError(
-                f"TransformerTranslator: expected a width that {2 * heads} divides, "
+                f"TransformerEncoderDecoder: expected a width that {2 * heads} divides, "
                 f"received {width}"
             )
         self.width, self.dropout = width, dropout
@@ -194,6 +194,10 @@ def width_for(
 ) -> int:
     """The width D at which a Transformer has about so many parameters."""
     tokens = target + (0 if shared else source)
-    candidates = range(2 * heads, 4096, 2 * heads)
-    # 4 D² for each attention, 8 D² for the two linear maps.
-    return min(candidates, key=lambda d: abs(tokens * d + layers * (12 + 16) * d * d - parameters))
+
+    def count(d: int) -> int:
+        # A layer of each side: three attentions of 4 D², twice 8 D² of the linear maps; the rest
+        # are biases and norms.
+        return tokens * d + layers * (28 * d * d + 32 * d) + 4 * d + target
+
+    return min(range(2 * heads, 4096, 2 * heads), key=lambda d: abs(count(d) - parameters))
