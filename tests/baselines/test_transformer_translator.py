@@ -87,7 +87,7 @@ def test_it_has_as_many_parameters_as_it_may(shared):
 
 def test_it_learns_and_is_saved(tmp_path):
     pairs = [(a + b, b + a) for a in "abcdefgh" for b in "abcdefgh"]
-    rival = TransformerTranslator(**LETTERS, epochs=30, batch=16, lr=0.003, label_smoothing=0.0)
+    rival = TransformerTranslator(**LETTERS, epochs=70, batch=16, lr=0.005, label_smoothing=0.0)
     with pytest.raises(InputError, match="not trained yet"):
         rival.predict("ab")
     rival.fit(pairs, valid=pairs[:10], budget=Budget(parameters=50_000))
