@@ -85,9 +85,10 @@ class TransformerEncoderDecoder(nn.Module):
         """Negative log-likelihoods (B, T), as `EncoderDecoder.losses`."""
         x, weight = self(source, lengths, inputs).flatten(0, 1), self.target_embedding.weight
         wanted, there = targets.flatten(), counted.flatten()
+        rows, weight = ops.embedding(wanted, weight)
         nll = ops.token_losses(x, weight, self.bias, wanted, there)
         if smoothing:
-            gap = (x * (functional.embedding(wanted, weight) - weight.mean(0))).sum(-1)
+            gap = (x * (rows - weight.mean(0))).sum(-1)
             gap = gap + self.bias[wanted] - self.bias.mean()
             nll = nll + smoothing * gap.masked_fill(~there, 0.0)
         return nll.view(targets.shape)
@@ -124,7 +125,7 @@ class TransformerEncoderDecoder(nn.Module):
         steps = torch.arange(first, first + ids.shape[1], device=ids.device, dtype=torch.float32)
         half = torch.arange(self.width // 2, device=ids.device, dtype=torch.float32)
         angles = steps[:, None] * torch.exp(-math.log(10000.0) * 2 * half / self.width)
-        x = table(ids) * math.sqrt(self.width) + torch.cat((angles.sin(), angles.cos()), -1)
+        x = ops.embedding(ids, table.weight)[0] * math.sqrt(self.width) + torch.cat((angles.sin(), angles.cos()), -1)
         return functional.dropout(x, self.dropout, self.training)
 
 
