@@ -125,7 +125,9 @@ class TransformerEncoderDecoder(nn.Module):
         steps = torch.arange(first, first + ids.shape[1], device=ids.device, dtype=torch.float32)
         half = torch.arange(self.width // 2, device=ids.device, dtype=torch.float32)
         angles = steps[:, None] * torch.exp(-math.log(10000.0) * 2 * half / self.width)
-        x = ops.embedding(ids, table.weight)[0] * math.sqrt(self.width) + torch.cat((angles.sin(), angles.cos()), -1)
+        x = ops.embedding(ids, table.weight)[0] * math.sqrt(self.width) + torch.cat(
+            (angles.sin(), angles.cos()), -1
+        )
         return functional.dropout(x, self.dropout, self.training)
 
 
