@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from recurra.data.pairs import Pairs, read_pairs
+from recurra.data.pairs import Pairs, read_pairs, read_sources
 from recurra.errors import InputError
 
 WANTED = (["a b", "ç\u202f!", 'say "so"'], ["x", "y y", "z"])
@@ -101,3 +101,19 @@ def test_files_that_do_not_fit(tmp_path):
         read_pairs(tmp_path)
     with pytest.raises(InputError, match="pair 1: expected a source and a target, received"):
         Pairs.of([("a", "b"), ("a", "")])
+
+
+def test_sources_alone(tmp_path, monkeypatch):
+    path = write(tmp_path / "s.txt.gz", [" a b ", "", "c\tx\ty"])
+    assert read_sources(path) == ["a b", "c"]
+    assert read_sources(write(tmp_path / "s.jsonl", ['{"source": "d"}'])) == ["d"]
+    for name, line, told in [
+        ("b.jsonl", '{"target": "d"}', "line 1: expected a text named 'source'"),
+        ("b.txt", "\tx", "line 1: expected a source, received nothing"),
+        ("c.txt", "", "expected a source a line, received none"),
+    ]:
+        with pytest.raises(InputError, match=told):
+            read_sources(write(tmp_path / name, [line]))
+    with (tmp_path / "s.jsonl").open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert read_sources("-") == ['{"source": "d"}']

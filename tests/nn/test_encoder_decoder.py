@@ -26,7 +26,16 @@ def batch(seed=0, targets=V):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("settings", [{}, {"layers": 3, "tied": True}, {"cell": "gru"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"layers": 3, "tied": True},
+        {"cell": "gru", "shared": True, "tied": True},
+        {"shared": True},
+    ],
+    ids=str,
+)
 def test_losses_are_cross_entropy(settings, smoothing):
     module, _, _ = made(**settings)
     source, lengths, inputs, targets, counted = batch()

@@ -91,6 +91,14 @@ CONTESTS: dict[str, Contest] = {
         models=("lstm", "transformer"),
         inputs="recurra.baselines.transcribing:single_inputs",
     ),
+    "translate": Contest(
+        metric="bleu",
+        higher=True,
+        figures=("chrf", "error_rate", "wrong"),
+        rivals={"transformer": "recurra.baselines.transformer_translator:TransformerTranslator"},
+        models=("lstm", "transformer"),
+        inputs="recurra.baselines.translating:single_inputs",
+    ),
 }
 
 

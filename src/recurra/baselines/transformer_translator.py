@@ -11,7 +11,7 @@ import torch
 from recurra.baselines.protocol import Budget
 from recurra.data.pairs import Pairs
 from recurra.errors import InputError
-from recurra.nn.transformer_translator import Cache, TransformerTranslator, width_for
+from recurra.nn.transformer_encoder_decoder import Cache, TransformerEncoderDecoder, width_for
 from recurra.settings import check, sort
 from recurra.storage import ModelFiles, read_model
 from recurra.tasks.job import Job
@@ -29,7 +29,7 @@ from recurra.train.running import run
 LAYERS, HEADS, DROPOUT, LR, WARMUP, BETAS = 3, 4, 0.1, 1e-3, 0.1, (0.9, 0.98)
 
 
-class TransformerTranslation:
+class TransformerTranslator:
     """All that the recurrent translator has (vocabularies, batches, label smoothing, training loop,
     beam search), with self-attention for its layers.
 
@@ -142,7 +142,7 @@ class _Task(TranslatorTask):
         )
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(job.train.seed)
-            module = TransformerTranslator(
+            module = TransformerEncoderDecoder(
                 source,
                 target,
                 self._width,
@@ -165,7 +165,7 @@ class _Task(TranslatorTask):
     def config(self) -> dict[str, Any]:
         """See `TranslatorTask`."""
         shape = {"layers": LAYERS, "heads": HEADS, "width": self._width}
-        return {**super().config(), "task": "transformer_translation", "architecture": shape}
+        return {**super().config(), "task": "transformer_translator", "architecture": shape}
 
     def load(self, files: ModelFiles) -> None:
         """Take the weights of a model directory."""
@@ -184,7 +184,7 @@ class _State(NamedTuple):
 class _Steps:
     """The Transformer as something that steps: see `recurra.generate.search.Steps`."""
 
-    def __init__(self, module: TransformerTranslator) -> None:
+    def __init__(self, module: TransformerEncoderDecoder) -> None:
         self._module = module
 
     @torch.inference_mode()

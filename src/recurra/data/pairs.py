@@ -1,11 +1,12 @@
 """Pairs of texts, source and target, from the files people have them in. No torch."""
 
 import gzip
-import hashlib
 import json
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -40,14 +41,16 @@ class Pairs:
     def of(pairs: Sequence[tuple[str, str]]) -> "Pairs":
         """Pairs in memory; InputError for what is none."""
         places = [f"pair {number}" for number in range(len(pairs))]
-        digest = hashlib.sha256()
+        digest = sha256()
         made = Pairs([], [], [])
         for place, pair in zip(places, pairs, strict=True):
-            if not (len(pair) == 2 and all(isinstance(text, str) and text for text in pair)):
+            if not (
+                len(pair) == 2 and all(isinstance(text, str) and text.strip() for text in pair)
+            ):
                 raise InputError(f"{place}: expected a source and a target, received {pair!r}")
             digest.update(json.dumps(pair).encode() + b"\n")
-            made.sources.append(pair[0])
-            made.targets.append(pair[1])
+            made.sources.append(pair[0].strip())
+            made.targets.append(pair[1].strip())
         return Pairs(made.sources, made.targets, places, [], digest.hexdigest())
 
     def references(self) -> tuple[list[str], list[list[str]]]:
@@ -81,7 +84,7 @@ def read_pairs(
             lengths; or the first pair that cannot be read: file, line, what was expected.
     """
     listed = [files] if isinstance(files, str | Path) else list(files)
-    digest, made = hashlib.sha256(), Pairs([], [], [])
+    digest, made = sha256(), Pairs([], [], [])
     for entry in listed:
         if isinstance(entry, tuple):
             first, second = (_read(Path(path), digest) for path in entry)
@@ -109,6 +112,35 @@ def read_pairs(
             + (f": all {len(made.skipped)} were bad" if made.skipped else "")
         )
     return Pairs(made.sources, made.targets, made.places, made.skipped, digest.hexdigest())
+
+
+def read_sources(path: str | Path, *, column: str = "source") -> list[str]:
+    """Read texts to translate: a line each, up to its first tab, or JSON lines with `column`.
+
+    `path` may be "-" for standard input; else it is as for `read_pairs`. Lines without anything are
+    passed over.
+
+    Raises:
+        InputError: as `read_pairs`, for the first line that cannot be read.
+    """
+    name = Path(path)
+    lines = sys.stdin.buffer.read().split(b"\n") if str(path) == "-" else _read(name, sha256())
+    json_lines = str(path).lower().endswith(_JSON_LINES)
+    texts = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            text = _text(line)
+            text = _object(text, (column,))[column] if json_lines else text.split("\t")[0]
+            if not text.strip():
+                raise _BadPairError("expected a source, received nothing")
+        except (_BadPairError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}, line {number}: {_reason(error)}: mend it") from None
+        texts.append(text.strip())
+    if not texts:
+        raise InputError(f"{path}: expected a source a line, received none")
+    return texts
 
 
 class _BadPairError(ValueError):
@@ -151,19 +183,25 @@ def _tab_reader(line: str) -> tuple[str, str]:
 
 def _json_reader(columns: tuple[str, str]) -> Callable[[str], tuple[str, str]]:
     def read(line: str) -> tuple[str, str]:
-        try:
-            value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
-            raise _BadPairError(f"expected a JSON object, received {_short(line)}") from None
-        if not isinstance(value, dict):
-            raise _BadPairError(f"expected a JSON object, received {_short(line)}")
-        for name in columns:
-            if not isinstance(value.get(name), str):
-                found = f"{name!r} is {_short(value[name])}" if name in value else _short(value)
-                raise _BadPairError(f"expected a text named {name!r}, received {found}")
+        value = _object(line, columns)
         return value[columns[0]], value[columns[1]]
 
     return read
+
+
+def _object(line: str, columns: Sequence[str]) -> dict[str, Any]:
+    """A JSON object that has texts of some names."""
+    try:
+        value = json.loads(line)
+    except (json.JSONDecodeError, RecursionError):
+        raise _BadPairError(f"expected a JSON object, received {_short(line)}") from None
+    if not isinstance(value, dict):
+        raise _BadPairError(f"expected a JSON object, received {_short(line)}")
+    for name in columns:
+        if not isinstance(value.get(name), str):
+            found = f"{name!r} is {_short(value[name])}" if name in value else _short(value)
+            raise _BadPairError(f"expected a text named {name!r}, received {found}")
+    return value
 
 
 def _pair(source: str, target: str) -> tuple[str, str]:

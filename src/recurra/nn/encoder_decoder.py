@@ -19,6 +19,7 @@ class Steps(NamedTuple):
     features: Tensor  # (T, B, F), what the output layer reads
     weights: Tensor  # (T, B, S), where each step looked
     copy: Tensor | None  # (T, B), logits of copying rather than writing
+    head: Tensor  # (V, F), the matrix of the output layer
 
 
 class EncoderDecoder(nn.Module):
@@ -119,10 +120,9 @@ class EncoderDecoder(nn.Module):
             inputs: ids (B, T) that each step reads: a start, then the target but its last.
         """
         valid = torch.arange(source.shape[1], device=source.device)[:, None] < lengths[None]
-        x = self._embed(self.source_embedding, source.T, self.scale if self.shared else 1.0)
+        x, y, head = self._embed(source.T, inputs.T)
         memory, ended = self.encoder(x, mask=valid)
         states = self._bridge(ended)
-        y = self._embed(self.target_embedding, inputs.T, self.scale)
         outputs, _ = self.decoder(y, states[0])
         context, weights = self.attention(outputs, memory, valid=valid)
         if self.reader is not None and self.second is not None:
@@ -132,7 +132,7 @@ class EncoderDecoder(nn.Module):
         copy = None
         if self.copy is not None:
             copy = self.copy(torch.cat((features, y), -1)).squeeze(-1)
-        return Steps(self._drop(features), weights, copy)
+        return Steps(self._drop(features), weights, copy, head)
 
     def losses(
         self,
@@ -166,13 +166,15 @@ class EncoderDecoder(nn.Module):
         known = wanted < len(self.head.weight)
         inside = wanted.clamp(max=len(self.head.weight) - 1)
         half = self.decoder.precision == "bf16"
-        weight, bias = self.head.weight, self.head.bias
+        weight, bias = steps.head, self.head.bias
+        if smoothing and self.copy is None:
+            rows, weight = ops.embedding(inside, weight)
         nll = ops.token_losses(x, weight, bias, inside, there & known, half=half)
         if self.copy is not None and copied is not None and steps.copy is not None:
             return self._mixed(nll, known & there, steps, targets, copied, counted)
         if smoothing:
             # -mean(log p) - (-log p[target]) = (w[target] - mean w) x + b[target] - mean b
-            gap = (x * (functional.embedding(inside, weight) - weight.mean(0))).sum(-1)
+            gap = (x * (rows - weight.mean(0))).sum(-1)
             gap = gap + bias[inside] - bias.mean()
             nll = nll + smoothing * gap.masked_fill(~there, 0.0)
         return nll.view(targets.T.shape).T
@@ -214,9 +216,21 @@ class EncoderDecoder(nn.Module):
                 made.append(states if len(states) > 1 else states[0])
         return made
 
-    def _embed(self, table: nn.Embedding, ids: Tensor, scale: float) -> Tensor:
-        rows = functional.embedding(ids, table.weight)
-        return self._drop(rows if scale == 1.0 else rows * scale)
+    def _embed(self, source: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The rows of sources (S, B, E) and inputs (T, B, E), and the output layer's matrix.
+
+        One matrix of several uses is passed from use to use, as each adds its gradient in place.
+        """
+        table = self.target_embedding.weight
+        if self.shared:
+            x, table = ops.embedding(source, table)
+        else:
+            x, _ = ops.embedding(source, self.source_embedding.weight)
+        y, table = ops.embedding(inputs, table)
+        if not self.tied:
+            return self._drop(x), self._drop(y), self.head.weight
+        x = x * self.scale if self.shared else x
+        return self._drop(x), self._drop(y * self.scale), table
 
     def _drop(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self.dropout, self.training)

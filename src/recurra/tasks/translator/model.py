@@ -1,7 +1,6 @@
 """`Translator`: train it, measure it, let it translate. Only training needs torch."""
 
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from recurra.data.pairs import Pairs
+from recurra.data.pairs import Pairs, read_sources
 from recurra.errors import FormatError, InputError
 from recurra.metrics.translation import bleu, chrf, error_rate
 from recurra.runtime.translator import RuntimeTranslator, TranslatorArchitecture
@@ -165,43 +164,45 @@ class Translator(TrainedModel):
             A `Translation`, of which `str` is the text; a list of them for several sources.
 
         Raises:
-            InputError: options out of range.
+            InputError: options out of range, or a source with nothing in it.
         """
         (chosen,) = sort(options, TranslationOptions)
         wanted = TranslationOptions(**chosen).validate()
-        found = self._decoder.translate([source] if isinstance(source, str) else source, wanted)
+        texts = [source] if isinstance(source, str) else list(source)
+        for number, text in enumerate(texts):
+            if not (isinstance(text, str) and text.strip()):
+                raise InputError(f"predict: source {number}: expected a text, received {text!r}")
+        found = self._decoder.translate(texts, wanted)
         return found[0] if isinstance(source, str) else found
 
     def predict_file(
         self, source: str | Path, options: TranslationOptions
     ) -> Iterator[Translation]:
-        """Translate the lines of a file, or of standard input where it is "-".
-
-        Of lines of pairs the target is passed over.
+        """Translate the sources of a file: see `recurra.data.pairs.read_sources`.
 
         Raises:
             InputError: the file cannot be read, or has no text in it.
         """
-        texts = [line.split("\t")[0].strip() for line in _lines(source)]
-        texts = [text for text in texts if text]
-        if not texts:
-            raise InputError(f"{source}: expected a source a line, received none")
+        texts = read_sources(source)
         for first in range(0, len(texts), options.side_by_side):
             part = texts[first : first + options.side_by_side]
             yield from self._decoder.translate(part, options)
 
-    def evaluate(self, data: "Source", **options: Any) -> TranslationScores:
+    def evaluate(
+        self, data: "Source", *, skip_bad: bool = False, **options: Any
+    ) -> TranslationScores:
         """Translate the sources of pairs and compare with their targets.
 
         Args:
             data: as for `fit`; a source that stands there repeatedly is translated once, and all
                 its targets are references.
+            skip_bad: leave out pairs that cannot be read.
             **options: as for `predict`.
 
         Raises:
             InputError: pairs that cannot be read, or options out of range.
         """
-        pairs = open_pairs(data)
+        pairs = open_pairs(data, skip_bad=skip_bad)
         nats, tokens = self._nats(pairs)
         return score_pairs(
             pairs, lambda texts: self.predict(texts, **options), nats_per_token=nats / tokens
@@ -215,8 +216,9 @@ class Translator(TrainedModel):
         """
         if target is None:
             target = self.predict(source).text
-        if not source.strip():
-            raise InputError("attention: expected a source, received nothing")
+        for name, text in (("source", source), ("target", target)):
+            if not text.strip():
+                raise InputError(f"attention: expected a {name}, received nothing")
         vocabulary = self.vocabulary
         _, weights = self._read(Encoded(_one(source, target), vocabulary, copy=self.config.copy))
         shown = vocabulary.show_source(source), vocabulary.show_target(target)
@@ -271,17 +273,3 @@ class Translator(TrainedModel):
 
 def _one(source: str, target: str) -> Pairs:
     return Pairs([source], [target], ["text"])
-
-
-def _lines(source: str | Path) -> list[str]:
-    try:
-        data = sys.stdin.buffer.read() if str(source) == "-" else Path(source).read_bytes()
-        return data.decode("utf-8-sig").split("\n")
-    except FileNotFoundError:
-        raise InputError(f"{source}: no such file: check the path") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"{source}, line {line}: not UTF-8: save it as such") from None
-    except OSError as error:
-        told = (error.strerror or str(error)).lower()
-        raise InputError(f"{source}: {told}: check the path and its permissions") from error

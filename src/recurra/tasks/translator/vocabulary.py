@@ -57,10 +57,9 @@ class Vocabulary:
         return {"source": source, "target": self.target.to_json()}
 
     def read_source(self, text: str) -> np.ndarray:
-        """The tokens of a source (S,), at least one."""
+        """The tokens of a source (S,); at least one of a text that is not empty."""
         ids = self.source.encode(_line(text))
-        ids = _without(ids, self.source.eos_id, self.source.unk_id)
-        return ids if len(ids) else np.zeros(1, np.int32)
+        return _without(ids, self.source.eos_id, self.source.unk_id)
 
     def read_target(self, text: str) -> np.ndarray:
         """The tokens of a target (T,), without an end."""
@@ -122,9 +121,9 @@ class Vocabulary:
     def _units(self, tokenizer: Tokenizer, text: str, ids: np.ndarray) -> list[str]:
         """Each token as text, unknown ones too."""
         if tokenizer.kind == "word":
-            return _line(text).split() or [""]
+            return _line(text).split()
         if tokenizer.kind == "char":
-            return list(_line(text)) or [""]
+            return list(_line(text))
         return [tokenizer.token(int(id)) for id in ids]
 
 

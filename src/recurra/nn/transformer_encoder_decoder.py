@@ -20,7 +20,7 @@ class Cache(NamedTuple):
     valid: Tensor
 
 
-class TransformerTranslator(nn.Module):
+class TransformerEncoderDecoder(nn.Module):
     """P(target | source) by self-attention alone (Vaswani et al. 2017).
 
     Layer norm comes first in a layer (Xiong et al. 2020), positions are sinusoids, the embedding of
@@ -52,7 +52,7 @@ class TransformerTranslator(nn.Module):
         super().__init__()
         if width % (2 * heads):
             raise InputError(
-                f"TransformerTranslator: expected a width that {2 * heads} divides, "
+                f"TransformerEncoderDecoder: expected a width that {2 * heads} divides, "
                 f"received {width}"
             )
         self.width, self.dropout = width, dropout
@@ -85,9 +85,10 @@ class TransformerTranslator(nn.Module):
         """Negative log-likelihoods (B, T), as `EncoderDecoder.losses`."""
         x, weight = self(source, lengths, inputs).flatten(0, 1), self.target_embedding.weight
         wanted, there = targets.flatten(), counted.flatten()
+        rows, weight = ops.embedding(wanted, weight)
         nll = ops.token_losses(x, weight, self.bias, wanted, there)
         if smoothing:
-            gap = (x * (functional.embedding(wanted, weight) - weight.mean(0))).sum(-1)
+            gap = (x * (rows - weight.mean(0))).sum(-1)
             gap = gap + self.bias[wanted] - self.bias.mean()
             nll = nll + smoothing * gap.masked_fill(~there, 0.0)
         return nll.view(targets.shape)
@@ -124,7 +125,9 @@ class TransformerTranslator(nn.Module):
         steps = torch.arange(first, first + ids.shape[1], device=ids.device, dtype=torch.float32)
         half = torch.arange(self.width // 2, device=ids.device, dtype=torch.float32)
         angles = steps[:, None] * torch.exp(-math.log(10000.0) * 2 * half / self.width)
-        x = table(ids) * math.sqrt(self.width) + torch.cat((angles.sin(), angles.cos()), -1)
+        x = ops.embedding(ids, table.weight)[0] * math.sqrt(self.width) + torch.cat(
+            (angles.sin(), angles.cos()), -1
+        )
         return functional.dropout(x, self.dropout, self.training)
 
 
@@ -194,6 +197,10 @@ def width_for(
 ) -> int:
     """The width D at which a Transformer has about so many parameters."""
     tokens = target + (0 if shared else source)
-    candidates = range(2 * heads, 4096, 2 * heads)
-    # 4 D² for each attention, 8 D² for the two linear maps.
-    return min(candidates, key=lambda d: abs(tokens * d + layers * (12 + 16) * d * d - parameters))
+
+    def count(d: int) -> int:
+        # A layer of each side: three attentions of 4 D², twice 8 D² of the linear maps; the rest
+        # are biases and norms.
+        return tokens * d + layers * (28 * d * d + 32 * d) + 4 * d + target
+
+    return min(range(2 * heads, 4096, 2 * heads), key=lambda d: abs(count(d) - parameters))
