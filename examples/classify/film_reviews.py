@@ -31,7 +31,7 @@ def main(argv=None):
     """Train, print what the last fold comes to for ours and a TF-IDF, return both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file")
-    parser.add_argument("--epochs", type=float, default=6)
+    parser.add_argument("--epochs", type=float, default=4)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     folds = read(arguments.file)
