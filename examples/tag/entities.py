@@ -12,7 +12,17 @@ from pathlib import Path
 
 from recurra.baselines import compare
 
-SETTINGS = {"batch": 16, "epochs": 10}
+SETTINGS = {
+    "layers": 1,
+    "hidden": 64,
+    "embedding": 50,
+    "subwords": 50,
+    "character_hidden": 32,
+    "word_dropout": 2.0,
+    "recall_cost": 2.0,
+    "batch": 16,
+    "epochs": 6,
+}
 MODELS = "gru,crf,hmm"
 
 

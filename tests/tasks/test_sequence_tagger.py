@@ -68,6 +68,18 @@ def test_entities_are_found_by_a_chain_that_keeps_to_their_scheme(finder):
             assert find_scheme([one.tags, ["B-PLACE"]]) == "BIO"
 
 
+def test_a_cost_of_what_is_missed_finds_more():
+    """Of names whose half is no entity in training, whatever stands beside them."""
+    rng = np.random.default_rng(0)
+    data = [(["we", "Abc"], ["O", str(rng.choice(["O", "O", "B-x"]))]) for _ in range(120)]
+    found = []
+    for cost in (0.0, 3.0):
+        model = SequenceTagger(**TINY)
+        model.fit(data[:100], valid=data[100:], recall_cost=cost, **QUICK)
+        found.append(model.predict(["we", "Abc"]))
+    assert found == [["O", "O"], ["O", "B-x"]]
+
+
 def test_n_best_and_probabilities_belong_together(finder):
     sentence = ["in", "Abc", "with"]
     (best,) = finder.predict_n_best([sentence], 3)
@@ -84,11 +96,11 @@ def test_n_best_and_probabilities_belong_together(finder):
 
 
 VARIANTS = {
-    "lstm": {},
+    "lstm": {"cell": "lstm", "subwords": 6},
     "crf": {"crf": True, "cell": "gru"},
-    "characters alone": {"embedding": 0, "subwords": 0, "cell": "rnn"},
+    "characters alone": {"embedding": 0, "cell": "rnn"},
     "n-grams alone": {"embedding": 0, "subwords": 7, "gram_count": 1, "characters": 0},
-    "words alone": {"characters": 0, "subwords": 0, "lowercase": False, "min_count": 3},
+    "words alone": {"characters": 0, "lowercase": False, "min_count": 3},
     "deep": {"layers": 2, "residual": True, "zoneout": 0.1, "learn_initial_state": True},
     "one direction": {"bidirectional": False, "layer_norm": True},
 }
@@ -284,7 +296,7 @@ def test_what_cannot_be_trained_on_is_refused(data, settings, told):
         (lambda m: m.predict_n_best([["a"]], 0), "n: expected a number from 1 on, received 0"),
         (lambda m: SequenceTagger().predict([["a"]]), "this sequence tagger is not trained yet"),
         (
-            lambda m: SequenceTagger(embedding=0, subwords=0, characters=0),
+            lambda m: SequenceTagger(embedding=0, characters=0),
             "there is nothing to read",
         ),
     ],

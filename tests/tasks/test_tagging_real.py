@@ -13,11 +13,11 @@ def test_parts_of_speech_of_a_few_sentences(data_dir):
     path = data_dir / "ud-en-ewt" / "en_ewt-ud-dev.conllu.gz"
     pairs = [(s.words, s.tags) for s in read_tagged(path).sentences]
     train, valid, test = pairs[:1000], pairs[1000:1200], pairs[1200:]
-    model = SequenceTagger(**SMALL, subwords=24, dropout=0.3)
-    model.fit(train, valid=valid, epochs=4, lr=0.006, batch=16, threads=1, progress=False)
+    model = SequenceTagger(**SMALL, dropout=0.3)
+    model.fit(train, valid=valid, epochs=5, lr=0.006, batch=16, threads=1, progress=False)
     found = model.evaluate(test)
-    assert found.accuracy > 0.85
-    assert found.unknown_accuracy > 0.6
+    assert found.accuracy > 0.84
+    assert found.unknown_accuracy > 0.57
     rival = HMMTagger()
     rival.fit(train, valid=valid)
     assert 0.85 < rival.evaluate(test).accuracy < 0.88

@@ -14,6 +14,8 @@ from recurra.errors import InputError
 #: How entities are written as tags: B- begins one, I- is inside, E- ends one, S- is a whole one. In
 #: IOB1, B- stands only where an entity follows another of its type.
 SCHEMES = ("BIO", "IOBES", "IOB1")
+#: The tag of words that are in no entity.
+OUTSIDE = "O"
 _PREFIXES = {"BIO": "BIO", "IOB1": "BIO", "IOBES": "BIOES", None: "BIOES"}
 
 Tags = Sequence[Sequence[str]]

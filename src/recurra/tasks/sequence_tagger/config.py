@@ -26,7 +26,7 @@ class SequenceTaggerConfig(NetworkConfig):
         least=0,
     )
     subwords: int = option(
-        50, "width of the vectors of words' character n-grams; 0 for none", least=0, whole=True
+        0, "width of the vectors of words' character n-grams; 0 for none", least=0, whole=True
     )
     gram_count: int = option(
         3, "words of the training data in which an n-gram must be", least=1, whole=True
@@ -108,6 +108,12 @@ class DataConfig(ColumnsConfig):
         "a language model of words (run or model directory) to begin from: its words, embedding "
         "and layers are taken over, whatever the settings of layers say; no characters are read",
         text=True,
+    )
+    recall_cost: float = option(
+        0.0,
+        "nats that O has to be less likely than an entity's tag by, in training: finds more "
+        "entities, and more that are none (Mohit et al. 2012)",
+        least=0,
     )
     goal: str | None = option(
         None,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recurra.data.length_batches import LengthBatches, Rows
 from recurra.errors import InputError
-from recurra.metrics.tagging import entity_scores, tag_accuracy
+from recurra.metrics.tagging import OUTSIDE, entity_scores, tag_accuracy
 from recurra.nn import Recurrent
 from recurra.nn.crf import CRF
 from recurra.nn.tagger import CharacterEncoder, Tagger
@@ -111,7 +111,10 @@ class TaggerTask:
         """See `recurra.train.Task`."""
         sentences = [self._prepared.train[k] for k in batch.indices]
         wanted = [self._prepared.wanted[k] for k in batch.indices]
-        losses = self._losses(self._emissions(sentences), wanted)
+        emissions = self._emissions(sentences)
+        if self._data.recall_cost and OUTSIDE in self._prepared.tags:
+            emissions = self._costly(emissions, wanted)
+        losses = self._losses(emissions, wanted)
         return losses[: batch.count].sum(), sum(map(len, wanted[: batch.count])), None
 
     def layers(self) -> list[list[str]]:
@@ -222,6 +225,15 @@ class TaggerTask:
         ]
         found: Tensor = self.module(*read, groups, lengths)
         return found
+
+    def _costly(self, emissions: Tensor, wanted: list[np.ndarray]) -> Tensor:
+        """Scores with a bonus for O where an entity is, which the model has to make up for: the
+        softmax-margin of Gimpel & Smith (2010) with the cost on what is missed."""
+        outside = self._prepared.tags.index(OUTSIDE)
+        bonus = np.zeros(emissions.shape, np.float32)
+        for column, row in enumerate(wanted):
+            bonus[: len(row), column, outside] = self._data.recall_cost * (row != outside)
+        return emissions + torch.from_numpy(bonus).to(emissions.device)
 
     def _losses(self, emissions: Tensor, wanted: list[np.ndarray]) -> Tensor:
         tags = np.zeros(emissions.shape[:2], np.int64)
