@@ -122,6 +122,18 @@ def test_what_has_no_effect_may_change(tmp_path, unbroken):
     assert left(tmp_path) == unbroken
 
 
+def test_a_run_of_before_there_was_a_setting_goes_on_with_its_default(tmp_path):
+    config = TrainConfig(steps=4)
+    fit(SmallTask(tokens=300), tmp_path, config, report=False)
+    recorded = json.loads((tmp_path / "config.json").read_text())
+    del recorded["train"]["patience"]
+    (tmp_path / "config.json").write_text(json.dumps(recorded))
+    assert fit(SmallTask(tokens=300), tmp_path, config, report=False).steps == 4
+    with pytest.raises(InputError, match="patience None there, 3 now"):
+        other = TrainConfig(steps=4, patience=3)
+        fit(SmallTask(tokens=300), tmp_path, other, report=False)
+
+
 @pytest.mark.parametrize("schedule", ["constant", "plateau"])
 def test_a_schedule_that_knows_no_end_can_be_made_longer(tmp_path, schedule):
     run(tmp_path, schedule=schedule)

@@ -110,7 +110,9 @@ class RunDirectory:
     ) -> Plan | None:
         """The plan to go on with; InputError lists what differs from the run found here."""
         free = {field.name for field in dataclasses.fields(TrainConfig) if field.metadata["free"]}
-        before, now = _flat(recorded["train"]), _flat(self.wanted["train"])
+        # A run of before there was a setting had what is now its default.
+        then = {**TrainConfig().to_json(), **recorded["train"]}
+        before, now = _flat(then), _flat(self.wanted["train"])
         different = {
             name for name in before.keys() | now.keys() if before.get(name) != now.get(name)
         }
