@@ -113,18 +113,21 @@ class _Task(TaggerTask):
     def __init__(self, job: Job, prepared: Prepared, parameters: int | None) -> None:
         config = job.model
         assert isinstance(config, SequenceTaggerConfig)
+        inputs = config.features(grams=bool(prepared.vocabulary.grams))
         recurrent = build(config, prepared, 0)
-        inputs = int(recurrent.rnn.input_size)
-        own = sum(p.numel() for p in recurrent.rnn.parameters())
+        named = recurrent.named_parameters()
+        own = sum(p.numel() for n, p in named if "rnn." in n.replace("spelling.rnn.", ""))
         if parameters is not None:
             own += parameters - sum(p.numel() for p in recurrent.parameters())
-        width, units = sizes_for(max(1, own), inputs, LAYERS, heads=HEADS)
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(job.train.seed)
-            encoder = TransformerEncoder(
+        share = max(1, own // config.members)
+        width, units = sizes_for(share, inputs, LAYERS, heads=HEADS)
+
+        def encoder() -> TransformerEncoder:
+            return TransformerEncoder(
                 inputs, width, LAYERS, heads=HEADS, feedforward=units, dropout=DROPOUT
             )
-        super().__init__(job, prepared, build(config, prepared, job.train.seed, rnn=encoder))
+
+        super().__init__(job, prepared, build(config, prepared, job.train.seed, encoder=encoder))
         self.prepared, self._sizes = prepared, {"width": width, "feedforward": units}
 
     def config(self) -> dict[str, Any]:

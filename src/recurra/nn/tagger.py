@@ -1,5 +1,7 @@
 """The sequence tagger as a torch module: words and their characters, layers, a score a tag."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -129,6 +131,10 @@ class Tagger(nn.Module):
         outputs, _ = self.rnn(x, lengths=lengths)
         return self.head(functional.dropout(outputs, self.dropout, self.training))
 
+    def steps(self) -> Tensor | None:
+        """The scores of steps between tags, as `CRF.steps` has them; None without a chain."""
+        return None if self.crf is None else self.crf.steps()
+
     def loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """-ln P of tags (T, B) where `mask` (T, B), in nats: (B,), by sentence."""
         if self.crf is not None:
@@ -139,3 +145,34 @@ class Tagger(nn.Module):
             emissions.flatten(0, 1), tags.flatten(), reduction="none"
         ).view(tags.shape)
         return losses.masked_fill(~mask, 0).sum(0)
+
+
+class TaggerCommittee(nn.Module):
+    """Several taggers side by side, each with weights of its own; what they say is averaged."""
+
+    def __init__(self, members: Sequence[Tagger]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(
+        self,
+        words: Tensor,
+        places: Tensor,
+        grams: Tensor,
+        counts: Tensor,
+        groups: list[tuple[Tensor, Tensor]],
+        lengths: Tensor,
+    ) -> Tensor:
+        """The scores of each, (M, T, B, K); arguments as for `Tagger`."""
+        read = (words, places, grams, counts, groups, lengths)
+        return torch.stack([member(*read) for member in self.members])
+
+    def steps(self) -> Tensor | None:
+        """The mean of the members' scores between tags; None without a chain."""
+        steps = [member.steps() for member in self.members]
+        return None if steps[0] is None else torch.stack(steps).mean(0)
+
+    def loss(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
+        """The mean of the members' losses, each of its own scores (T, B, K): (B,)."""
+        pairs = zip(self.members, emissions, strict=True)
+        return torch.stack([member.loss(scores, tags, mask) for member, scores in pairs]).mean(0)

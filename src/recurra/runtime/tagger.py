@@ -118,6 +118,48 @@ class RuntimeTagger:
         return np.concatenate(parts, axis=2)
 
 
+class RuntimeCommittee:
+    """Several taggers, whose scores are averaged (see `recurra.nn.tagger.TaggerCommittee`).
+
+    Args:
+        members: how many; their tensors' names begin with `members.0.` and so on.
+        The rest is `RuntimeTagger`'s.
+    """
+
+    def __init__(
+        self,
+        members: int,
+        architecture: Architecture,
+        spelling: Architecture,
+        tensors: Mapping[str, np.ndarray],
+        *,
+        allowed: np.ndarray,
+        precision: str = "float32",
+    ) -> None:
+        self._members = []
+        for index in range(members):
+            prefix = f"members.{index}."
+            own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            made = RuntimeTagger(architecture, spelling, own, allowed=allowed, precision=precision)
+            self._members.append(made)
+        chains = [member.chain for member in self._members]
+        self.chain = Chain(
+            np.mean([c.start for c in chains], axis=0),
+            np.mean([c.transitions for c in chains], axis=0),
+            np.mean([c.end for c in chains], axis=0),
+        )
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """See `RuntimeTagger.sizes`."""
+        return self._members[0].sizes
+
+    def emissions(self, sentences: Sequence[np.ndarray], forms: WordForms) -> list[np.ndarray]:
+        """See `RuntimeTagger.emissions`."""
+        every = [member.emissions(sentences, forms) for member in self._members]
+        return [np.mean(scores, axis=0) for scores in zip(*every, strict=True)]
+
+
 def _sums(vectors: np.ndarray, batch: Batch) -> np.ndarray:
     """Of each distinct word of a batch the sum of its n-grams, over the root of their number."""
     found = np.zeros((len(batch.counts), vectors.shape[1]), np.float32)

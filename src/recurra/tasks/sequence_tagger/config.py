@@ -47,6 +47,9 @@ class SequenceTaggerConfig(NetworkConfig):
     crf: bool | None = option(
         None, "choose tags together (CRF); by default where they mark entities", switch=True
     )
+    members: int = option(
+        1, "networks of different weights whose scores are averaged", least=1, whole=True
+    )
     constrain: bool = option(True, "let the CRF give only sequences that the entities' scheme has")
 
     def clashes(self) -> list[str]:

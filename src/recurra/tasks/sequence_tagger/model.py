@@ -13,7 +13,7 @@ from recurra.data.word_forms import WordForms
 from recurra.errors import FormatError, InputError
 from recurra.metrics.tagging import EntityScores, entity_scores, tag_accuracy
 from recurra.runtime import Architecture
-from recurra.runtime.tagger import RuntimeTagger
+from recurra.runtime.tagger import RuntimeCommittee, RuntimeTagger
 from recurra.settings import sort
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.sequence_tagger.config import (
@@ -277,16 +277,18 @@ class SequenceTagger(TrainedModel):
         return tags_of(self.files)[0]
 
     @cached_property
-    def runtime(self) -> RuntimeTagger:
+    def runtime(self) -> RuntimeTagger | RuntimeCommittee:
         """The network without torch."""
         files, (tags, scheme) = self.files, tags_of(self.files)
-        made = RuntimeTagger(
-            Architecture.from_json(files.config.get("architecture")),
-            self.config.spelling(),
-            files.tensors,
-            allowed=allowed_steps(tags, scheme if self.config.constrain else None),
-            precision=self._precision,
-        )
+        layers = Architecture.from_json(files.config.get("architecture"))
+        parts = (layers, self.config.spelling(), files.tensors)
+        allowed = allowed_steps(tags, scheme if self.config.constrain else None)
+        how: dict[str, Any] = {"allowed": allowed, "precision": self._precision}
+        made: RuntimeTagger | RuntimeCommittee
+        if self.config.members == 1:
+            made = RuntimeTagger(*parts, **how)
+        else:
+            made = RuntimeCommittee(self.config.members, *parts, **how)
         vocabulary = vocabulary_of(files)
         wanted = (
             len(vocabulary.words) if self.config.embedding else 0,

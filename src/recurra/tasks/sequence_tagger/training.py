@@ -1,6 +1,6 @@
 """Training a sequence tagger: the torch side of the task."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from recurra.errors import InputError
 from recurra.metrics.tagging import OUTSIDE, entity_scores, tag_accuracy
 from recurra.nn import Recurrent
 from recurra.nn.crf import CRF
-from recurra.nn.tagger import CharacterEncoder, Tagger
+from recurra.nn.tagger import CharacterEncoder, Tagger, TaggerCommittee
 from recurra.runtime.viterbi import Chain
 from recurra.storage import save_model
 from recurra.tasks.job import Job
@@ -34,11 +34,25 @@ _WORDS, _FORWARD_SHARE = 4096, 1 / 3
 
 
 def build(
-    config: SequenceTaggerConfig, prepared: Prepared, seed: int, *, rnn: nn.Module | None = None
-) -> Tagger:
-    """The module with freshly drawn weights; `rnn` may stand in the place of recurrent layers."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    config: SequenceTaggerConfig,
+    prepared: Prepared,
+    seed: int,
+    *,
+    encoder: Callable[[], nn.Module] | None = None,
+) -> Tagger | TaggerCommittee:
+    """The module with freshly drawn weights.
+
+    What `encoder` makes may stand in the place of recurrent layers.
+    """
+    grams = len(prepared.vocabulary.grams)
+    inputs = config.features(grams=grams > 0)
+    if not inputs:
+        raise InputError(
+            f"subwords: no n-gram is in {config.gram_count} words of the training data, and "
+            "nothing else is read: lower gram_count, or read words or characters"
+        )
+
+    def member() -> Tagger:
         spelling = crf = None
         if config.characters:
             reader = Recurrent(
@@ -50,20 +64,14 @@ def build(
             )
             spelling = CharacterEncoder(len(prepared.vocabulary.characters), reader)
         if uses_crf(config, prepared):
-            scheme = prepared.scheme if config.constrain else None
-            crf = CRF(
-                len(prepared.tags), allowed=torch.from_numpy(allowed_steps(prepared.tags, scheme))
-            )
+            allowed = allowed_steps(prepared.tags, scheme_of(config, prepared))
+            crf = CRF(len(prepared.tags), allowed=torch.from_numpy(allowed))
         counts = torch.from_numpy(prepared.counts.astype(np.float32))
-        rate, grams = config.word_dropout, len(prepared.vocabulary.grams)
-        inputs = config.features(grams=grams > 0)
-        if not inputs:
-            raise InputError(
-                f"subwords: no n-gram is in {config.gram_count} words of the training data, and "
-                "nothing else is read: lower gram_count, or read words or characters"
-            )
+        rate = config.word_dropout
         return Tagger(
-            rnn or Recurrent(config.cell, inputs, config.hidden, **config.arguments()),
+            encoder()
+            if encoder
+            else Recurrent(config.cell, inputs, config.hidden, **config.arguments()),
             len(prepared.tags),
             words=len(prepared.vocabulary.words),
             embedding=config.embedding,
@@ -75,10 +83,20 @@ def build(
             dropout=config.dropout,
         )
 
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        made = [member() for _ in range(config.members)]
+    return made[0] if config.members == 1 else TaggerCommittee(made)
+
 
 def uses_crf(config: SequenceTaggerConfig, prepared: Prepared) -> bool:
     """Whether tags are chosen together."""
     return prepared.entities if config.crf is None else config.crf
+
+
+def scheme_of(config: SequenceTaggerConfig, prepared: Prepared) -> str | None:
+    """The scheme that the chain of tags keeps to, if any."""
+    return prepared.scheme if config.constrain else None
 
 
 class TaggerTask:
@@ -86,7 +104,7 @@ class TaggerTask:
 
     unit = "words"
 
-    def __init__(self, job: Job, prepared: Prepared, module: Tagger) -> None:
+    def __init__(self, job: Job, prepared: Prepared, module: Tagger | TaggerCommittee) -> None:
         assert isinstance(job.model, SequenceTaggerConfig)
         assert isinstance(job.data, DataConfig)
         self._job, self._prepared, self._data, self._model = job, prepared, job.data, job.model
@@ -135,7 +153,7 @@ class TaggerTask:
                 known = [k for k, row in enumerate(tags) if all(tag in number for tag in row)]
                 if known:
                     wanted = [np.array([number[t] for t in tags[k]], np.int64) for k in known]
-                    nats += float(self._losses(emissions[:, known], wanted).double().sum())
+                    nats += float(self._losses(emissions[..., known, :], wanted).double().sum())
                     count += sum(map(len, wanted))
         self._metrics = {
             "loss": nats / max(count, 1),
@@ -198,7 +216,8 @@ class TaggerTask:
         found: list[list[str]],
     ) -> None:
         """Put the best tags of a batch where they belong in `found`."""
-        scores = emissions.cpu().numpy()
+        every = emissions if self._model.members == 1 else emissions.mean(0)
+        scores = every.cpu().numpy()
         for column, k in enumerate(rows):
             path = chain.best(scores[: len(sentences[k]), column])
             found[k] = [self._prepared.tags[y] for y in path.tags]
@@ -214,9 +233,9 @@ class TaggerTask:
             yield rows, self._emissions([sentences[k] for k in rows])
 
     def _emissions(self, sentences: list[np.ndarray]) -> Tensor:
-        """Scores (T, B, K) of sentences."""
+        """Scores (T, B, K) of sentences; of several members (M, T, B, K)."""
         batch = self._prepared.forms.batch(sentences)
-        device = self.module.head.weight.device
+        device = next(self.module.parameters()).device
         arrays = (batch.words, batch.places, batch.grams, batch.counts, batch.lengths)
         *read, lengths = (torch.from_numpy(part).to(device) for part in arrays)
         groups = [
@@ -230,14 +249,14 @@ class TaggerTask:
         """Scores with a bonus for O where an entity is, which the model has to make up for: the
         softmax-margin of Gimpel & Smith (2010) with the cost on what is missed."""
         outside = self._prepared.tags.index(OUTSIDE)
-        bonus = np.zeros(emissions.shape, np.float32)
+        bonus = np.zeros(emissions.shape[-3:], np.float32)
         for column, row in enumerate(wanted):
             bonus[: len(row), column, outside] = self._data.recall_cost * (row != outside)
         return emissions + torch.from_numpy(bonus).to(emissions.device)
 
     def _losses(self, emissions: Tensor, wanted: list[np.ndarray]) -> Tensor:
-        tags = np.zeros(emissions.shape[:2], np.int64)
-        mask = np.zeros(emissions.shape[:2], np.bool_)
+        tags = np.zeros(emissions.shape[-3:-1], np.int64)
+        mask = np.zeros(emissions.shape[-3:-1], np.bool_)
         for column, row in enumerate(wanted):
             tags[: len(row), column] = row
             mask[: len(row), column] = True
@@ -247,10 +266,11 @@ class TaggerTask:
         )
 
     def _chain(self) -> Chain:
-        crf = self.module.crf
-        if crf is None:
+        found = self.module.steps()
+        if found is None:
             return Chain.free(len(self._prepared.tags))
-        steps = crf.steps().detach().double().masked_fill(~crf.allowed, -torch.inf).cpu().numpy()
+        allowed = allowed_steps(self._prepared.tags, scheme_of(self._model, self._prepared))
+        steps = np.where(allowed, found.detach().double().cpu().numpy(), -np.inf)
         return Chain(steps[-2, :-2], steps[:-2, :-2], steps[:-2, -1])
 
 
@@ -272,7 +292,11 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
         )
         module = build(config, prepared, job.train.seed)
         if job.pretrained is not None:
-            carry_over(module, carried_over(job.pretrained), where=str(job.pretrained.path))
+            begun = carried_over(job.pretrained)
+            if config.members > 1:
+                members = range(config.members)
+                begun = {f"members.{k}.{n}": tensor for k in members for n, tensor in begun.items()}
+            carry_over(module, begun, where=str(job.pretrained.path))
         if job.files is not None:
             tensors = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
             module.load_state_dict(tensors)
