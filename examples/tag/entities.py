@@ -19,7 +19,7 @@ SETTINGS = {
     "subwords": 50,
     "character_hidden": 32,
     "word_dropout": 2.0,
-    "recall_cost": 1.0,
+    "recall_cost": 2.0,
     "members": 5,
     "batch": 16,
     "epochs": 6,
