@@ -38,7 +38,7 @@ class Backward : OverTime<V> {
     for (long n1 = steps; n1 > 0; n1 -= chunk_) {
       const long n0 = n1 > chunk_ ? n1 - chunk_ : 0;
       for (long n = n1 - 1; n >= n0; --n) step(n, n0, thread, threads, barrier);
-      gradients(n0, n1, thread, threads);
+      gradients(n0, n1, thread, threads, barrier);
       barrier.wait();
       if (n0 > 0) keep_boundary(n0 < chunk_ ? n0 : chunk_, thread, threads);
       barrier.wait();

@@ -73,9 +73,13 @@ class OverTime : protected Loop<V> {
   }
 
   // What the gradients of the chunk of steps [n0, n1) add to those of the parameters and the input.
-  void gradients(long n0, long n1, int thread, int threads) {
-    for (const Gradient& g : plan_.gradients)
+  void gradients(long n0, long n1, int thread, int threads, Barrier& barrier) {
+    for (int n = 0; n < plan_.gradients.size; ++n) {
+      const Gradient& g = plan_.gradients.item[n];
+      // Where two products have a gate in common, its rows may be another thread's in each.
+      if (adds_again(n)) barrier.wait();
       if (g.matrix != weight_ih || !call_.tokens) weight_gradient(g, n0, n1, thread, threads);
+    }
     const Gradient& input = plan_.gradients.item[0];
     if (call_.tokens) {
       add_tokens(n0, n1, thread, threads);
@@ -156,6 +160,18 @@ class OverTime : protected Loop<V> {
     }
     const long need = row_block * 4 * lanes<V>;
     return need > most ? need : most;
+  }
+
+  // Whether an earlier gradient adds to some of the rows that number `n` adds to.
+  bool adds_again(int n) const {
+    const Gradient& g = plan_.gradients.item[n];
+    for (int m = 0; m < n; ++m) {
+      const Gradient& before = plan_.gradients.item[m];
+      for (int i = 0; before.matrix == g.matrix && i < g.gates; ++i)
+        for (int k = 0; k < before.gates; ++k)
+          if (before.gate[k] == g.gate[i]) return true;
+    }
+    return false;
   }
 
   static int space_of(const Gradient& g) { return g.matrix == weight_hr; }

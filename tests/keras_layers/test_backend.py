@@ -29,8 +29,8 @@ CASES = {
         "received 'tensorflow': unset it, or set it to torch",
     ),
     "says what to do where Keras runs on another": (
-        {"KERAS_BACKEND": "numpy"},
-        "import keras; from recurra.keras import LSTM",
+        {"KERAS_BACKEND": "torch"},  # others need more installed: what it says is enough
+        "import keras; keras.backend.backend = lambda: 'numpy'; from recurra.keras import LSTM",
         "InputError: recurra.keras: expected Keras on its torch backend, found it on numpy: import "
         "recurra.keras before keras, or set KERAS_BACKEND=torch in the environment",
     ),

@@ -39,6 +39,16 @@ def test_equals_reference(program, case):
     compare(problem.run(training=False), expected, case.dtype)
 
 
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_threads_do_not_meet_in_a_gate_that_two_products_have(count):
+    program, case = PROGRAMS["crowded"], CASES["all at once"].but(batch=40, hidden=37)
+    expected = Problem.of(program, case.but(threads=1)).run()
+    problem = Problem.of(program, case.but(threads=count))
+    for _ in range(100):
+        found = problem.run()
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
 @pytest.mark.parametrize("isa", native.isas())
 def test_every_instruction_set(isa):
     before = native.isa()

@@ -129,8 +129,8 @@ def test_a_run_of_before_there_was_a_setting_goes_on_with_its_default(tmp_path):
     del recorded["train"]["patience"]
     (tmp_path / "config.json").write_text(json.dumps(recorded))
     assert fit(SmallTask(tokens=300), tmp_path, config, report=False).steps == 4
+    other = TrainConfig(steps=4, patience=3)
     with pytest.raises(InputError, match="patience None there, 3 now"):
-        other = TrainConfig(steps=4, patience=3)
         fit(SmallTask(tokens=300), tmp_path, other, report=False)
 
 
