@@ -16,7 +16,7 @@ BAD = [
      ["hidden", "dropout", "cell", "tokenizer"]),
     ({"cell": "gru", "peephole": True, "projection": 8}, ["peephole", "projection"]),
     ({"cell": "rnn", "reset": "before"}, ["reset"]),
-    ({"projection": 256}, ["projection must be below hidden (256)"]),
+    ({"projection": 384}, ["projection must be below hidden (384)"]),
     ({"tied": True, "embedding": 5, "hidden": 16}, ["embedding of 16", "received 5"]),
     ({"tied": True, "embedding": 0}, ["received 0"]),
 ]  # fmt: skip

@@ -10,6 +10,12 @@ from recurra.tasks.network import NetworkConfig
 class LanguageModelConfig(NetworkConfig):
     """The network, the tokenizer, and what is between them."""
 
+    # Of these, three minutes of two cores make the best of a megabyte of English characters: fewer
+    # units, or less dropout, stop learning before the time is over.
+    hidden: int = option(384, "units of a layer", least=1, whole=True)
+    dropout: float = option(
+        0.3, "dropout between layers and before the output layer", least=0, below=1
+    )
     tokenizer: str = option("char", "what a token is", choices=("char", "byte", "word", "bpe"))
     vocab_size: int | None = option(None, "at most so many tokens", least=2, whole=True)
     min_count: int = option(1, "symbols seen less often become <unk>", least=1, whole=True)
