@@ -6,8 +6,8 @@ that a cell with two gates is not half as slow for having half to do: 1.0 is the
 
 import argparse
 import math
-import time
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -87,37 +87,30 @@ def train_layer(module: Recurrent, x: torch.Tensor) -> None:
     module(x)[0].sum().backward()
 
 
-def main() -> None:
-    """Print a line a size, and geometric means."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each line")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+def measure(*, threads: int | None = None, seconds: float = 1.0) -> list[dict[str, Any]]:
+    """Return a row for each cell and size: `ratio` is to the LSTM's time for as many products."""
+    threads = threads or torch.get_num_threads()
     programs = {name: find(name).program() for name in ("lstm", *CELLS)}
-    for name, program in programs.items():
-        begin = time.perf_counter()
-        assert native.find(program) is not None
-        print(f"{name}: kernels found in {time.perf_counter() - begin:.2f} s")
     gates = {name: len(program.gates) for name, program in programs.items()}
-    found: dict[tuple[str, str], list[float]] = {}
+    rows: list[dict[str, Any]] = []
 
-    def report(what: str, times: list[float]) -> None:
-        shown = []
-        for name, seconds in zip(programs, times, strict=True):
-            ratio = seconds / times[0] * gates["lstm"] / gates[name]
-            found.setdefault((what.split(" (")[0], name), []).append(ratio)
-            shown.append(f"{name} {seconds * 1e6:,.0f} us" + (f" x{ratio:.2f}" if shown else ""))
-        print(f"{what}: {', '.join(shown)}", flush=True)
+    def add(what: str, times: list[float]) -> None:
+        lstm, *others = times
+        for name, time in zip(list(programs)[1:], others, strict=True):
+            ratio = time / lstm * gates["lstm"] / gates[name]
+            found = {"lstm": round(lstm * 1e6, 1), "own": round(time * 1e6, 1)}
+            rows.append(
+                {"what": f"{name}, {what}", "unit": "us", **found, "ratio": round(ratio, 3)}
+            )
 
     for batch, steps, hidden in GRID:
-        size = f"(B, T, H = {batch}, {steps}, {hidden})"
-        layers = [layer(p, batch, steps, hidden, options.threads) for p in programs.values()]
+        size = f"{batch}×{steps}×{hidden}"
+        layers = [layer(p, batch, steps, hidden, threads) for p in programs.values()]
         calls = [partial(train, inputs) for inputs in layers]
-        report(f"kernels {size}", medians(calls, seconds=options.seconds))
+        add(f"kernels, {size}", medians(calls, seconds=seconds))
         modules = [Recurrent(name, hidden, hidden) for name in programs]
         calls = [partial(train_layer, module, layers[0].x) for module in modules]
-        report(f"layers {size}", medians(calls, seconds=options.seconds))
+        add(f"layer, {size}", medians(calls, seconds=seconds))
     for hidden in STEPS:
         x = torch.randn(1, hidden).numpy()
         steppers = [
@@ -125,11 +118,24 @@ def main() -> None:
             for program in programs.values()
         ]
         calls = [partial(stepper.step, x) for stepper in steppers]
-        report(f"one step (H = {hidden})", medians(calls, seconds=options.seconds))
-    for (what, name), ratios in found.items():
-        if name != "lstm":
-            mean, worst = math.exp(sum(map(math.log, ratios)) / len(ratios)), max(ratios)
-            print(f"{what}, {name}: x{mean:.2f} of the LSTM's time, at most x{worst:.2f}")
+        add(f"one step, {hidden}", medians(calls, seconds=seconds))
+    return rows
+
+
+def main() -> None:
+    """Print a line a row, and geometric means."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each size")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    rows = measure(threads=options.threads, seconds=options.seconds)
+    for row in rows:
+        print(f"{row['what']}: {row['own']:,} us, the LSTM's {row['lstm']:,}; x{row['ratio']:.2f}")
+    for name in CELLS:
+        ratios = [row["ratio"] for row in rows if row["what"].startswith(f"{name},")]
+        mean, worst = math.exp(sum(map(math.log, ratios)) / len(ratios)), max(ratios)
+        print(f"{name}: x{mean:.2f} of the LSTM's time, at most x{worst:.2f}")
 
 
 if __name__ == "__main__":
