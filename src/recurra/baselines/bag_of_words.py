@@ -44,7 +44,7 @@ class BagOfWords:
         self._idf = self._weight = self._bias = np.empty(0)
         self.strength = float("nan")
 
-    def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:  # noqa: B008
+    def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:
         """Train; the penalty is the one with which the held-out examples do best."""
         try:
             from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer

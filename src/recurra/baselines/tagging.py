@@ -70,7 +70,7 @@ class TaggingRival(ABC):
     def parameters(self) -> int:
         """How many numbers were fitted."""
 
-    def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:  # noqa: B008
+    def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:
         """Train on tagged sentences."""
         train, held_out = parted(data, valid, self._data, seed=budget.seed)
         self._learn(train, held_out, budget)

@@ -49,7 +49,7 @@ class TransformerClassifier:
         self._epochs, self._lr = epochs, lr
         self._task: _Task | None = None
 
-    def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:  # noqa: B008
+    def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:
         """Train; the model is the one with the best validation."""
         train = TrainConfig(
             minutes=budget.minutes,

@@ -79,7 +79,7 @@ class TransformerLanguageModel(TextModel):
         c, trained = self.config, "trained" if self._files else "not trained"
         return f"<TransformerLanguageModel: {c.blocks} × {c.width}, {trained}>"
 
-    def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:  # noqa: B008
+    def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:
         """Train; the model is the one with the best validation.
 
         Its sizes are those with which it has as many parameters as `budget` says, if it does.

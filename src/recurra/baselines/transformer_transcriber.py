@@ -44,7 +44,7 @@ class TransformerTranscriber:
         self._epochs, self._lr = epochs, lr
         self._trained: tuple[TransformerTask, Transcriber] | None = None
 
-    def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:  # noqa: B008
+    def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:
         """Train; the model is the one with the fewest word errors on the held-out recordings."""
         train = TrainConfig(
             minutes=budget.minutes,

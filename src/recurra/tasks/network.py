@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from recurra import native
 from recurra.cells import FUNCTIONS, find
-from recurra.native import PRECISIONS
+from recurra.errors import InputError
 from recurra.runtime import Architecture
 from recurra.settings import Settings, option
 
@@ -35,7 +36,7 @@ class NetworkConfig(Settings):
     precision: str = option(
         "float32",
         "of products in training: bf16 is faster on CPUs that have it, and refused elsewhere",
-        choices=PRECISIONS,
+        choices=native.PRECISIONS,
     )
 
     @property
@@ -79,6 +80,19 @@ class NetworkConfig(Settings):
         return Architecture(
             self.cell, self.layers, self.residual, rates, options, self.is_bidirectional
         )
+
+    def check_precision(self, device: str) -> None:
+        """Raise InputError where a device, such as "cpu", has no products of that precision."""
+        if self.precision == "float32":
+            return
+        missing = native.without_half(find(self.cell).program(**self.architecture().options))
+        if device != "cpu":
+            missing = f"device {device}"
+        if missing:
+            raise InputError(
+                f"precision {self.precision}: expected a CPU with bfloat16 products, and a cell "
+                f"that has kernels; received {missing}: use precision float32"
+            )
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of `recurra.nn.Recurrent` by name, but for the sizes and the cell."""

@@ -246,6 +246,7 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
     parts = split(job)
 
     def make(out: Path, world: World) -> tuple[ForecastTask, dict[str, Any]]:
+        job.model.check_precision(world.device.type)
         return ForecastTask(job, parts), {"series": parts.sha256}
 
     return run(

@@ -11,9 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra import native
-from recurra.cells import find
-from recurra.errors import InputError
 from recurra.generate import Options, generate
 from recurra.nn import Recurrent
 from recurra.nn.language_model import RecurrentLM, State
@@ -252,21 +249,6 @@ def evaluate_dynamic(
     return Evaluation(nats, count, predicted_characters(tokens, tokenizer), tokens.words)
 
 
-def _check_precision(model: LanguageModelConfig, device: torch.device) -> None:
-    """Raise InputError where the model's products cannot be had in its precision."""
-    if model.precision == "float32":
-        return
-    architecture = model.architecture()
-    missing = native.without_half(find(model.cell).program(**architecture.options))
-    if device.type != "cpu":
-        missing = f"device {device.type}"
-    if missing:
-        raise InputError(
-            f"precision {model.precision}: expected a CPU with bfloat16 products, and a cell that "
-            f"has kernels; received {missing}: use precision float32"
-        )
-
-
 def prepared_in(out: Path, job: Job, world: World, tokenizer: Tokenizer | None) -> Prepared:
     """The texts of a job as tokens in the directory of its run, written by the first process.
 
@@ -298,7 +280,7 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
     tokenizer = None if given is None else Tokenizer.from_json(given)
 
     def make(out: Path, world: World) -> tuple[LanguageModelTask, dict[str, Any]]:
-        _check_precision(model, world.device)
+        model.check_precision(world.device.type)
         prepared = prepared_in(out, job, world, tokenizer)
         return LanguageModelTask(job, prepared), prepared.identity
 

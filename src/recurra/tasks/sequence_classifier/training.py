@@ -216,6 +216,7 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
     assert isinstance(data, DataConfig)
 
     def make(out: Path, world: World) -> tuple[ClassifierTask, dict[str, Any]]:
+        config.check_precision(world.device.type)
         prepared = prepare(
             job.source,
             job.valid,

@@ -281,6 +281,7 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
     assert isinstance(data, DataConfig)
 
     def make(out: Path, world: World) -> tuple[TaggerTask, dict[str, Any]]:
+        config.check_precision(world.device.type)
         prepared = prepare(
             job.source,
             job.valid,

@@ -239,6 +239,7 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
     fitted = None if files is None else read_fitted(files.config, files.tokenizer)
 
     def make(out: Path, world: World) -> tuple[TranscriberTask, dict[str, Any]]:
+        model.check_precision(world.device.type)
         prepared = prepare(job.source, job.valid, model, data, seed=job.train.seed, fitted=fitted)
         return TranscriberTask(job, prepared), {"recordings": prepared.sha256}
 

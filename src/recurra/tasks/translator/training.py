@@ -8,11 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra import native
-from recurra.cells import find
 from recurra.data import LengthBatches, Rows
 from recurra.data.pairs import Pairs
-from recurra.errors import InputError
 from recurra.nn import Recurrent
 from recurra.nn.encoder_decoder import EncoderDecoder
 from recurra.runtime.translator import RuntimeTranslator
@@ -229,20 +226,6 @@ def _settings(job: Job) -> tuple[TranslatorConfig, DataConfig]:
     return job.model, job.data
 
 
-def _check_precision(model: TranslatorConfig, device: torch.device) -> None:
-    """Raise InputError where the model's products cannot be had in its precision."""
-    if model.precision == "float32":
-        return
-    missing = native.without_half(find(model.cell).program(**model.architecture().options))
-    if device.type != "cpu":
-        missing = f"device {device.type}"
-    if missing:
-        raise InputError(
-            f"precision {model.precision}: expected a CPU with bfloat16 products, and a cell that "
-            f"has kernels; received {missing}: use precision float32"
-        )
-
-
 def prepare(job: Job) -> tuple[Pairs, Pairs, Vocabulary]:
     """The pairs for training, those held out, and the vocabulary of the former."""
     model, data = _settings(job)
@@ -272,7 +255,7 @@ def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
     model, _ = _settings(job)
 
     def make(out: Path, world: World) -> tuple[TranslatorTask, dict[str, Any]]:
-        _check_precision(model, world.device)
+        model.check_precision(world.device.type)
         pairs, valid, vocabulary = prepare(job)
         task = TranslatorTask(job, pairs, valid, vocabulary)
         return task, identity(pairs, valid, vocabulary)
