@@ -92,15 +92,16 @@ class Backward : OverTime<V> {
     ports.stats_row = ports.sums_row = 2 * plan_.moments;
     ports.slot_row = slot_row_[space];
     ports.slot_slot = padded(units_of(shape_, space));
-    in_blocks(first, last, panels_at_once(1, batch_), [&](long p, int count) {
+    const bool back = n & 1;
+    in_blocks(first, last, panels_at_once(1, batch_), back, [&](long p, int count) {
       const long row = count * W;
       ports.u_row = ports.grad_row = row;
       ports.u_slot = batch_ * row;
       for (int i = 0; i < segment.products.size; ++i)
         multiply_block(segment.products.item[i], transposed_.products[product + i], n, n0, p, count,
-                       own.u + i * batch_ * row, true);
+                       own.u + i * batch_ * row, true, back);
       for (const int s : segment.states)
-        gather(s, n, n0, p, count, own.grad + s * batch_ * row);
+        gather(s, n, n0, p, count, own.grad + s * batch_ * row, back);
       for (long q = p; q < p + count; ++q) {
         ports.real = vectors_.real[space] + q * W;
         ports.weight_at = vectors_.weights + q * W;
@@ -144,11 +145,11 @@ class Backward : OverTime<V> {
 
   // to = transposed matrix * gradients of the gates, for a block of panels; times the dropout mask.
   void multiply_block(const Product& p, const Panels<V>& panels, long n, long n0, long panel,
-                      int count, T* to, bool clear) {
+                      int count, T* to, bool clear, bool back) {
     constexpr long W = lanes<V>;
     const int space = p.matrix == weight_hr;
     multiply<V>(panels, panel, count, from_slots(space, p.slot, n, n0), batch_, to, count * W,
-                clear ? panels.start + panel * W : nullptr);
+                clear ? panels.start + panel * W : nullptr, back);
     if (!call_.recurrent_mask || space) return;
     const long units = shape_.recurrent();
     for (long b = 0; b < batch_; ++b)
@@ -158,14 +159,14 @@ class Backward : OverTime<V> {
 
   // grad = dL/d(state after step n), for a block of panels; what mixing and masks let pass to the
   // state before goes to `passed`. At n = -1 it is the gradient of the initial state.
-  void gather(int s, long n, long n0, long p, int count, T* grad) {
+  void gather(int s, long n, long n0, long p, int count, T* grad, bool back) {
     constexpr long W = lanes<V>;
     const long row = padded(units(s));
     bool clear = true;
     for (int i = 0; i < plan_.incoming.size && n + 1 < shape_.steps; ++i) {
       const Product& product = plan_.incoming.item[i];
       if (product.state != s) continue;
-      multiply_block(product, transposed_.incoming[i], n + 1, n0, p, count, grad, clear);
+      multiply_block(product, transposed_.incoming[i], n + 1, n0, p, count, grad, clear, back);
       clear = false;
     }
     const unsigned char* here = n >= 0 ? valid(n) : nullptr;
@@ -225,7 +226,7 @@ class Backward : OverTime<V> {
       const long count = panels(plan_.projected[s]);
       if (!call_.dinitial[s]) continue;
       for (long p = share(count, thread, threads); p < share(count, thread + 1, threads); ++p) {
-        gather(s, -1, 0, p, 1, own_[thread].grad);
+        gather(s, -1, 0, p, 1, own_[thread].grad, false);
         const long left = units(s) - p * W;
         for (long b = 0; b < batch_ && left > 0; ++b)
           store_part<V>(call_.dinitial[s] + b * units(s) + p * W,

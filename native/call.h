@@ -6,6 +6,8 @@
 
 namespace recurra {
 
+class Team;
+
 constexpr int most_states = 6, most_parameters = 24;
 
 struct Shape {
@@ -18,7 +20,9 @@ template <class T>
 struct Call {
   Shape shape;
   int threads = 1;
+  Team* team = nullptr;                        // forward: threads that the caller holds; null: its own
   bool reverse = false;
+  long turn = 0;                               // steps before this call, of whoever calls for each
   bool half = false;                           // products in bfloat16, where has_half
 
   const T* x = nullptr;                        // (T, B, I) with strides; with `tokens` (V, I)

@@ -23,10 +23,11 @@ class Chooser {
   long choose(const float* logits, double uniform, double* log_probability) {
     const long V = long(z_.size());
     for (long v = 0; v < V; ++v) z_[size_t(v)] = logits[v];
-    const double log_total = log_sum_exp();
+    long best = largest();
+    const double log_total = log_sum_exp(z_[size_t(best)]);
     if (!std::isfinite(log_total)) return -1;
     for (const long id : banned_) z_[size_t(id)] = -std::numeric_limits<double>::infinity();
-    const long best = std::max_element(z_.begin(), z_.end()) - z_.begin();
+    if (!std::isfinite(z_[size_t(best)])) best = largest();  // it is one of those
     if (!std::isfinite(z_[size_t(best)])) return -1;
     const long id = greedy_ ? best : draw(z_[size_t(best)], uniform);
     *log_probability = double(logits[id]) - log_total;
@@ -34,8 +35,10 @@ class Chooser {
   }
 
  private:
-  double log_sum_exp() {
-    const double peak = *std::max_element(z_.begin(), z_.end());
+  // The first of the largest.
+  long largest() const { return std::max_element(z_.begin(), z_.end()) - z_.begin(); }
+
+  double log_sum_exp(double peak) {
     for (size_t v = 0; v < z_.size(); ++v) weights_[v] = z_[v] - peak;
     exp_(weights_.data(), weights_.data(), long(z_.size()));
     double total = 0;
@@ -73,8 +76,7 @@ class Chooser {
 
   // The k-th largest. A heap of the largest so far: nearly all of a large vocabulary never enters it.
   double threshold() {
-    weights_.assign(z_.begin(), z_.begin() + top_k_);
-    weights_.resize(z_.size());
+    std::copy(z_.begin(), z_.begin() + top_k_, weights_.begin());
     const auto end = weights_.begin() + top_k_;
     std::make_heap(weights_.begin(), end, std::greater<>());
     for (size_t v = size_t(top_k_); v < z_.size(); ++v) {

@@ -56,7 +56,7 @@ class Forward : Loop<V> {
     if (call_.tokens && !packed_.table) table_product(thread, threads);
     for (long n0 = 0; n0 < steps; n0 += chunk_) {
       const long n1 = n0 + chunk_ < steps ? n0 + chunk_ : steps;
-      if (!call_.tokens) input_product(n0, n1, thread, threads, barrier);
+      if (!call_.tokens && !alone()) input_product(n0, n1, thread, threads, barrier);
       for (long n = n0; n < n1; ++n) step(n, n0, n1, thread, threads, barrier);
     }
     for (int s = 0; s < plan_.states; ++s)
@@ -75,6 +75,12 @@ class Forward : Loop<V> {
     Half* half;  // the inputs of a chunk
     long x_row;
   };
+
+  // A step alone reads the input's weights and the others' panel by panel: all of them once, and the
+  // next step the other way round.
+  bool alone() const {
+    return shape_.steps == 1 && plan_.x_moments < 0 && plan_.forward.begin()->space == 0 && !packed_.x.half;
+  }
 
   bool output_is_state() const { return Saved<V>::output_is_state(plan_, call_); }
 
@@ -187,6 +193,17 @@ class Forward : Loop<V> {
     if (plan_.x_moments >= 0) input_moments(steps * batch_, thread, threads, barrier);
   }
 
+  // The products of the one step with the panels [panel, panel + count) of a thread that owns those
+  // from `first` on.
+  void input_block(long panel, int count, long first, bool back, const Own& own) {
+    const int gates = plan_.x_gates.size;
+    in_blocks(panel, panel + count, panels_at_once(gates, batch_), back, [&](long p, int many) {
+      multiply<V>(packed_.x, p, many, Argument<V>{call_.x, call_.x_row}, batch_,
+                  own.x + (p - first) * gates * lanes<V>, own.x_row, packed_.x.start + p * gates * lanes<V>,
+                  back);
+    });
+  }
+
   // The products of all rows that tokens choose from: there are fewer of them than tokens.
   void table_product(int thread, int threads) {
     const Own& own = own_[thread];
@@ -238,7 +255,7 @@ class Forward : Loop<V> {
     if (stats_out_ && thread == 0 && plan_.moments)
       std::memcpy(stats_out_ + time(n) * batch_ * 2 * plan_.moments, stats,
                   size_t(batch_ * 2 * plan_.moments) * sizeof(T));
-    barrier.wait();
+    if (n + 1 < shape_.steps) barrier.wait();  // after the last the call ends
   }
 
   void run_segment(const Segment<V>& segment, long n, const T* x, const T* stats, int product,
@@ -256,11 +273,14 @@ class Forward : Loop<V> {
     ports.kept_row = kept_row_;
     ports.kept_slot = ports.weight_slot = padded(shape_.hidden);
     ports.stats_row = 2 * plan_.moments;
-    in_blocks(first, last, most, [&](long p, int count) {
+    const bool back = (n + call_.turn) & 1;
+    const bool inputs = &segment == plan_.forward.begin() && !call_.tokens && alone();
+    in_blocks(first, last, most, back, [&](long p, int count) {
+      if (inputs) input_block(p, count, first, back, own);
       ports.u_row = count * gates * W;
       T* u = own.u;
       for (int i = 0; i < segment.products.size; ++i) {
-        multiply_block(segment.products.item[i], product + i, n, p, count, u, ports.u_row);
+        multiply_block(segment.products.item[i], product + i, n, p, count, u, ports.u_row, back);
         u += segment.products.item[i].gates * W;
       }
       for (long q = p; q < p + count; ++q) {
@@ -293,7 +313,8 @@ class Forward : Loop<V> {
     });
   }
 
-  void multiply_block(const Product& p, int number, long n, long panel, int count, T* to, long to_row) {
+  void multiply_block(const Product& p, int number, long n, long panel, int count, T* to, long to_row,
+                      bool back) {
     const Panels<V>& panels = packed_.products[number];
     const Staged& staged = staged_[number];
     Argument<V> from;
@@ -305,7 +326,8 @@ class Forward : Loop<V> {
     } else {
       from = {kept_ + time(n) * kept_step_ + p.slot * padded(shape_.hidden), kept_row_};
     }
-    multiply<V>(panels, panel, count, from, batch_, to, to_row, panels.start + panel * p.gates * lanes<V>);
+    multiply<V>(panels, panel, count, from, batch_, to, to_row, panels.start + panel * p.gates * lanes<V>,
+                back);
   }
 
   // What the loop does to the values of a cell: zoneout, masks, the output, recurrent dropout.

@@ -56,41 +56,43 @@ class WeightGradient {
   using T = Scalar<V>;
   static constexpr int MR = most_rows(2);  // of the micro-kernel, on two vectors of columns
   static constexpr long range = 256;       // rows of time and batch that are in the cache at once
+  static constexpr long group = 8;         // blocks of gradients packed at once: whole lines of each row
 
   // Elements of working memory for one thread.
-  static long working(long rows, long columns) {
-    return range * (rows + MR + lanes<V>) + (range + 1) * (padded(columns) + lanes<V>) + (4 * MR + 2) * lanes<V>;
+  static long working(long columns) {
+    return group * (range * MR + lanes<V>) + (range + 1) * (padded(columns) + lanes<V>) + (4 * MR + 2) * lanes<V>;
   }
 
   // to[unit][column] += sum over steps and batch of gradient[unit] * argument[column].
   //   gradient  (steps, B, units) `gradient_row` apart, rows of all steps in one sequence
   //             and `lanes` more elements readable
   //   to        (count) rows of `columns` elements, the thread's own; null: padding
-  //   work      `working(count, columns)` elements
+  //   work      `working(columns)` elements
   static void add(const T* gradient, long gradient_row, long count, const Tall<T>& argument,
                   long steps, long batch, long columns, T* work, T* const* to) {
     constexpr long W = lanes<V>;
     const long rows = steps * batch, panels = (columns + W - 1) / W, whole = columns / W;
     T* const a = work;
-    T* const b = a + range * ((count + MR - 1) / MR * MR) + lanes<V>;
+    T* const b = a + group * (range * MR + W);
     T* const c = b + (range + 1) * (panels + 1) * W;
     for (long k0 = 0; k0 < rows; k0 += range) {
       const long depth = rows - k0 < range ? rows - k0 : range, panel = (depth + 1) * W;
       pack_argument(argument, k0, depth, batch, columns, b, panel);
-      pack_gradient(gradient + k0 * gradient_row, gradient_row, count, depth, a);
       for (long m = 0; m < count; m += MR) {
-        const T* block = a + m * depth;
+        const long in_group = m / MR % group;
+        if (in_group == 0) pack_gradient(gradient + k0 * gradient_row + m, gradient_row, count - m, depth, a);
+        const T* block = a + in_group * (depth * MR + W);
         const bool even = side_by_side(to + m, MR, count - m, columns);
         for (long p = 0; p < panels; p += 2) {
           if (even && p + 2 <= whole) {
-            tile<V, MR, 1, 2, true>(block, MR, b + p * panel, panel, depth, to[m] + p * W, columns, nullptr);
+            tile<V, MR, 1, 2, true>(block, MR, b + p * panel, panel, depth, to[m] + p * W, columns, nullptr, block);
             continue;
           }
           std::memset(c, 0, MR * 2 * W * sizeof(T));
           if (p + 1 < panels) {
-            tile<V, MR, 1, 2, true>(block, MR, b + p * panel, panel, depth, c, 2 * W, nullptr);
+            tile<V, MR, 1, 2, true>(block, MR, b + p * panel, panel, depth, c, 2 * W, nullptr, block);
           } else {
-            tile<V, MR, 1, 1, true>(block, MR, b + p * panel, panel, depth, c, 2 * W, nullptr);
+            tile<V, MR, 1, 1, true>(block, MR, b + p * panel, panel, depth, c, 2 * W, nullptr, block);
           }
           for (long i = m; i < m + MR && i < count; ++i)
             if (T* at = to[i]) add_row(at + p * W, c + (i - m) * 2 * W, columns - p * W);
@@ -121,12 +123,14 @@ class WeightGradient {
     }
   }
 
-  // a[block][k][row of the block]
-  // by whole vectors: what one writes beyond its block the next overwrites.
+  // a[block][k][row of the block], for the first blocks of `count` rows: by whole vectors, what one
+  // writes beyond its k the next overwrites.
   static void pack_gradient(const T* from, long from_row, long count, long depth, T* a) {
-    for (long m = 0; m < count; m += MR)
-      for (long k = 0; k < depth; ++k, a += MR)
-        for (long i = 0; i < MR; i += lanes<V>) store<V>(a + i, load<V>(from + k * from_row + m + i));
+    const long blocks = (count + MR - 1) / MR, many = blocks < group ? blocks : group;
+    for (long k = 0; k < depth; ++k, from += from_row)
+      for (long n = 0; n < many; ++n)
+        for (long i = 0; i < MR; i += lanes<V>)
+          store<V>(a + n * (depth * MR + lanes<V>) + k * MR + i, load<V>(from + n * MR + i));
   }
 };
 

@@ -58,7 +58,7 @@ void* pack(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
 template <class V>
 void forward(const void* program, const void* given, const Call<Scalar<V>>& call, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
-  Team team(call.threads);
+  Team own(call.team ? 1 : call.threads), &team = call.team && call.threads > 1 ? *call.team : own;
   Barrier barrier(team.threads());
   Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call, arena);
   Forward<V> loop(plan, given ? *static_cast<const Packed<V>*>(given) : *mine, call, arena,
@@ -117,10 +117,9 @@ bool function(const char* name, const Scalar<V>* from, Scalar<V>* to, long n) {
              {"hard_sigmoid", hard_sigmoid<V>}};
   for (const auto& entry : all) {
     if (std::strcmp(entry.name, name) != 0) continue;
-    for (long k = 0; k < n; k += lanes<V>) {
-      const long left = n - k < lanes<V> ? n - k : lanes<V>;
-      store_part<V>(to + k, entry.f(load_part<V>(from + k, left)), left);
-    }
+    long k = 0;
+    for (; k + lanes<V> <= n; k += lanes<V>) store<V>(to + k, entry.f(load<V>(from + k)));
+    if (k < n) store_part<V>(to + k, entry.f(load_part<V>(from + k, n - k)), n - k);
     return true;
   }
   return false;

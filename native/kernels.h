@@ -38,7 +38,7 @@ struct Isa {
   const char* (*half)();   // what computes products in bfloat16 here, or null
   // The output layer of one stream (see head.h).
   void* (*pack_head)(const float* weight, const float* bias, long tokens, long features, Arena& arena);
-  void (*head)(const void* packed, const float* x, float* logits, int threads);
+  void (*head)(const void* packed, const float* x, float* logits, Team* team);
   LossKernels<float> loss;
   LossKernels<double> loss64;
   UpdateKernels<float> update;

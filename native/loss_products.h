@@ -130,7 +130,8 @@ class LossProducts {
       for (long b = 0, m = rows.first; b < blocks; ++b) {
         const long next = rows.first + many * (b + 1) / blocks;
         kernels.by_rows[next - m - 1](p_[turn] + m, p_row_, weight_[turn] + n * weight_panel(), weight_panel(),
-                                      count, dx + (m - rows.first) * dx_row + n * W, dx_row, nullptr);
+                                      count, dx + (m - rows.first) * dx_row + n * W, dx_row, nullptr,
+                                      weight_[turn] + n * weight_panel());
         m = next;
       }
     }

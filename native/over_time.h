@@ -155,7 +155,7 @@ class OverTime : protected Loop<V> {
     long most = 0;
     for (const Gradient& g : plan_.gradients) {
       const long need = call_.half ? HalfGradient<V>::working(most_gradient_rows(threads), argument_units(g))
-                                   : WeightGradient<V>::working(most_gradient_rows(threads), argument_units(g));
+                                   : WeightGradient<V>::working(argument_units(g));
       most = need > most ? need : most;
     }
     const long need = row_block * 4 * lanes<V>;

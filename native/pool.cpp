@@ -72,11 +72,12 @@ void Team::run(void (*task)(void*, int), void* body) {
   pool_.body_ = body;
   pool_.threads_ = threads_;
   pool_.running_.store(int(pool_.workers_.size()), std::memory_order_relaxed);
-  {
-    std::lock_guard<std::mutex> lock(pool_.sleep_);
-    pool_.ticket_.fetch_add(1, std::memory_order_release);
+  pool_.ticket_.fetch_add(1, std::memory_order_seq_cst);
+  // Either a worker that lies down sees the ticket, or its number is seen here.
+  if (pool_.asleep_.load(std::memory_order_seq_cst)) {
+    { std::lock_guard<std::mutex> lock(pool_.sleep_); }
+    pool_.wake_.notify_all();
   }
-  pool_.wake_.notify_all();
   task(body, 0);
   spin_until([&] { return pool_.running_.load(std::memory_order_acquire) == 0; });
 }
@@ -97,8 +98,12 @@ void Pool::work(int thread, unsigned seen) {
 #endif
     }
     if (ticket_.load(std::memory_order_acquire) == seen) {
-      std::unique_lock<std::mutex> lock(sleep_);
-      wake_.wait(lock, [&] { return ticket_.load(std::memory_order_acquire) != seen; });
+      asleep_.fetch_add(1, std::memory_order_seq_cst);
+      {
+        std::unique_lock<std::mutex> lock(sleep_);
+        wake_.wait(lock, [&] { return ticket_.load(std::memory_order_seq_cst) != seen; });
+      }
+      asleep_.fetch_sub(1, std::memory_order_relaxed);
     }
     ++seen;
     if (thread < threads_) task_(body_, thread);

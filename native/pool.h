@@ -72,7 +72,7 @@ class Pool {
   std::condition_variable wake_;
   std::vector<std::thread> workers_;
   std::atomic<unsigned> ticket_{0};
-  std::atomic<int> running_{0};
+  std::atomic<int> running_{0}, asleep_{0};
   std::atomic<const OpenMP*> openmp_{nullptr};
   void (*task_)(void*, int) = nullptr;
   void* body_ = nullptr;

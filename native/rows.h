@@ -49,10 +49,11 @@ struct Argument {
   long half_row = 0;
 };
 
-// c = start (null: c) + a * `count` panels from number `first` on, for any number of rows.
+// c = start (null: c) + a * `count` panels from number `first` on, for any number of rows. `back`: the
+// panels before them come next.
 template <class V>
 void multiply(const Panels<V>& p, long first, int count, const Argument<V>& a, long rows, Scalar<V>* c,
-              long c_row, const Scalar<V>* start) {
+              long c_row, const Scalar<V>* start, bool back = false) {
   if constexpr (has_half<V>) {
     if (p.half) {
       const Half* at = p.half + first * p.half_stride;
@@ -66,17 +67,25 @@ void multiply(const Panels<V>& p, long first, int count, const Argument<V>& a, l
     }
   }
   multiply<V>(tiles_for<V>(p.gates, count), p.gates * count, a.at, a.row, rows, p.panel(first), p.gates,
-              p.stride, p.depth, c, c_row, start);
+              p.stride, p.depth, c, c_row, start, (back ? -count : count) * p.stride);
 }
 
-// Calls body(first, count) for even blocks of at most `most` of the panels [first, last).
+// Calls body(first, count) for even blocks of at most `most` of the panels [first, last), the last
+// one first where `back`. Who goes through more panels than the cache holds, again and again, begins
+// where he ended: that part is still there.
 template <class Body>
-void in_blocks(long first, long last, long most, Body body) {
+void in_blocks(long first, long last, long most, bool back, Body body) {
   const long panels = last - first, blocks = (panels + most - 1) / most;
-  for (long n = 0; n < blocks; ++n) {
+  for (long i = 0; i < blocks; ++i) {
+    const long n = back ? blocks - 1 - i : i;
     const long from = first + panels * n / blocks, to = first + panels * (n + 1) / blocks;
     body(from, int(to - from));
   }
+}
+
+template <class Body>
+void in_blocks(long first, long last, long most, Body body) {
+  in_blocks(first, last, most, false, body);
 }
 
 // The products of `rows` rows of an input with the panels [first, last): c has them side by side.

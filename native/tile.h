@@ -30,10 +30,16 @@ constexpr int most_rows(int vectors) {
 //   depth  at least 1.
 //   c      (rows, NG * G * lanes), row m at c + m * c_row. Must not overlap a or b.
 //   start  (NG * G * lanes); null: what is in c. Packed: not read, the sum is added to c.
+//   ahead  one line for each k, G * lanes apart: brought to the second-level cache for a later call
 template <class V, int MR, int G, int NG, bool Packed>
 void tile(const Scalar<V>* a, long a_row, const Scalar<V>* b, long b_panel, long depth,
-          Scalar<V>* c, long c_row, const Scalar<V>* start) {
+          Scalar<V>* c, long c_row, const Scalar<V>* start, const Scalar<V>* ahead) {
   constexpr int W = lanes<V>;
+  if constexpr (Packed)  // its rows lie far apart: no cache expects them
+#pragma GCC unroll 16
+    for (int m = 0; m < MR; ++m)
+#pragma GCC unroll 8
+      for (int n = 0; n < NG * G; ++n) __builtin_prefetch(c + m * c_row + n * W, 1);
   V sum[MR][NG][G];
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m)
@@ -46,6 +52,7 @@ void tile(const Scalar<V>* a, long a_row, const Scalar<V>* b, long b_panel, long
   // The condition at the end: with one at the start gcc keeps the sums twice.
   do {
     V weight[NG][G];
+    if constexpr (!Packed) __builtin_prefetch(ahead, 0, 2);
 #pragma GCC unroll 8
     for (int n = 0; n < NG; ++n)
 #pragma GCC unroll 8
@@ -60,6 +67,7 @@ void tile(const Scalar<V>* a, long a_row, const Scalar<V>* b, long b_panel, long
     }
     a += Packed ? a_row : 1;
     b += G * W;
+    ahead += G * W;
   } while (b != end);
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m)
@@ -74,7 +82,7 @@ void tile(const Scalar<V>* a, long a_row, const Scalar<V>* b, long b_panel, long
 
 template <class V>
 using Tile = void (*)(const Scalar<V>*, long, const Scalar<V>*, long, long, Scalar<V>*, long,
-                      const Scalar<V>*);
+                      const Scalar<V>*, const Scalar<V>*);
 
 template <class V, int G, int NG, bool Packed, int... M>
 constexpr std::array<Tile<V>, sizeof...(M)> tiles_of(std::integer_sequence<int, M...>) {
@@ -99,22 +107,26 @@ Tiles<V> tiles() {
 constexpr long panel_bytes = 32 * 1024;
 
 // c = a * b for any number of rows: the panels' arguments in ranges, and the rows in even blocks.
-// Pointers as in `tile`.
+// Pointers as in `tile`. Weights that the first-level cache does not hold are fetched while those
+// before them are multiplied: `next` is the way from these panels to the ones that come after them.
 template <class V>
 void multiply(Tiles<V> tiles, int vectors, const Scalar<V>* a, long a_row, long rows,
               const Scalar<V>* b, int gates, long b_panel, long depth, Scalar<V>* c, long c_row,
-              const Scalar<V>* start) {
+              const Scalar<V>* start, long next = 0) {
   if (rows == 0) return;
   const long blocks = (rows + tiles.rows - 1) / tiles.rows;
   const long range = rows <= tiles.rows ? depth : panel_bytes / long(sizeof(V)) / vectors;
   long k = 0;
   do {
     const long part = depth - k < range + range / 2 ? depth - k : range;
-    for (long n = 0, m = 0; n < blocks; ++n) {
-      const long next = rows * (n + 1) / blocks;
-      tiles.by_rows[next - m - 1](a + m * a_row + k, a_row, b + k * gates * lanes<V>, b_panel, part,
-                                  c + m * c_row, c_row, k ? nullptr : start);
-      m = next;
+    const Scalar<V>* const here = b + k * gates * lanes<V>;
+    const Scalar<V>* const later = k + part < depth ? here + part * gates * lanes<V> : b + next;
+    for (long n = 0, m = 0, v = 0; n < blocks; ++n, v = v + 1 < vectors ? v + 1 : 0) {
+      const long end = rows * (n + 1) / blocks;
+      tiles.by_rows[end - m - 1](a + m * a_row + k, a_row, here, b_panel, part, c + m * c_row, c_row,
+                                 k ? nullptr : start,
+                                 later + v / gates * b_panel + v % gates * lanes<V>);
+      m = end;
     }
     k += part;
   } while (k < depth);

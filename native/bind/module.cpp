@@ -72,6 +72,7 @@ class Stepper {
     call_.x_row = call_.shape.inputs;
     call_.x_step = call_.shape.batch * call_.x_row;
     call_.y = y_;
+    call_.turn = turn_;
     call_.y_row = widths_[0];
     call_.y_step = call_.shape.batch * call_.y_row;
     for (size_t s = 0; s < widths_.size(); ++s) {

@@ -5,6 +5,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <atomic>
 #include <stdexcept>
 #include <vector>
 
@@ -102,6 +103,7 @@ class PackedWeights {
     call.shape.batch = batch;
     call.threads = threads;
     call.half = half_;
+    call.turn = turn_++;
     bool fits = !states.empty() && states.size() <= size_t(most_states);
     for (size_t s = 0; fits && s < states.size(); ++s) {
       const long width = s == 0 ? shape_.recurrent() : shape_.hidden;
@@ -132,6 +134,7 @@ class PackedWeights {
   const Kernels<T>* kernels_;
   Shape shape_;
   const bool half_;
+  mutable std::atomic<long> turn_{0};  // of the steps
   long symbols_ = 0;
   Arena arena_;
   void* packed_;

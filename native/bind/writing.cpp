@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "../chooser.h"
+#include "../pool.h"
 #include "packed_weights.h"
 
 namespace recurra {
@@ -71,8 +72,9 @@ class Writing {
     const size_t rows = x.shape(0), tokens = size_t(symbols_), shape[] = {rows, tokens};
     auto* values = new float[rows * tokens + 1];
     nb::capsule owner(values, [](void* mine) noexcept { delete[] static_cast<float*>(mine); });
+    Team team(threads_);
     for (size_t b = 0; b < rows; ++b)
-      std::memcpy(values + b * tokens, head(x.data() + b * x.shape(1)), tokens * sizeof(float));
+      std::memcpy(values + b * tokens, head(x.data() + b * x.shape(1), &team), tokens * sizeof(float));
     return nb::ndarray<nb::numpy, float, nb::ndim<2>>(values, 2, shape, owner);
   }
 
@@ -104,8 +106,9 @@ class Writing {
     size_t done = 0;
     {
       nb::gil_scoped_release release;
+      Team team(threads_);
       for (; done < count; ++done) {
-        const float* logits = step(token, state, states, done);
+        const float* logits = step(token, state, states, done, team);
         token = choosing.chooser().choose(logits, uniforms.data()[done], log_probabilities + done);
         if (token < 0) break;
         ids[done] = token;
@@ -117,7 +120,7 @@ class Writing {
  private:
   // Reads a token: the states before are those of the step before, or the given ones.
   const float* step(int64_t token, const std::vector<std::vector<State>>& given,
-                    const std::vector<std::vector<float*>>& states, size_t n) {
+                    const std::vector<std::vector<float*>>& states, size_t n, Team& team) {
     const float* x = nullptr;
     for (size_t k = 0; k < layers_.size(); ++k) {
       const PackedWeights<float>& layer = *layers_[k];
@@ -126,7 +129,9 @@ class Writing {
       call.shape = shape;
       call.shape.steps = call.shape.batch = 1;
       call.half = layer.half();
+      call.turn = long(n);
       call.threads = shape.hidden * shape.hidden >= many ? threads_ : 1;
+      call.team = &team;
       if (k == 0) {
         call.tokens = &token;
         call.symbols = symbols_;
@@ -147,13 +152,13 @@ class Writing {
       for (long u = 0; residual_ && k && u < shape.recurrent(); ++u) y[u] += x[u];
       x = y;
     }
-    const float* found = head(x);
+    const float* found = head(x, &team);
     work_.reset();
     return found;
   }
 
-  const float* head(const float* x) {
-    isa_->head(head_, x, logits_, symbols_ * layers_.back()->shape().recurrent() >= many ? threads_ : 1);
+  const float* head(const float* x, Team* team) {
+    isa_->head(head_, x, logits_, symbols_ * layers_.back()->shape().recurrent() >= many ? team : nullptr);
     return logits_;
   }
 

@@ -43,7 +43,7 @@ def generate(
         if beams is not None and beams > 1:
             done.update(beam_search(plan, group))
         else:
-            for prompt, piece in _write(plan, group):
+            for prompt, piece in _write(plan, group, pieces=False):
                 if piece.generation is not None:
                     done[prompt.index] = piece.generation
     return [done[index] for index in range(len(parsed))]
@@ -74,8 +74,13 @@ def stream(
     return (piece for _, piece in _write(plan, group))
 
 
-def _write(plan: Plan, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Piece]]:
-    """Write the texts of prompts that begin in the same state, one step of all at a time."""
+def _write(
+    plan: Plan, prompts: Sequence[Prompt], *, pieces: bool = True
+) -> Iterator[tuple[Prompt, Piece]]:
+    """Write the texts of prompts that begin in the same state, one step of all at a time.
+
+    pieces: without them only the last of each text is sure to come.
+    """
     model = plan.model
     logits, state = read_prompts(plan, prompts)
     live = [(prompt, Writer(plan, prompt)) for prompt in prompts]
@@ -93,7 +98,7 @@ def _write(plan: Plan, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Piec
             state = model.select(state, np.array(rows))
         live = [live[row] for row in rows]
         if len(live) == 1 and plan.writes:
-            yield from _write_alone(plan, *live[0], state)
+            yield from _write_alone(plan, *live[0], state, pieces)
             return
         if live:
             logits, state = model.step(np.array([writer.ids[-1] for _, writer in live]), state)
@@ -105,22 +110,31 @@ _FIRST, _MOST = 8, 256
 
 
 def _write_alone(
-    plan: Plan, prompt: Prompt, writer: Writer, state: State
+    plan: Plan, prompt: Prompt, writer: Writer, state: State, pieces: bool
 ) -> Iterator[tuple[Prompt, Piece]]:
     """The rest of the one text that is left, from the state before its last token."""
     assert isinstance(plan.model, Writes)
     assert plan.sampler.choosing is not None
-    many = _FIRST
+    at_once = writer.plain and not pieces
+    many = _MOST if at_once and plan.eos is None else _FIRST
     while True:
         count = min(many, plan.options.max_tokens - len(writer.ids))
         uniforms = writer.uniforms(count)
-        ids, logprobs, at = plan.model.write(writer.ids[-1], state, plan.sampler.choosing, uniforms)
-        for n, (id, logprob) in enumerate(zip(ids.tolist(), logprobs.tolist(), strict=True)):
-            text = writer.write(id, logprob, None)
-            generation = None if writer.reason is None else writer.generation(at(n))
-            yield prompt, Piece(text, id, logprob, None, generation)
-            if generation is not None:
+        found = plan.model.write(writer.ids[-1], state, plan.sampler.choosing, uniforms)
+        ids, logprobs, at = found[0].tolist(), found[1].tolist(), found[2]
+        if at_once:
+            taken = writer.extend(ids, logprobs)
+            if writer.reason is not None:
+                whole = writer.generation(at(taken - 1))
+                yield prompt, Piece("", ids[taken - 1], logprobs[taken - 1], None, whole)
                 return
+        else:
+            for n, (id, logprob) in enumerate(zip(ids, logprobs, strict=True)):
+                text = writer.write(id, logprob, None)
+                generation = None if writer.reason is None else writer.generation(at(n))
+                yield prompt, Piece(text, id, logprob, None, generation)
+                if generation is not None:
+                    return
         state = at(len(ids) - 1) if len(ids) else state
         if len(ids) < count:  # let the choice say what is wrong
             logits, _ = plan.model.step(np.array([writer.ids[-1]]), state)

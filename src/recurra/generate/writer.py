@@ -23,7 +23,8 @@ class Text:
 
     def push(self, id: int) -> str:
         """The text that is certain after token `id`."""
-        return self._scan(self._decoder.push(id))
+        new = self._decoder.push(id)
+        return self._scan(new) if self._stops.stops else new
 
     def finish(self) -> str:
         """The rest of the text."""
@@ -82,6 +83,26 @@ class Writer:
                 self.reason = "stop" if self._text.stopped else "length"
         self._pieces.append(piece)
         return piece
+
+    @property
+    def plain(self) -> bool:
+        """Whether a text ends by its tokens alone."""
+        return not self._plan.stops.stops
+
+    def extend(self, ids: list[int], logprobs: list[float]) -> int:
+        """`write` for those tokens that belong to the text, a plain one; returns their number."""
+        eos, left = self._plan.eos, self._plan.options.max_tokens - len(self.ids)
+        count = min(ids.index(eos) + 1 if eos in ids else len(ids), left)
+        if not count:
+            return 0
+        for id in ids[: count - 1]:
+            self._pieces.append(self._text.push(id))
+        if self.seen is not None:
+            self.seen[ids[: count - 1]] = True
+        self.ids += ids[: count - 1]
+        self.logprobs += logprobs[: count - 1]
+        self.write(ids[count - 1], logprobs[count - 1], None)
+        return count
 
     def generation(self, state: State) -> Generation:
         """The finished text; `state` (one stream) has read all tokens but the last."""
