@@ -19,7 +19,7 @@ struct Shape {
 template <class T>
 struct Call {
   Shape shape;
-  int threads = 1;
+  int threads = 1;                             // below 0: at most so many, where they pay
   Team* team = nullptr;                        // forward: threads that the caller holds; null: its own
   bool reverse = false;
   long turn = 0;                               // steps before this call, of whoever calls for each

@@ -21,6 +21,22 @@ const Plan<V>& plan_of(const void* program) {
   return *static_cast<const Plan<V>*>(program);
 }
 
+// How many threads a call is to have. With a number below 0 at most so many, of which each has work
+// enough to pay for what it costs at every step: a barrier, and the lines of the states that come
+// from another core; and the call enough to wake them. Measured on Sapphire Rapids, in microseconds.
+template <class V>
+int threads_of(const Plan<V>& plan, const Call<Scalar<V>>& call) {
+  if (call.threads >= 0) return call.threads;
+  const Shape& shape = call.shape;
+  const double waking = 40;
+  const double batch = double(shape.batch), inputs = call.tokens ? 0 : double(shape.inputs);
+  const double products = batch * plan.gates * double(shape.hidden) * (inputs + double(shape.recurrent()));
+  const double work = products * (shape.batch == 1 ? 24e-6 : 15e-6);
+  const double cost = 0.25 + 0.95e-3 * batch * double(shape.hidden);
+  const double paid = work * double(shape.steps) < waking ? 0 : work / cost;
+  return paid < 2 ? 1 : paid < -call.threads ? int(paid) : -call.threads;
+}
+
 template <class V>
 long saved_size(const void* program, const Call<Scalar<V>>& call) {
   return Saved<V>(plan_of<V>(program), call).size;
@@ -58,7 +74,8 @@ void* pack(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
 template <class V>
 void forward(const void* program, const void* given, const Call<Scalar<V>>& call, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
-  Team own(call.team ? 1 : call.threads), &team = call.team && call.threads > 1 ? *call.team : own;
+  const int threads = threads_of(plan, call);
+  Team own(call.team ? 1 : threads), &team = call.team && threads > 1 ? *call.team : own;
   Barrier barrier(team.threads());
   Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call, arena);
   Forward<V> loop(plan, given ? *static_cast<const Packed<V>*>(given) : *mine, call, arena,
@@ -76,7 +93,7 @@ void forward(const void* program, const void* given, const Call<Scalar<V>>& call
 template <class V>
 void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
-  Team team(call.threads);
+  Team team(threads_of(plan, call));
   Barrier barrier(team.threads());
   Vectors<V> vectors(plan, call.shape, arena);
   vectors.fill(call.parameter);

@@ -37,7 +37,8 @@ class Inputs(NamedTuple):
         keep: per state None, or the share of its old value that stays: a number, or factors
             (T, B, R or H), contiguous.
         reverse: from the last step to the first.
-        threads: how many threads to use; results do not depend on it.
+        threads: how many threads to use; below 0: at most so many, where there is enough work for
+            them. Results do not depend on it.
         half: compute products in bfloat16 with sums in float32; float32 only, where `half_products`
             has a name.
         tokens: int64 (T, B), contiguous, each below V; None: the inputs are x itself. Not for a

@@ -263,7 +263,7 @@ def _inputs(call: Arguments) -> native.Inputs:
             for share, rate in zip(call.keep, call.rates, strict=True)
         ],
         call.reverse,
-        torch.get_num_threads(),
+        -torch.get_num_threads(),
         call.half,
         None if call.tokens is None else call.tokens.contiguous(),
     )

@@ -95,7 +95,7 @@ class KernelLayer:
             None if valid is None else np.ascontiguousarray(valid),
             keep=self._keep,
             reverse=reverse,
-            threads=self._threads,
+            threads=-self._threads,
             half=self._half,
             tokens=tokens,
         )
