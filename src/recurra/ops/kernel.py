@@ -164,7 +164,7 @@ def backward(
     count = len(inputs.parameters)
     made = [_empty_like(inputs.x) if wanted[0] else None]
     made += [
-        torch.zeros_like(p) if w else None
+        _zeros_like(p) if w else None
         for p, w in zip(inputs.parameters, wanted[1 : 1 + count], strict=True)
     ]
     made += [
@@ -274,6 +274,13 @@ def _empty(shape: Sequence[int], like: Tensor) -> Tensor:
     if math.prod(shape) < _LARGE:
         return like.new_empty(shape)
     return torch.from_numpy(native.empty(*shape, double=like.dtype == torch.float64))
+
+
+def _zeros_like(array: Tensor) -> Tensor:
+    """Zeros, side by side."""
+    if array.numel() < _LARGE:
+        return torch.zeros_like(array)
+    return _empty(array.shape, array).zero_()
 
 
 def _empty_like(array: Tensor) -> Tensor:
