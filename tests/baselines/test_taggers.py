@@ -4,9 +4,10 @@ import pycrfsuite
 import pytest
 
 from recurra.baselines import compare
-from recurra.baselines.crf_features import features, shape
+from recurra.baselines.crf_features import features
 from recurra.baselines.crfsuite import CRFTagger
 from recurra.baselines.hmm import HMMTagger
+from recurra.data.word_features import shape
 from recurra.errors import FormatError, InputError
 from tasks.tagged import QUICK, TINY, grammar, places
 

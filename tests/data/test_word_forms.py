@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from recurra.data.word_features import features
 from recurra.data.word_forms import HALF, WordForms, WordVocabulary
 from recurra.errors import FormatError
 
@@ -53,6 +54,24 @@ def test_a_batch_holds_each_word_once_as_it_is_spelled():
             assert spelled(batch, vocabulary, t, b) == shown
     assert {forms.knows(word) for word in words[:60]} == {True}
     assert not forms.knows("zzz")
+
+
+def test_features_are_those_that_are_often_true_and_each_word_has_its_own():
+    vocabulary = WordVocabulary.learn(SENTENCES, feature_count=2)
+    often = set(vocabulary.features)
+    assert vocabulary.features[0] == "bias"  # the most frequent
+    assert {"w=the", "w=cat", "e1=e", "S=x"} <= often
+    assert not {"w=end", "upper", "title", "s=XXX"} & often  # true of one word alone
+    assert WordVocabulary.from_json(vocabulary.to_json()) == vocabulary
+    before = {k: v for k, v in vocabulary.to_json().items() if k != "features"}
+    assert WordVocabulary.from_json(before).features == ()
+    forms = WordForms(vocabulary)
+    batch = forms.batch([forms.encode(words) for words in (["The", "2-Z"], ["cat"])])
+    items, counts = batch.features
+    told = np.split(items, np.cumsum(counts)[:-1])
+    for t, b, word in ((0, 0, "The"), (1, 0, "2-Z"), (0, 1, "cat")):
+        found = [vocabulary.features[k] for k in told[batch.places[t, b]]]
+        assert found == [name for name in features(word) if name in often]
 
 
 def test_unknown_characters_and_no_words_at_all():

@@ -25,4 +25,6 @@ def test_parts_of_speech(data_dir):
 
 def test_entities(data_dir):
     found = example("entities")([str(data_dir / "wnut17")])
-    assert found["gru"].figures["f1"] > found["crf"].figures["f1"] > found["hmm"].figures["f1"]
+    own, crf, hmm = (found[model].figures["f1"] for model in ("gru", "crf", "hmm"))
+    assert own > crf + 0.01
+    assert crf > hmm

@@ -95,6 +95,38 @@ def test_n_best_and_probabilities_belong_together(finder):
     np.testing.assert_allclose(marginals, expected, atol=1e-9)
 
 
+def test_features_tell_a_tag_from_the_words_beside(tmp_path):
+    """Layers that are of no use: what is known is known by features, up to two words away."""
+    rng = np.random.default_rng(0)
+    letters = [*"abcdefgh"]
+
+    def told(count):
+        """A word is X where the one two before it has a capital; no word comes twice."""
+        found = []
+        for _ in range(count):
+            words = ["".join(rng.choice(letters, 6)) for _ in range(8)]
+            words = [word.title() if rng.random() < 0.3 else word for word in words]
+            tags = ["X" if t > 1 and words[t - 2].istitle() else "Y" for t in range(8)]
+            found.append((words, tags))
+        return found
+
+    train, test = told(100), told(40)
+    blind = {"characters": 0, "embedding": 1, "min_count": 9, "hidden": 1, "layers": 1}
+    figures = {}
+    for window in (None, 1, 2):
+        how = {"features": window is not None, "feature_window": window or 0}
+        model = SequenceTagger(**blind, **how)
+        model.fit(train, valid=test, **{**QUICK, "lr": 0.05})
+        figures[window] = model.evaluate(test).accuracy
+    assert figures[2] > 0.95
+    assert max(figures[None], figures[1]) < 0.85
+    loaded = recurra.load(model.save(tmp_path / "model"))
+    sentences = [words for words, _ in test]
+    assert loaded.predict(sentences) == model.predict(sentences)
+    with pytest.raises(InputError, match="features: none is true of 9999 words"):
+        SequenceTagger(**TINY, features=True, feature_count=9999).fit(train, **QUICK)
+
+
 VARIANTS = {
     "lstm": {"cell": "lstm", "subwords": 6},
     "crf": {"crf": True, "cell": "gru"},
@@ -102,6 +134,8 @@ VARIANTS = {
     "n-grams alone": {"embedding": 0, "subwords": 7, "gram_count": 1, "characters": 0},
     "words alone": {"characters": 0, "lowercase": False, "min_count": 3},
     "committee": {"members": 3, "crf": True},
+    "features": {"features": True, "feature_window": 1, "feature_count": 1},
+    "features of more": {"features": True, "members": 2, "crf": True, "bidirectional": False},
     "deep": {"layers": 2, "residual": True, "zoneout": 0.1, "learn_initial_state": True},
     "one direction": {"bidirectional": False, "layer_norm": True},
 }
@@ -120,10 +154,19 @@ def test_what_runs_without_torch_is_what_was_trained(name, tmp_path):
     module.eval()
     sentences = [words for words, _ in TEST[:7]] + [["a" * 50]]
     batch = prepared.forms.batch([prepared.forms.encode(words) for words in sentences])
-    groups = [tuple(map(torch.from_numpy, group)) for group in batch.groups]
+    words, places, *bags, lengths = (
+        torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in batch
+    )
+    groups, grams, features = bags
     with torch.no_grad():
-        read = map(torch.from_numpy, (batch.words, batch.places, batch.grams, batch.counts))
-        expected = module(*read, groups, torch.from_numpy(batch.lengths))
+        expected = module(
+            words,
+            places,
+            [tuple(map(torch.from_numpy, group)) for group in groups],
+            tuple(map(torch.from_numpy, grams)),
+            tuple(map(torch.from_numpy, features)),
+            lengths,
+        )
         expected = expected.mean(0) if expected.dim() == 4 else expected
     found = model._emissions(sentences)
     for column, (words, scores) in enumerate(zip(sentences, found, strict=True)):
@@ -316,10 +359,14 @@ def test_files_that_do_not_belong_together_are_refused(tagger, tmp_path):
         SequenceTagger.from_files(files)
     files = read_model(tmp_path / "model")
     files.tokenizer["words"] = files.tokenizer["words"][:-1]
-    with pytest.raises(
-        FormatError, match="words, n-grams, characters and tags, the other files have"
-    ):
+    with pytest.raises(FormatError, match="features and tags, the other files have"):
         SequenceTagger.from_files(files)
+    files = read_model(tmp_path / "model")
+    tags = len(files.config["tags"])
+    for shape, told in (((3, 2 * tags), "at an odd number of words"), ((3, tags), "features and")):
+        files.tensors["features.weight"] = np.zeros(shape, np.float32)
+        with pytest.raises(FormatError, match=told):
+            SequenceTagger.from_files(files)
 
 
 WITHOUT_TORCH = """

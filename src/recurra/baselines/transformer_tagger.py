@@ -113,7 +113,7 @@ class _Task(TaggerTask):
     def __init__(self, job: Job, prepared: Prepared, parameters: int | None) -> None:
         config = job.model
         assert isinstance(config, SequenceTaggerConfig)
-        inputs = config.features(grams=bool(prepared.vocabulary.grams))
+        inputs = config.inputs(grams=bool(prepared.vocabulary.grams))
         recurrent = build(config, prepared, 0)
         named = recurrent.named_parameters()
         own = sum(p.numel() for n, p in named if "rnn." in n.replace("spelling.rnn.", ""))

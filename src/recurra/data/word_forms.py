@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from recurra.data.word_features import features as features_of
 from recurra.errors import FormatError
 from recurra.text.lexicon import Subwords
 
@@ -22,13 +23,15 @@ class WordVocabulary:
     """The words and characters that are known, each with the first for all that are not.
 
     grams: character n-grams of words (see `recurra.text.lexicon.Subwords`). lowercase: words are
-    looked up in lower case; their n-grams and characters always are as they stand.
+    looked up in lower case; their n-grams and characters always are as they stand. features: those
+    of `recurra.data.word_features` that count.
     """
 
     words: tuple[str, ...]
     characters: tuple[str, ...]
     grams: tuple[str, ...] = ()
     lowercase: bool = False
+    features: tuple[str, ...] = ()
 
     @classmethod
     def learn(
@@ -37,14 +40,16 @@ class WordVocabulary:
         *,
         min_count: int = 1,
         gram_count: int = 0,
+        feature_count: int = 0,
         lowercase: bool = False,
     ) -> "WordVocabulary":
         """The vocabulary of sentences, most frequent first.
 
         Words that occur less than `min_count` times are left to `<unk>`, characters never are.
-        N-grams are those in at least `gram_count` words; 0 for none.
+        N-grams are those in at least `gram_count` words, features those that are true of at least
+        `feature_count` words of the sentences; 0 for none.
         """
-        words, characters, forms = Counter[str](), Counter[str](), set[str]()
+        words, characters, forms = Counter[str](), Counter[str](), Counter[str]()
         for sentence in sentences:
             forms.update(sentence)
             for word in sentence:
@@ -52,7 +57,11 @@ class WordVocabulary:
                 characters.update(word)
         known = [word for word in _by_count(words) if words[word] >= min_count and word != UNK]
         grams = Subwords.train(forms, min_count=gram_count).grams if gram_count else ()
-        return cls((UNK, *known), (UNK, *_by_count(characters)), grams, lowercase)
+        features: Counter[str] = Counter()
+        for form, count in forms.items() if feature_count else ():
+            features.update(dict.fromkeys(features_of(form), count))
+        often = tuple(name for name in _by_count(features) if features[name] >= feature_count)
+        return cls((UNK, *known), (UNK, *_by_count(characters)), grams, lowercase, often)
 
     def count(self, sentences: Iterable[Sequence[str]]) -> np.ndarray:
         """How often each word occurs in sentences, (V,), first the unknown ones."""
@@ -70,18 +79,19 @@ class WordVocabulary:
             "characters": list(self.characters),
             "grams": list(self.grams),
             "lowercase": self.lowercase,
+            "features": list(self.features),
         }
 
     @classmethod
     def from_json(cls, values: Any) -> "WordVocabulary":
         """What `to_json` wrote; FormatError where it is something else."""
         try:
-            words, characters, grams = (
-                tuple(map(str, values[key])) for key in ("words", "characters", "grams")
-            )
+            names = ("words", "characters", "grams")
+            words, characters, grams = (tuple(map(str, values[key])) for key in names)
+            features = tuple(map(str, values.get("features", ())))  # none before they were read
             if words[0] != UNK or characters[0] != UNK:
                 raise ValueError(f"it does not begin with {UNK}")
-            return cls(words, characters, grams, bool(values["lowercase"]))
+            return cls(words, characters, grams, bool(values["lowercase"]), features)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise FormatError(f"tokenizer.json: expected words and characters: {error}") from error
 
@@ -93,19 +103,31 @@ class Group(NamedTuple):
     lengths: np.ndarray
 
 
+class Bags(NamedTuple):
+    """Of each of some forms any number of things: all of them in a row, and how many each has."""
+
+    items: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[np.ndarray]) -> "Bags":
+        """Those of rows of things."""
+        return cls(np.concatenate(rows), np.array([len(row) for row in rows], np.int64))
+
+
 class Batch(NamedTuple):
     """Sentences side by side.
 
     words: (T, B), numbers of the vocabulary. places: (T, B), rows among the distinct forms of the
-    batch, which are in `groups`, one after the other. grams: the n-grams of all those forms in a
-    row; counts: how many each has. lengths: (B,).
+    batch, which are in `groups`, one after the other. grams, features: those of each such form.
+    lengths: (B,).
     """
 
     words: np.ndarray
     places: np.ndarray
-    grams: np.ndarray
-    counts: np.ndarray
     groups: tuple[Group, ...]
+    grams: Bags
+    features: Bags
     lengths: np.ndarray
 
 
@@ -117,10 +139,12 @@ class WordForms:
         self._words = {word: k for k, word in enumerate(vocabulary.words)}
         self._characters = {c: k for k, c in enumerate(vocabulary.characters)}
         self._subwords = Subwords(vocabulary.grams)
+        self._features = {name: k for k, name in enumerate(vocabulary.features)}
         self._forms: dict[str, int] = {}
         self._known: list[int] = []
         self._spelled: list[np.ndarray] = []
         self._grams: list[np.ndarray] = []
+        self._true: list[np.ndarray] = []
 
     def __len__(self) -> int:
         return len(self._known)
@@ -156,10 +180,10 @@ class WordForms:
         rank[order] = np.arange(len(order))
         known = np.array([self._known[form] for form in distinct], np.int64)
         places = places.reshape(forms.shape)
-        grams = [self._grams[distinct[k]] for k in order]
-        counts = np.array([len(row) for row in grams], np.int64)
-        every = np.concatenate(grams)
-        return Batch(known[places], rank[places], every, counts, groups, lengths)
+        grams, features = (
+            Bags.of([rows[distinct[k]] for k in order]) for rows in (self._grams, self._true)
+        )
+        return Batch(known[places], rank[places], groups, grams, features, lengths)
 
     def _groups(self, forms: np.ndarray) -> tuple[tuple[Group, ...], np.ndarray]:
         """The characters of forms in groups, and the order in which the forms come there."""
@@ -181,6 +205,9 @@ class WordForms:
     def _add(self, word: str) -> None:
         self._known.append(self._words.get(word.lower() if self._lowercase else word, 0))
         self._grams.append(self._subwords.of(word))
+        names = features_of(word) if self._features else []
+        true = [self._features[name] for name in names if name in self._features]
+        self._true.append(np.array(true, np.int64))
         read = word if len(word) <= 2 * HALF else word[:HALF] + word[-HALF:]
         self._spelled.append(np.array([self._characters.get(c, 0) for c in read], np.int64))
 

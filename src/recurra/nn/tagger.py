@@ -11,6 +11,9 @@ from recurra.errors import InputError
 from recurra.nn.crf import CRF
 from recurra.nn.recurrent import Recurrent
 
+#: Things of each of some words, all in a row, and how many each has.
+Bags = tuple[Tensor, Tensor]
+
 
 class CharacterEncoder(nn.Module):
     """A vector for a word, read from its characters in both directions (Ling et al. 2015).
@@ -39,6 +42,38 @@ class CharacterEncoder(nn.Module):
         return last.transpose(0, 1).flatten(1)
 
 
+class FeatureScores(nn.Module):
+    """Scores of tags from features of a word and of those beside it, as a linear CRF has them.
+
+    Args:
+        features: F, how many there are.
+        tags: K.
+        window: words on either side whose features count.
+        dropout: of features, each word's by themselves.
+    """
+
+    def __init__(self, features: int, tags: int, *, window: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(features, (2 * window + 1) * tags))
+        self.tags, self.window, self.dropout = tags, window, dropout
+
+    def forward(self, places: Tensor, features: Bags, lengths: Tensor) -> Tensor:
+        """Scores (T, B, K); the arguments are `Tagger`'s."""
+        items, counts = features
+        weights = functional.dropout(
+            torch.ones_like(items, dtype=self.weight.dtype), self.dropout, self.training
+        )
+        summed = functional.embedding_bag(
+            items, self.weight, counts.cumsum(0) - counts, mode="sum", per_sample_weights=weights
+        )
+        steps, batch = places.shape
+        scores = functional.embedding(places, summed).view(steps, batch, -1, self.tags)
+        inside = torch.arange(steps, device=places.device)[:, None] < lengths
+        scores = scores.masked_fill(~inside[:, :, None, None], 0)
+        beside = functional.pad(scores, (0, 0, 0, 0, 0, 0, self.window, self.window))
+        return torch.stack([beside[k : k + steps, :, k] for k in range(scores.shape[2])]).sum(0)
+
+
 class Tagger(nn.Module):
     """A score for each tag of each word, and what is between tags.
 
@@ -50,6 +85,7 @@ class Tagger(nn.Module):
         grams: how many character n-grams there are, with vectors of width `subwords`, of which a
             word has the sum over the root of their number.
         spelling: reads the characters; None where they are not read.
+        features: adds to the scores; None for nothing.
         crf: the tags' chain; None where each word is tagged for itself.
         rarity: by word (V,), the probability that it is read as unknown in training.
         dropout: of the features of words, and of the layers' outputs.
@@ -68,6 +104,7 @@ class Tagger(nn.Module):
         spelling: CharacterEncoder | None,
         grams: int = 0,
         subwords: int = 0,
+        features: FeatureScores | None = None,
         crf: CRF | None = None,
         rarity: Tensor | None = None,
         dropout: float = 0.0,
@@ -79,13 +116,13 @@ class Tagger(nn.Module):
         self.grams = nn.Embedding(grams, subwords) if subwords and grams else None
         if self.grams is not None:
             nn.init.normal_(self.grams.weight, std=0.1)
-        self.spelling, self.rnn, self.crf = spelling, rnn, crf
-        features = embedding + (spelling.rnn.output_size if spelling else 0)
-        features += subwords if grams else 0
+        self.spelling, self.rnn, self.crf, self.features = spelling, rnn, crf, features
+        width = embedding + (spelling.rnn.output_size if spelling else 0)
+        width += subwords if grams else 0
         reads, writes = int(rnn.input_size), int(rnn.output_size)
-        if not features or features != reads:
+        if not width or width != reads:
             raise InputError(
-                f"Tagger: expected layers that read {features} features, received {reads}"
+                f"Tagger: expected layers that read vectors of {width}, received {reads}"
             )
         self.head = nn.Linear(writes, tags)
         nn.init.zeros_(self.head.bias)
@@ -96,9 +133,9 @@ class Tagger(nn.Module):
         self,
         words: Tensor,
         places: Tensor,
-        grams: Tensor,
-        counts: Tensor,
-        groups: list[tuple[Tensor, Tensor]],
+        groups: Sequence[tuple[Tensor, Tensor]],
+        grams: Bags,
+        features: Bags,
         lengths: Tensor,
     ) -> Tensor:
         """Score tags.
@@ -106,8 +143,8 @@ class Tagger(nn.Module):
         Args:
             words: (T, B), numbers of the vocabulary.
             places: (T, B), rows among the distinct words of the batch.
-            grams: the n-grams of all those words in a row; counts: how many each has.
             groups: their characters (L, N) and lengths (N,).
+            grams, features: those of all of these words in a row, and how many each has (N,).
             lengths: of the sentences (B,).
 
         Returns:
@@ -120,8 +157,9 @@ class Tagger(nn.Module):
                 words = words.masked_fill(hidden, 0)
             parts.append(ops.embedding(words, self.embedding.weight)[0])
         if self.grams is not None:
+            items, counts = grams
             starts = counts.cumsum(0) - counts
-            summed = functional.embedding_bag(grams, self.grams.weight, starts, mode="sum")
+            summed = functional.embedding_bag(items, self.grams.weight, starts, mode="sum")
             scaled = summed / counts.clamp(min=1).to(summed.dtype).sqrt()[:, None]
             parts.append(functional.embedding(places, scaled))
         if self.spelling is not None:
@@ -129,7 +167,8 @@ class Tagger(nn.Module):
             parts.append(functional.embedding(places, spelled))
         x = functional.dropout(torch.cat(parts, -1), self.dropout, self.training)
         outputs, _ = self.rnn(x, lengths=lengths)
-        return self.head(functional.dropout(outputs, self.dropout, self.training))
+        scores: Tensor = self.head(functional.dropout(outputs, self.dropout, self.training))
+        return scores + self.features(places, features, lengths) if self.features else scores
 
     def steps(self) -> Tensor | None:
         """The scores of steps between tags, as `CRF.steps` has them; None without a chain."""
@@ -158,13 +197,13 @@ class TaggerCommittee(nn.Module):
         self,
         words: Tensor,
         places: Tensor,
-        grams: Tensor,
-        counts: Tensor,
-        groups: list[tuple[Tensor, Tensor]],
+        groups: Sequence[tuple[Tensor, Tensor]],
+        grams: Bags,
+        features: Bags,
         lengths: Tensor,
     ) -> Tensor:
         """The scores of each, (M, T, B, K); arguments as for `Tagger`."""
-        read = (words, places, grams, counts, groups, lengths)
+        read = (words, places, groups, grams, features, lengths)
         return torch.stack([member(*read) for member in self.members])
 
     def steps(self) -> Tensor | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from recurra.data.word_forms import Batch, WordForms
+from recurra.data.word_forms import Bags, Batch, WordForms
 from recurra.errors import FormatError
 from recurra.runtime.architecture import Architecture, Weights
 from recurra.runtime.stack import RuntimeStack
@@ -61,6 +61,14 @@ class RuntimeTagger:
         self._stack = RuntimeStack(architecture, weights, features=features, precision=precision)
         self._head = weights.get("head.weight")
         tags = len(self._head)
+        self._features = None
+        if "features.weight" in weights:
+            self._features = weights.get("features.weight")
+            if self._features.shape[1] % (2 * tags) != tags:
+                raise FormatError(
+                    f"model.safetensors, features.weight: expected scores of {tags} tags at an odd "
+                    f"number of words, received shape {self._features.shape}"
+                )
         if self._head.shape[1] != self._stack.output_size or len(allowed) != tags + 2:
             raise FormatError(
                 f"model.safetensors, head.weight: expected shape "
@@ -80,9 +88,9 @@ class RuntimeTagger:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many words, n-grams, characters and tags there are weights for; 0 of what is not
-        read."""
-        tables = (self._words, self._grams, self._characters, self._head)
+        """How many words, n-grams, characters, features and tags there are weights for; 0 of what
+        is not read."""
+        tables = (self._words, self._grams, self._characters, self._features, self._head)
         return tuple(0 if rows is None else len(rows) for rows in tables)
 
     def emissions(self, sentences: Sequence[np.ndarray], forms: WordForms) -> list[np.ndarray]:
@@ -99,6 +107,8 @@ class RuntimeTagger:
             outputs, _ = self._stack.run(self._read(batch), lengths=batch.lengths)
             # Row by row: in a product of all, a row's last bits depend on how many there are.
             scores = np.matmul(outputs[:, :, None, :], self._head.T)[:, :, 0] + self._bias
+            if self._features is not None:
+                scores = scores + self._told_by_features(self._features, batch)
             for column, k in enumerate(rows):
                 found[k] = scores[: len(sentences[k]), column]
         return found
@@ -107,7 +117,8 @@ class RuntimeTagger:
         """The words of a batch as features (T, B, I)."""
         parts = [] if self._words is None else [self._words[batch.words]]
         if self._grams is not None:
-            parts.append(_sums(self._grams, batch)[batch.places])
+            scale = np.sqrt(np.maximum(batch.grams.counts, 1), dtype=np.float32)
+            parts.append((_sums(self._grams, batch.grams) / scale[:, None])[batch.places])
         if self._spelling is not None:
             assert self._characters is not None
             spelled = []
@@ -116,6 +127,17 @@ class RuntimeTagger:
                 spelled.append(np.concatenate([state[0] for state in states], axis=1))
             parts.append(np.concatenate(spelled)[batch.places])
         return np.concatenate(parts, axis=2)
+
+    def _told_by_features(self, weight: np.ndarray, batch: Batch) -> np.ndarray:
+        """Scores (T, B, K): see `recurra.nn.tagger.FeatureScores`."""
+        steps, tags = len(batch.places), len(self._head)
+        scores = _sums(weight, batch.features)[batch.places]
+        scores[np.arange(steps)[:, None] >= batch.lengths] = 0
+        scores = scores.reshape(*batch.places.shape, -1, tags)
+        count = scores.shape[2]
+        beside = np.pad(scores, ((count // 2, count // 2), (0, 0), (0, 0), (0, 0)))
+        found: np.ndarray = np.sum([beside[k : k + steps, :, k] for k in range(count)], axis=0)
+        return found
 
 
 class RuntimeCommittee:
@@ -160,15 +182,14 @@ class RuntimeCommittee:
         return [np.mean(scores, axis=0) for scores in zip(*every, strict=True)]
 
 
-def _sums(vectors: np.ndarray, batch: Batch) -> np.ndarray:
-    """Of each distinct word of a batch the sum of its n-grams, over the root of their number."""
-    found = np.zeros((len(batch.counts), vectors.shape[1]), np.float32)
-    some = batch.counts > 0
+def _sums(vectors: np.ndarray, bags: Bags) -> np.ndarray:
+    """Of each bag the sum of its things' vectors."""
+    found = np.zeros((len(bags.counts), vectors.shape[1]), np.float32)
+    some = bags.counts > 0
     if some.any():
-        starts = np.cumsum(batch.counts) - batch.counts
-        found[some] = np.add.reduceat(vectors[batch.grams], starts[some], axis=0)
-    scaled: np.ndarray = found / np.sqrt(np.maximum(batch.counts, 1), dtype=np.float32)[:, None]
-    return scaled
+        starts = np.cumsum(bags.counts) - bags.counts
+        found[some] = np.add.reduceat(vectors[bags.items], starts[some], axis=0)
+    return found
 
 
 def _parts(rows: list[int]) -> Iterator[list[int]]:

@@ -37,6 +37,17 @@ class SequenceTaggerConfig(NetworkConfig):
     character_hidden: int = option(
         64, "units of the layer that reads characters, each direction", least=1, whole=True
     )
+    features: bool = option(
+        False,
+        "score tags also by features of words that a linear CRF has: shape, affixes, capitals",
+    )
+    feature_window: int = option(
+        2, "words on either side whose features count for a word's tag", least=0, whole=True
+    )
+    feature_count: int = option(
+        2, "words of the training data that a feature must be true of", least=1, whole=True
+    )
+    feature_dropout: float = option(0.3, "dropout of words' features in training", least=0, below=1)
     layers: int = option(2, "recurrent layers", least=1, whole=True)
     hidden: int = option(128, "units of a layer, each direction", least=1, whole=True)
     bidirectional: bool = option(True, "read also from the end to the start")
@@ -64,8 +75,8 @@ class SequenceTaggerConfig(NetworkConfig):
         states = len(find(self.cell).states)
         return Architecture(self.cell, 1, False, (0.0,) * states, {}, True)
 
-    def features(self, *, grams: bool) -> int:
-        """Of a word, as the layers read it; `grams` says whether there are n-grams."""
+    def inputs(self, *, grams: bool) -> int:
+        """How wide a word is as the layers read it; `grams` says whether there are n-grams."""
         spelled = 2 * self.character_hidden if self.characters else 0
         return self.embedding + (self.subwords if grams else 0) + spelled
 

@@ -144,6 +144,7 @@ def prepare(
             train.words,
             min_count=config.min_count,
             gram_count=config.gram_count if config.subwords else 0,
+            feature_count=config.feature_count if config.features else 0,
             lowercase=config.lowercase,
         )
         if pretrained is not None:

@@ -294,12 +294,13 @@ class SequenceTagger(TrainedModel):
             len(vocabulary.words) if self.config.embedding else 0,
             len(vocabulary.grams),
             len(vocabulary.characters) if self.config.characters else 0,
+            len(vocabulary.features),
             len(tags),
         )
         if made.sizes != wanted:
             raise FormatError(
-                f"{files.path}: the weights are of {made.sizes} words, n-grams, characters and "
-                f"tags, the other files have {wanted}"
+                f"{files.path}: the weights are of {made.sizes} words, n-grams, characters, "
+                f"features and tags, the other files have {wanted}"
             )
         return made
 

@@ -14,7 +14,7 @@ from recurra.errors import InputError
 from recurra.metrics.tagging import OUTSIDE, entity_scores, tag_accuracy
 from recurra.nn import Recurrent
 from recurra.nn.crf import CRF
-from recurra.nn.tagger import CharacterEncoder, Tagger, TaggerCommittee
+from recurra.nn.tagger import CharacterEncoder, FeatureScores, Tagger, TaggerCommittee
 from recurra.runtime.viterbi import Chain
 from recurra.storage import save_model
 from recurra.tasks.job import Job
@@ -45,11 +45,17 @@ def build(
     What `encoder` makes may stand in the place of recurrent layers.
     """
     grams = len(prepared.vocabulary.grams)
-    inputs = config.features(grams=grams > 0)
+    features = len(prepared.vocabulary.features)
+    inputs = config.inputs(grams=grams > 0)
     if not inputs:
         raise InputError(
             f"subwords: no n-gram is in {config.gram_count} words of the training data, and "
             "nothing else is read: lower gram_count, or read words or characters"
+        )
+    if config.features and not features:
+        raise InputError(
+            f"features: none is true of {config.feature_count} words of the training data: lower "
+            "feature_count"
         )
 
     def member() -> Tagger:
@@ -66,6 +72,14 @@ def build(
         if uses_crf(config, prepared):
             allowed = allowed_steps(prepared.tags, scheme_of(config, prepared))
             crf = CRF(len(prepared.tags), allowed=torch.from_numpy(allowed))
+        scores = None
+        if config.features:
+            scores = FeatureScores(
+                features,
+                len(prepared.tags),
+                window=config.feature_window,
+                dropout=config.feature_dropout,
+            )
         counts = torch.from_numpy(prepared.counts.astype(np.float32))
         rate = config.word_dropout
         return Tagger(
@@ -78,6 +92,7 @@ def build(
             spelling=spelling,
             grams=grams,
             subwords=config.subwords if grams else 0,
+            features=scores,
             crf=crf,
             rarity=rate / (rate + counts.clamp(min=1)) if rate else None,
             dropout=config.dropout,
@@ -236,13 +251,18 @@ class TaggerTask:
         """Scores (T, B, K) of sentences; of several members (M, T, B, K)."""
         batch = self._prepared.forms.batch(sentences)
         device = next(self.module.parameters()).device
-        arrays = (batch.words, batch.places, batch.grams, batch.counts, batch.lengths)
-        *read, lengths = (torch.from_numpy(part).to(device) for part in arrays)
-        groups = [
-            (torch.from_numpy(characters).to(device), torch.from_numpy(sizes).to(device))
-            for characters, sizes in batch.groups
-        ]
-        found: Tensor = self.module(*read, groups, lengths)
+
+        def there(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array).to(device)
+
+        found: Tensor = self.module(
+            there(batch.words),
+            there(batch.places),
+            [(there(characters), there(sizes)) for characters, sizes in batch.groups],
+            (there(batch.grams.items), there(batch.grams.counts)),
+            (there(batch.features.items), there(batch.features.counts)),
+            there(batch.lengths),
+        )
         return found
 
     def _costly(self, emissions: Tensor, wanted: list[np.ndarray]) -> Tensor:
