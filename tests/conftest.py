@@ -1,14 +1,27 @@
 """Fixtures every test folder shares."""
 
+import importlib.util
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
 _CELLS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+def example(name: str) -> Any:
+    """The module of a script in `examples/`, as `example("tag/entities")`."""
+    path = ROOT / "examples" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"example_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,6 +1,6 @@
 """ETTh1: seven columns of an electricity transformer, 96 hours ahead, the standard split.
 
-python examples/forecast/etth1.py --data ETTh1.csv
+python examples/forecast/etth1.py ETTh1.csv
 """
 
 import argparse
@@ -9,19 +9,20 @@ from pathlib import Path
 
 import recurra
 from recurra.data.series import read_series
+from recurra.tasks.forecaster import ForecastScores
 
 TRAIN, VALID, TEST = 8640, 2880, 2880
 
 
-def main() -> None:
-    """Train and test."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the file ETTh1.csv")
+def main(arguments: list[str] | None = None) -> ForecastScores:
+    """Train, test, return what it came to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="the file ETTh1.csv")
     parser.add_argument("--out", type=Path, default=Path("runs/etth1"))
     parser.add_argument("--epochs", type=float, default=6)
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    panel = read_series(arguments.data)
+    given = parser.parse_args(arguments)
+    panel = read_series(given.data)
     # The benchmark ends after 20 months; the rest of the file is not used.
     panel = replace(panel, series=(panel.series[0].until(TRAIN + VALID + TEST),))
     model = recurra.Forecaster(
@@ -37,16 +38,18 @@ def main() -> None:
     )
     model.fit(
         panel,
-        out=arguments.out,
+        out=given.out,
         hold_out=TEST,
         valid_steps=VALID,
-        epochs=arguments.epochs,
+        epochs=given.epochs,
         batch=64,
         lr=1e-3,
         weight_decay=0.0,
-        seed=arguments.seed,
+        seed=given.seed,
     )
-    print(model.evaluate(panel, steps=TEST))
+    found = model.evaluate(panel, steps=TEST)
+    print(found)
+    return found
 
 
 if __name__ == "__main__":

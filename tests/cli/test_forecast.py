@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 
+import recurra as package
+
 SMALL = ["--hidden", "8", "--embedding", "8", "--horizon", "6", "--lookback", "12"]
 
 
@@ -39,6 +41,35 @@ def test_train_evaluate_predict(recurra, here):
     shown = recurra("predict", "run", data, "--levels", "0.5").out.splitlines()
     assert len(shown) == 12
     assert shown[0].split("\t")[:3] == ["a", "2024-01-04T08:00:00", "y"]
+
+
+def test_a_backtest_is_what_python_finds(recurra, here):
+    """From many origins, of the end of the file or of a file of what followed."""
+    data = series(here / "sites.csv")
+    words = ["--out", "run", "--steps", 2, "--series-column", "site", "--hold-out", 20, *SMALL]
+    assert recurra("train", "forecast", data, "--json", *words).code == 0
+    model = package.load(here / "run")
+    done = recurra("evaluate", "run", data, "--steps", 20, "--stride", 2, "--json")
+    expected = model.evaluate(data, steps=20, stride=2)
+    assert json.loads(done.out) == expected.to_dict()
+    assert expected.forecasts == 2 * len(range(60, 75, 2))
+    known, truth = here / "known.csv", here / "truth.csv"
+    header, *rows = data.read_text().splitlines()
+    for path, part in ((known, slice(0, 70)), (truth, slice(70, 80))):
+        kept = [row for site in (rows[:80], rows[80:]) for row in site[part]]
+        path.write_text("\n".join([header, *kept]) + "\n")
+    apart = recurra("evaluate", "run", known, "--truth", truth, "--steps", 20, "--stride", 2)
+    assert apart.out == f"{expected}\n"
+    for option, told in (
+        (["--steps", 3], "expected at least 6 steps (the horizon)"),
+        (["--stride", 0], "stride must be a whole number at least 1, received 0"),
+        (["--truth", "none.csv"], "none.csv"),
+        (["--beams", 3], "--beams: no option of this forecaster: leave it out; it has --truth"),
+    ):
+        refused = recurra("evaluate", "run", data, *option)
+        assert refused.code != 0
+        assert told in refused.err
+        assert len(refused.err.strip().splitlines()) == 1
 
 
 def test_mistakes_are_one_line(recurra, here):

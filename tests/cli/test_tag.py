@@ -36,6 +36,11 @@ def test_train_evaluate_predict(recurra, folder, run):
     model = SequenceTagger.load(run)
     assert found == model.evaluate(test).to_dict()
     assert {"accuracy", "f1"} <= set(found)
+    swapped = folder / "swapped.conll"
+    rows = (line.split() for line in test.read_text().splitlines())
+    swapped.write_text("".join("\t".join(row[::-1]) + "\n" for row in rows))
+    words = ("--word-column", 2, "--tag-column", 1, "--json")
+    assert json.loads(recurra("evaluate", run, swapped, *words).out) == found
     done = recurra("predict", run, test)
     assert (done.code, done.err) == (0, "")
     given = test.read_text()

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from recurra import Transcriber
 from recurra.cli import main
 from recurra.data import write_wav
 from tasks.tones import recordings
@@ -41,6 +42,10 @@ def test_train_evaluate_predict(recurra, tones, run):
     figures = json.loads(recurra("evaluate", run, tones / "test.tsv", "--json").out)
     assert figures["word_error_rate"] < 0.2
     assert figures["words"] > 20
+    beamed = recurra("evaluate", run, tones / "test.tsv", "--beams", 2, "--bonus", -9, "--json")
+    expected = Transcriber.load(run).evaluate(tones / "test.tsv", beams=2, bonus=-9)
+    assert json.loads(beamed.out) == expected.to_dict()
+    assert expected.word_error_rate > figures["word_error_rate"]
     done = recurra("predict", run, tones / "test.tsv")
     said = [line.split("\t")[1] for line in (tones / "test.tsv").read_text().splitlines()]
     heard = done.out.splitlines()

@@ -28,6 +28,14 @@ def test_train_evaluate_predict(recurra, pairs, tmp_path):
     done = recurra("evaluate", out, pairs, "--json")
     assert json.loads(done.out) == model.evaluate(pairs).to_dict()
     assert recurra("evaluate", out, pairs).out.startswith("BLEU ")
+    with open(pairs, "a", encoding="utf-8") as file:
+        file.write("no tab\n")
+    words = ("--beams", 1, "--max-tokens", 2, "--skip-bad", "--json")
+    done = recurra("evaluate", out, pairs, *words)
+    assert done.code == 0, done.err
+    expected = model.evaluate(pairs, beams=1, max_tokens=2, skip_bad=True)
+    assert json.loads(done.out) == expected.to_dict()
+    pairs.write_text(pairs.read_text().replace("no tab\n", ""))
     done = recurra("predict", out, pairs, "--json", "--beams", 3, "--n-best", 2)
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert rows[4] == model.predict("abb", beams=3, n_best=2).to_dict()

@@ -39,7 +39,7 @@ def test_evaluate_dynamic_is_for_recurrent_models(recurra, run, text, tmp_path):
     assert json.loads(plain.out) == ngrams.evaluate(text).to_dict()
     refused = recurra("evaluate", folder, text, "--dynamic")
     assert refused.code != 0
-    assert "--dynamic is for recurrent language models" in refused.err
+    assert "--dynamic: no option of this n-gram language model" in refused.err
     written = recurra("generate", folder, "the cat", "--max-tokens", 5, "--seed", 1)
     assert written.out == f"the cat{ngrams.generate('the cat', max_tokens=5, seed=1)}\n"
 

@@ -1,6 +1,5 @@
 """The example runs, learns, and stays short enough to be read."""
 
-import importlib.util
 import math
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from conftest import ROOT
+from conftest import ROOT, example
 
 PATH = ROOT / "examples" / "char_rnn.py"
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 120
@@ -16,10 +15,7 @@ TEXT = "the quick brown fox jumps over the lazy dog.\n" * 120
 
 @pytest.fixture(scope="module")
 def char_rnn():
-    spec = importlib.util.spec_from_file_location("char_rnn", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return example("char_rnn")
 
 
 def test_the_loss_falls(char_rnn, tmp_path, capsys):

@@ -1,24 +1,14 @@
 """What the examples of classification promise, on the whole of their data: minutes each."""
 
-import importlib.util
-
 import pytest
 
-from conftest import ROOT
+from conftest import example
 
 pytestmark = [pytest.mark.quality, pytest.mark.timeout(3600)]
 
 
-def example(name):
-    path = ROOT / "examples" / "classify" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
 def test_sentences(data_dir):
-    found = example("sentence_polarity")([str(data_dir / "sentence-polarity")])
+    found = example("classify/sentence_polarity").main([str(data_dir / "sentence-polarity")])
     own = found["gru"].figures["accuracy"]
     assert own >= 0.78
     assert own > found["bag-of-words"].figures["accuracy"]
@@ -26,16 +16,18 @@ def test_sentences(data_dir):
 
 
 def test_digits(data_dir):
-    found = example("digits")([str(data_dir / "optdigits-8x8" / "digits.csv.gz")])
+    found = example("classify/digits").main([str(data_dir / "optdigits-8x8" / "digits.csv.gz")])
     assert found.accuracy >= 0.975
 
 
 def test_messages(data_dir):
-    found = example("messages")([str(data_dir / "sms-spam")])
+    found = example("classify/messages").main([str(data_dir / "sms-spam")])
     assert found["gru"].figures["accuracy"] >= 0.975
     assert found["gru"].figures["macro_f1"] >= 0.95
 
 
 def test_film_reviews(data_dir):
-    own, _ = example("film_reviews")([str(data_dir / "movie-reviews" / "movie_reviews.zip")])
+    own, _ = example("classify/film_reviews").main(
+        [str(data_dir / "movie-reviews" / "movie_reviews.zip")]
+    )
     assert own.accuracy >= 0.8

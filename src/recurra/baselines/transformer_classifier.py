@@ -1,34 +1,33 @@
 """A Transformer in the place of a classifier's recurrent layers, of as many parameters."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-import torch
 
 from recurra.baselines.protocol import Budget
-from recurra.data.labelled import in_memory
-from recurra.errors import InputError
+from recurra.baselines.transformer import TransformerRival, set_weights
+from recurra.data.labelled import Examples, in_memory
+from recurra.errors import FormatError, InputError
 from recurra.metrics.classification import Classified
 from recurra.nn.transformer import TransformerEncoder, sizes_for
 from recurra.settings import check, sort
-from recurra.storage import ModelFiles, read_model, save_model
+from recurra.storage import read_model, save_model
 from recurra.tasks.job import Job
 from recurra.tasks.sequence_classifier.config import DataConfig, SequenceClassifierConfig
-from recurra.tasks.sequence_classifier.data import Prepared, classes_of, encode
-from recurra.tasks.sequence_classifier.data import prepare as prepare_data
+from recurra.tasks.sequence_classifier.data import Prepared, classes_of, encode, prepare, reader_of
 from recurra.tasks.sequence_classifier.training import ClassifierTask, build, input_size
 from recurra.train import TrainConfig
 from recurra.train.distributed import World
-from recurra.train.running import run
+
+TASK = "transformer_classifier"
 
 #: The field's usual choices for small data.
 LAYERS, HEADS, DROPOUT, LR, WARMUP = 2, 4, 0.1, 5e-4, 0.1
 
 
-class TransformerClassifier:
+class TransformerClassifier(TransformerRival["_Task"]):
     """All that the recurrent classifier has (vectors of words and of n-grams, dropout of both,
     pooling, batches, loss, training loop), with self-attention for its recurrent layers.
 
@@ -46,41 +45,19 @@ class TransformerClassifier:
         self.config = SequenceClassifierConfig(**{**chosen, "pooling": pooling})
         self.data = DataConfig(**data)
         check(self.config, self.data)
-        self._epochs, self._lr = epochs, lr
-        self._task: _Task | None = None
+        self._how = TrainConfig(epochs=epochs, lr=lr, warmup=WARMUP)
 
     def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:
         """Train; the model is the one with the best validation."""
-        train = TrainConfig(
-            minutes=budget.minutes,
-            epochs=None if budget.minutes else self._epochs,
-            lr=self._lr,
-            warmup=WARMUP,
-            seed=budget.seed,
-            threads=budget.threads,
-        )
-        job = Job(data, valid, None, False, self.config, self.data, train, None, (), 0.0)
-        made: list[_Task] = []
 
-        def make(out: Path, world: World) -> tuple[ClassifierTask, dict[str, Any]]:
-            prepared = prepare_data(
-                data, valid, self.config, self.data, seed=budget.seed, files=None
-            )
-            made.append(_Task(job, prepared, budget.parameters))
-            return made[0], prepared.identity
+        def make(job: Job, out: Path, world: World) -> tuple[_Task, dict[str, Any]]:
+            prepared = prepare(data, valid, self.config, self.data, seed=budget.seed, files=None)
+            sizes = _sizes(self.config, prepared, budget.parameters)
+            return _Task(job, prepared, sizes), prepared.identity
 
-        _, best, cleanup = run(
-            make,
-            train,
-            out=None,
-            settings=job.settings,
-            fresh=False,
-            callbacks=(),
-            started=time.monotonic(),
+        self._train(
+            make, data, valid, model=self.config, data=self.data, how=self._how, budget=budget
         )
-        self._task = made[0]
-        with cleanup:
-            self._task.load(read_model(best))
 
     def predict_proba(self, inputs: Sequence[Any]) -> np.ndarray:
         """The probability of every label for each input, (N, C)."""
@@ -101,35 +78,42 @@ class TransformerClassifier:
         found = task.probabilities(encode(examples, task.prepared.reader))
         return Classified.measure(true, found, task.prepared.labels, skipped=examples.skipped)
 
-    @property
-    def parameters(self) -> int:
-        """Of the whole network."""
-        return sum(p.numel() for p in self._trained().module.parameters())
+    @classmethod
+    def load(cls, directory: str | Path) -> Self:
+        """Read what `save` wrote.
 
-    def save(self, directory: str | Path) -> Path:
-        """Write a model directory."""
-        self._trained().save(Path(directory))
-        return Path(directory)
-
-    def _trained(self) -> "_Task":
-        if self._task is None:
-            raise InputError("this transformer is not trained yet: call fit")
-        return self._task
+        Raises:
+            FormatError: it is damaged, or of another kind of model.
+        """
+        files = read_model(directory)
+        found = files.config
+        if found["task"] != TASK:
+            raise FormatError(
+                f"{files.path}: expected a Transformer classifier, found {found['task']!r}"
+            )
+        try:
+            made = cls(**{**found["model"], **found["training"]["data_settings"]})
+            train = TrainConfig.from_json(found["training"]["train"])
+            labels, about = tuple(found["labels"]), dict(found["training"])
+            sizes = found["architecture"]["width"], found["architecture"]["feedforward"]
+        except (KeyError, TypeError, InputError) as error:
+            raise FormatError(f"{files.path}: config.json: {error}") from error
+        reader, none = reader_of(files, made.config), np.zeros(0, np.int64)
+        nothing = encode(Examples([], [], []), reader)
+        prepared = Prepared(labels, reader, nothing, nothing, (none, none), about)
+        job = Job(None, None, None, False, made.config, made.data, train, None, (), 0.0)
+        made._task = _Task(job, prepared, sizes)
+        set_weights(made._task.module, files)
+        return made
 
 
 class _Task(ClassifierTask):
     """The classifier's task, with another encoder."""
 
-    def __init__(self, job: Job, prepared: Prepared, parameters: int | None) -> None:
-        config = job.model
+    def __init__(self, job: Job, prepared: Prepared, sizes: tuple[int, int]) -> None:
+        config, (width, units) = job.model, sizes
         assert isinstance(config, SequenceClassifierConfig)
         inputs = input_size(config, prepared)
-        recurrent = build(config, prepared, 0)
-        own = sum(p.numel() for n, p in recurrent.named_parameters() if "rnn." in n)
-        if parameters is not None:
-            own += parameters - sum(p.numel() for p in recurrent.parameters())
-        share = max(1, own // config.members)
-        width, units = sizes_for(share, inputs, LAYERS, heads=HEADS)
 
         def encoder() -> TransformerEncoder:
             return TransformerEncoder(
@@ -141,7 +125,7 @@ class _Task(ClassifierTask):
 
     def config(self) -> dict[str, Any]:
         """`config.json` of the model."""
-        found = {**super().config(), "task": "transformer_classifier"}
+        found = {**super().config(), "task": TASK}
         found["architecture"] = {"layers": LAYERS, "heads": HEADS, **self._sizes}
         return found
 
@@ -155,8 +139,15 @@ class _Task(ClassifierTask):
             tokenizer=reader.tokenizer.to_json() if hasattr(reader, "tokenizer") else None,
         )
 
-    def load(self, files: ModelFiles) -> None:
-        """Take the weights of a model directory."""
-        tensors = {name: torch.from_numpy(np.array(v)) for name, v in files.tensors.items()}
-        self.module.load_state_dict(tensors)
-        self.module.eval()
+
+def _sizes(
+    config: SequenceClassifierConfig, prepared: Prepared, parameters: int | None
+) -> tuple[int, int]:
+    """Width and feed-forward units with which it has so many parameters (None: as many as the
+    recurrent classifier)."""
+    recurrent = build(config, prepared, 0)
+    own = sum(p.numel() for n, p in recurrent.named_parameters() if "rnn." in n)
+    if parameters is not None:
+        own += parameters - sum(p.numel() for p in recurrent.parameters())
+    share = max(1, own // config.members)
+    return sizes_for(share, input_size(config, prepared), LAYERS, heads=HEADS)

@@ -1,6 +1,5 @@
 """A Transformer in the place of a language model's recurrent layers, of as many parameters."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,17 +11,17 @@ import torch
 from torch import Tensor
 
 from recurra.baselines.protocol import Budget
+from recurra.baselines.transformer import train_rival
 from recurra.errors import FormatError, InputError
 from recurra.nn.transformer_lm import TransformerLM, sizes_for
 from recurra.settings import Settings, check, option, sort
-from recurra.storage import ModelFiles, read_model, save_model
+from recurra.storage import ModelFiles, save_model
 from recurra.tasks.job import Job
 from recurra.tasks.language_model import DataConfig, LanguageModelConfig, TextModel
 from recurra.tasks.language_model.data import Prepared
 from recurra.tasks.language_model.training import LanguageModelTask, prepared_in
 from recurra.train import TrainConfig
 from recurra.train.distributed import World
-from recurra.train.running import run
 
 TASK = "transformer_language_model"
 
@@ -72,7 +71,7 @@ class TransformerLanguageModel(TextModel):
         check(self.config, self._like, self.data)
         # A segment in training is a whole context.
         self.data = replace(self.data, bptt=self.config.context)
-        self._epochs, self._lr = epochs, lr
+        self._how = TrainConfig(epochs=epochs, lr=lr, warmup=WARMUP)
         self._files: ModelFiles | None = None
 
     def __repr__(self) -> str:
@@ -84,17 +83,8 @@ class TransformerLanguageModel(TextModel):
 
         Its sizes are those with which it has as many parameters as `budget` says, if it does.
         """
-        train = TrainConfig(
-            minutes=budget.minutes,
-            epochs=None if budget.minutes else self._epochs,
-            lr=self._lr,
-            warmup=WARMUP,
-            seed=budget.seed,
-            threads=budget.threads,
-        )
-        job = Job(data, valid, None, False, self._like, self.data, train, None, (), 0.0)
 
-        def make(out: Path, world: World) -> tuple[_Task, dict[str, Any]]:
+        def make(job: Job, out: Path, world: World) -> tuple[_Task, dict[str, Any]]:
             prepared = prepared_in(out, job, world, None)
             if budget.parameters is not None:
                 c, V = self.config, len(prepared.tokenizer)
@@ -102,17 +92,10 @@ class TransformerLanguageModel(TextModel):
                 self.config = replace(c, width=width, feedforward=units)
             return _Task(job, prepared, self.config), prepared.identity
 
-        _, best, cleanup = run(
-            make,
-            train,
-            out=None,
-            settings=job.settings,
-            fresh=False,
-            callbacks=(),
-            started=time.monotonic(),
+        _, files = train_rival(
+            make, data, valid, model=self._like, data=self.data, how=self._how, budget=budget
         )
-        with cleanup:
-            self._take(read_model(best))
+        self._take(files)
 
     def _take(self, files: ModelFiles) -> None:
         self._files = files

@@ -1,6 +1,5 @@
 """A Transformer in the place of a transcriber's recurrent layers, of as many parameters."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,25 +8,23 @@ import numpy as np
 import torch
 
 from recurra.baselines.protocol import Budget
-from recurra.errors import InputError
+from recurra.baselines.transformer import TransformerRival
 from recurra.nn.ctc import RecurrentCTC
 from recurra.nn.transformer import TransformerEncoder, sizes_for
 from recurra.runtime.transcriber import RuntimeTranscriber
 from recurra.settings import check, sort
-from recurra.storage import read_model
 from recurra.tasks.job import Job
 from recurra.tasks.transcriber import Judgement, Transcriber, TranscriberConfig, TranscriberData
 from recurra.tasks.transcriber.data import Prepared, prepare
 from recurra.tasks.transcriber.training import TranscriberTask, build
 from recurra.train import TrainConfig
 from recurra.train.distributed import World
-from recurra.train.running import run
 
 #: The field's usual choices for small data.
 LAYERS, HEADS, DROPOUT, LR, WARMUP = 4, 4, 0.1, 1e-3, 0.1
 
 
-class TransformerTranscriber:
+class TransformerTranscriber(TransformerRival["TransformerTask"]):
     """All that the recurrent transcriber has (features, tokens, CTC, changes to sound, training
     loop, best path), with self-attention for its recurrent layers.
 
@@ -41,42 +38,21 @@ class TransformerTranscriber:
         chosen, data = sort(settings, TranscriberConfig, TranscriberData)
         self.config, self.data = TranscriberConfig(**chosen), TranscriberData(**data)
         check(self.config, self.data)
-        self._epochs, self._lr = epochs, lr
-        self._trained: tuple[TransformerTask, Transcriber] | None = None
+        self._how = TrainConfig(epochs=epochs, lr=lr, warmup=WARMUP)
+        self._hears: Transcriber | None = None
 
     def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:
         """Train; the model is the one with the fewest word errors on the held-out recordings."""
-        train = TrainConfig(
-            minutes=budget.minutes,
-            epochs=None if budget.minutes else self._epochs,
-            lr=self._lr,
-            warmup=WARMUP,
-            seed=budget.seed,
-            threads=budget.threads,
-        )
-        job = Job(data, valid, None, False, self.config, self.data, train, None, (), 0.0)
-        made: list[TransformerTask] = []
 
-        def make(out: Path, world: World) -> tuple[TranscriberTask, dict[str, Any]]:
+        def make(job: Job, out: Path, world: World) -> tuple[TransformerTask, dict[str, Any]]:
             prepared = prepare(data, valid, self.config, self.data, seed=budget.seed)
-            made.append(TransformerTask(job, prepared, budget.parameters))
-            return made[0], {"recordings": prepared.sha256}
+            task = TransformerTask(job, prepared, budget.parameters)
+            return task, {"recordings": prepared.sha256}
 
-        _, best, cleanup = run(
-            make,
-            train,
-            out=None,
-            settings=job.settings,
-            fresh=False,
-            callbacks=(),
-            started=time.monotonic(),
+        files = self._train(
+            make, data, valid, model=self.config, data=self.data, how=self._how, budget=budget
         )
-        with cleanup:
-            files = read_model(best)
-        tensors = {name: torch.from_numpy(np.array(v)) for name, v in files.tensors.items()}
-        made[0].module.load_state_dict(tensors)
-        heard = Transcriber.around(files, _Network(made[0]))
-        self._trained = made[0], heard
+        self._hears = Transcriber.around(files, _Network(self._trained()))
 
     def predict(self, inputs: Any) -> list[str]:
         """The text of each recording, by the best path."""
@@ -87,27 +63,10 @@ class TransformerTranscriber:
         return self._model.evaluate(data)
 
     @property
-    def parameters(self) -> int:
-        """Of the whole network."""
-        return sum(p.numel() for p in self._task.module.parameters())
-
-    def save(self, directory: str | Path) -> Path:
-        """Write a model directory."""
-        self._task.save(Path(directory))
-        return Path(directory)
-
-    @property
     def _model(self) -> Transcriber:
-        return self._both()[1]
-
-    @property
-    def _task(self) -> "TransformerTask":
-        return self._both()[0]
-
-    def _both(self) -> "tuple[TransformerTask, Transcriber]":
-        if self._trained is None:
-            raise InputError("this transformer is not trained yet: call fit")
-        return self._trained
+        self._trained()
+        assert self._hears is not None
+        return self._hears
 
 
 class TransformerTask(TranscriberTask):

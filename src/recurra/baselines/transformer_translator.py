@@ -1,6 +1,5 @@
 """A Transformer in the place of a translator's recurrent layers, of as many parameters."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,11 +8,10 @@ import numpy as np
 import torch
 
 from recurra.baselines.protocol import Budget
+from recurra.baselines.transformer import TransformerRival
 from recurra.data.pairs import Pairs
-from recurra.errors import InputError
 from recurra.nn.transformer_encoder_decoder import Cache, TransformerEncoderDecoder, width_for
 from recurra.settings import check, sort
-from recurra.storage import ModelFiles, read_model
 from recurra.tasks.job import Job
 from recurra.tasks.translator.config import DataConfig, TranslationOptions, TranslatorConfig
 from recurra.tasks.translator.data import open_pairs
@@ -23,13 +21,12 @@ from recurra.tasks.translator.training import TranslatorTask, build, identity, p
 from recurra.tasks.translator.vocabulary import Vocabulary
 from recurra.train import TrainConfig
 from recurra.train.distributed import World
-from recurra.train.running import run
 
 #: The field's usual choices for small data.
 LAYERS, HEADS, DROPOUT, LR, WARMUP, BETAS = 3, 4, 0.1, 1e-3, 0.1, (0.9, 0.98)
 
 
-class TransformerTranslator:
+class TransformerTranslator(TransformerRival["_Task"]):
     """All that the recurrent translator has (vocabularies, batches, label smoothing, training loop,
     beam search), with self-attention for its layers.
 
@@ -44,41 +41,19 @@ class TransformerTranslator:
         self.config = TranslatorConfig(**{**chosen, "copy": False, "precision": "float32"})
         self.data = DataConfig(**data)
         check(self.config, self.data)
-        self._epochs, self._lr = epochs, lr
-        self._task: _Task | None = None
+        self._how = TrainConfig(epochs=epochs, lr=lr, betas=BETAS, weight_decay=0.0, warmup=WARMUP)
 
     def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:
         """Train; the model is the one with the best validation."""
-        train = TrainConfig(
-            minutes=budget.minutes,
-            epochs=None if budget.minutes else self._epochs,
-            lr=self._lr,
-            betas=BETAS,
-            weight_decay=0.0,
-            warmup=WARMUP,
-            seed=budget.seed,
-            threads=budget.threads,
-        )
-        job = Job(data, valid, None, False, self.config, self.data, train, None, (), 0.0)
-        made: list[_Task] = []
 
-        def make(out: Path, world: World) -> tuple[TranslatorTask, dict[str, Any]]:
+        def make(job: Job, out: Path, world: World) -> tuple[_Task, dict[str, Any]]:
             pairs, valid, vocabulary = prepare(job)
-            made.append(_Task(job, pairs, valid, vocabulary, parameters=budget.parameters))
-            return made[0], identity(pairs, valid, vocabulary)
+            task = _Task(job, pairs, valid, vocabulary, parameters=budget.parameters)
+            return task, identity(pairs, valid, vocabulary)
 
-        _, best, cleanup = run(
-            make,
-            train,
-            out=None,
-            settings=job.settings,
-            fresh=False,
-            callbacks=(),
-            started=time.monotonic(),
+        self._train(
+            make, data, valid, model=self.config, data=self.data, how=self._how, budget=budget
         )
-        self._task = made[0]
-        with cleanup:
-            self._task.load(read_model(best))
 
     def predict(self, source: str | Sequence[str], **options: Any) -> Any:
         """Translate a text, or each of several; options are those of the translator."""
@@ -95,23 +70,8 @@ class TransformerTranslator:
         nats = self._trained().nats_per_token(pairs)
         return score_pairs(pairs, lambda t: self._translate(t, wanted), nats_per_token=nats)
 
-    @property
-    def parameters(self) -> int:
-        """Of the whole network."""
-        return sum(p.numel() for p in self._trained().module.parameters())
-
-    def save(self, directory: str | Path) -> Path:
-        """Write a model directory."""
-        self._trained().save(Path(directory))
-        return Path(directory)
-
     def _translate(self, texts: Sequence[str], options: TranslationOptions) -> list[Translation]:
         return self._trained().decoder().translate(texts, options)
-
-    def _trained(self) -> "_Task":
-        if self._task is None:
-            raise InputError("this transformer is not trained yet: call fit")
-        return self._task
 
 
 class _Task(TranslatorTask):
@@ -166,12 +126,6 @@ class _Task(TranslatorTask):
         """See `TranslatorTask`."""
         shape = {"layers": LAYERS, "heads": HEADS, "width": self._width}
         return {**super().config(), "task": "transformer_translator", "architecture": shape}
-
-    def load(self, files: ModelFiles) -> None:
-        """Take the weights of a model directory."""
-        tensors = {name: torch.from_numpy(np.array(v)) for name, v in files.tensors.items()}
-        self.module.load_state_dict(tensors)
-        self.module.eval()
 
 
 class _State(NamedTuple):

@@ -5,6 +5,7 @@ import json
 import sys
 
 from recurra.cli.opening import open_model
+from recurra.cli.options import add_options, given_options
 from recurra.cli.parser import add_precision, describe
 
 
@@ -21,12 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "data", nargs="+", metavar="FILE", help="data in the form the task trains on"
     )
     add_precision(parser)
-    parser.add_argument(
-        "--dynamic",
-        action="store_true",
-        help="of a recurrent language model: let a copy learn from the text on the way",
-    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_options(parser, "Measurement")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -39,12 +36,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if len(data) > 1:
             raise InputError(f"evaluate: a {model.title} reads one FILE, received {len(data)}")
         data = data[0]
-    if arguments.dynamic and model.task != "language_model":
-        raise InputError(
-            f"evaluate: --dynamic is for recurrent language models, received a model of the task "
-            f"{model.task!r}: leave it out"
-        )
-    found = model.evaluate(data, dynamic=True) if arguments.dynamic else model.evaluate(data)
+    found = model.evaluate(data, **given_options(arguments, "Measurement", model))
     text = json.dumps(found.to_dict()) if arguments.json else str(found)
     sys.stdout.write(text + "\n")
     return 0

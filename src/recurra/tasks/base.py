@@ -36,9 +36,10 @@ class TrainedModel:
 
     A task's class names itself in `task`, as its model directories do, and a person's words for it
     in `title`; its two tables of settings are `Config` and `Data`. What it derives from its files,
-    it keeps in cached properties. A task
-    that `recurra predict` serves has a table `Prediction` of options and a method
-    `predict_file(source, options)`, which yields rows that have `str` and `to_dict`.
+    it keeps in cached properties. A task that `recurra predict` serves has a table `Prediction` of
+    options and a method `predict_file(source, options)`, which yields rows that have `str` and
+    `to_dict`; one whose `evaluate` has options for `recurra evaluate` has them in a table
+    `Measurement`.
     """
 
     task: ClassVar[str]

@@ -37,6 +37,20 @@ class ForecastPrediction(Settings):
     seed: int = option(0, "seed of what is drawn", least=0, whole=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForecastMeasurement(Settings):
+    """Options of `recurra evaluate` for forecasters: see `Forecaster.evaluate`."""
+
+    truth: str | None = option(
+        None, "file of what followed; by default the end of FILE itself", text=True
+    )
+    steps: int | None = option(
+        None, "last values that are forecast: by default a horizon, once", least=1, whole=True
+    )
+    stride: int = option(1, "steps from one forecast of them to the next", least=1, whole=True)
+    seed: int = option(0, "seed of what is drawn", least=0, whole=True)
+
+
 class Forecaster(TrainedModel):
     """A recurrent forecaster of one series or many, under one set of weights.
 
@@ -52,6 +66,7 @@ class Forecaster(TrainedModel):
     Config = ForecasterConfig
     Data = ForecastDataConfig
     Prediction = ForecastPrediction
+    Measurement = ForecastMeasurement
 
     def fit(
         self,

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recurra.errors import InputError
 from recurra.runtime import Architecture, Evaluation, RuntimeLM
+from recurra.settings import Settings, option
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
 from recurra.tasks.language_model.text_model import TextModel
@@ -16,6 +18,13 @@ from recurra.train.dynamic_config import DynamicConfig
 if TYPE_CHECKING:
     from recurra.tasks.language_model.data import Source
     from recurra.train import Callback, FitResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelMeasurement(Settings):
+    """Options of `recurra evaluate` for recurrent language models."""
+
+    dynamic: bool = option(False, "let a copy of the model learn from the text on the way")
 
 
 class LanguageModel(TrainedModel, TextModel):
@@ -32,6 +41,7 @@ class LanguageModel(TrainedModel, TextModel):
     title = "language model"
     Config = LanguageModelConfig
     Data = DataConfig
+    Measurement = LanguageModelMeasurement
 
     def __repr__(self) -> str:
         c = self.config

@@ -74,6 +74,7 @@ class SequenceClassifier(TrainedModel):
     Config = SequenceClassifierConfig
     Data = DataConfig
     Prediction = PredictionConfig
+    Measurement = ColumnsConfig
 
     def fit(
         self,

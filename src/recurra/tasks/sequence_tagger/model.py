@@ -155,6 +155,7 @@ class SequenceTagger(TrainedModel):
     Config = SequenceTaggerConfig
     Data = DataConfig
     Prediction = PredictionConfig
+    Measurement = ColumnsConfig
 
     def fit(
         self,

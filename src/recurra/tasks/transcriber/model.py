@@ -74,6 +74,7 @@ class Transcriber(TrainedModel):
     Config = TranscriberConfig
     Data = TranscriberData
     Prediction = Decoding
+    Measurement = Decoding
 
     config: TranscriberConfig
 

@@ -137,3 +137,10 @@ class TranslationOptions(Settings):
         if not found and self.n_best > self.beams:
             found.append(f"n_best must be at most beams ({self.beams}), received {self.n_best}")
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationMeasurement(TranslationOptions):
+    """How to translate what is held to its targets, and how pairs are read."""
+
+    skip_bad: bool = option(False, "leave out pairs that cannot be read")

@@ -16,7 +16,12 @@ from recurra.runtime.translator import RuntimeTranslator, TranslatorArchitecture
 from recurra.settings import sort
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.translator.alignment import Alignment
-from recurra.tasks.translator.config import DataConfig, TranslationOptions, TranslatorConfig
+from recurra.tasks.translator.config import (
+    DataConfig,
+    TranslationMeasurement,
+    TranslationOptions,
+    TranslatorConfig,
+)
 from recurra.tasks.translator.data import Encoded, open_pairs
 from recurra.tasks.translator.decoding import Decoder, Translation
 from recurra.tasks.translator.vocabulary import Vocabulary
@@ -104,6 +109,7 @@ class Translator(TrainedModel):
     Config = TranslatorConfig
     Data = DataConfig
     Prediction = TranslationOptions
+    Measurement = TranslationMeasurement
 
     def fit(
         self,
