@@ -5,7 +5,7 @@
 FOLDER holds wnut17train.conll, emerging.dev.conll and emerging.test.annotated. Nine in ten of the
 entities of the test are not in the training data, so what is learnt of names there helps little:
 the best entries of the shared task had vectors learnt from billions of words, and came to F1 of 40.
-Ours sees the features that the CRF sees, beside what it reads for itself. Its settings were chosen by
+Ours sees the features that the CRF sees, beside what it reads itself. Its settings were chosen by
 the dev file, of video comments; the test is of three other sites.
 """
 
