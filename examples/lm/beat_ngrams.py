@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 # What a script may import: the folder it stands in.
-from texts import TEXTS
+from texts import TEXTS, write
 
 from recurra import LanguageModel, native
 from recurra.baselines.mixture import MixtureModel
@@ -49,10 +49,7 @@ def main(argv=None):
     options = parser.parse_args(argv)
 
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        train, valid, test = (folder / f"{part}.txt" for part in ("train", "valid", "test"))
-        for path, text in zip((train, valid, test), TEXTS[options.text](options.data), strict=True):
-            path.write_text(text[: round(len(text) * options.share)], encoding="utf-8")
+        train, valid, test = write(options.text, options.data, Path(name), options.share)
 
         half = not native.without_half(find("lstm").program())
         lstm = LanguageModel(

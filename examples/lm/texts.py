@@ -1,8 +1,11 @@
 """The two texts of these examples as lines of lower-case words, with the punctuation apart.
 
-Each comes in three parts: one to learn from, one to choose by, one to measure on.
+Each comes in three parts: one to learn from, one to choose by, one to measure on. As files:
+
+    python examples/lm/texts.py king-james shared/data texts/
 """
 
+import argparse
 import gzip
 import re
 from pathlib import Path
@@ -46,3 +49,26 @@ def wikipedia(data):
 
 
 TEXTS = {"king-james": king_james, "wikipedia": wikipedia}
+
+
+def write(text, data, folder, share=1.0):
+    """Write the parts of a text, or the beginning of each; returns the three paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = tuple(folder / f"{part}.txt" for part in ("train", "valid", "test"))
+    for path, part in zip(paths, TEXTS[text](data), strict=True):
+        path.write_text(part[: round(len(part) * share)], encoding="utf-8")
+    return paths
+
+
+def main(argv=None):
+    """Write train.txt, valid.txt and test.txt, for the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("text", choices=sorted(TEXTS))
+    parser.add_argument("data", type=Path, help="the folder of the data sets")
+    parser.add_argument("folder", type=Path, help="to write to")
+    options = parser.parse_args(argv)
+    return write(options.text, options.data, options.folder)
+
+
+if __name__ == "__main__":
+    main()

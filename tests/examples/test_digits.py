@@ -68,7 +68,7 @@ def test_a_speaker_held_out_is_in_the_test_alone(script, monkeypatch):
         for digit in range(10)
         for number in range(50)
     }
-    monkeypatch.setattr(example, "read_digits", lambda folder: fake)
+    monkeypatch.setattr(script, "read_digits", lambda folder: fake)
     parts = script.make_strings(None, "theo", train=80, test=40)
     who = {part: {one.name.split("-")[0] for one in strings} for part, strings in parts.items()}
     assert who["test"] == {"theo"}

@@ -176,6 +176,16 @@ def single_digits(folder: Path, script: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert 0 <= script.main([str(folder), "--epochs", "1"])["accuracy"] <= 1
 
 
+def texts(folder: Path, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "kjv").mkdir()
+    with gzip.open(folder / "kjv" / "kjv.txt.gz", "wt") as file:
+        file.write("Gen1:1 In the beginning.\nJob1:1 There was a man.\nNeh1:1 The words;\n")
+    paths = script.main(["king-james", str(folder), str(folder / "made")])
+    assert [path.name for path in paths] == ["train.txt", "valid.txt", "test.txt"]
+    expected = ["in the beginning .\n", "the words ;\n", "there was a man .\n"]
+    assert [path.read_text() for path in paths] == expected
+
+
 SCRIPTS: dict[str, Callable[[Path, Any, pytest.MonkeyPatch], None]] = {
     "classify/sentence_polarity": sentence_polarity,
     "classify/messages": messages,
@@ -189,9 +199,10 @@ SCRIPTS: dict[str, Callable[[Path, Any, pytest.MonkeyPatch], None]] = {
     "translate/tatoeba": tatoeba,
     "transcribe/digits": strings_of_digits,
     "transcribe/single_digits": single_digits,
+    "lm/texts": texts,
 }
-#: Run as a process of its own in test_beat_ngrams.py; a part of it.
-ELSEWHERE = {"lm/beat_ngrams", "lm/texts"}
+#: Run as a process of its own in test_beat_ngrams.py.
+ELSEWHERE = {"lm/beat_ngrams"}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
