@@ -4,7 +4,7 @@
 // product (for some steps at a time, so that it stays in the cache), of every product of a step, and
 // the cell's equations on the result. Threads meet where a product needs the units of all.
 #pragma once
-#include "rows.h"
+#include "staged.h"
 
 namespace RECURRA_NAMESPACE {
 
@@ -108,58 +108,17 @@ class Forward : Loop<V> {
     fresh_[s].at = call_.saved ? call_.saved + saved_.fresh[s] : arena.take<T>(batch_ * row);
   }
 
-  // Products read a copy of an argument that is no state; under recurrent dropout of any, times the
-  // mask; and a copy in bfloat16 where that is how they are computed.
-  struct Staged {
-    T* at = nullptr;
-    Half* half = nullptr;
-    long row = 0, depth = 0;
-    const T* mask = nullptr;
-
-    explicit operator bool() const { return at || half; }
-  };
-
   void stage_initial(Arena& arena) {
     int n = 0;
     for (const Segment<V>& segment : plan_.forward) {
       for (const Product& p : segment.products) {
-        const Panels<V>& panels = packed_.products[n];
-        Staged& staged = staged_[n++];
-        staged.depth = panels.depth;
-        if (p.matrix != weight_hr) staged.mask = call_.recurrent_mask;
-        if (panels.half) {
-          staged.row = half_depth(panels.depth);
-          staged.half = arena.zeros<Half>(2 * whole_blocks(batch_) * staged.row);
-        } else if (staged.mask || p.state < 0) {
-          staged.row = padded(panels.depth);
-          staged.at = arena.zeros<T>(2 * batch_ * staged.row);
-        }
+        const Staged<V>& staged = staged_[n] = Staged<V>(p, packed_.products[n], call_, arena);
+        ++n;
         any_staged_ = any_staged_ || staged;
         if (!staged || p.state < 0) continue;
         const States<V>& s = states_[p.state];
-        stage(staged, 1, s.initial, s.initial_row, 0, staged.depth);
+        staged.write(1, s.initial, s.initial_row, 0, staged.depth());
       }
-    }
-  }
-
-  long staged_at(const Staged& staged, long parity) const {
-    return parity * (staged.half ? whole_blocks(batch_) : batch_) * staged.row;
-  }
-
-  // Units [first, first + count) of the argument of a product, all rows, for the step of that parity.
-  // `from` has the first of them.
-  void stage(const Staged& staged, long parity, const T* from, long from_row, long first, long count) {
-    const long left = staged.depth - first, many = left < count ? left : count;
-    if (many <= 0) return;
-    const T* mask = staged.mask ? staged.mask + first : nullptr;
-    const long to = staged_at(staged, parity) + first;
-    if constexpr (has_half<V>)
-      if (staged.half)
-        return to_half(from, from_row, mask, staged.depth, batch_, many, staged.half + to, staged.row);
-    for (long b = 0; b < batch_; ++b, from += from_row) {
-      T* row = staged.at + to + b * staged.row;
-      for (long k = 0; !mask && k < many; k += lanes<V>) store<V>(row + k, load<V>(from + k));
-      for (long k = 0; mask && k < many; ++k) row[k] = from[k] * mask[b * staged.depth + k];
     }
   }
 
@@ -317,6 +276,7 @@ class Forward : Loop<V> {
         });
         finish(segment, n, q);
       }
+      if (any_staged_) stage_segment(segment, n, p, count);
     });
   }
 
@@ -328,14 +288,10 @@ class Forward : Loop<V> {
   void multiply_block(const Product& p, int number, long n, long panel, int count, T* to, long to_row,
                       bool back) {
     const Panels<V>& panels = packed_.products[number];
-    const Staged& staged = staged_[number];
-    Argument<V> from;
-    if (staged) {
-      const long at = staged_at(staged, p.state >= 0 ? (n + 1) & 1 : 0);
-      from = {staged.at + (staged.half ? 0 : at), staged.row, staged.half + (staged.half ? at : 0), staged.row};
-    } else {
-      from = {states_[p.state].before(n), states_[p.state].row_before(n)};
-    }
+    const Staged<V>& staged = staged_[number];
+    const Argument<V> from =
+        staged ? staged.argument(p.state >= 0 ? (n + 1) & 1 : 0)
+               : Argument<V>{states_[p.state].before(n), states_[p.state].row_before(n)};
     multiply<V>(panels, panel, count, from, batch_, to, to_row, panels.start + panel * p.gates * lanes<V>,
                 back);
   }
@@ -363,7 +319,6 @@ class Forward : Loop<V> {
       for (long b = 0; b < batch_; ++b)
         for (int k = 0; k < plan_.kept && !here[b]; ++k)
           store<V>(kept(n, q) + b * saved_.kept_row + k * pad, V{});
-    if (any_staged_) stage_segment(segment, n, q);
   }
 
   V mix(int s, long t, long b, long q, V old, V fresh) const {
@@ -384,7 +339,7 @@ class Forward : Loop<V> {
     }
   }
 
-  void stage_segment(const Segment<V>& written, long n, long q) {
+  void stage_segment(const Segment<V>& written, long n, long first, int count) {
     constexpr long W = lanes<V>;
     int number = 0;
     for (const Segment<V>& segment : plan_.forward) {
@@ -395,9 +350,11 @@ class Forward : Loop<V> {
         for (const int s : written.states) wrote = wrote || s == p.state;
         if (!wrote) continue;
         if (p.state >= 0) {
-          stage(staged_[i], n & 1, states_[p.state].after(n) + q * W, states_[p.state].row, q * W, W);
+          const States<V>& state = states_[p.state];
+          staged_[i].write(n & 1, state.after(n) + first * W, state.row, first * W, count * W);
         } else {
-          stage(staged_[i], 0, kept(n, q) + p.slot * pad, saved_.kept_row, q * W, W);
+          for (long q = first; q < first + count; ++q)
+            staged_[i].write(0, kept(n, q) + p.slot * pad, saved_.kept_row, q * W, W);
         }
       }
     }
@@ -422,7 +379,7 @@ class Forward : Loop<V> {
   T* kept_ = nullptr;
   T* stats_out_ = nullptr;
   T* x_partial_ = nullptr;
-  Staged staged_[max_products];
+  Staged<V> staged_[max_products];
   bool any_staged_ = false;
   Own* own_ = nullptr;
 };

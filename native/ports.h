@@ -79,7 +79,12 @@ struct Ports {
 
   void set_fresh(long b, int s, V v) const { store<V>(fresh_at[s] + b * fresh_row[s], v); }
   void keep(long b, int k, V v) const { store<V>(kept_at + b * kept_row + k * kept_slot, v); }
-  void set_slot(long b, int k, V v) const { store<V>(slot_at + b * slot_row + k * slot_slot, v); }
+  // Rows of slots lie too far apart for the processor to expect the next: it is fetched beforehand.
+  void set_slot(long b, int k, V v) const {
+    T* const to = slot_at + b * slot_row + k * slot_slot;
+    __builtin_prefetch(to + 4 * slot_row, 1);
+    store<V>(to, v);
+  }
   void set_direct(long b, int s, V v) const { store<V>(direct_at[s] + b * direct_row[s], v); }
   void add_weight(int k, V v) const { add(dweight_at + k * sum_slot, v); }
   void add_bias(int k, V v) const { add(dbias_at + k * sum_slot, v); }

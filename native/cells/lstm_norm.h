@@ -52,9 +52,7 @@ void forward_2(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
-    const V v69 = tanh(p.normalize(b, 2, c) * p.weight(16) + p.weight(17));
-    const V h = o * v69;
-    if constexpr (Keep) p.keep(b, 12, v69);
+    const V h = o * tanh(p.normalize(b, 2, c) * p.weight(16) + p.weight(17));
     p.set_fresh(b, 0, h);
   }
 }
@@ -66,11 +64,12 @@ void backward_0(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
+    const V v64 = p.weight(16);
     const V v66 = p.normalize(b, 2, c);
-    const V v69 = p.kept(b, 12);
+    const V v69 = tanh(v66 * v64 + p.weight(17));
     const V d_h = p.grad(b, 0);
     const V v78 = d_h * o * (splat<V>(1.0) - v69 * v69);
-    const V v79 = v78 * p.weight(16);
+    const V v79 = v78 * v64;
     const V v80 = v78 * v66;
     const V v85 = d_h * v69 * o * (splat<V>(1.0) - o);
     const V v101 = v85 * p.normalize(b, 1, p.kept(b, 7));
@@ -196,8 +195,8 @@ inline const Plan<V> plan = {
     /* states */ 2,
     /* gates */ 4,
     /* x_gates */ {4, {0, 1, 2, 3}},
-    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", nullptr},
-    /* kept */ 13,
+    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", nullptr},
+    /* kept */ 12,
     /* slots */ {8, 0},
     /* moments */ 3,
     /* x_moments */ 0,

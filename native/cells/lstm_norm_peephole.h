@@ -53,9 +53,7 @@ void forward_2(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
-    const V v78 = tanh(p.normalize(b, 2, c) * p.weight(19) + p.weight(20));
-    const V h = o * v78;
-    if constexpr (Keep) p.keep(b, 12, v78);
+    const V h = o * tanh(p.normalize(b, 2, c) * p.weight(19) + p.weight(20));
     p.set_fresh(b, 0, h);
   }
 }
@@ -67,11 +65,12 @@ void backward_0(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
+    const V v73 = p.weight(19);
     const V v75 = p.normalize(b, 2, c);
-    const V v78 = p.kept(b, 12);
+    const V v78 = tanh(v75 * v73 + p.weight(20));
     const V d_h = p.grad(b, 0);
     const V v87 = d_h * o * (splat<V>(1.0) - v78 * v78);
-    const V v88 = v87 * p.weight(19);
+    const V v88 = v87 * v73;
     const V v89 = v87 * v75;
     const V v94 = d_h * v78 * o * (splat<V>(1.0) - o);
     const V v95 = v94 * c;
@@ -207,8 +206,8 @@ inline const Plan<V> plan = {
     /* states */ 2,
     /* gates */ 4,
     /* x_gates */ {4, {0, 1, 2, 3}},
-    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", nullptr},
-    /* kept */ 13,
+    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", nullptr},
+    /* kept */ 12,
     /* slots */ {8, 0},
     /* moments */ 3,
     /* x_moments */ 0,

@@ -53,10 +53,8 @@ void forward_2(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
-    const V v78 = tanh(p.normalize(b, 2, c) * p.weight(19) + p.weight(20));
-    const V v79 = o * v78;
-    if constexpr (Keep) p.keep(b, 12, v78);
-    p.keep(b, 13, v79);
+    const V v79 = o * tanh(p.normalize(b, 2, c) * p.weight(19) + p.weight(20));
+    p.keep(b, 12, v79);
   }
 }
 
@@ -85,12 +83,13 @@ void backward_1(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
+    const V v73 = p.weight(19);
     const V v75 = p.normalize(b, 2, c);
-    const V v78 = p.kept(b, 12);
-    const V v79 = p.kept(b, 13);
+    const V v78 = tanh(v75 * v73 + p.weight(20));
+    const V v79 = p.kept(b, 12);
     const V v83 = p.u(b, 0);
     const V v89 = v83 * o * (splat<V>(1.0) - v78 * v78);
-    const V v90 = v89 * p.weight(19);
+    const V v90 = v89 * v73;
     const V v91 = v89 * v75;
     const V v96 = v83 * v78 * o * (splat<V>(1.0) - o);
     const V v97 = v96 * c;
@@ -227,8 +226,8 @@ inline const Plan<V> plan = {
     /* states */ 2,
     /* gates */ 4,
     /* x_gates */ {4, {0, 1, 2, 3}},
-    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", "", nullptr},
-    /* kept */ 14,
+    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", nullptr},
+    /* kept */ 13,
     /* slots */ {9, 1},
     /* moments */ 3,
     /* x_moments */ 0,
@@ -237,7 +236,7 @@ inline const Plan<V> plan = {
     /* direct */ {0, 1},
     /* weights */ {21, {{2, 0}, {2, 1}, {2, 2}, {2, 3}, {3, 0}, {3, 1}, {3, 2}, {3, 3}, {5, 0}, {5, 1}, {5, 2}, {5, 3}, {6, 0}, {6, 1}, {6, 2}, {6, 3}, {7, -1}, {8, -1}, {9, -1}, {10, -1}, {11, -1}}},
     /* biases */ {0, {}},
-    /* forward */ {4, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {1, {{1, 4}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {1, {{2, 1}}}, {1, {1}}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, {}}, {0, {}}, {0, {}}, forward_2<V, false>, forward_2<V, true>}, {3, 1, {1, {{2, -1, 13, 1, {0}}}}, {0, {}}, {1, {0}}, forward_3<V, false>, forward_3<V, true>}}},
+    /* forward */ {4, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {1, {{1, 4}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {1, {{2, 1}}}, {1, {1}}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, {}}, {0, {}}, {0, {}}, forward_2<V, false>, forward_2<V, true>}, {3, 1, {1, {{2, -1, 12, 1, {0}}}}, {0, {}}, {1, {0}}, forward_3<V, false>, forward_3<V, true>}}},
     /* backward */ {4, {{0, 1, {0, {}}, {0, {}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {1, {{2, -1, 0, 1, {0}}}}, {1, {{2, 1}}}, {0, {}}, backward_1<V>, nullptr}, {2, 0, {0, {}}, {2, {{1, 4}, {0, 4}}}, {1, {1}}, backward_2<V>, nullptr}, {3, 0, {0, {}}, {0, {}}, {0, {}}, backward_3<V>, nullptr}}},
     /* incoming */ {1, {{1, 0, 0, 4, {0, 1, 2, 3}}}},
     /* gradients */ {3, {{0, -1, -1, 4, 4, {0, 1, 2, 3}}, {1, 0, -1, 0, 4, {0, 1, 2, 3}}, {2, -1, 8, 0, 1, {0}}}},

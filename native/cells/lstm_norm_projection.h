@@ -52,10 +52,8 @@ void forward_2(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
-    const V v69 = tanh(p.normalize(b, 2, c) * p.weight(16) + p.weight(17));
-    const V v70 = o * v69;
-    if constexpr (Keep) p.keep(b, 12, v69);
-    p.keep(b, 13, v70);
+    const V v70 = o * tanh(p.normalize(b, 2, c) * p.weight(16) + p.weight(17));
+    p.keep(b, 12, v70);
   }
 }
 
@@ -84,12 +82,13 @@ void backward_1(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
+    const V v64 = p.weight(16);
     const V v66 = p.normalize(b, 2, c);
-    const V v69 = p.kept(b, 12);
-    const V v70 = p.kept(b, 13);
+    const V v69 = tanh(v66 * v64 + p.weight(17));
+    const V v70 = p.kept(b, 12);
     const V v74 = p.u(b, 0);
     const V v80 = v74 * o * (splat<V>(1.0) - v69 * v69);
-    const V v81 = v80 * p.weight(16);
+    const V v81 = v80 * v64;
     const V v82 = v80 * v66;
     const V v87 = v74 * v69 * o * (splat<V>(1.0) - o);
     const V v103 = v87 * p.normalize(b, 1, p.kept(b, 7));
@@ -216,8 +215,8 @@ inline const Plan<V> plan = {
     /* states */ 2,
     /* gates */ 4,
     /* x_gates */ {4, {0, 1, 2, 3}},
-    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", "", nullptr},
-    /* kept */ 14,
+    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", nullptr},
+    /* kept */ 13,
     /* slots */ {9, 1},
     /* moments */ 3,
     /* x_moments */ 0,
@@ -226,7 +225,7 @@ inline const Plan<V> plan = {
     /* direct */ {0, 1},
     /* weights */ {18, {{2, 0}, {2, 1}, {2, 2}, {2, 3}, {3, 0}, {3, 1}, {3, 2}, {3, 3}, {5, 0}, {5, 1}, {5, 2}, {5, 3}, {6, 0}, {6, 1}, {6, 2}, {6, 3}, {7, -1}, {8, -1}}},
     /* biases */ {0, {}},
-    /* forward */ {4, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {1, {{1, 4}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {1, {{2, 1}}}, {1, {1}}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, {}}, {0, {}}, {0, {}}, forward_2<V, false>, forward_2<V, true>}, {3, 1, {1, {{2, -1, 13, 1, {0}}}}, {0, {}}, {1, {0}}, forward_3<V, false>, forward_3<V, true>}}},
+    /* forward */ {4, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {1, {{1, 4}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {1, {{2, 1}}}, {1, {1}}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, {}}, {0, {}}, {0, {}}, forward_2<V, false>, forward_2<V, true>}, {3, 1, {1, {{2, -1, 12, 1, {0}}}}, {0, {}}, {1, {0}}, forward_3<V, false>, forward_3<V, true>}}},
     /* backward */ {4, {{0, 1, {0, {}}, {0, {}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {1, {{2, -1, 0, 1, {0}}}}, {1, {{2, 1}}}, {0, {}}, backward_1<V>, nullptr}, {2, 0, {0, {}}, {2, {{1, 4}, {0, 4}}}, {1, {1}}, backward_2<V>, nullptr}, {3, 0, {0, {}}, {0, {}}, {0, {}}, backward_3<V>, nullptr}}},
     /* incoming */ {1, {{1, 0, 0, 4, {0, 1, 2, 3}}}},
     /* gradients */ {3, {{0, -1, -1, 4, 4, {0, 1, 2, 3}}, {1, 0, -1, 0, 4, {0, 1, 2, 3}}, {2, -1, 8, 0, 1, {0}}}},

@@ -231,9 +231,16 @@ class Schedule:
             return True
         if node.op in ("x", "u", "proj"):
             return False
-        if node.op not in CHEAP and not all(a in self.fresh for a in node.args):
+        if node.op not in CHEAP and not all(self._of_states(a) for a in node.args):
             return False
         return all(self._at_hand(a, kept) for a in node.args)
+
+    def _of_states(self, index: int) -> bool:
+        """Whether a forward value is cheap to have from the states alone."""
+        node = self.nodes[index]
+        if index in self.fresh or node.op in ("old", "weight", "constant", "moments"):
+            return True
+        return node.op in CHEAP and all(self._of_states(a) for a in node.args)
 
     def _segments(self, indices: object) -> tuple[Segment, ...]:
         places: dict[tuple[int, str], tuple[list[int], list[int]]] = {}
