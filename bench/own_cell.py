@@ -55,12 +55,12 @@ STEPS = (64, 256, 512)
 
 
 def layer(program: Program, batch: int, steps: int, hidden: int, threads: int) -> native.Inputs:
-    """Arguments of a call with as many inputs as units."""
+    """Arguments of a call with as many inputs as units, on as many threads as pay."""
     sizes = {"gates": len(program.gates), "inputs": hidden, "hidden": hidden}
     parameters = [torch.randn(p.shape(**sizes)) * hidden**-0.5 for p in program.parameters]
     initial = [torch.zeros(batch, hidden) for _ in program.states]
     x = torch.randn(steps, batch, hidden)
-    return native.Inputs(program, x, parameters, initial, threads=threads)
+    return native.Inputs(program, x, parameters, initial, threads=-threads)
 
 
 def train(inputs: native.Inputs) -> None:

@@ -29,7 +29,7 @@ class Backward : OverTime<V> {
     for (int thread = 0; thread < threads; ++thread) {
       own_[thread].u = arena.take<T>(batch_ * max_products * 8 * lanes<V>);
       own_[thread].grad = arena.take<T>(max_states * batch_ * 8 * lanes<V>);
-      own_[thread].sums = arena.zeros<T>(batch_ * 2 * plan.moments);
+      own_[thread].sums = arena.zeros<T>(2 * plan.moments * batch_);
     }
   }
 
@@ -51,7 +51,7 @@ class Backward : OverTime<V> {
   struct Own {  // of one thread
     T* u;       // products of a block of panels
     T* grad;    // (states, B, block): dL/d(new state)
-    T* sums;    // (B, moments, 2)
+    T* sums;    // (moments, 2, B)
   };
 
   void place_gradients(int s, Arena& arena) {
@@ -68,7 +68,7 @@ class Backward : OverTime<V> {
     for (const Segment<V>& segment : plan_.backward) {
       if (segment.level != level) {
         barrier.wait();
-        sums_.join(plan_.backward, level, false, own.sums, 2 * plan_.moments);
+        sums_.join(plan_.backward, level, false, own.sums, batch_);
         level = segment.level;
       }
       run_segment(segment, n, n0, product, rows, thread, threads);
@@ -88,11 +88,24 @@ class Backward : OverTime<V> {
     const T* stats = call_.saved + saved_.stats + time(n) * batch_ * 2 * plan_.moments;
     Ports<V> ports;
     ports.kept_row = saved_.kept_row;
-    ports.kept_slot = ports.weight_slot = ports.sum_slot = hidden;
-    ports.stats_row = ports.sums_row = 2 * plan_.moments;
+    ports.kept_slot = pad;
+    ports.weight_slot = ports.sum_slot = hidden;
+    ports.stats_slot = ports.sums_slot = batch_;
     ports.slot_row = slot_row_[space];
     ports.slot_slot = padded(units_of(shape_, space));
     const bool back = n & 1;
+    const T* old[max_states];
+    T* fresh[max_states];
+    for (int s = 0; s < plan_.states; ++s) {
+      ports.old_row[s] = states_[s].row_before(n);
+      ports.fresh_row[s] = fresh_[s].row;
+      ports.direct_row[s] = padded(units(s));
+      old[s] = states_[s].before(n);
+      fresh[s] = fresh_[s].after(n);
+    }
+    const unsigned char* here = valid(n);
+    T* const kept = call_.saved + time(n) * saved_.kept_step;
+    T* const slot = slots(space, n, n0);
     in_blocks(first, last, panels_at_once(1, batch_), back, [&](long p, int count) {
       const long row = count * W;
       ports.u_row = ports.grad_row = row;
@@ -107,28 +120,23 @@ class Backward : OverTime<V> {
         ports.weight_at = vectors_.weights + q * W;
         ports.dweight_at = dweights_ + q * W;
         ports.dbias_at = dbiases_ + q * W;
-        sums_.point(ports, segment, rows, q);
-        in_runs(valid(n), batch_, [&](long b, long many) {
-          Ports<V> at = ports;
-          at.rows = many;
-          at.u_at = own.u + b * row + (q - p) * W;
-          at.kept_at = call_.saved + time(n) * saved_.kept_step + b * saved_.kept_row + q * W;
-          at.stats_at = stats + b * at.stats_row;
-          at.sums_at = own.sums + b * at.sums_row;
-          at.slot_at = slots(space, n, n0) + b * at.slot_row + q * W;
-          for (int r = 0; r < segment.rows.size; ++r) at.partial_at[r] += b * ports.partial_row;
+        in_runs(here, batch_, [&](long b, long many) {
+          ports.rows = many;
+          ports.u_at = own.u + b * row + (q - p) * W;
+          ports.kept_at = kept + saved_.kept_at(q * W) + b * saved_.kept_row;
+          ports.stats_at = stats + b;
+          ports.sums_at = own.sums + b;
+          ports.slot_at = slot + b * ports.slot_row + q * W;
+          sums_.point(ports, segment, rows, q, b);
           for (int s = 0; s < plan_.states; ++s) {
-            at.old_row[s] = states_[s].row_before(n);
-            at.old_at[s] = states_[s].before(n) + b * at.old_row[s] + q * W;
-            at.fresh_row[s] = fresh_[s].row;
-            at.fresh_at[s] = fresh_[s].after(n) + b * at.fresh_row[s] + q * W;
-            at.direct_row[s] = padded(units(s));
-            at.direct_at[s] = direct_[s] + b * at.direct_row[s] + q * W;
-            at.grad_at[s] = own.grad + (s * batch_ + b) * row + (q - p) * W;
+            ports.old_at[s] = old[s] + b * ports.old_row[s] + q * W;
+            ports.fresh_at[s] = fresh[s] + b * ports.fresh_row[s] + q * W;
+            ports.direct_at[s] = direct_[s] + b * ports.direct_row[s] + q * W;
+            ports.grad_at[s] = own.grad + (s * batch_ + b) * row + (q - p) * W;
           }
-          segment.run(at);
+          segment.run(ports);
         });
-        if (valid(n)) blank(segment, n, n0, q);
+        if (here) blank(segment, n, n0, q);
       }
       copy_half(space, n, n0, p, count);
     });

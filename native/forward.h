@@ -4,7 +4,7 @@
 // product (for some steps at a time, so that it stays in the cache), of every product of a step, and
 // the cell's equations on the result. Threads meet where a product needs the units of all.
 #pragma once
-#include "rows.h"
+#include "staged.h"
 
 namespace RECURRA_NAMESPACE {
 
@@ -20,18 +20,16 @@ class Forward : Loop<V> {
           int threads)
       : Loop<V>(plan, call),
         packed_(packed),
+        saved_(plan, call),
         sums_(call.shape, count_rows(plan.forward), arena) {
-    const Saved<V> saved(plan, call);
     const long steps = shape_.steps;
     chunk_ = batch_ < chunk_rows ? chunk_rows / (batch_ ? batch_ : 1) : 1;
     if (chunk_ > steps) chunk_ = steps;
-    for (int s = 0; s < plan.states; ++s) place_state(s, saved, arena);
-    kept_row_ = saved.kept_row;
-    kept_step_ = call.saved ? saved.kept_step : 0;
-    kept_ = call.saved ? call.saved : arena.take<T>(batch_ * kept_row_);
-    stats_out_ = call.saved ? call.saved + saved.stats : nullptr;
-    if (plan.x_moments >= 0)
-      x_partial_ = arena.take<T>(chunk_ * batch_ * panels(0) * 2);
+    for (int s = 0; s < plan.states; ++s) place_state(s, arena);
+    kept_ = call.saved ? call.saved : arena.take<T>(saved_.kept_step);
+    stats_out_ = call.saved ? call.saved + saved_.stats : nullptr;
+    stats_slot_ = padded(chunk_ * batch_);
+    if (plan.x_moments >= 0) x_partial_ = arena.zeros<T>(panels(0) * 2 * stats_slot_);
     stage_initial(arena);
     own_ = arena.take<Own>(threads);
     for (int thread = 0; thread < threads; ++thread) {
@@ -44,7 +42,7 @@ class Forward : Loop<V> {
                    : arena.take<T>(rows * own.x_row);
       if (made) own.x_row = packed.table_row;
       own.u = arena.take<T>(batch_ * 3 * max_gates * lanes<V>);
-      own.stats = arena.zeros<T>(chunk_ * batch_ * 2 * plan.moments);
+      own.stats = arena.zeros<T>(plan.moments * 2 * stats_slot_);
       own.half = packed.x.half && !made
                      ? arena.zeros<Half>(whole_blocks(rows) * half_depth(shape_.inputs))
                      : nullptr;
@@ -71,7 +69,7 @@ class Forward : Loop<V> {
   struct Own {   // of one thread
     T* x;        // (chunk * B, its panels * gates of the input), `x_row` apart
     T* u;        // products of a block of panels
-    T* stats;    // (chunk * B, moments, 2)
+    T* stats;    // (moments, 2, chunk * B)
     Half* half;  // the inputs of a chunk
     long x_row;
   };
@@ -84,7 +82,7 @@ class Forward : Loop<V> {
 
   bool output_is_state() const { return Saved<V>::output_is_state(plan_, call_); }
 
-  void place_state(int s, const Saved<V>& saved, Arena& arena) {
+  void place_state(int s, Arena& arena) {
     const long units = units_of(shape_, plan_.projected[s]), row = padded(units);
     States<V>& state = states_[s];
     state.steps = shape_.steps;
@@ -97,7 +95,7 @@ class Forward : Loop<V> {
       state.step = call_.y_step;
       state.row = call_.y_row;
     } else if (call_.saved) {
-      state.at = call_.saved + saved.state[s];
+      state.at = call_.saved + saved_.state[s];
     } else {
       state.at = arena.take<T>(2 * batch_ * row);
       state.in_turns = true;
@@ -107,59 +105,21 @@ class Forward : Loop<V> {
     fresh_[s].row = row;
     fresh_[s].step = call_.saved ? batch_ * row : 0;
     fresh_[s].in_turns = !call_.saved;
-    fresh_[s].at = call_.saved ? call_.saved + saved.fresh[s] : arena.take<T>(batch_ * row);
+    fresh_[s].at = call_.saved ? call_.saved + saved_.fresh[s] : arena.take<T>(batch_ * row);
   }
-
-  // Under recurrent dropout products read a copy of their argument, times the mask; and a copy in
-  // bfloat16 where that is how they are computed.
-  struct Staged {
-    T* at = nullptr;
-    Half* half = nullptr;
-    long row = 0, depth = 0;
-    const T* mask = nullptr;
-
-    explicit operator bool() const { return at || half; }
-  };
 
   void stage_initial(Arena& arena) {
     int n = 0;
     for (const Segment<V>& segment : plan_.forward) {
       for (const Product& p : segment.products) {
-        const Panels<V>& panels = packed_.products[n];
-        Staged& staged = staged_[n++];
-        staged.depth = panels.depth;
-        if (p.matrix != weight_hr) staged.mask = call_.recurrent_mask;
-        if (panels.half) {
-          staged.row = half_depth(panels.depth);
-          staged.half = arena.zeros<Half>(2 * whole_blocks(batch_) * staged.row);
-        } else if (staged.mask) {
-          staged.row = panels.depth;
-          staged.at = arena.zeros<T>(2 * batch_ * staged.row);
-        }
+        const Staged<V>& staged = staged_[n] = Staged<V>(p, packed_.products[n], call_, arena);
+        ++n;
+        any_staged_ = any_staged_ || staged;
         if (!staged || p.state < 0) continue;
         const States<V>& s = states_[p.state];
-        stage(staged, 1, s.initial, s.initial_row, 0, staged.depth);
+        staged.write(1, s.initial, s.initial_row, 0, staged.depth());
       }
     }
-    any_staged_ = call_.recurrent_mask || packed_.x.half;
-  }
-
-  long staged_at(const Staged& staged, long parity) const {
-    return parity * (staged.half ? whole_blocks(batch_) : batch_) * staged.row;
-  }
-
-  // Units [first, first + count) of the argument of a product, all rows, for the step of that parity.
-  void stage(const Staged& staged, long parity, const T* from, long from_row, long first, long count) {
-    const long left = staged.depth - first, many = left < count ? left : count;
-    if (many <= 0) return;
-    const T* mask = staged.mask ? staged.mask + first : nullptr;
-    const long to = staged_at(staged, parity) + first;
-    if constexpr (has_half<V>)
-      if (staged.half)
-        return to_half(from + first, from_row, mask, staged.depth, batch_, many, staged.half + to, staged.row);
-    for (long b = 0; b < batch_; ++b)
-      for (long k = 0; k < many; ++k)
-        staged.at[to + b * staged.row + k] = from[b * from_row + first + k] * mask[b * staged.depth + k];
   }
 
   void input_product(long n0, long n1, int thread, int threads, Barrier& barrier) {
@@ -189,8 +149,14 @@ class Forward : Loop<V> {
                     own.x + t * batch_ * own.x_row + (p - first) * gates * lanes<V>, own.x_row,
                     packed_.x.start + p * gates * lanes<V>);
       }
+      if (plan_.x_moments >= 0)
+        input_moments(p, count, own.x + (p - first) * gates * lanes<V>, own.x_row, steps * batch_);
     });
-    if (plan_.x_moments >= 0) input_moments(steps * batch_, thread, threads, barrier);
+    if (plan_.x_moments < 0) return;
+    barrier.wait();
+    join_rows<V, true>(x_partial_, stats_slot_, steps * batch_, shape_.hidden, gates,
+                       own.stats + 2 * plan_.x_moments * stats_slot_, stats_slot_);
+    barrier.wait();
   }
 
   // The products of the one step with the panels [panel, panel + count) of a thread that owns those
@@ -212,39 +178,31 @@ class Forward : Loop<V> {
                 share(panels(0), thread + 1, threads), own.half, own.x, own.x_row);
   }
 
-  void input_moments(long rows, int thread, int threads, Barrier& barrier) {
-    const Own& own = own_[thread];
-    const long first = share(panels(0), thread, threads);
-    const long last = share(panels(0), thread + 1, threads);
+  // What the units of some panels contribute to the moments of the input's product.
+  void input_moments(long first, int count, const T* x, long row, long rows) {
     const int gates = plan_.x_gates.size;
     Ports<V> ports;
-    ports.partial_row = 2 * panels(0);
-    for (long n = first; n < last; ++n) {
-      ports.real = packed_.vectors.real[0] + n * lanes<V>;
-      ports.partial_at[0] = x_partial_ + 2 * n;
-      for (long row = 0; row < rows; ++row) {
+    ports.partial_slot = stats_slot_;
+    for (int n = 0; n < count; ++n, x += gates * lanes<V>) {
+      ports.real = packed_.vectors.real[0] + (first + n) * lanes<V>;
+      ports.partial_at[0] = x_partial_ + (first + n) * 2 * stats_slot_;
+      for (long b = 0; b < rows; ++b) {
         V values[max_gates];
-        for (int g = 0; g < gates; ++g)
-          values[g] = load<V>(own.x + row * own.x_row + ((n - first) * gates + g) * lanes<V>);
-        ports.moments(row, 0, values, gates);
+        for (int g = 0; g < gates; ++g) values[g] = load<V>(x + b * row + g * lanes<V>);
+        ports.moments(b, 0, values, gates);
       }
     }
-    barrier.wait();
-    for (long row = 0; row < rows; ++row)
-      join_moments(x_partial_ + row * 2 * panels(0), shape_.hidden, lanes<V>, gates,
-                   own.stats + row * 2 * plan_.moments + 2 * plan_.x_moments);
-    barrier.wait();
   }
 
   void step(long n, long n0, long n1, int thread, int threads, Barrier& barrier) {
     const Own& own = own_[thread];
     const long place = call_.reverse ? n1 - 1 - n : n - n0;  // of this step in the chunk
-    T* stats = own.stats + place * batch_ * 2 * plan_.moments;
+    T* stats = own.stats + place * batch_;
     int product = 0, rows = 0, level = 0;
     for (const Segment<V>& segment : plan_.forward) {
       if (segment.level != level) {
         barrier.wait();
-        sums_.join(plan_.forward, level, true, stats, 2 * plan_.moments);
+        sums_.join(plan_.forward, level, true, stats, stats_slot_);
         level = segment.level;
       }
       run_segment(segment, n, call_.tokens ? own.x : own.x + place * batch_ * own.x_row, stats, product,
@@ -252,9 +210,9 @@ class Forward : Loop<V> {
       product += segment.products.size;
       rows += segment.rows.size;
     }
-    if (stats_out_ && thread == 0 && plan_.moments)
-      std::memcpy(stats_out_ + time(n) * batch_ * 2 * plan_.moments, stats,
-                  size_t(batch_ * 2 * plan_.moments) * sizeof(T));
+    for (int k = 0; stats_out_ && thread == 0 && k < 2 * plan_.moments; ++k)
+      for (long b = 0; b < batch_; ++b)
+        stats_out_[(time(n) * 2 * plan_.moments + k) * batch_ + b] = stats[k * stats_slot_ + b];
     if (n + 1 < shape_.steps) barrier.wait();  // after the last the call ends
   }
 
@@ -264,15 +222,29 @@ class Forward : Loop<V> {
     const Own& own = own_[thread];
     const long first = share(panels(segment.space), thread, threads);
     const long last = share(panels(segment.space), thread + 1, threads);
+    const long first_x = segment.space ? share(panels(0), thread, threads) : first;
     int gates = 0;
     for (const Product& p : segment.products) gates += p.gates;
     const int most = segment.products.size > 1 ? 1 : panels_at_once(gates ? gates : 1, batch_);
     Ports<V> ports;
     ports.x_row = own.x_row;
     ports.u_slot = W;
-    ports.kept_row = kept_row_;
-    ports.kept_slot = ports.weight_slot = padded(shape_.hidden);
-    ports.stats_row = 2 * plan_.moments;
+    ports.kept_row = saved_.kept_row;
+    ports.kept_slot = pad;
+    ports.weight_slot = padded(shape_.hidden);
+    ports.stats_slot = stats_slot_;
+    // Of row 0 and the first units. The ports themselves are written over, which is less than a copy.
+    const T* old[max_states];
+    T* fresh[max_states];
+    for (int s = 0; s < plan_.states; ++s) {
+      ports.old_row[s] = states_[s].row_before(n);
+      ports.fresh_row[s] = fresh_[s].row;
+      old[s] = states_[s].before(n);
+      fresh[s] = fresh_[s].after(n);
+    }
+    const unsigned char* here = valid(n);
+    const int64_t* tokens = call_.tokens ? call_.tokens + time(n) * batch_ : nullptr;
+    const auto run = call_.saved ? segment.keep : segment.run;
     const bool back = (n + call_.turn) & 1;
     const bool inputs = &segment == plan_.forward.begin() && !call_.tokens && alone();
     in_blocks(first, last, most, back, [&](long p, int count) {
@@ -286,46 +258,40 @@ class Forward : Loop<V> {
       for (long q = p; q < p + count; ++q) {
         ports.real = packed_.vectors.real[segment.space] + q * W;
         ports.weight_at = packed_.vectors.weights + q * W;
-        sums_.point(ports, segment, rows, q);
-        in_runs(valid(n), batch_, [&](long b, long many) {
-          Ports<V> at = ports;
-          at.rows = many;
-          at.x_at = x + (q - share(panels(0), thread, threads)) * plan_.x_gates.size * W;
-          if (call_.tokens) {
-            at.x_index = call_.tokens + time(n) * batch_ + b;
-          } else {
-            at.x_at += b * own.x_row;
-          }
-          at.u_at = own.u + b * ports.u_row + (q - p) * gates * W;
-          at.kept_at = kept_ + time(n) * kept_step_ + b * kept_row_ + q * W;
-          at.stats_at = stats + b * ports.stats_row;
-          for (int r = 0; r < segment.rows.size; ++r) at.partial_at[r] += b * ports.partial_row;
+        const T* const x_at = x + (q - first_x) * plan_.x_gates.size * W;
+        T* const kept_at = kept(n, q);
+        in_runs(here, batch_, [&](long b, long many) {
+          ports.rows = many;
+          ports.x_at = tokens ? x_at : x_at + b * own.x_row;
+          ports.x_index = tokens ? tokens + b : nullptr;
+          ports.u_at = own.u + b * ports.u_row + (q - p) * gates * W;
+          ports.kept_at = kept_at + b * saved_.kept_row;
+          ports.stats_at = stats + b;
+          sums_.point(ports, segment, rows, q, b);
           for (int s = 0; s < plan_.states; ++s) {
-            at.old_row[s] = states_[s].row_before(n);
-            at.old_at[s] = states_[s].before(n) + b * at.old_row[s] + q * W;
-            at.fresh_row[s] = fresh_[s].row;
-            at.fresh_at[s] = fresh_[s].after(n) + b * at.fresh_row[s] + q * W;
+            ports.old_at[s] = old[s] + b * ports.old_row[s] + q * W;
+            ports.fresh_at[s] = fresh[s] + b * ports.fresh_row[s] + q * W;
           }
-          (call_.saved ? segment.keep : segment.run)(at);
+          run(ports);
         });
         finish(segment, n, q);
       }
+      if (any_staged_) stage_segment(segment, n, p, count);
     });
+  }
+
+  // What the units of a vector keep in a step, of row 0.
+  T* kept(long n, long q) const {
+    return kept_ + (call_.saved ? time(n) * saved_.kept_step : 0) + saved_.kept_at(q * lanes<V>);
   }
 
   void multiply_block(const Product& p, int number, long n, long panel, int count, T* to, long to_row,
                       bool back) {
     const Panels<V>& panels = packed_.products[number];
-    const Staged& staged = staged_[number];
-    Argument<V> from;
-    if (staged) {
-      const long at = staged_at(staged, p.state >= 0 ? (n + 1) & 1 : 0);
-      from = {staged.at + (staged.half ? 0 : at), staged.row, staged.half + (staged.half ? at : 0), staged.row};
-    } else if (p.state >= 0) {
-      from = {states_[p.state].before(n), states_[p.state].row_before(n)};
-    } else {
-      from = {kept_ + time(n) * kept_step_ + p.slot * padded(shape_.hidden), kept_row_};
-    }
+    const Staged<V>& staged = staged_[number];
+    const Argument<V> from =
+        staged ? staged.argument(p.state >= 0 ? (n + 1) & 1 : 0)
+               : Argument<V>{states_[p.state].before(n), states_[p.state].row_before(n)};
     multiply<V>(panels, panel, count, from, batch_, to, to_row, panels.start + panel * p.gates * lanes<V>,
                 back);
   }
@@ -352,8 +318,7 @@ class Forward : Loop<V> {
     if (here && call_.saved && segment.space == 0)
       for (long b = 0; b < batch_; ++b)
         for (int k = 0; k < plan_.kept && !here[b]; ++k)
-          store<V>(kept_ + t * kept_step_ + b * kept_row_ + k * padded(shape_.hidden) + q * W, V{});
-    if (any_staged_) stage_segment(segment, n, q);
+          store<V>(kept(n, q) + b * saved_.kept_row + k * pad, V{});
   }
 
   V mix(int s, long t, long b, long q, V old, V fresh) const {
@@ -374,7 +339,7 @@ class Forward : Loop<V> {
     }
   }
 
-  void stage_segment(const Segment<V>& written, long n, long q) {
+  void stage_segment(const Segment<V>& written, long n, long first, int count) {
     constexpr long W = lanes<V>;
     int number = 0;
     for (const Segment<V>& segment : plan_.forward) {
@@ -385,9 +350,11 @@ class Forward : Loop<V> {
         for (const int s : written.states) wrote = wrote || s == p.state;
         if (!wrote) continue;
         if (p.state >= 0) {
-          stage(staged_[i], n & 1, states_[p.state].after(n), states_[p.state].row, q * W, W);
+          const States<V>& state = states_[p.state];
+          staged_[i].write(n & 1, state.after(n) + first * W, state.row, first * W, count * W);
         } else {
-          stage(staged_[i], 0, kept_ + time(n) * kept_step_ + p.slot * padded(shape_.hidden), kept_row_, q * W, W);
+          for (long q = first; q < first + count; ++q)
+            staged_[i].write(0, kept(n, q) + p.slot * pad, saved_.kept_row, q * W, W);
         }
       }
     }
@@ -405,13 +372,14 @@ class Forward : Loop<V> {
   }
 
   const Packed<V>& packed_;
+  const Saved<V> saved_;
   RowSums<V> sums_;
-  long chunk_ = 0, kept_row_ = 0, kept_step_ = 0;
+  long chunk_ = 0, stats_slot_ = 0;
   States<V> states_[max_states], fresh_[max_states];
   T* kept_ = nullptr;
   T* stats_out_ = nullptr;
   T* x_partial_ = nullptr;
-  Staged staged_[max_products];
+  Staged<V> staged_[max_products];
   bool any_staged_ = false;
   Own* own_ = nullptr;
 };

@@ -43,15 +43,15 @@ struct Ports {
   long weight_slot = 0;
   const T* real = nullptr;
 
-  // Per row: mean and reciprocal deviation of every `moments`. Per row, and per vector of units:
-  // the contributions from which the loop makes them (mean and squared deviation), or the two sums
-  // of the backward pass.
+  // Side by side for neighbouring rows, `_slot` from one value to the next: mean and reciprocal
+  // deviation of every `moments`; and per vector of units the contributions from which the loop makes
+  // them (mean and squared deviation), or the two sums of the backward pass.
   const T* stats_at = nullptr;
-  long stats_row = 0;
+  long stats_slot = 0;
   const T* sums_at = nullptr;
-  long sums_row = 0;
+  long sums_slot = 0;
   T* partial_at[max_rows] = {};
-  long partial_row = 0;
+  long partial_slot = 0;
 
   // Backward. `grad` is dL/d(new state), `direct` the part of dL/d(old state) without products (it
   // may be the memory `grad` was gathered from), `slot` what the segment leaves to products and
@@ -79,21 +79,26 @@ struct Ports {
 
   void set_fresh(long b, int s, V v) const { store<V>(fresh_at[s] + b * fresh_row[s], v); }
   void keep(long b, int k, V v) const { store<V>(kept_at + b * kept_row + k * kept_slot, v); }
-  void set_slot(long b, int k, V v) const { store<V>(slot_at + b * slot_row + k * slot_slot, v); }
+  // Rows of slots lie too far apart for the processor to expect the next: it is fetched beforehand.
+  void set_slot(long b, int k, V v) const {
+    T* const to = slot_at + b * slot_row + k * slot_slot;
+    __builtin_prefetch(to + 4 * slot_row, 1);
+    store<V>(to, v);
+  }
   void set_direct(long b, int s, V v) const { store<V>(direct_at[s] + b * direct_row[s], v); }
   void add_weight(int k, V v) const { add(dweight_at + k * sum_slot, v); }
   void add_bias(int k, V v) const { add(dbias_at + k * sum_slot, v); }
 
   V normalize(long b, int m, V v) const {
-    const T* at = stats_at + b * stats_row + 2 * m;
-    return (v - splat<V>(at[0])) * splat<V>(at[1]);
+    const T* at = stats_at + 2 * m * stats_slot + b;
+    return (v - splat<V>(at[0])) * splat<V>(at[stats_slot]);
   }
 
   // dL/dv from dL/dx (x the normalized v), x, and the row's means of dL/dx and dL/dx * x.
   V denormalize(long b, int m, V gradient, V x) const {
-    const T* at = sums_at + b * sums_row + 2 * m;
-    const T scale = stats_at[b * stats_row + 2 * m + 1];
-    return (gradient - splat<V>(at[0]) - x * splat<V>(at[1])) * splat<V>(scale);
+    const T* at = sums_at + 2 * m * sums_slot + b;
+    const T scale = stats_at[(2 * m + 1) * stats_slot + b];
+    return (gradient - splat<V>(at[0]) - x * splat<V>(at[sums_slot])) * splat<V>(scale);
   }
 
   // The mean of these units and the sum of their squared deviations from it.
@@ -101,14 +106,17 @@ struct Ports {
     moments(b, r, values.begin(), int(values.size()));
   }
   void moments(long b, int r, const V* values, int count) const {
-    const V mask = load<V>(real);
+    const V mask = load<V>(real), share = splat<V>(1) / (total_in_all<V>(mask) * T(count));
     V sum{}, squares{};
     for (int n = 0; n < count; ++n) sum += values[n] * mask;
-    const V mean = splat<V>(total<V>(sum) / (total<V>(mask) * T(count)));
-    for (int n = 0; n < count; ++n) squares += (values[n] - mean) * (values[n] - mean) * mask;
-    T* to = partial_at[r] + b * partial_row;
+    const V mean = total_in_all<V>(sum) * share;
+    for (int n = 0; n < count; ++n) {
+      const V apart = (values[n] - mean) * mask;
+      squares += apart * apart;
+    }
+    T* to = partial_at[r] + b;
     to[0] = mean[0];
-    to[1] = total<V>(squares);
+    to[partial_slot] = total<V>(squares);
   }
 
   // The sums of dL/dx and of dL/dx * x: first all gradients, then all x.
@@ -121,9 +129,9 @@ struct Ports {
       first += v[n] * mask;
       second += v[n] * v[half + n] * mask;
     }
-    T* to = partial_at[r] + b * partial_row;
+    T* to = partial_at[r] + b;
     to[0] = total<V>(first);
-    to[1] = total<V>(second);
+    to[partial_slot] = total<V>(second);
   }
 
  private:

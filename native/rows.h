@@ -120,79 +120,85 @@ void in_runs(const unsigned char* valid, long batch, Body body) {
   }
 }
 
-// Joins the moments of a row's vectors (Chan et al. 1979): mean and reciprocal deviation to `to`.
-//   from  (vectors, 2): mean and squared deviation over `values` gates of the units in each
-template <class T>
-void join_moments(const T* from, long units, int lanes, int values, T* to) {
-  T mean = 0, squares = 0;
-  for (long n = 0; n * lanes < units; ++n) {
-    const long real = units - n * lanes < lanes ? units - n * lanes : lanes;
-    mean += from[2 * n] * T(real);
+// Row sums of the vectors of a row become those of all its units, for rows side by side: a lane each.
+// Of `Ports::moments` the mean and the reciprocal deviation (Chan et al. 1979), of `Ports::sums` means.
+//   from   (vectors, 2, rows): values of neighbouring rows side by side, up to a whole vector of rows;
+//          `slot` from one value to the next. `units` of them, `values` values to each.
+//   to     (2, rows), `to_slot` from one value to the next
+template <class V, bool Moments>
+void join_rows(const Scalar<V>* from, long slot, long rows, long units, int values, Scalar<V>* to,
+          long to_slot) {
+  using T = Scalar<V>;
+  constexpr long W = lanes<V>;
+  const long vectors = (units + W - 1) / W;
+  const T last = T(units - (vectors - 1) * W), each = 1 / T(units), part = 1 / T(units * values);
+  for (long b = 0; b < rows; b += W, from += W, to += W) {
+    V first{}, second{};
+    if (Moments) {
+      for (long n = 0; n < vectors - 1; ++n) first += load<V>(from + 2 * n * slot) * T(W);
+      first = (first + load<V>(from + 2 * (vectors - 1) * slot) * last) * each;
+      for (long n = 0; n < vectors; ++n) {
+        const V apart = load<V>(from + 2 * n * slot) - first;
+        const T real = n < vectors - 1 ? T(W) : last;
+        second += load<V>(from + (2 * n + 1) * slot) + apart * apart * (real * T(values));
+      }
+      second = second * part + T(norm_epsilon);
+    } else {
+      for (long n = 0; n < vectors; ++n) {
+        first += load<V>(from + 2 * n * slot);
+        second += load<V>(from + (2 * n + 1) * slot);
+      }
+      first *= part;
+      second *= part;
+    }
+    T means[W], seconds[W];
+    store<V>(means, first);
+    store<V>(seconds, second);
+    const long many = rows - b < W ? rows - b : W;
+    for (long lane = 0; lane < many; ++lane) {
+      to[lane] = means[lane];
+      to[to_slot + lane] = Moments ? 1 / std::sqrt(seconds[lane]) : seconds[lane];
+    }
   }
-  mean /= T(units);
-  for (long n = 0; n * lanes < units; ++n) {
-    const long real = units - n * lanes < lanes ? units - n * lanes : lanes;
-    const T apart = from[2 * n] - mean;
-    squares += from[2 * n + 1] + apart * apart * T(real * values);
-  }
-  to[0] = mean;
-  to[1] = 1 / std::sqrt(squares / T(units * values) + T(norm_epsilon));
 }
 
-// Joins the sums of a row's vectors to means over all values.
-template <class T>
-void join_sums(const T* from, long units, int lanes, int values, T* to) {
-  T first = 0, second = 0;
-  for (long n = 0; n * lanes < units; ++n) {
-    first += from[2 * n];
-    second += from[2 * n + 1];
-  }
-  to[0] = first / T(units * values);
-  to[1] = second / T(units * values);
-}
-
-// The row sums of a step, of all threads: [row sum][b][vector][2].
+// The row sums of a step, of all threads: [row sum][vector][2][b].
 template <class V>
 class RowSums {
  public:
   using T = Scalar<V>;
 
   RowSums(const Shape& shape, int count, Arena& arena)
-      : shape_(shape), vectors_(padded(shape.hidden) / lanes<V>) {
-    at_ = arena.take<T>(count * shape.batch * vectors_ * 2);
+      : shape_(shape), vectors_(padded(shape.hidden) / lanes<V>), slot_(padded(shape.batch)) {
+    at_ = arena.zeros<T>(count * vectors_ * 2 * slot_);
   }
 
-  // Points a segment whose first row sum is number `first` at vector n of row 0.
-  void point(Ports<V>& ports, const Segment<V>& segment, int first, long n) const {
-    for (int r = 0; r < segment.rows.size; ++r) ports.partial_at[r] = part(first + r, 0) + 2 * n;
-    ports.partial_row = 2 * vectors_;
+  // Points a segment whose first row sum is number `first` at vector n of row b.
+  void point(Ports<V>& ports, const Segment<V>& segment, int first, long n, long b) const {
+    for (int r = 0; r < segment.rows.size; ++r) ports.partial_at[r] = part(first + r, n) + b;
+    ports.partial_slot = slot_;
   }
 
-  // Joins what the segments of a level left, for every row, to to[b * to_row + 2 * moment].
+  // Joins what the segments of a level left, for every row, to to[2 * moment * to_slot + b].
   void join(const List<Segment<V>, max_segments>& segments, int level, bool moments, T* to,
-            long to_row) const {
+            long to_slot) const {
     int number = 0;
     for (const Segment<V>& segment : segments) {
       for (const RowSum& row : segment.rows) {
         const int r = number++;
         if (segment.level != level) continue;
-        for (long b = 0; b < shape_.batch; ++b) {
-          T* at = to + b * to_row + 2 * row.moment;
-          if (moments) {
-            join_moments(part(r, b), shape_.hidden, lanes<V>, row.values, at);
-          } else {
-            join_sums(part(r, b), shape_.hidden, lanes<V>, row.values, at);
-          }
-        }
+        const auto join_all = moments ? join_rows<V, true> : join_rows<V, false>;
+        join_all(part(r, 0), slot_, shape_.batch, shape_.hidden, row.values,
+                 to + 2 * row.moment * to_slot, to_slot);
       }
     }
   }
 
  private:
-  T* part(long number, long b) const { return at_ + (number * shape_.batch + b) * vectors_ * 2; }
+  T* part(long number, long n) const { return at_ + (number * vectors_ + n) * 2 * slot_; }
 
   const Shape shape_;
-  const long vectors_;
+  const long vectors_, slot_;
   T* at_;
 };
 

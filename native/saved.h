@@ -1,10 +1,10 @@
 // Where the forward pass leaves what the backward pass needs: one array, in parts. The same for
 // every instruction set.
 //
-//   kept    (T, B, kept, padded H)     values of the steps, by time
+//   kept    (T, panels, B, kept, pad)  values of the steps, by time: as a thread comes to them
 //   state   (T, B, padded R or H)      per state, after the step; not for the output where `y` serves
 //   fresh   (T, B, padded R or H)      per state, before zoneout mixes the old state in; only then
-//   stats   (T, B, moments, 2)         mean and reciprocal deviation
+//   stats   (T, moments, 2, B)         mean and reciprocal deviation
 #pragma once
 #include "packed.h"
 
@@ -14,16 +14,17 @@ template <class V>
 struct Saved {
   using T = Scalar<V>;
 
-  long kept = 0, kept_step = 0, kept_row = 0;
+  long kept_step = 0, kept_panel = 0, kept_row = 0;
   long state[max_states] = {}, fresh[max_states] = {};  // -1: no such part
   long stats = 0, size = 0;
 
   Saved(const Plan<V>& plan, const Call<T>& call) {
     const Shape& shape = call.shape;
     const long cells = shape.steps * shape.batch;
-    kept_row = plan.kept * padded(shape.hidden);
-    kept_step = shape.batch * kept_row;
-    size = cells * kept_row;
+    kept_row = plan.kept * pad;
+    kept_panel = shape.batch * kept_row;
+    kept_step = padded(shape.hidden) / pad * kept_panel;
+    size = shape.steps * kept_step;
     for (int s = 0; s < plan.states; ++s) {
       const long part = cells * padded(units_of(shape, plan.projected[s]));
       state[s] = s == 0 && output_is_state(plan, call) ? -1 : size;
@@ -34,6 +35,9 @@ struct Saved {
     stats = size;
     size += cells * plan.moments * 2;
   }
+
+  // Where row 0 has the first value kept of a unit, in a step.
+  long kept_at(long unit) const { return unit / pad * kept_panel + unit % pad; }
 
   // Whether `y` holds the first state as the loop can read it: unpadded, and never blanked.
   static bool output_is_state(const Plan<V>& plan, const Call<T>& call) {

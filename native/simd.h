@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -95,11 +96,30 @@ inline void transpose(V (&rows)[lanes<V>]) {
 #endif
 }
 
+// Lane n has what lane n ^ Step had.
+template <int Step, class V, int... Lane>
+inline V swapped(V v, std::integer_sequence<int, Lane...>) {
+#if defined(__clang__)
+  return __builtin_shufflevector(v, v, (Lane ^ Step)...);
+#else
+  using Index = Scalar<Integer<V>>;
+  return __builtin_shuffle(v, Integer<V>{Index(Lane ^ Step)...});
+#endif
+}
+
+// The sum of all lanes, in each of them: halves are added until one lane is left.
+template <class V, int Step = lanes<V> / 2>
+inline V total_in_all(V v) {
+  if constexpr (Step > 0) {
+    v += swapped<Step>(v, std::make_integer_sequence<int, lanes<V>>());
+    return total_in_all<V, Step / 2>(v);
+  }
+  return v;
+}
+
 template <class V>
 inline Scalar<V> total(V v) {
-  Scalar<V> sum = 0;
-  for (int lane = 0; lane < lanes<V>; ++lane) sum += v[lane];
-  return sum;
+  return total_in_all<V>(v)[0];
 }
 
 }  // namespace RECURRA_NAMESPACE

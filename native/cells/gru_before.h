@@ -47,7 +47,7 @@ void backward_0(const Ports<V>& ports) {
     p.set_slot(b, 2, da_n);
     d1 += da_n;
     p.set_slot(b, 3, v10);
-    p.set_slot(b, 4, v21);
+    p.set_slot(b, 0, v21);
   }
   p.add_bias(1, d0);
   p.add_bias(2, d1);
@@ -61,7 +61,7 @@ void backward_1(const Ports<V>& ports) {
     const V r = p.kept(b, 0);
     const V v28 = p.u(b, 0);
     const V da_r = v28 * p.old(b, 0) * r * (splat<V>(1.0) - r);
-    const V v37 = p.slot(b, 4) + v28 * r;
+    const V v37 = p.slot(b, 0) + v28 * r;
     p.set_slot(b, 0, da_r);
     d0 += da_r;
     p.set_direct(b, 0, v37);
@@ -77,7 +77,7 @@ inline const Plan<V> plan = {
     /* x_gates */ {3, {0, 1, 2}},
     /* kept_names */ {"r", "z", "", "n", nullptr},
     /* kept */ 4,
-    /* slots */ {5, 0},
+    /* slots */ {4, 0},
     /* moments */ 0,
     /* x_moments */ -1,
     /* normed */ {0, 0},

@@ -8,15 +8,9 @@ template <class V, bool Keep>
 void forward_0(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V v7 = p.normalize(b, 0, p.x(b, 0));
-    const V v12 = p.normalize(b, 0, p.x(b, 1));
-    const V v17 = p.normalize(b, 0, p.x(b, 2));
     const V v20 = p.u(b, 0);
     const V v21 = p.u(b, 1);
     const V v22 = p.u(b, 2);
-    if constexpr (Keep) p.keep(b, 0, v7);
-    if constexpr (Keep) p.keep(b, 1, v12);
-    if constexpr (Keep) p.keep(b, 2, v17);
     p.keep(b, 3, v20);
     p.keep(b, 4, v21);
     p.keep(b, 5, v22);
@@ -28,10 +22,16 @@ template <class V, bool Keep>
 void forward_1(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V r = sigmoid(p.normalize(b, 0, p.x(b, 0)) * p.weight(6) + p.weight(0) + p.normalize(b, 1, p.kept(b, 3)) * p.weight(9) + p.weight(3));
-    const V z = sigmoid(p.normalize(b, 0, p.x(b, 1)) * p.weight(7) + p.weight(1) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(10) + p.weight(4));
-    const V n = tanh(p.normalize(b, 0, p.x(b, 2)) * p.weight(8) + p.weight(2) + r * (p.normalize(b, 1, p.kept(b, 5)) * p.weight(11) + p.weight(5)));
+    const V v7 = p.normalize(b, 0, p.x(b, 0));
+    const V v12 = p.normalize(b, 0, p.x(b, 1));
+    const V v17 = p.normalize(b, 0, p.x(b, 2));
+    const V r = sigmoid(v7 * p.weight(6) + p.weight(0) + p.normalize(b, 1, p.kept(b, 3)) * p.weight(9) + p.weight(3));
+    const V z = sigmoid(v12 * p.weight(7) + p.weight(1) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(10) + p.weight(4));
+    const V n = tanh(v17 * p.weight(8) + p.weight(2) + r * (p.normalize(b, 1, p.kept(b, 5)) * p.weight(11) + p.weight(5)));
     const V h = (splat<V>(1.0) - z) * n + z * p.old(b, 0);
+    if constexpr (Keep) p.keep(b, 0, v7);
+    if constexpr (Keep) p.keep(b, 1, v12);
+    if constexpr (Keep) p.keep(b, 2, v17);
     if constexpr (Keep) p.keep(b, 6, r);
     if constexpr (Keep) p.keep(b, 7, z);
     if constexpr (Keep) p.keep(b, 8, n);
@@ -73,12 +73,10 @@ void backward_0(const Ports<V>& ports) {
     const V v81 = v64 * v12;
     const V v82 = v67 * p.weight(6);
     const V v83 = v67 * v7;
-    p.set_slot(b, 6, v72);
-    p.set_slot(b, 7, v70);
-    p.set_slot(b, 8, v68);
-    p.set_slot(b, 9, v82);
-    p.set_slot(b, 10, v80);
-    p.set_slot(b, 11, v78);
+    p.set_slot(b, 3, v67);
+    p.set_slot(b, 2, v64);
+    p.set_slot(b, 1, v61);
+    p.set_slot(b, 0, v59);
     p.set_direct(b, 0, v53);
     d0 += v61;
     d1 += v69;
@@ -113,12 +111,14 @@ template <class V>
 void backward_1(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V du_r = p.denormalize(b, 1, p.slot(b, 6), p.normalize(b, 1, p.kept(b, 3)));
-    const V du_z = p.denormalize(b, 1, p.slot(b, 7), p.normalize(b, 1, p.kept(b, 4)));
-    const V du_n = p.denormalize(b, 1, p.slot(b, 8), p.normalize(b, 1, p.kept(b, 5)));
-    const V da_r = p.denormalize(b, 0, p.slot(b, 9), p.kept(b, 0));
-    const V da_z = p.denormalize(b, 0, p.slot(b, 10), p.kept(b, 1));
-    const V da_n = p.denormalize(b, 0, p.slot(b, 11), p.kept(b, 2));
+    const V v64 = p.slot(b, 2);
+    const V v67 = p.slot(b, 3);
+    const V du_r = p.denormalize(b, 1, v67 * p.weight(9), p.normalize(b, 1, p.kept(b, 3)));
+    const V du_z = p.denormalize(b, 1, v64 * p.weight(10), p.normalize(b, 1, p.kept(b, 4)));
+    const V du_n = p.denormalize(b, 1, p.slot(b, 1) * p.weight(11), p.normalize(b, 1, p.kept(b, 5)));
+    const V da_r = p.denormalize(b, 0, v67 * p.weight(6), p.kept(b, 0));
+    const V da_z = p.denormalize(b, 0, v64 * p.weight(7), p.kept(b, 1));
+    const V da_n = p.denormalize(b, 0, p.slot(b, 0) * p.weight(8), p.kept(b, 2));
     p.set_slot(b, 0, du_r);
     p.set_slot(b, 1, du_z);
     p.set_slot(b, 2, du_n);
@@ -136,7 +136,7 @@ inline const Plan<V> plan = {
     /* x_gates */ {3, {0, 1, 2}},
     /* kept_names */ {"", "", "", "", "", "", "r", "z", "n", nullptr},
     /* kept */ 9,
-    /* slots */ {12, 0},
+    /* slots */ {6, 0},
     /* moments */ 2,
     /* x_moments */ 0,
     /* normed */ {1, 1},

@@ -8,14 +8,8 @@ template <class V, bool Keep>
 void forward_0(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V v7 = p.normalize(b, 0, p.x(b, 0));
-    const V v12 = p.normalize(b, 0, p.x(b, 1));
-    const V v17 = p.normalize(b, 0, p.x(b, 2));
     const V v20 = p.u(b, 0);
     const V v21 = p.u(b, 1);
-    if constexpr (Keep) p.keep(b, 0, v7);
-    if constexpr (Keep) p.keep(b, 1, v12);
-    if constexpr (Keep) p.keep(b, 2, v17);
     p.keep(b, 3, v20);
     p.keep(b, 4, v21);
     p.moments(b, 0, {v20, v21});
@@ -26,9 +20,13 @@ template <class V, bool Keep>
 void forward_1(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V r = sigmoid(p.normalize(b, 0, p.x(b, 0)) * p.weight(6) + p.weight(0) + p.normalize(b, 1, p.kept(b, 3)) * p.weight(9) + p.weight(3));
-    const V z = sigmoid(p.normalize(b, 0, p.x(b, 1)) * p.weight(7) + p.weight(1) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(10) + p.weight(4));
+    const V v7 = p.normalize(b, 0, p.x(b, 0));
+    const V v12 = p.normalize(b, 0, p.x(b, 1));
+    const V r = sigmoid(v7 * p.weight(6) + p.weight(0) + p.normalize(b, 1, p.kept(b, 3)) * p.weight(9) + p.weight(3));
+    const V z = sigmoid(v12 * p.weight(7) + p.weight(1) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(10) + p.weight(4));
     const V v37 = r * p.old(b, 0);
+    if constexpr (Keep) p.keep(b, 0, v7);
+    if constexpr (Keep) p.keep(b, 1, v12);
     if constexpr (Keep) p.keep(b, 5, r);
     p.keep(b, 6, z);
     p.keep(b, 7, v37);
@@ -49,9 +47,11 @@ template <class V, bool Keep>
 void forward_3(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
+    const V v17 = p.normalize(b, 0, p.x(b, 2));
     const V z = p.kept(b, 6);
-    const V n = tanh(p.normalize(b, 0, p.x(b, 2)) * p.weight(8) + p.weight(2) + p.normalize(b, 2, p.kept(b, 8)) * p.weight(11) + p.weight(5));
+    const V n = tanh(v17 * p.weight(8) + p.weight(2) + p.normalize(b, 2, p.kept(b, 8)) * p.weight(11) + p.weight(5));
     const V h = (splat<V>(1.0) - z) * n + z * p.old(b, 0);
+    if constexpr (Keep) p.keep(b, 2, v17);
     if constexpr (Keep) p.keep(b, 9, n);
     p.set_fresh(b, 0, h);
   }
@@ -73,18 +73,13 @@ void backward_0(const Ports<V>& ports) {
     const V v61 = v60 * p.weight(11);
     const V v62 = v60 * v42;
     const V v70 = (d_h * p.old(b, 0) + -(d_h * n)) * z * v48;
-    const V v74 = v70 * p.weight(10);
     const V v75 = v70 * p.normalize(b, 1, p.kept(b, 4));
-    const V v81 = v60 * p.weight(8);
     const V v82 = v60 * p.kept(b, 2);
-    const V v83 = v70 * p.weight(7);
     const V v84 = v70 * p.kept(b, 1);
     p.set_slot(b, 6, v37);
-    p.set_slot(b, 7, v61);
-    p.set_slot(b, 8, v74);
-    p.set_slot(b, 10, v83);
-    p.set_slot(b, 11, v81);
-    p.set_slot(b, 13, v54);
+    p.set_slot(b, 1, v60);
+    p.set_slot(b, 3, v70);
+    p.set_slot(b, 0, v54);
     d0 += v60;
     d1 += v62;
     d2 += v70;
@@ -109,7 +104,7 @@ template <class V>
 void backward_1(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V du_n = p.denormalize(b, 2, p.slot(b, 7), p.normalize(b, 2, p.kept(b, 8)));
+    const V du_n = p.denormalize(b, 2, p.slot(b, 1) * p.weight(11), p.normalize(b, 2, p.kept(b, 8)));
     p.set_slot(b, 2, du_n);
   }
 }
@@ -126,17 +121,17 @@ void backward_2(const Ports<V>& ports) {
     const V v30 = p.normalize(b, 1, p.kept(b, 4));
     const V r = p.kept(b, 5);
     const V v65 = p.u(b, 0);
+    const V v70 = p.slot(b, 3);
     const V v73 = v65 * p.old(b, 0) * r * (splat<V>(1.0) - r);
-    const V v74 = p.slot(b, 8);
+    const V v74 = v70 * p.weight(10);
     const V v76 = v73 * p.weight(9);
     const V v77 = v73 * v25;
-    const V v81 = p.slot(b, 11);
-    const V v83 = p.slot(b, 10);
+    const V v81 = p.slot(b, 1) * p.weight(8);
+    const V v83 = v70 * p.weight(7);
     const V v85 = v73 * p.weight(6);
     const V v86 = v73 * v7;
-    const V v91 = p.slot(b, 13) + v65 * r;
-    p.set_slot(b, 9, v76);
-    p.set_slot(b, 12, v85);
+    const V v91 = p.slot(b, 0) + v65 * r;
+    p.set_slot(b, 0, v73);
     p.set_direct(b, 0, v91);
     d0 += v73;
     d1 += v77;
@@ -155,11 +150,13 @@ template <class V>
 void backward_3(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V du_r = p.denormalize(b, 1, p.slot(b, 9), p.normalize(b, 1, p.kept(b, 3)));
-    const V du_z = p.denormalize(b, 1, p.slot(b, 8), p.normalize(b, 1, p.kept(b, 4)));
-    const V da_r = p.denormalize(b, 0, p.slot(b, 12), p.kept(b, 0));
-    const V da_z = p.denormalize(b, 0, p.slot(b, 10), p.kept(b, 1));
-    const V da_n = p.denormalize(b, 0, p.slot(b, 11), p.kept(b, 2));
+    const V v70 = p.slot(b, 3);
+    const V v73 = p.slot(b, 0);
+    const V du_r = p.denormalize(b, 1, v73 * p.weight(9), p.normalize(b, 1, p.kept(b, 3)));
+    const V du_z = p.denormalize(b, 1, v70 * p.weight(10), p.normalize(b, 1, p.kept(b, 4)));
+    const V da_r = p.denormalize(b, 0, v73 * p.weight(6), p.kept(b, 0));
+    const V da_z = p.denormalize(b, 0, v70 * p.weight(7), p.kept(b, 1));
+    const V da_n = p.denormalize(b, 0, p.slot(b, 1) * p.weight(8), p.kept(b, 2));
     p.set_slot(b, 0, du_r);
     p.set_slot(b, 1, du_z);
     p.set_slot(b, 3, da_r);
@@ -176,7 +173,7 @@ inline const Plan<V> plan = {
     /* x_gates */ {3, {0, 1, 2}},
     /* kept_names */ {"", "", "", "", "", "r", "z", "", "", "n", nullptr},
     /* kept */ 10,
-    /* slots */ {14, 0},
+    /* slots */ {7, 0},
     /* moments */ 3,
     /* x_moments */ 0,
     /* normed */ {1, 1},

@@ -8,18 +8,10 @@ template <class V, bool Keep>
 void forward_0(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V v9 = p.normalize(b, 0, p.x(b, 0));
-    const V v14 = p.normalize(b, 0, p.x(b, 1));
-    const V v19 = p.normalize(b, 0, p.x(b, 2));
-    const V v24 = p.normalize(b, 0, p.x(b, 3));
     const V v27 = p.u(b, 0);
     const V v28 = p.u(b, 1);
     const V v29 = p.u(b, 2);
     const V v30 = p.u(b, 3);
-    if constexpr (Keep) p.keep(b, 0, v9);
-    if constexpr (Keep) p.keep(b, 1, v14);
-    if constexpr (Keep) p.keep(b, 2, v19);
-    if constexpr (Keep) p.keep(b, 3, v24);
     p.keep(b, 4, v27);
     p.keep(b, 5, v28);
     p.keep(b, 6, v29);
@@ -32,11 +24,19 @@ template <class V, bool Keep>
 void forward_1(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V i = sigmoid(p.normalize(b, 0, p.x(b, 0)) * p.weight(8) + p.weight(0) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(12) + p.weight(4));
-    const V f = sigmoid(p.normalize(b, 0, p.x(b, 1)) * p.weight(9) + p.weight(1) + p.normalize(b, 1, p.kept(b, 5)) * p.weight(13) + p.weight(5));
-    const V g = tanh(p.normalize(b, 0, p.x(b, 2)) * p.weight(10) + p.weight(2) + p.normalize(b, 1, p.kept(b, 6)) * p.weight(14) + p.weight(6));
+    const V v9 = p.normalize(b, 0, p.x(b, 0));
+    const V v14 = p.normalize(b, 0, p.x(b, 1));
+    const V v19 = p.normalize(b, 0, p.x(b, 2));
+    const V v24 = p.normalize(b, 0, p.x(b, 3));
+    const V i = sigmoid(v9 * p.weight(8) + p.weight(0) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(12) + p.weight(4));
+    const V f = sigmoid(v14 * p.weight(9) + p.weight(1) + p.normalize(b, 1, p.kept(b, 5)) * p.weight(13) + p.weight(5));
+    const V g = tanh(v19 * p.weight(10) + p.weight(2) + p.normalize(b, 1, p.kept(b, 6)) * p.weight(14) + p.weight(6));
     const V c = f * p.old(b, 1) + i * g;
-    const V o = sigmoid(p.normalize(b, 0, p.x(b, 3)) * p.weight(11) + p.weight(3) + p.normalize(b, 1, p.kept(b, 7)) * p.weight(15) + p.weight(7));
+    const V o = sigmoid(v24 * p.weight(11) + p.weight(3) + p.normalize(b, 1, p.kept(b, 7)) * p.weight(15) + p.weight(7));
+    if constexpr (Keep) p.keep(b, 0, v9);
+    if constexpr (Keep) p.keep(b, 1, v14);
+    if constexpr (Keep) p.keep(b, 2, v19);
+    if constexpr (Keep) p.keep(b, 3, v24);
     if constexpr (Keep) p.keep(b, 8, i);
     if constexpr (Keep) p.keep(b, 9, f);
     if constexpr (Keep) p.keep(b, 10, g);
@@ -52,9 +52,7 @@ void forward_2(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
-    const V v69 = tanh(p.normalize(b, 2, c) * p.weight(16) + p.weight(17));
-    const V h = o * v69;
-    if constexpr (Keep) p.keep(b, 12, v69);
+    const V h = o * tanh(p.normalize(b, 2, c) * p.weight(16) + p.weight(17));
     p.set_fresh(b, 0, h);
   }
 }
@@ -66,20 +64,18 @@ void backward_0(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
+    const V v64 = p.weight(16);
     const V v66 = p.normalize(b, 2, c);
-    const V v69 = p.kept(b, 12);
+    const V v69 = tanh(v66 * v64 + p.weight(17));
     const V d_h = p.grad(b, 0);
     const V v78 = d_h * o * (splat<V>(1.0) - v69 * v69);
-    const V v79 = v78 * p.weight(16);
+    const V v79 = v78 * v64;
     const V v80 = v78 * v66;
     const V v85 = d_h * v69 * o * (splat<V>(1.0) - o);
-    const V v100 = v85 * p.weight(15);
     const V v101 = v85 * p.normalize(b, 1, p.kept(b, 7));
-    const V v113 = v85 * p.weight(11);
     const V v114 = v85 * p.kept(b, 3);
-    p.set_slot(b, 8, v79);
-    p.set_slot(b, 9, v100);
-    p.set_slot(b, 13, v113);
+    p.set_slot(b, 0, v78);
+    p.set_slot(b, 1, v85);
     d0 += v78;
     d1 += v80;
     d2 += v85;
@@ -113,31 +109,29 @@ void backward_1(const Ports<V>& ports) {
     const V f = p.kept(b, 9);
     const V g = p.kept(b, 10);
     const V c = p.fresh(b, 1);
-    const V v86 = p.grad(b, 1) + p.denormalize(b, 2, p.slot(b, 8), p.normalize(b, 2, c));
+    const V v85 = p.slot(b, 1);
+    const V v86 = p.grad(b, 1) + p.denormalize(b, 2, p.slot(b, 0) * p.weight(16), p.normalize(b, 2, c));
     const V v90 = v86 * f;
     const V v93 = v86 * i * (splat<V>(1.0) - g * g);
     const V v96 = v86 * p.old(b, 1) * f * (splat<V>(1.0) - f);
     const V v99 = v86 * g * i * (splat<V>(1.0) - i);
-    const V v100 = p.slot(b, 9);
+    const V v100 = v85 * p.weight(15);
     const V v102 = v93 * p.weight(14);
     const V v103 = v93 * v44;
     const V v104 = v96 * p.weight(13);
     const V v105 = v96 * v39;
     const V v106 = v99 * p.weight(12);
     const V v107 = v99 * v34;
-    const V v113 = p.slot(b, 13);
+    const V v113 = v85 * p.weight(11);
     const V v115 = v93 * p.weight(10);
     const V v116 = v93 * v19;
     const V v117 = v96 * p.weight(9);
     const V v118 = v96 * v14;
     const V v119 = v99 * p.weight(8);
     const V v120 = v99 * v9;
-    p.set_slot(b, 10, v106);
-    p.set_slot(b, 11, v104);
-    p.set_slot(b, 12, v102);
-    p.set_slot(b, 14, v119);
-    p.set_slot(b, 15, v117);
-    p.set_slot(b, 16, v115);
+    p.set_slot(b, 3, v99);
+    p.set_slot(b, 2, v96);
+    p.set_slot(b, 0, v93);
     p.set_direct(b, 1, v90);
     d0 += v93;
     d1 += v103;
@@ -172,14 +166,18 @@ template <class V>
 void backward_2(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V du_i = p.denormalize(b, 1, p.slot(b, 10), p.normalize(b, 1, p.kept(b, 4)));
-    const V du_f = p.denormalize(b, 1, p.slot(b, 11), p.normalize(b, 1, p.kept(b, 5)));
-    const V du_g = p.denormalize(b, 1, p.slot(b, 12), p.normalize(b, 1, p.kept(b, 6)));
-    const V du_o = p.denormalize(b, 1, p.slot(b, 9), p.normalize(b, 1, p.kept(b, 7)));
-    const V da_i = p.denormalize(b, 0, p.slot(b, 14), p.kept(b, 0));
-    const V da_f = p.denormalize(b, 0, p.slot(b, 15), p.kept(b, 1));
-    const V da_g = p.denormalize(b, 0, p.slot(b, 16), p.kept(b, 2));
-    const V da_o = p.denormalize(b, 0, p.slot(b, 13), p.kept(b, 3));
+    const V v85 = p.slot(b, 1);
+    const V v93 = p.slot(b, 0);
+    const V v96 = p.slot(b, 2);
+    const V v99 = p.slot(b, 3);
+    const V du_i = p.denormalize(b, 1, v99 * p.weight(12), p.normalize(b, 1, p.kept(b, 4)));
+    const V du_f = p.denormalize(b, 1, v96 * p.weight(13), p.normalize(b, 1, p.kept(b, 5)));
+    const V du_g = p.denormalize(b, 1, v93 * p.weight(14), p.normalize(b, 1, p.kept(b, 6)));
+    const V du_o = p.denormalize(b, 1, v85 * p.weight(15), p.normalize(b, 1, p.kept(b, 7)));
+    const V da_i = p.denormalize(b, 0, v99 * p.weight(8), p.kept(b, 0));
+    const V da_f = p.denormalize(b, 0, v96 * p.weight(9), p.kept(b, 1));
+    const V da_g = p.denormalize(b, 0, v93 * p.weight(10), p.kept(b, 2));
+    const V da_o = p.denormalize(b, 0, v85 * p.weight(11), p.kept(b, 3));
     p.set_slot(b, 0, du_i);
     p.set_slot(b, 1, du_f);
     p.set_slot(b, 2, du_g);
@@ -197,9 +195,9 @@ inline const Plan<V> plan = {
     /* states */ 2,
     /* gates */ 4,
     /* x_gates */ {4, {0, 1, 2, 3}},
-    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", nullptr},
-    /* kept */ 13,
-    /* slots */ {17, 0},
+    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", nullptr},
+    /* kept */ 12,
+    /* slots */ {8, 0},
     /* moments */ 3,
     /* x_moments */ 0,
     /* normed */ {1, 1},

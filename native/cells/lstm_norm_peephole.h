@@ -8,18 +8,10 @@ template <class V, bool Keep>
 void forward_0(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V v9 = p.normalize(b, 0, p.x(b, 0));
-    const V v14 = p.normalize(b, 0, p.x(b, 1));
-    const V v19 = p.normalize(b, 0, p.x(b, 2));
-    const V v24 = p.normalize(b, 0, p.x(b, 3));
     const V v27 = p.u(b, 0);
     const V v28 = p.u(b, 1);
     const V v29 = p.u(b, 2);
     const V v30 = p.u(b, 3);
-    if constexpr (Keep) p.keep(b, 0, v9);
-    if constexpr (Keep) p.keep(b, 1, v14);
-    if constexpr (Keep) p.keep(b, 2, v19);
-    if constexpr (Keep) p.keep(b, 3, v24);
     p.keep(b, 4, v27);
     p.keep(b, 5, v28);
     p.keep(b, 6, v29);
@@ -33,11 +25,19 @@ void forward_1(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
     const V v1 = p.old(b, 1);
-    const V i = sigmoid(p.normalize(b, 0, p.x(b, 0)) * p.weight(8) + p.weight(0) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(12) + p.weight(4) + p.weight(16) * v1);
-    const V f = sigmoid(p.normalize(b, 0, p.x(b, 1)) * p.weight(9) + p.weight(1) + p.normalize(b, 1, p.kept(b, 5)) * p.weight(13) + p.weight(5) + p.weight(17) * v1);
-    const V g = tanh(p.normalize(b, 0, p.x(b, 2)) * p.weight(10) + p.weight(2) + p.normalize(b, 1, p.kept(b, 6)) * p.weight(14) + p.weight(6));
+    const V v9 = p.normalize(b, 0, p.x(b, 0));
+    const V v14 = p.normalize(b, 0, p.x(b, 1));
+    const V v19 = p.normalize(b, 0, p.x(b, 2));
+    const V v24 = p.normalize(b, 0, p.x(b, 3));
+    const V i = sigmoid(v9 * p.weight(8) + p.weight(0) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(12) + p.weight(4) + p.weight(16) * v1);
+    const V f = sigmoid(v14 * p.weight(9) + p.weight(1) + p.normalize(b, 1, p.kept(b, 5)) * p.weight(13) + p.weight(5) + p.weight(17) * v1);
+    const V g = tanh(v19 * p.weight(10) + p.weight(2) + p.normalize(b, 1, p.kept(b, 6)) * p.weight(14) + p.weight(6));
     const V c = f * v1 + i * g;
-    const V o = sigmoid(p.normalize(b, 0, p.x(b, 3)) * p.weight(11) + p.weight(3) + p.normalize(b, 1, p.kept(b, 7)) * p.weight(15) + p.weight(7) + p.weight(18) * c);
+    const V o = sigmoid(v24 * p.weight(11) + p.weight(3) + p.normalize(b, 1, p.kept(b, 7)) * p.weight(15) + p.weight(7) + p.weight(18) * c);
+    if constexpr (Keep) p.keep(b, 0, v9);
+    if constexpr (Keep) p.keep(b, 1, v14);
+    if constexpr (Keep) p.keep(b, 2, v19);
+    if constexpr (Keep) p.keep(b, 3, v24);
     if constexpr (Keep) p.keep(b, 8, i);
     if constexpr (Keep) p.keep(b, 9, f);
     if constexpr (Keep) p.keep(b, 10, g);
@@ -53,9 +53,7 @@ void forward_2(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
-    const V v78 = tanh(p.normalize(b, 2, c) * p.weight(19) + p.weight(20));
-    const V h = o * v78;
-    if constexpr (Keep) p.keep(b, 12, v78);
+    const V h = o * tanh(p.normalize(b, 2, c) * p.weight(19) + p.weight(20));
     p.set_fresh(b, 0, h);
   }
 }
@@ -67,23 +65,19 @@ void backward_0(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
+    const V v73 = p.weight(19);
     const V v75 = p.normalize(b, 2, c);
-    const V v78 = p.kept(b, 12);
+    const V v78 = tanh(v75 * v73 + p.weight(20));
     const V d_h = p.grad(b, 0);
     const V v87 = d_h * o * (splat<V>(1.0) - v78 * v78);
-    const V v88 = v87 * p.weight(19);
+    const V v88 = v87 * v73;
     const V v89 = v87 * v75;
     const V v94 = d_h * v78 * o * (splat<V>(1.0) - o);
     const V v95 = v94 * c;
-    const V v96 = v94 * p.weight(18);
-    const V v116 = v94 * p.weight(15);
     const V v117 = v94 * p.normalize(b, 1, p.kept(b, 7));
-    const V v129 = v94 * p.weight(11);
     const V v130 = v94 * p.kept(b, 3);
-    p.set_slot(b, 8, v88);
-    p.set_slot(b, 9, v96);
-    p.set_slot(b, 10, v116);
-    p.set_slot(b, 14, v129);
+    p.set_slot(b, 0, v87);
+    p.set_slot(b, 1, v94);
     d0 += v87;
     d1 += v89;
     d2 += v95;
@@ -120,20 +114,21 @@ void backward_1(const Ports<V>& ports) {
     const V f = p.kept(b, 9);
     const V g = p.kept(b, 10);
     const V c = p.fresh(b, 1);
-    const V v98 = p.grad(b, 1) + p.denormalize(b, 2, p.slot(b, 8), p.normalize(b, 2, c)) + p.slot(b, 9);
+    const V v94 = p.slot(b, 1);
+    const V v98 = p.grad(b, 1) + p.denormalize(b, 2, p.slot(b, 0) * p.weight(19), p.normalize(b, 2, c)) + v94 * p.weight(18);
     const V v105 = v98 * i * (splat<V>(1.0) - g * g);
     const V v108 = v98 * v1 * f * (splat<V>(1.0) - f);
     const V v109 = v108 * v1;
     const V v113 = v98 * g * i * (splat<V>(1.0) - i);
     const V v114 = v113 * v1;
-    const V v116 = p.slot(b, 10);
+    const V v116 = v94 * p.weight(15);
     const V v118 = v105 * p.weight(14);
     const V v119 = v105 * v44;
     const V v120 = v108 * p.weight(13);
     const V v121 = v108 * v39;
     const V v122 = v113 * p.weight(12);
     const V v123 = v113 * v34;
-    const V v129 = p.slot(b, 14);
+    const V v129 = v94 * p.weight(11);
     const V v131 = v105 * p.weight(10);
     const V v132 = v105 * v19;
     const V v133 = v108 * p.weight(9);
@@ -141,12 +136,9 @@ void backward_1(const Ports<V>& ports) {
     const V v135 = v113 * p.weight(8);
     const V v136 = v113 * v9;
     const V v143 = v98 * f + v108 * p.weight(17) + v113 * p.weight(16);
-    p.set_slot(b, 11, v122);
-    p.set_slot(b, 12, v120);
-    p.set_slot(b, 13, v118);
-    p.set_slot(b, 15, v135);
-    p.set_slot(b, 16, v133);
-    p.set_slot(b, 17, v131);
+    p.set_slot(b, 3, v113);
+    p.set_slot(b, 2, v108);
+    p.set_slot(b, 0, v105);
     p.set_direct(b, 1, v143);
     d0 += v109;
     d1 += v114;
@@ -185,14 +177,18 @@ template <class V>
 void backward_2(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V du_i = p.denormalize(b, 1, p.slot(b, 11), p.normalize(b, 1, p.kept(b, 4)));
-    const V du_f = p.denormalize(b, 1, p.slot(b, 12), p.normalize(b, 1, p.kept(b, 5)));
-    const V du_g = p.denormalize(b, 1, p.slot(b, 13), p.normalize(b, 1, p.kept(b, 6)));
-    const V du_o = p.denormalize(b, 1, p.slot(b, 10), p.normalize(b, 1, p.kept(b, 7)));
-    const V da_i = p.denormalize(b, 0, p.slot(b, 15), p.kept(b, 0));
-    const V da_f = p.denormalize(b, 0, p.slot(b, 16), p.kept(b, 1));
-    const V da_g = p.denormalize(b, 0, p.slot(b, 17), p.kept(b, 2));
-    const V da_o = p.denormalize(b, 0, p.slot(b, 14), p.kept(b, 3));
+    const V v94 = p.slot(b, 1);
+    const V v105 = p.slot(b, 0);
+    const V v108 = p.slot(b, 2);
+    const V v113 = p.slot(b, 3);
+    const V du_i = p.denormalize(b, 1, v113 * p.weight(12), p.normalize(b, 1, p.kept(b, 4)));
+    const V du_f = p.denormalize(b, 1, v108 * p.weight(13), p.normalize(b, 1, p.kept(b, 5)));
+    const V du_g = p.denormalize(b, 1, v105 * p.weight(14), p.normalize(b, 1, p.kept(b, 6)));
+    const V du_o = p.denormalize(b, 1, v94 * p.weight(15), p.normalize(b, 1, p.kept(b, 7)));
+    const V da_i = p.denormalize(b, 0, v113 * p.weight(8), p.kept(b, 0));
+    const V da_f = p.denormalize(b, 0, v108 * p.weight(9), p.kept(b, 1));
+    const V da_g = p.denormalize(b, 0, v105 * p.weight(10), p.kept(b, 2));
+    const V da_o = p.denormalize(b, 0, v94 * p.weight(11), p.kept(b, 3));
     p.set_slot(b, 0, du_i);
     p.set_slot(b, 1, du_f);
     p.set_slot(b, 2, du_g);
@@ -210,9 +206,9 @@ inline const Plan<V> plan = {
     /* states */ 2,
     /* gates */ 4,
     /* x_gates */ {4, {0, 1, 2, 3}},
-    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", nullptr},
-    /* kept */ 13,
-    /* slots */ {18, 0},
+    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", nullptr},
+    /* kept */ 12,
+    /* slots */ {8, 0},
     /* moments */ 3,
     /* x_moments */ 0,
     /* normed */ {1, 1},

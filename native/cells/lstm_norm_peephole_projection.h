@@ -8,18 +8,10 @@ template <class V, bool Keep>
 void forward_0(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V v9 = p.normalize(b, 0, p.x(b, 0));
-    const V v14 = p.normalize(b, 0, p.x(b, 1));
-    const V v19 = p.normalize(b, 0, p.x(b, 2));
-    const V v24 = p.normalize(b, 0, p.x(b, 3));
     const V v27 = p.u(b, 0);
     const V v28 = p.u(b, 1);
     const V v29 = p.u(b, 2);
     const V v30 = p.u(b, 3);
-    if constexpr (Keep) p.keep(b, 0, v9);
-    if constexpr (Keep) p.keep(b, 1, v14);
-    if constexpr (Keep) p.keep(b, 2, v19);
-    if constexpr (Keep) p.keep(b, 3, v24);
     p.keep(b, 4, v27);
     p.keep(b, 5, v28);
     p.keep(b, 6, v29);
@@ -33,11 +25,19 @@ void forward_1(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
     const V v1 = p.old(b, 1);
-    const V i = sigmoid(p.normalize(b, 0, p.x(b, 0)) * p.weight(8) + p.weight(0) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(12) + p.weight(4) + p.weight(16) * v1);
-    const V f = sigmoid(p.normalize(b, 0, p.x(b, 1)) * p.weight(9) + p.weight(1) + p.normalize(b, 1, p.kept(b, 5)) * p.weight(13) + p.weight(5) + p.weight(17) * v1);
-    const V g = tanh(p.normalize(b, 0, p.x(b, 2)) * p.weight(10) + p.weight(2) + p.normalize(b, 1, p.kept(b, 6)) * p.weight(14) + p.weight(6));
+    const V v9 = p.normalize(b, 0, p.x(b, 0));
+    const V v14 = p.normalize(b, 0, p.x(b, 1));
+    const V v19 = p.normalize(b, 0, p.x(b, 2));
+    const V v24 = p.normalize(b, 0, p.x(b, 3));
+    const V i = sigmoid(v9 * p.weight(8) + p.weight(0) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(12) + p.weight(4) + p.weight(16) * v1);
+    const V f = sigmoid(v14 * p.weight(9) + p.weight(1) + p.normalize(b, 1, p.kept(b, 5)) * p.weight(13) + p.weight(5) + p.weight(17) * v1);
+    const V g = tanh(v19 * p.weight(10) + p.weight(2) + p.normalize(b, 1, p.kept(b, 6)) * p.weight(14) + p.weight(6));
     const V c = f * v1 + i * g;
-    const V o = sigmoid(p.normalize(b, 0, p.x(b, 3)) * p.weight(11) + p.weight(3) + p.normalize(b, 1, p.kept(b, 7)) * p.weight(15) + p.weight(7) + p.weight(18) * c);
+    const V o = sigmoid(v24 * p.weight(11) + p.weight(3) + p.normalize(b, 1, p.kept(b, 7)) * p.weight(15) + p.weight(7) + p.weight(18) * c);
+    if constexpr (Keep) p.keep(b, 0, v9);
+    if constexpr (Keep) p.keep(b, 1, v14);
+    if constexpr (Keep) p.keep(b, 2, v19);
+    if constexpr (Keep) p.keep(b, 3, v24);
     if constexpr (Keep) p.keep(b, 8, i);
     if constexpr (Keep) p.keep(b, 9, f);
     if constexpr (Keep) p.keep(b, 10, g);
@@ -53,10 +53,8 @@ void forward_2(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
-    const V v78 = tanh(p.normalize(b, 2, c) * p.weight(19) + p.weight(20));
-    const V v79 = o * v78;
-    if constexpr (Keep) p.keep(b, 12, v78);
-    p.keep(b, 13, v79);
+    const V v79 = o * tanh(p.normalize(b, 2, c) * p.weight(19) + p.weight(20));
+    p.keep(b, 12, v79);
   }
 }
 
@@ -85,25 +83,21 @@ void backward_1(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
+    const V v73 = p.weight(19);
     const V v75 = p.normalize(b, 2, c);
-    const V v78 = p.kept(b, 12);
-    const V v79 = p.kept(b, 13);
+    const V v78 = tanh(v75 * v73 + p.weight(20));
+    const V v79 = p.kept(b, 12);
     const V v83 = p.u(b, 0);
     const V v89 = v83 * o * (splat<V>(1.0) - v78 * v78);
-    const V v90 = v89 * p.weight(19);
+    const V v90 = v89 * v73;
     const V v91 = v89 * v75;
     const V v96 = v83 * v78 * o * (splat<V>(1.0) - o);
     const V v97 = v96 * c;
-    const V v98 = v96 * p.weight(18);
-    const V v118 = v96 * p.weight(15);
     const V v119 = v96 * p.normalize(b, 1, p.kept(b, 7));
-    const V v131 = v96 * p.weight(11);
     const V v132 = v96 * p.kept(b, 3);
     p.set_slot(b, 8, v79);
-    p.set_slot(b, 9, v90);
-    p.set_slot(b, 10, v98);
-    p.set_slot(b, 11, v118);
-    p.set_slot(b, 15, v131);
+    p.set_slot(b, 0, v89);
+    p.set_slot(b, 1, v96);
     d0 += v89;
     d1 += v91;
     d2 += v97;
@@ -140,20 +134,21 @@ void backward_2(const Ports<V>& ports) {
     const V f = p.kept(b, 9);
     const V g = p.kept(b, 10);
     const V c = p.fresh(b, 1);
-    const V v100 = p.grad(b, 1) + p.denormalize(b, 2, p.slot(b, 9), p.normalize(b, 2, c)) + p.slot(b, 10);
+    const V v96 = p.slot(b, 1);
+    const V v100 = p.grad(b, 1) + p.denormalize(b, 2, p.slot(b, 0) * p.weight(19), p.normalize(b, 2, c)) + v96 * p.weight(18);
     const V v107 = v100 * i * (splat<V>(1.0) - g * g);
     const V v110 = v100 * v1 * f * (splat<V>(1.0) - f);
     const V v111 = v110 * v1;
     const V v115 = v100 * g * i * (splat<V>(1.0) - i);
     const V v116 = v115 * v1;
-    const V v118 = p.slot(b, 11);
+    const V v118 = v96 * p.weight(15);
     const V v120 = v107 * p.weight(14);
     const V v121 = v107 * v44;
     const V v122 = v110 * p.weight(13);
     const V v123 = v110 * v39;
     const V v124 = v115 * p.weight(12);
     const V v125 = v115 * v34;
-    const V v131 = p.slot(b, 15);
+    const V v131 = v96 * p.weight(11);
     const V v133 = v107 * p.weight(10);
     const V v134 = v107 * v19;
     const V v135 = v110 * p.weight(9);
@@ -161,12 +156,9 @@ void backward_2(const Ports<V>& ports) {
     const V v137 = v115 * p.weight(8);
     const V v138 = v115 * v9;
     const V v145 = v100 * f + v110 * p.weight(17) + v115 * p.weight(16);
-    p.set_slot(b, 12, v124);
-    p.set_slot(b, 13, v122);
-    p.set_slot(b, 14, v120);
-    p.set_slot(b, 16, v137);
-    p.set_slot(b, 17, v135);
-    p.set_slot(b, 18, v133);
+    p.set_slot(b, 3, v115);
+    p.set_slot(b, 2, v110);
+    p.set_slot(b, 0, v107);
     p.set_direct(b, 1, v145);
     d0 += v111;
     d1 += v116;
@@ -205,14 +197,18 @@ template <class V>
 void backward_3(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V du_i = p.denormalize(b, 1, p.slot(b, 12), p.normalize(b, 1, p.kept(b, 4)));
-    const V du_f = p.denormalize(b, 1, p.slot(b, 13), p.normalize(b, 1, p.kept(b, 5)));
-    const V du_g = p.denormalize(b, 1, p.slot(b, 14), p.normalize(b, 1, p.kept(b, 6)));
-    const V du_o = p.denormalize(b, 1, p.slot(b, 11), p.normalize(b, 1, p.kept(b, 7)));
-    const V da_i = p.denormalize(b, 0, p.slot(b, 16), p.kept(b, 0));
-    const V da_f = p.denormalize(b, 0, p.slot(b, 17), p.kept(b, 1));
-    const V da_g = p.denormalize(b, 0, p.slot(b, 18), p.kept(b, 2));
-    const V da_o = p.denormalize(b, 0, p.slot(b, 15), p.kept(b, 3));
+    const V v96 = p.slot(b, 1);
+    const V v107 = p.slot(b, 0);
+    const V v110 = p.slot(b, 2);
+    const V v115 = p.slot(b, 3);
+    const V du_i = p.denormalize(b, 1, v115 * p.weight(12), p.normalize(b, 1, p.kept(b, 4)));
+    const V du_f = p.denormalize(b, 1, v110 * p.weight(13), p.normalize(b, 1, p.kept(b, 5)));
+    const V du_g = p.denormalize(b, 1, v107 * p.weight(14), p.normalize(b, 1, p.kept(b, 6)));
+    const V du_o = p.denormalize(b, 1, v96 * p.weight(15), p.normalize(b, 1, p.kept(b, 7)));
+    const V da_i = p.denormalize(b, 0, v115 * p.weight(8), p.kept(b, 0));
+    const V da_f = p.denormalize(b, 0, v110 * p.weight(9), p.kept(b, 1));
+    const V da_g = p.denormalize(b, 0, v107 * p.weight(10), p.kept(b, 2));
+    const V da_o = p.denormalize(b, 0, v96 * p.weight(11), p.kept(b, 3));
     p.set_slot(b, 0, du_i);
     p.set_slot(b, 1, du_f);
     p.set_slot(b, 2, du_g);
@@ -230,9 +226,9 @@ inline const Plan<V> plan = {
     /* states */ 2,
     /* gates */ 4,
     /* x_gates */ {4, {0, 1, 2, 3}},
-    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", "", nullptr},
-    /* kept */ 14,
-    /* slots */ {19, 1},
+    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", nullptr},
+    /* kept */ 13,
+    /* slots */ {9, 1},
     /* moments */ 3,
     /* x_moments */ 0,
     /* normed */ {1, 1},
@@ -240,7 +236,7 @@ inline const Plan<V> plan = {
     /* direct */ {0, 1},
     /* weights */ {21, {{2, 0}, {2, 1}, {2, 2}, {2, 3}, {3, 0}, {3, 1}, {3, 2}, {3, 3}, {5, 0}, {5, 1}, {5, 2}, {5, 3}, {6, 0}, {6, 1}, {6, 2}, {6, 3}, {7, -1}, {8, -1}, {9, -1}, {10, -1}, {11, -1}}},
     /* biases */ {0, {}},
-    /* forward */ {4, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {1, {{1, 4}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {1, {{2, 1}}}, {1, {1}}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, {}}, {0, {}}, {0, {}}, forward_2<V, false>, forward_2<V, true>}, {3, 1, {1, {{2, -1, 13, 1, {0}}}}, {0, {}}, {1, {0}}, forward_3<V, false>, forward_3<V, true>}}},
+    /* forward */ {4, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {1, {{1, 4}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {1, {{2, 1}}}, {1, {1}}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, {}}, {0, {}}, {0, {}}, forward_2<V, false>, forward_2<V, true>}, {3, 1, {1, {{2, -1, 12, 1, {0}}}}, {0, {}}, {1, {0}}, forward_3<V, false>, forward_3<V, true>}}},
     /* backward */ {4, {{0, 1, {0, {}}, {0, {}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {1, {{2, -1, 0, 1, {0}}}}, {1, {{2, 1}}}, {0, {}}, backward_1<V>, nullptr}, {2, 0, {0, {}}, {2, {{1, 4}, {0, 4}}}, {1, {1}}, backward_2<V>, nullptr}, {3, 0, {0, {}}, {0, {}}, {0, {}}, backward_3<V>, nullptr}}},
     /* incoming */ {1, {{1, 0, 0, 4, {0, 1, 2, 3}}}},
     /* gradients */ {3, {{0, -1, -1, 4, 4, {0, 1, 2, 3}}, {1, 0, -1, 0, 4, {0, 1, 2, 3}}, {2, -1, 8, 0, 1, {0}}}},

@@ -8,18 +8,10 @@ template <class V, bool Keep>
 void forward_0(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V v9 = p.normalize(b, 0, p.x(b, 0));
-    const V v14 = p.normalize(b, 0, p.x(b, 1));
-    const V v19 = p.normalize(b, 0, p.x(b, 2));
-    const V v24 = p.normalize(b, 0, p.x(b, 3));
     const V v27 = p.u(b, 0);
     const V v28 = p.u(b, 1);
     const V v29 = p.u(b, 2);
     const V v30 = p.u(b, 3);
-    if constexpr (Keep) p.keep(b, 0, v9);
-    if constexpr (Keep) p.keep(b, 1, v14);
-    if constexpr (Keep) p.keep(b, 2, v19);
-    if constexpr (Keep) p.keep(b, 3, v24);
     p.keep(b, 4, v27);
     p.keep(b, 5, v28);
     p.keep(b, 6, v29);
@@ -32,11 +24,19 @@ template <class V, bool Keep>
 void forward_1(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V i = sigmoid(p.normalize(b, 0, p.x(b, 0)) * p.weight(8) + p.weight(0) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(12) + p.weight(4));
-    const V f = sigmoid(p.normalize(b, 0, p.x(b, 1)) * p.weight(9) + p.weight(1) + p.normalize(b, 1, p.kept(b, 5)) * p.weight(13) + p.weight(5));
-    const V g = tanh(p.normalize(b, 0, p.x(b, 2)) * p.weight(10) + p.weight(2) + p.normalize(b, 1, p.kept(b, 6)) * p.weight(14) + p.weight(6));
+    const V v9 = p.normalize(b, 0, p.x(b, 0));
+    const V v14 = p.normalize(b, 0, p.x(b, 1));
+    const V v19 = p.normalize(b, 0, p.x(b, 2));
+    const V v24 = p.normalize(b, 0, p.x(b, 3));
+    const V i = sigmoid(v9 * p.weight(8) + p.weight(0) + p.normalize(b, 1, p.kept(b, 4)) * p.weight(12) + p.weight(4));
+    const V f = sigmoid(v14 * p.weight(9) + p.weight(1) + p.normalize(b, 1, p.kept(b, 5)) * p.weight(13) + p.weight(5));
+    const V g = tanh(v19 * p.weight(10) + p.weight(2) + p.normalize(b, 1, p.kept(b, 6)) * p.weight(14) + p.weight(6));
     const V c = f * p.old(b, 1) + i * g;
-    const V o = sigmoid(p.normalize(b, 0, p.x(b, 3)) * p.weight(11) + p.weight(3) + p.normalize(b, 1, p.kept(b, 7)) * p.weight(15) + p.weight(7));
+    const V o = sigmoid(v24 * p.weight(11) + p.weight(3) + p.normalize(b, 1, p.kept(b, 7)) * p.weight(15) + p.weight(7));
+    if constexpr (Keep) p.keep(b, 0, v9);
+    if constexpr (Keep) p.keep(b, 1, v14);
+    if constexpr (Keep) p.keep(b, 2, v19);
+    if constexpr (Keep) p.keep(b, 3, v24);
     if constexpr (Keep) p.keep(b, 8, i);
     if constexpr (Keep) p.keep(b, 9, f);
     if constexpr (Keep) p.keep(b, 10, g);
@@ -52,10 +52,8 @@ void forward_2(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
-    const V v69 = tanh(p.normalize(b, 2, c) * p.weight(16) + p.weight(17));
-    const V v70 = o * v69;
-    if constexpr (Keep) p.keep(b, 12, v69);
-    p.keep(b, 13, v70);
+    const V v70 = o * tanh(p.normalize(b, 2, c) * p.weight(16) + p.weight(17));
+    p.keep(b, 12, v70);
   }
 }
 
@@ -84,22 +82,20 @@ void backward_1(const Ports<V>& ports) {
   for (long b = 0; b < p.rows; ++b) {
     const V c = p.fresh(b, 1);
     const V o = p.kept(b, 11);
+    const V v64 = p.weight(16);
     const V v66 = p.normalize(b, 2, c);
-    const V v69 = p.kept(b, 12);
-    const V v70 = p.kept(b, 13);
+    const V v69 = tanh(v66 * v64 + p.weight(17));
+    const V v70 = p.kept(b, 12);
     const V v74 = p.u(b, 0);
     const V v80 = v74 * o * (splat<V>(1.0) - v69 * v69);
-    const V v81 = v80 * p.weight(16);
+    const V v81 = v80 * v64;
     const V v82 = v80 * v66;
     const V v87 = v74 * v69 * o * (splat<V>(1.0) - o);
-    const V v102 = v87 * p.weight(15);
     const V v103 = v87 * p.normalize(b, 1, p.kept(b, 7));
-    const V v115 = v87 * p.weight(11);
     const V v116 = v87 * p.kept(b, 3);
     p.set_slot(b, 8, v70);
-    p.set_slot(b, 9, v81);
-    p.set_slot(b, 10, v102);
-    p.set_slot(b, 14, v115);
+    p.set_slot(b, 0, v80);
+    p.set_slot(b, 1, v87);
     d0 += v80;
     d1 += v82;
     d2 += v87;
@@ -133,31 +129,29 @@ void backward_2(const Ports<V>& ports) {
     const V f = p.kept(b, 9);
     const V g = p.kept(b, 10);
     const V c = p.fresh(b, 1);
-    const V v88 = p.grad(b, 1) + p.denormalize(b, 2, p.slot(b, 9), p.normalize(b, 2, c));
+    const V v87 = p.slot(b, 1);
+    const V v88 = p.grad(b, 1) + p.denormalize(b, 2, p.slot(b, 0) * p.weight(16), p.normalize(b, 2, c));
     const V v92 = v88 * f;
     const V v95 = v88 * i * (splat<V>(1.0) - g * g);
     const V v98 = v88 * p.old(b, 1) * f * (splat<V>(1.0) - f);
     const V v101 = v88 * g * i * (splat<V>(1.0) - i);
-    const V v102 = p.slot(b, 10);
+    const V v102 = v87 * p.weight(15);
     const V v104 = v95 * p.weight(14);
     const V v105 = v95 * v44;
     const V v106 = v98 * p.weight(13);
     const V v107 = v98 * v39;
     const V v108 = v101 * p.weight(12);
     const V v109 = v101 * v34;
-    const V v115 = p.slot(b, 14);
+    const V v115 = v87 * p.weight(11);
     const V v117 = v95 * p.weight(10);
     const V v118 = v95 * v19;
     const V v119 = v98 * p.weight(9);
     const V v120 = v98 * v14;
     const V v121 = v101 * p.weight(8);
     const V v122 = v101 * v9;
-    p.set_slot(b, 11, v108);
-    p.set_slot(b, 12, v106);
-    p.set_slot(b, 13, v104);
-    p.set_slot(b, 15, v121);
-    p.set_slot(b, 16, v119);
-    p.set_slot(b, 17, v117);
+    p.set_slot(b, 3, v101);
+    p.set_slot(b, 2, v98);
+    p.set_slot(b, 0, v95);
     p.set_direct(b, 1, v92);
     d0 += v95;
     d1 += v105;
@@ -192,14 +186,18 @@ template <class V>
 void backward_3(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V du_i = p.denormalize(b, 1, p.slot(b, 11), p.normalize(b, 1, p.kept(b, 4)));
-    const V du_f = p.denormalize(b, 1, p.slot(b, 12), p.normalize(b, 1, p.kept(b, 5)));
-    const V du_g = p.denormalize(b, 1, p.slot(b, 13), p.normalize(b, 1, p.kept(b, 6)));
-    const V du_o = p.denormalize(b, 1, p.slot(b, 10), p.normalize(b, 1, p.kept(b, 7)));
-    const V da_i = p.denormalize(b, 0, p.slot(b, 15), p.kept(b, 0));
-    const V da_f = p.denormalize(b, 0, p.slot(b, 16), p.kept(b, 1));
-    const V da_g = p.denormalize(b, 0, p.slot(b, 17), p.kept(b, 2));
-    const V da_o = p.denormalize(b, 0, p.slot(b, 14), p.kept(b, 3));
+    const V v87 = p.slot(b, 1);
+    const V v95 = p.slot(b, 0);
+    const V v98 = p.slot(b, 2);
+    const V v101 = p.slot(b, 3);
+    const V du_i = p.denormalize(b, 1, v101 * p.weight(12), p.normalize(b, 1, p.kept(b, 4)));
+    const V du_f = p.denormalize(b, 1, v98 * p.weight(13), p.normalize(b, 1, p.kept(b, 5)));
+    const V du_g = p.denormalize(b, 1, v95 * p.weight(14), p.normalize(b, 1, p.kept(b, 6)));
+    const V du_o = p.denormalize(b, 1, v87 * p.weight(15), p.normalize(b, 1, p.kept(b, 7)));
+    const V da_i = p.denormalize(b, 0, v101 * p.weight(8), p.kept(b, 0));
+    const V da_f = p.denormalize(b, 0, v98 * p.weight(9), p.kept(b, 1));
+    const V da_g = p.denormalize(b, 0, v95 * p.weight(10), p.kept(b, 2));
+    const V da_o = p.denormalize(b, 0, v87 * p.weight(11), p.kept(b, 3));
     p.set_slot(b, 0, du_i);
     p.set_slot(b, 1, du_f);
     p.set_slot(b, 2, du_g);
@@ -217,9 +215,9 @@ inline const Plan<V> plan = {
     /* states */ 2,
     /* gates */ 4,
     /* x_gates */ {4, {0, 1, 2, 3}},
-    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", "", nullptr},
-    /* kept */ 14,
-    /* slots */ {18, 1},
+    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", nullptr},
+    /* kept */ 13,
+    /* slots */ {9, 1},
     /* moments */ 3,
     /* x_moments */ 0,
     /* normed */ {1, 1},
@@ -227,7 +225,7 @@ inline const Plan<V> plan = {
     /* direct */ {0, 1},
     /* weights */ {18, {{2, 0}, {2, 1}, {2, 2}, {2, 3}, {3, 0}, {3, 1}, {3, 2}, {3, 3}, {5, 0}, {5, 1}, {5, 2}, {5, 3}, {6, 0}, {6, 1}, {6, 2}, {6, 3}, {7, -1}, {8, -1}}},
     /* biases */ {0, {}},
-    /* forward */ {4, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {1, {{1, 4}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {1, {{2, 1}}}, {1, {1}}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, {}}, {0, {}}, {0, {}}, forward_2<V, false>, forward_2<V, true>}, {3, 1, {1, {{2, -1, 13, 1, {0}}}}, {0, {}}, {1, {0}}, forward_3<V, false>, forward_3<V, true>}}},
+    /* forward */ {4, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {1, {{1, 4}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {1, {{2, 1}}}, {1, {1}}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, {}}, {0, {}}, {0, {}}, forward_2<V, false>, forward_2<V, true>}, {3, 1, {1, {{2, -1, 12, 1, {0}}}}, {0, {}}, {1, {0}}, forward_3<V, false>, forward_3<V, true>}}},
     /* backward */ {4, {{0, 1, {0, {}}, {0, {}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {1, {{2, -1, 0, 1, {0}}}}, {1, {{2, 1}}}, {0, {}}, backward_1<V>, nullptr}, {2, 0, {0, {}}, {2, {{1, 4}, {0, 4}}}, {1, {1}}, backward_2<V>, nullptr}, {3, 0, {0, {}}, {0, {}}, {0, {}}, backward_3<V>, nullptr}}},
     /* incoming */ {1, {{1, 0, 0, 4, {0, 1, 2, 3}}}},
     /* gradients */ {3, {{0, -1, -1, 4, 4, {0, 1, 2, 3}}, {1, 0, -1, 0, 4, {0, 1, 2, 3}}, {2, -1, 8, 0, 1, {0}}}},

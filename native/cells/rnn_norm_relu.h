@@ -8,9 +8,7 @@ template <class V, bool Keep>
 void forward_0(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V v5 = p.normalize(b, 0, p.x(b, 0));
     const V v8 = p.u(b, 0);
-    if constexpr (Keep) p.keep(b, 0, v5);
     p.keep(b, 1, v8);
     p.moments(b, 0, {v8});
   }
@@ -20,7 +18,9 @@ template <class V, bool Keep>
 void forward_1(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V h = relu(p.normalize(b, 0, p.x(b, 0)) * p.weight(2) + p.weight(0) + p.normalize(b, 1, p.kept(b, 1)) * p.weight(3) + p.weight(1));
+    const V v5 = p.normalize(b, 0, p.x(b, 0));
+    const V h = relu(v5 * p.weight(2) + p.weight(0) + p.normalize(b, 1, p.kept(b, 1)) * p.weight(3) + p.weight(1));
+    if constexpr (Keep) p.keep(b, 0, v5);
     p.set_fresh(b, 0, h);
   }
 }
@@ -38,8 +38,7 @@ void backward_0(const Ports<V>& ports) {
     const V v22 = v20 * v12;
     const V v25 = v20 * p.weight(2);
     const V v26 = v20 * v5;
-    p.set_slot(b, 2, v21);
-    p.set_slot(b, 3, v25);
+    p.set_slot(b, 0, v20);
     d0 += v20;
     d1 += v22;
     d2 += v20;
@@ -57,8 +56,9 @@ template <class V>
 void backward_1(const Ports<V>& ports) {
   const Ports<V> p = ports;
   for (long b = 0; b < p.rows; ++b) {
-    const V du_h = p.denormalize(b, 1, p.slot(b, 2), p.normalize(b, 1, p.kept(b, 1)));
-    const V da_h = p.denormalize(b, 0, p.slot(b, 3), p.kept(b, 0));
+    const V v20 = p.slot(b, 0);
+    const V du_h = p.denormalize(b, 1, v20 * p.weight(3), p.normalize(b, 1, p.kept(b, 1)));
+    const V da_h = p.denormalize(b, 0, v20 * p.weight(2), p.kept(b, 0));
     p.set_slot(b, 0, du_h);
     p.set_slot(b, 1, da_h);
   }
@@ -72,7 +72,7 @@ inline const Plan<V> plan = {
     /* x_gates */ {1, {0}},
     /* kept_names */ {"", "", nullptr},
     /* kept */ 2,
-    /* slots */ {4, 0},
+    /* slots */ {2, 0},
     /* moments */ 2,
     /* x_moments */ 0,
     /* normed */ {1, 1},

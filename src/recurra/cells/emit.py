@@ -128,7 +128,8 @@ class _Writer(Layout):
             return stores
         for slot, index in enumerate(self.slots[segment.space]):
             if here(index):
-                stores.append((index, f"p.set_slot(b, {slot}, {{}});", False))
+                place = schedule.places[segment.space][slot]
+                stores.append((index, f"p.set_slot(b, {place}, {{}});", False))
                 if segment.space == "H" and any(s == slot for _, _, s in self.biases):
                     stores.append((index, f"+p.add_bias({slot}, {{{{}}}});|{{}}", False))
         for state, index in step.direct.items():
@@ -244,7 +245,7 @@ class _Body:
             return f"p.grad(b, {writer.states.index(node.name)})"
         slots = writer.slots[self.segment.space]
         if not (forward or mine or schedule.from_forward(index)) and index in slots:
-            return f"p.slot(b, {slots.index(index)})"
+            return f"p.slot(b, {schedule.places[self.segment.space][slots.index(index)]})"
         return None
 
     def _place(self, index: int) -> int:

@@ -75,6 +75,7 @@ class Layout:
         biases = [f"{{{2 + (n == 'bias_hh')}, {gate}, {slot}}}" for n, gate, slot in self.biases]
         names = {i: n for n, i in step.visible.items()}
         kept = [_quoted(names.get(i, "")) for i in schedule.kept]
+        places = schedule.places["H"], schedule.places["P"]
         rows = [
             ("name", f'"{name}"'),
             ("states", f"{len(self.states)}"),
@@ -82,7 +83,7 @@ class Layout:
             ("x_gates", _table([self._gates(tuple(step.inputs))], count=False)),
             ("kept_names", f"{{{', '.join([*kept, 'nullptr'])}}}"),
             ("kept", f"{len(schedule.kept)}"),
-            ("slots", f"{{{len(self.slots['H'])}, {len(self.slots['P'])}}}"),
+            ("slots", f"{{{', '.join(str(max(p, default=-1) + 1) for p in places)}}}"),
             ("moments", f"{len(self.moments)}"),
             ("x_moments", str(self.moments.index(hoisted[0]) if hoisted else -1)),
             (

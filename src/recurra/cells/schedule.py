@@ -35,8 +35,10 @@ class Schedule:
 
     Attributes:
         kept: forward nodes with a slot; `crossing` are those inference needs too.
-        slots: backward nodes with a slot, by space. One slot order serves several products, each
-            of which finds its gates side by side (`span`).
+        slots: backward nodes with a slot, by space: first the `final` ones, that are there when the
+            step is done. One slot order serves several products, each of which finds its gates
+            side by side (`span`).
+        places: where in memory each of the slots is.
     """
 
     def __init__(self, step: Derived, *, keep_visible: bool = True) -> None:
@@ -51,7 +53,9 @@ class Schedule:
         self.kept = self._kept()
         self.forward_segments = self._segments(range(step.forward))
         self.backward_segments = self._segments(sorted(self.backward))
+        self._read: dict[int, int] = {}
         self.slots = self._slots()
+        self.places = {space: self._places(space) for space in self.slots}
 
     def span(self, gradients: tuple[int, ...], space: str) -> int:
         """Return the first of the neighbouring slots that hold these gradients in this order."""
@@ -84,6 +88,7 @@ class Schedule:
             for index in range(len(self.nodes)):
                 self._place_node(index, projected)
             self._delay_gradients()
+            self._delay_cheap()
             found = {s for s, i in self.step.fresh.items() if self.space[i] == "P"}
             if found == projected:
                 return self._check_projection(projected)
@@ -116,6 +121,18 @@ class Schedule:
                         used[arg] = min(used[arg], self.level[direct])
         for index, level in used.items():
             self.level[index] = level
+
+    def _delay_cheap(self) -> None:
+        """Compute what is cheap where it is first used: it may be kept there, and not before."""
+        used: dict[int, int] = {}
+        states = set(self.step.fresh.values())
+        for index in reversed(range(self.step.forward)):
+            node = self.nodes[index]
+            if node.op in CHEAP and index not in states:
+                self.level[index] = used.get(index, self.level[index])
+            for arg in node.args:
+                level = self.level[index] - (node.op in ROWS)
+                used[arg] = min(used.get(arg, level), level)
 
     def _place_node(self, index: int, projected: set[str]) -> None:
         node, step = self.nodes[index], self.step
@@ -214,9 +231,16 @@ class Schedule:
             return True
         if node.op in ("x", "u", "proj"):
             return False
-        if node.op not in CHEAP and not all(a in self.fresh for a in node.args):
+        if node.op not in CHEAP and not all(self._of_states(a) for a in node.args):
             return False
         return all(self._at_hand(a, kept) for a in node.args)
+
+    def _of_states(self, index: int) -> bool:
+        """Whether a forward value is cheap to have from the states alone."""
+        node = self.nodes[index]
+        if index in self.fresh or node.op in ("old", "weight", "constant", "moments"):
+            return True
+        return node.op in CHEAP and all(self._of_states(a) for a in node.args)
 
     def _segments(self, indices: object) -> tuple[Segment, ...]:
         places: dict[tuple[int, str], tuple[list[int], list[int]]] = {}
@@ -260,16 +284,51 @@ class Schedule:
                 slots["P"] += product.gradients
             if self.nodes[product.argument].op != "old":
                 slots["H"].append(product.argument)
+        self.final = {space: len(found) for space, found in slots.items()}
         for index in sorted(self.backward):
             node = self.nodes[index]
+            level = self.level[index] - (node.op in ROWS)
             for arg in node.args:
-                if arg not in self.backward or self.nodes[arg].op == "sums":
-                    continue
-                later = self.level[arg] < self.level[index] - (node.op in ROWS)
-                held = self.from_forward(arg) or arg in slots[self.space[arg]]
-                if later and not held:
-                    slots[self.space[arg]].append(arg)
+                self._hand_on(arg, level, slots)
         return {space: tuple(found) for space, found in slots.items()}
+
+    def _hand_on(self, index: int, level: int, slots: dict[str, list[int]]) -> None:
+        """Give a slot to what a backward node on this level needs of an earlier one."""
+        node, space = self.nodes[index], self.space[index]
+        if index not in self.backward or node.op == "sums" or self.level[index] >= level:
+            return
+        if self.from_forward(index) or index in slots[space][: self.final[space]]:
+            return
+        others = [a for a in node.args if self.nodes[a].op not in ("weight", "constant")]
+        if node.op in CHEAP and len(others) == 1:  # as soon computed anew as read
+            return self._hand_on(others[0], level, slots)
+        if index not in slots[space]:
+            slots[space].append(index)
+        self._read[index] = max(level, self._read.get(index, 0))
+
+    def _places(self, space: str) -> tuple[int, ...]:
+        """Where in memory slots are: what is handed on is where a gradient will be written last."""
+        slots, final = self.slots[space], self.final[space]
+        free = {
+            place: self.level[index]
+            for place, index in enumerate(slots[:final])
+            if index >= self.step.forward and not self.from_forward(index)
+        }
+        taken: dict[int, int] = {}
+        places = list(range(final))
+        for index in sorted(slots[final:], key=lambda i: (self.level[i], i)):
+            fits = [
+                place
+                for place, until in free.items()
+                if self._read[index] <= until and taken.get(place, -1) <= self.level[index]
+            ]
+            place = min(fits, default=max([final - 1, *taken]) + 1)
+            free.setdefault(place, len(self.nodes))
+            taken[place] = self._read[index]
+            places.append(place)
+        handed = sorted(slots[final:], key=lambda i: (self.level[i], i))
+        by_node = dict(zip(handed, places[final:], strict=True))
+        return (*places[:final], *(by_node[i] for i in slots[final:]))
 
     @staticmethod
     def _beside(slots: list[int], group: tuple[int, ...]) -> list[int]:

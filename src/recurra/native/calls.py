@@ -155,18 +155,23 @@ def backward(
 
 
 def kept(inputs: Inputs, saved: Array) -> dict[str, Array]:
-    """Return views (T, B, H) of the gates that a training call saved, by name."""
+    """Return copies (T, B, H) of the gates that a training call saved, by name."""
     found = library.compiled().kept(index_of(inputs.program))
     visible = inputs.program.visible  # those of cells of one's own are places in this
     names = [visible[int(name)][0] if name.isdigit() else name for name in found]
     steps, batch, _, hidden = inputs.sizes[:4]
-    rows = -(-hidden // PAD) * PAD
-    part = saved[: steps * batch * len(names) * rows].reshape(steps, batch, len(names), rows)
-    return {name: part[:, :, k, :hidden] for k, name in enumerate(names) if name}
+    panels = -(-hidden // PAD)
+    part = saved[: steps * panels * batch * len(names) * PAD]
+    part = part.reshape(steps, panels, batch, len(names), PAD).swapaxes(1, 2)
+    return {
+        name: part[:, :, :, k].reshape(steps, batch, panels * PAD)[:, :, :hidden]
+        for k, name in enumerate(names)
+        if name
+    }
 
 
 def recorded(inputs: Inputs, y: Array, saved: Array) -> dict[str, Array] | None:
-    """Return views (T, B, ·) of all that the cell names, from what a training call computed.
+    """Return arrays (T, B, ·) of all that the cell names, from what a training call computed.
 
     States are as the equations give them, before zoneout. At steps that do not count, values are
     without meaning. None: the kernels do not keep all of it.

@@ -338,7 +338,7 @@ class Recurrent(OnKernels):
             if not rate:
                 keep.append(None)
             elif self.training:
-                keep.append(torch.rand(steps, *state.shape).to(state).lt(rate).to(state.dtype))
+                keep.append(torch.rand(steps, *state.shape).lt_(rate).to(state))
             else:
                 keep.append(rate)
         return ops.Noise(recurrent, tuple(keep))
