@@ -38,6 +38,24 @@ def test_forward_reads_like_the_equations():
     assert "const V h = o * tanh(c);" in text
 
 
+@pytest.mark.parametrize(
+    ("cell", "options", "kept", "slots"),
+    [
+        ("lstm", {}, 4, "4, 0"),
+        ("gru", {"reset": "before"}, 4, "4, 0"),
+        ("rnn", {"norm": True}, 2, "2, 0"),
+        ("gru", {"norm": True}, 9, "6, 0"),
+        # of both products their values and gradients, and the gates; nothing that leads there
+        ("lstm", {"norm": True}, 12, "8, 0"),
+        ("lstm", {"norm": True, "projection": True}, 13, "9, 1"),
+    ],
+)
+def test_what_a_unit_takes_in_memory(cell: str, options: dict, kept: int, slots: str):
+    text = header(find(cell).program(**options))
+    assert f"/* kept */ {kept}," in text
+    assert f"/* slots */ {{{slots}}}," in text
+
+
 def test_too_many_gates():
     names = [f"a{n}" for n in range(9)]
 
