@@ -39,9 +39,9 @@ def main(argv=None):
     model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--sentences", default="100,300", help="default: %(default)s")
+    parser.add_argument("--sentences", default="100", help="default: %(default)s")
     parser.add_argument("--reading", type=float, default=8, help="epochs of the language model")
-    parser.add_argument("--epochs", type=float, default=12, help="of the taggers")
+    parser.add_argument("--epochs", type=float, default=30, help="of the taggers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="directory of the language model's run")
     parser.add_argument("--threads", type=int)
@@ -67,7 +67,7 @@ def main(argv=None):
         taggers = {
             "from the language model": (TAGGER, {"pretrained": begin, **TUNING, **GENTLY}),
             "the same from scratch": ({**TAGGER, **SHAPE, "bidirectional": False}, TUNING),
-            "both ways, with letters": (TAGGER, {"batch": 8}),
+            "both ways, with letters": (TAGGER, TUNING),
         }
         for count in map(int, arguments.sentences.split(",")):
             few = train[:: len(train) // count][:count]

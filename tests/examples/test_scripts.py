@@ -66,7 +66,8 @@ def digits_of_images(folder: Path, script: Any, monkeypatch: pytest.MonkeyPatch)
     assert 0 < found.accuracy < 0.4  # of ten, by guessing
 
 
-def parts_of_speech(folder: Path, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def treebank(folder: Path) -> None:
+    """train, dev and test of CoNLL-U."""
     for part, count, seed in (("train", 40, 0), ("dev", 10, 1), ("test", 10, 2)):
         text = ""
         for words, tags in grammar(count, seed=seed):
@@ -75,9 +76,23 @@ def parts_of_speech(folder: Path, script: Any, monkeypatch: pytest.MonkeyPatch) 
             text += "\n".join(rows) + "\n\n"
         with gzip.open(folder / f"en_ewt-ud-{part}.conllu.gz", "wt") as file:
             file.write(text)
+
+
+def parts_of_speech(folder: Path, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    treebank(folder)
     own, hmm = script.main([str(folder), "--epochs", "1", "--out", str(folder / "run")])
     assert own.words == hmm.words
     assert hmm.accuracy > 0.5
+
+
+def few_tags(folder: Path, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    treebank(folder)
+    monkeypatch.setitem(script.LANGUAGE, "vocab_size", None)
+    words = [str(folder), "--sentences", "20", "--reading", "1", "--epochs", "1"]
+    ((count, accuracy),) = script.main(words).items()
+    assert count == 20
+    assert len(accuracy) == 3
+    assert all(0 < value <= 1 for value in accuracy.values())
 
 
 def entities(folder: Path, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +208,7 @@ SCRIPTS: dict[str, Callable[[Path, Any, pytest.MonkeyPatch], None]] = {
     "classify/digits": digits_of_images,
     "tag/parts_of_speech": parts_of_speech,
     "tag/entities": entities,
+    "tag/few_tags": few_tags,
     "forecast/m4_hourly": m4_hourly,
     "forecast/etth1": etth1,
     "translate/cmudict": cmudict,
