@@ -145,6 +145,17 @@ def test_steps_are_what_is_scored_token_by_token(trained):
     np.testing.assert_allclose(read[0], alone[0], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("settings", "batch"),
+    [({"batch": 32, "bptt": 35}, 9), ({"batch": 16}, 8), ({"batch": 1, "bptt": 2}, 1)],
+    ids=str,
+)
+def test_a_step_is_of_as_many_tokens_as_the_recurrent_model_reads(settings, batch):
+    data = TransformerLanguageModel(**settings, context=128).data
+    assert (data.batch, data.bptt) == (batch, 128)
+    assert TransformerLanguageModel(batch=5, lines=True).data.batch == 5  # lines, not tokens
+
+
 def test_mistakes_are_told_together():
     with pytest.raises(InputError, match=r"width must be a multiple of heads \(4\), received 30"):
         TransformerLanguageModel(width=30)

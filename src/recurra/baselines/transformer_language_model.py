@@ -69,8 +69,10 @@ class TransformerLanguageModel(TextModel):
         self.config, self._like = TransformerConfig(**own), LanguageModelConfig(**chosen)
         self.data = DataConfig(**data)
         check(self.config, self._like, self.data)
-        # A segment in training is a whole context.
-        self.data = replace(self.data, bptt=self.config.context)
+        # A segment in training is a whole context, a step as many tokens as the other model's.
+        context, tokens = self.config.context, self.data.batch * (self.data.segment or 0)
+        batch = max(1, round(tokens / context)) if tokens else self.data.batch
+        self.data = replace(self.data, bptt=context, batch=batch)
         self._how = TrainConfig(epochs=epochs, lr=lr, warmup=WARMUP)
         self._files: ModelFiles | None = None
 
