@@ -18,7 +18,7 @@ MASK = torch.tensor([[0, 1, 0, 1], [1, 1, 1, 0], [0, 0, 0, 0]], dtype=torch.bool
 
 
 @cell(states="h", gates="f n", init={"f": 1.0}, options="norm keep=inside|outside")
-def minimal_gated(x, u, h, opt):
+def chosen_gated(x, u, h, opt):
     """Zhou et al. 2016, with a choice of where the forget gate stands."""
     a = opt.norm(x)
     f = sigmoid(a.f + opt.norm(u(h)).f)
@@ -40,11 +40,11 @@ def without_recurrence(x, u, h, opt):
 
 
 MADE = [
-    (minimal_gated, {}),
-    (minimal_gated, {"options": {"keep": "outside"}}),
-    (minimal_gated, {"layer_norm": True, "num_layers": 2, "bidirectional": True}),
-    (minimal_gated, {"zoneout": 0.3, "recurrent_dropout": 0.3}),
-    (minimal_gated, {"learn_initial_state": True, "bias": False}),
+    (chosen_gated, {}),
+    (chosen_gated, {"options": {"keep": "outside"}}),
+    (chosen_gated, {"layer_norm": True, "num_layers": 2, "bidirectional": True}),
+    (chosen_gated, {"zoneout": 0.3, "recurrent_dropout": 0.3}),
+    (chosen_gated, {"learn_initial_state": True, "bias": False}),
     (three_states, {}),
     (three_states, {"zoneout": (0.0, 0.5, 0.2), "num_layers": 2, "residual": True}),
     (without_recurrence, {}),
@@ -85,7 +85,7 @@ def test_numpy_is_torch(definition, arguments):
 
 @pytest.mark.parametrize("keep", ["inside", "outside"])
 def test_the_equations_by_hand(keep):
-    module = Recurrent("minimal_gated", I, H, options={"keep": keep}, dtype=torch.float64)
+    module = Recurrent("chosen_gated", I, H, options={"keep": keep}, dtype=torch.float64)
     W, U, b, d = (w.detach() for w in module.all_weights[0])
     x, h = draw(T, B, I), torch.zeros(B, H, dtype=torch.float64)
     outputs, state, gates = module(x, return_gates=True)
@@ -100,11 +100,11 @@ def test_the_equations_by_hand(keep):
 
 
 def test_its_layer_is_a_layer():
-    module = Recurrent(minimal_gated, I, H, 2, bidirectional=True, init="orthogonal")
+    module = Recurrent(chosen_gated, I, H, 2, bidirectional=True, init="orthogonal")
     assert isinstance(module(torch.zeros(T, B, I))[1], torch.Tensor)
     assert (module.bias_ih_l0[:H] == 1).all()
     assert not module.bias_ih_l0[H:].any()
     assert copy.deepcopy(module).program is not None
-    assert repr(module).startswith("Recurrent(minimal_gated, 4, 3, num_layers=2")
+    assert repr(module).startswith("Recurrent(chosen_gated, 4, 3, num_layers=2")
     _, state = Recurrent(three_states, I, H)(torch.zeros(T, B, I))
     assert [tuple(s.shape) for s in state] == [(1, B, H)] * 3
