@@ -120,7 +120,8 @@ void multiply(Tiles<V> tiles, int vectors, const Scalar<V>* a, long a_row, long 
   do {
     const long part = depth - k < range + range / 2 ? depth - k : range;
     const Scalar<V>* const here = b + k * gates * lanes<V>;
-    const Scalar<V>* const later = k + part < depth ? here + part * gates * lanes<V> : b + next;
+    // What is read once only the processor fetches ahead by itself, in its own order.
+    const Scalar<V>* const later = blocks == 1 ? here : k + part < depth ? here + part * gates * lanes<V> : b + next;
     for (long n = 0, m = 0, v = 0; n < blocks; ++n, v = v + 1 < vectors ? v + 1 : 0) {
       const long end = rows * (n + 1) / blocks;
       tiles.by_rows[end - m - 1](a + m * a_row + k, a_row, here, b_panel, part, c + m * c_row, c_row,
