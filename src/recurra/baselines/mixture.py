@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from recurra.baselines.text_rival import TextRival
 from recurra.errors import FormatError, InputError
-from recurra.storage import ModelFiles, read_model, save_model
+from recurra.storage import ModelFiles
 from recurra.tasks.catalog import from_files
 from recurra.tasks.language_model import TextModel
 from recurra.tasks.language_model.data import log_probabilities
@@ -22,7 +23,7 @@ TASK = "language_model_mixture"
 State = tuple[Any, ...]
 
 
-class MixtureModel(TextModel):
+class MixtureModel(TextRival):
     """A linear interpolation of language models with the same tokenizer (Jelinek & Mercer 1980).
 
     Two models of different kinds are wrong at different places, so that together they beat both.
@@ -118,22 +119,6 @@ class MixtureModel(TextModel):
             "models": [part.config for part in parts],
         }
         return ModelFiles(config, tensors, parts[0].tokenizer, _card(self), Path())
-
-    def save(self, directory: str | Path) -> Path:
-        """Write the model directory, replacing an older one in one step; returns its path."""
-        files = self.files
-        return save_model(
-            directory,
-            config=files.config,
-            tensors=files.tensors,
-            tokenizer=files.tokenizer,
-            card=files.card,
-        )
-
-    @classmethod
-    def load(cls, directory: str | Path, *, precision: str = "float32") -> Self:
-        """Read what `save` wrote; arguments and errors as of `recurra.load`."""
-        return cls.from_files(read_model(directory), precision=precision)
 
     @classmethod
     def from_files(cls, files: ModelFiles, *, precision: str = "float32") -> Self:

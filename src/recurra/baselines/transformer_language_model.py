@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from recurra.baselines.protocol import Budget
+from recurra.baselines.text_rival import TextRival
 from recurra.baselines.transformer import train_rival
 from recurra.errors import FormatError, InputError
 from recurra.nn.transformer_lm import TransformerLM, sizes_for
 from recurra.settings import Settings, check, option, sort
 from recurra.storage import ModelFiles, save_model
 from recurra.tasks.job import Job
-from recurra.tasks.language_model import DataConfig, LanguageModelConfig, TextModel
+from recurra.tasks.language_model import DataConfig, LanguageModelConfig
 from recurra.tasks.language_model.data import Prepared
 from recurra.tasks.language_model.training import LanguageModelTask, prepared_in
 from recurra.train import TrainConfig
@@ -50,7 +51,7 @@ class TransformerConfig(Settings):
         return found
 
 
-class TransformerLanguageModel(TextModel):
+class TransformerLanguageModel(TextRival):
     """All that the recurrent language model has (tokenizer, batches, loss, training loop), with
     causal self-attention for its recurrent layers. Needs torch for everything.
 
@@ -74,7 +75,6 @@ class TransformerLanguageModel(TextModel):
         batch = max(1, round(tokens / context)) if tokens else self.data.batch
         self.data = replace(self.data, bptt=context, batch=batch)
         self._how = TrainConfig(epochs=epochs, lr=lr, warmup=WARMUP)
-        self._files: ModelFiles | None = None
 
     def __repr__(self) -> str:
         c, trained = self.config, "trained" if self._files else "not trained"
@@ -99,18 +99,6 @@ class TransformerLanguageModel(TextModel):
         )
         self._take(files)
 
-    def _take(self, files: ModelFiles) -> None:
-        self._files = files
-        for name in ("tokenizer", "runtime"):
-            self.__dict__.pop(name, None)
-
-    @property
-    def files(self) -> ModelFiles:
-        """What its model directory holds; InputError where it is not trained."""
-        if self._files is None:
-            raise InputError("this Transformer language model is not trained yet: call fit")
-        return self._files
-
     @property
     def parameters(self) -> int:
         """How many numbers were fitted."""
@@ -120,17 +108,6 @@ class TransformerLanguageModel(TextModel):
     def runtime(self) -> "_Steps":
         """What runs it, with torch."""
         return _Steps(build(self.config, len(self.tokenizer), 0, self.files))
-
-    def save(self, directory: str | Path) -> Path:
-        """Write the model directory, replacing an older one in one step; returns its path."""
-        files = self.files
-        return save_model(
-            directory,
-            config=files.config,
-            tensors=files.tensors,
-            tokenizer=files.tokenizer,
-            card=files.card,
-        )
 
     @classmethod
     def from_files(cls, files: ModelFiles, *, precision: str = "float32") -> Self:

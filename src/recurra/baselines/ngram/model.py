@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from recurra.baselines.ngram.kneser_ney import KneserNey
+from recurra.baselines.text_rival import TextRival
 from recurra.errors import FormatError, InputError
 from recurra.settings import Settings, check, option, sort
-from recurra.storage import ModelFiles, read_model, save_model
-from recurra.tasks.language_model import DataConfig, TextModel
+from recurra.storage import ModelFiles
+from recurra.tasks.language_model import DataConfig
 from recurra.tasks.language_model.config import LanguageModelConfig
 from recurra.tasks.language_model.data import open_prepared, open_texts, prepare
 from recurra.text import Corpus, Tokenizer
@@ -58,7 +59,7 @@ def single_prompts(
     return [[" ".join(words)] for words in islice(filter(None, lines), _ASKED)]
 
 
-class NGramModel(TextModel):
+class NGramModel(TextRival):
     """An n-gram language model, with interpolated modified Kneser–Ney smoothing.
 
     The arguments are the fields of `NGramConfig` and `recurra.tasks.language_model.DataConfig`, by
@@ -75,7 +76,6 @@ class NGramModel(TextModel):
         chosen, data, _ = sort(settings, NGramConfig, DataConfig, LanguageModelConfig)
         self.config, self.data = NGramConfig(**chosen), DataConfig(**data)
         check(self.config, self.data)
-        self._files: ModelFiles | None = None
 
     def __repr__(self) -> str:
         trained = "trained" if self._files else "not trained"
@@ -137,18 +137,6 @@ class NGramModel(TextModel):
         )
         self.__dict__["runtime"] = counted
 
-    def _take(self, files: ModelFiles) -> None:
-        self._files = files
-        for name in ("tokenizer", "runtime"):
-            self.__dict__.pop(name, None)
-
-    @property
-    def files(self) -> ModelFiles:
-        """What its model directory holds; InputError where it is not trained."""
-        if self._files is None:
-            raise InputError("this n-gram language model is not trained yet: call fit, or load")
-        return self._files
-
     @cached_property
     def runtime(self) -> KneserNey:
         """The model of token ids."""
@@ -158,22 +146,6 @@ class NGramModel(TextModel):
     def parameters(self) -> int:
         """The counts it is made of: distinct n-grams of all orders."""
         return sum(map(len, self.runtime.grams))
-
-    def save(self, directory: str | Path) -> Path:
-        """Write the model directory, replacing an older one in one step; returns its path."""
-        files = self.files
-        return save_model(
-            directory,
-            config=files.config,
-            tensors=files.tensors,
-            tokenizer=files.tokenizer,
-            card=files.card,
-        )
-
-    @classmethod
-    def load(cls, directory: str | Path) -> Self:
-        """Read what `save` wrote; InputError and FormatError as `recurra.load`."""
-        return cls.from_files(read_model(directory))
 
     @classmethod
     def from_files(cls, files: ModelFiles, *, precision: str = "float32") -> Self:
