@@ -12,8 +12,10 @@ constexpr int most_states = 6, most_parameters = 24;
 
 struct Shape {
   long steps = 0, batch = 0, inputs = 0, hidden = 0, projection = 0;
+  long first = 0, whole = 0;  // of a part of the rows: which is its first, of how many (see parts.h)
 
   long recurrent() const { return projection ? projection : hidden; }
+  long rows() const { return whole ? whole : batch; }  // between two steps of arrays (T, B, .)
 };
 
 template <class T>

@@ -10,20 +10,21 @@ namespace RECURRA_NAMESPACE {
 
 template <class V>
 class Forward : Loop<V> {
-  using Loop<V>::plan_, Loop<V>::call_, Loop<V>::shape_, Loop<V>::batch_;
+  using Loop<V>::plan_, Loop<V>::call_, Loop<V>::shape_, Loop<V>::batch_, Loop<V>::whole_;
   using Loop<V>::panels, Loop<V>::time, Loop<V>::valid, Loop<V>::mixes, Loop<V>::units;
 
  public:
   using T = Scalar<V>;
 
-  Forward(const Plan<V>& plan, const Packed<V>& packed, const Call<T>& call, Arena& arena,
-          int threads)
+  // `table`: products of the rows that tokens choose from, where there are tokens.
+  Forward(const Plan<V>& plan, const Packed<V>& packed, const Table<V>& table, const Call<T>& call,
+          Arena& arena, int threads)
       : Loop<V>(plan, call),
         packed_(packed),
         saved_(plan, call),
         sums_(call.shape, count_rows(plan.forward), arena) {
     const long steps = shape_.steps;
-    chunk_ = batch_ < chunk_rows ? chunk_rows / (batch_ ? batch_ : 1) : 1;
+    chunk_ = whole_ < chunk_rows ? chunk_rows / (whole_ ? whole_ : 1) : 1;
     if (chunk_ > steps) chunk_ = steps;
     for (int s = 0; s < plan.states; ++s) place_state(s, arena);
     kept_ = call.saved ? call.saved : arena.take<T>(saved_.kept_step);
@@ -36,14 +37,13 @@ class Forward : Loop<V> {
       const long mine = share(panels(0), thread + 1, threads) - share(panels(0), thread, threads);
       Own& own = own_[thread];
       own.x_row = mine * plan.x_gates.size * lanes<V> + lanes<V>;  // odd: no two rows in one set
-      const long rows = call.tokens ? call.symbols : chunk_ * batch_;
-      const bool made = call.tokens && packed.table;  // inputs in full leave the table alone
-      own.x = made ? packed.table + share(panels(0), thread, threads) * plan.x_gates.size * lanes<V>
-                   : arena.take<T>(rows * own.x_row);
-      if (made) own.x_row = packed.table_row;
+      const long rows = chunk_ * batch_;
+      own.x = call.tokens ? table.at + share(panels(0), thread, threads) * plan.x_gates.size * lanes<V>
+                          : arena.take<T>(rows * own.x_row);
+      if (call.tokens) own.x_row = table.row;
       own.u = arena.take<T>(batch_ * 3 * max_gates * lanes<V>);
       own.stats = arena.zeros<T>(plan.moments * 2 * stats_slot_);
-      own.half = packed.x.half && !made
+      own.half = packed.x.half && !call.tokens
                      ? arena.zeros<Half>(whole_blocks(rows) * half_depth(shape_.inputs))
                      : nullptr;
     }
@@ -51,7 +51,6 @@ class Forward : Loop<V> {
 
   void run(int thread, int threads, Barrier& barrier) {
     const long steps = shape_.steps;
-    if (call_.tokens && !packed_.table) table_product(thread, threads);
     for (long n0 = 0; n0 < steps; n0 += chunk_) {
       const long n1 = n0 + chunk_ < steps ? n0 + chunk_ : steps;
       if (!call_.tokens && !alone()) input_product(n0, n1, thread, threads, barrier);
@@ -89,7 +88,7 @@ class Forward : Loop<V> {
     state.reverse = call_.reverse;
     set_initial(state, call_.initial[s], batch_, units, arena);
     state.row = row;
-    state.step = batch_ * row;
+    state.step = (call_.saved ? whole_ : batch_) * row;
     if (s == 0 && output_is_state()) {
       state.at = call_.y;
       state.step = call_.y_step;
@@ -103,7 +102,7 @@ class Forward : Loop<V> {
     fresh_[s] = state;
     if (!mixes(s)) return;
     fresh_[s].row = row;
-    fresh_[s].step = call_.saved ? batch_ * row : 0;
+    fresh_[s].step = call_.saved ? whole_ * row : 0;
     fresh_[s].in_turns = !call_.saved;
     fresh_[s].at = call_.saved ? call_.saved + saved_.fresh[s] : arena.take<T>(batch_ * row);
   }
@@ -140,15 +139,13 @@ class Forward : Loop<V> {
       }
     const int gates = plan_.x_gates.size;
     const bool at_once = even || from.half;
-    const long rows = at_once ? steps * batch_ : batch_;
-    in_blocks(first, last, panels_at_once(gates, rows), [&](long p, int count) {
-      for (long t = 0; t < (at_once ? 1 : steps); ++t) {
-        Argument<V> a = from;
-        a.at += t * call_.x_step;
-        multiply<V>(packed_.x, p, count, a, rows,
-                    own.x + t * batch_ * own.x_row + (p - first) * gates * lanes<V>, own.x_row,
-                    packed_.x.start + p * gates * lanes<V>);
-      }
+    if (!at_once) {
+      from.step = call_.x_step;
+      from.times = steps;
+    }
+    in_blocks(first, last, panels_at_once(gates, steps * batch_), [&](long p, int count) {
+      multiply<V>(packed_.x, p, count, from, at_once ? steps * batch_ : batch_,
+                  own.x + (p - first) * gates * lanes<V>, own.x_row, packed_.x.start + p * gates * lanes<V>);
       if (plan_.x_moments >= 0)
         input_moments(p, count, own.x + (p - first) * gates * lanes<V>, own.x_row, steps * batch_);
     });
@@ -168,14 +165,6 @@ class Forward : Loop<V> {
                   own.x + (p - first) * gates * lanes<V>, own.x_row, packed_.x.start + p * gates * lanes<V>,
                   back);
     });
-  }
-
-  // The products of all rows that tokens choose from: there are fewer of them than tokens.
-  void table_product(int thread, int threads) {
-    const Own& own = own_[thread];
-    const long first = share(panels(0), thread, threads);
-    input_table(packed_.x, Argument<V>{call_.x, call_.x_row}, call_.symbols, first,
-                share(panels(0), thread + 1, threads), own.half, own.x, own.x_row);
   }
 
   // What the units of some panels contribute to the moments of the input's product.
@@ -212,7 +201,7 @@ class Forward : Loop<V> {
     }
     for (int k = 0; stats_out_ && thread == 0 && k < 2 * plan_.moments; ++k)
       for (long b = 0; b < batch_; ++b)
-        stats_out_[(time(n) * 2 * plan_.moments + k) * batch_ + b] = stats[k * stats_slot_ + b];
+        stats_out_[(time(n) * 2 * plan_.moments + k) * whole_ + b] = stats[k * stats_slot_ + b];
     if (n + 1 < shape_.steps) barrier.wait();  // after the last the call ends
   }
 
@@ -243,7 +232,7 @@ class Forward : Loop<V> {
       fresh[s] = fresh_[s].after(n);
     }
     const unsigned char* here = valid(n);
-    const int64_t* tokens = call_.tokens ? call_.tokens + time(n) * batch_ : nullptr;
+    const int64_t* tokens = call_.tokens ? call_.tokens + time(n) * whole_ : nullptr;
     const auto run = call_.saved ? segment.keep : segment.run;
     const bool back = (n + call_.turn) & 1;
     const bool inputs = &segment == plan_.forward.begin() && !call_.tokens && alone();
@@ -325,7 +314,7 @@ class Forward : Loop<V> {
     constexpr long W = lanes<V>;
     if (!call_.keep[s]) return old * call_.keep_rate[s] + fresh * (1 - call_.keep_rate[s]);
     const V keep =
-        load_left<V>(call_.keep[s] + (t * batch_ + b) * units(s) + q * W, units(s) - q * W);
+        load_left<V>(call_.keep[s] + (t * whole_ + b) * units(s) + q * W, units(s) - q * W);
     return old * keep + fresh * (1 - keep);
   }
 

@@ -53,21 +53,32 @@ void saved_states(const void* program, const Call<Scalar<V>>& call, long* at) {
   }
 }
 
+// The products of a table, shared out among threads. Each has a `half` to copy the rows to, or null.
+template <class V>
+void fill_table(const Table<V>& table, const Panels<V>& x, const Call<Scalar<V>>& call, Half* half, int thread,
+                int threads) {
+  const long first = share(x.count, thread, threads), last = share(x.count, thread + 1, threads);
+  input_table(x, Argument<V>{call.x, call.x_row}, call.symbols, first, last, half,
+              table.at + first * x.gates * lanes<V>, table.row);
+}
+
+template <class V>
+Half* half_of_symbols(const Panels<V>& x, long symbols, Arena& arena) {
+  return x.half ? arena.zeros<Half>(whole_blocks(symbols) * half_depth(x.depth)) : nullptr;
+}
+
 template <class V>
 void* pack(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   auto* packed = new (arena.take<Packed<V>>(1)) Packed<V>(plan_of<V>(program), call, arena);
   Team team(call.threads);
-  Half* half = nullptr;
-  if (packed->table && packed->x.half)
-    half = arena.zeros<Half>(whole_blocks(call.symbols) * half_depth(call.shape.inputs));
+  Half* half = packed->table.at ? half_of_symbols(packed->x, call.symbols, arena) : nullptr;
   team.run([&](int thread) {
     const HalfScope scope(call.half);
     packed->fill(call.parameter, thread, team.threads());
   });
-  if (packed->table) {
+  if (packed->table.at) {
     const HalfScope scope(call.half);
-    input_table(packed->x, Argument<V>{call.x, call.x_row}, call.symbols, 0, packed->x.count, half,
-                packed->table, packed->table_row);
+    fill_table(packed->table, packed->x, call, half, 0, 1);
   }
   return packed;
 }
@@ -75,19 +86,34 @@ void* pack(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
 template <class V>
 void forward(const void* program, const void* given, const Call<Scalar<V>>& call, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
-  const int threads = threads_of(plan, call);
-  Team own(call.team ? 1 : threads), &team = call.team && threads > 1 ? *call.team : own;
-  Barrier barrier(team.threads());
+  const int wanted = threads_of(plan, call);
+  Team own(call.team ? 1 : wanted), &team = call.team && wanted > 1 ? *call.team : own;
+  const int threads = team.threads();
+  Barrier barrier(threads), alone(1);
   Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call, arena);
-  Forward<V> loop(plan, given ? *static_cast<const Packed<V>*>(given) : *mine, call, arena,
-                  team.threads());
+  const Packed<V>& packed = given ? *static_cast<const Packed<V>*>(given) : *mine;
+  Table<V> table = packed.table;
+  Half** half = nullptr;
+  if (call.tokens && !table.at) {
+    table = Table<V>(packed.x, call.symbols, arena);
+    half = arena.take<Half*>(threads);
+    for (int n = 0; n < threads; ++n) half[n] = half_of_symbols(packed.x, call.symbols, arena);
+  }
+  const Parts<V> parts(plan, call, threads, arena);
+  auto* loops = arena.take<Forward<V>>(parts.count());
+  for (int n = 0; n < parts.count(); ++n)
+    new (&loops[n]) Forward<V>(plan, packed, table, parts.call(n), arena, parts.sharing(threads));
   team.run([&](int thread) {
     const HalfScope scope(call.half);
     if (mine) {
-      mine->fill(call.parameter, thread, team.threads());
+      mine->fill(call.parameter, thread, threads);
       barrier.wait();
     }
-    loop.run(thread, team.threads(), barrier);
+    if (half) {
+      fill_table(table, packed.x, call, half[thread], thread, threads);
+      barrier.wait();
+    }
+    loops[parts.of(thread)].run(parts.within(thread), parts.sharing(threads), parts.count() > 1 ? alone : barrier);
   });
 }
 
@@ -95,16 +121,40 @@ template <class V>
 void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
   Team team(threads_of(plan, call));
-  Barrier barrier(team.threads());
+  const int threads = team.threads();
+  Barrier barrier(threads), alone(1);
   Vectors<V> vectors(plan, call.shape, arena);
   vectors.fill(call.parameter);
   Transposed<V> transposed(plan, call, arena);
-  Backward<V> loop(plan, vectors, transposed, call, arena, team.threads());
+  OverTime<V> over_time(plan, transposed, call, arena, threads);
+  const VectorSums<V> sums(plan, call.shape, arena);
+  const Parts<V> parts(plan, call, threads, arena);
+  auto* loops = arena.take<Backward<V>>(parts.count());
+  for (int n = 0; n < parts.count(); ++n)
+    new (&loops[n]) Backward<V>(plan, vectors, transposed, over_time, sums, parts.call(n), arena,
+                                parts.sharing(threads));
   team.run([&](int thread) {
     const HalfScope scope(call.half);
-    transposed.fill(call.parameter, thread, team.threads());
+    Backward<V>& loop = loops[parts.of(thread)];
+    const int within = parts.within(thread), sharing = parts.sharing(threads);
+    Barrier& inner = parts.count() > 1 ? alone : barrier;
+    transposed.fill(call.parameter, thread, threads);
     barrier.wait();
-    loop.run(thread, team.threads(), barrier);
+    for (long n1 = call.shape.steps, n0; n1 > 0; n1 = n0) {
+      n0 = n1 > over_time.chunk() ? n1 - over_time.chunk() : 0;
+      loop.run(n0, n1, within, sharing, inner);
+      barrier.wait();
+      over_time.gradients(n0, n1, thread, threads, barrier);
+      barrier.wait();
+      if (n0 > 0) over_time.keep_boundary(n0 < over_time.chunk() ? n0 : over_time.chunk(), thread, threads);
+      barrier.wait();
+    }
+    if (call.tokens) over_time.finish_tokens(thread, threads, barrier);
+    loop.finish(within, sharing);
+    barrier.wait();
+    const long hidden = call.shape.hidden, panels = padded(hidden) / lanes<V>;
+    const long last = share(panels, thread + 1, threads) * lanes<V>;
+    sums.add(plan, call, share(panels, thread, threads) * lanes<V>, last < hidden ? last : hidden);
   });
 }
 

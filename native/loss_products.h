@@ -114,7 +114,7 @@ class LossProducts {
     static const T none[pair] = {};
     const int panels = plan_.rows_of(p) > W ? 2 : 1;
     const Tiles<V> kernels = panels == 2 ? tiles<V, 1, 2, false>() : tiles<V, 1, 1, false>();
-    multiply<V>(kernels, panels, plan_.call.weight + from * features_, features_, count,
+    multiply<V>(kernels, panels, {plan_.call.weight + from * features_, features_, count, 0, 1},
                 x_ + 2 * p * x_panel(), 1, x_panel(), features_, to.at, to.row, none);
   }
 
@@ -143,7 +143,7 @@ class LossProducts {
   void dweight(Span tokens, long begin, long rows, int turn, long panel, int panels, T* c, long c_row) const {
     static const T none[pair] = {};
     const Tiles<V> kernels = panels == 2 ? tiles<V, 1, 2, false>() : tiles<V, 1, 1, false>();
-    multiply<V>(kernels, panels, p_[turn] + tokens.first * p_row_, p_row_, tokens.last - tokens.first,
+    multiply<V>(kernels, panels, {p_[turn] + tokens.first * p_row_, p_row_, tokens.last - tokens.first, 0, 1},
                 columns_ + panel * columns_panel() + begin * W, 1, columns_panel(), rows, c, c_row,
                 begin ? nullptr : none);
   }

@@ -10,10 +10,11 @@
 namespace RECURRA_NAMESPACE {
 
 template <class V>
-class OverTime : protected Loop<V> {
- protected:
+class OverTime : Loop<V> {
   using Loop<V>::plan_, Loop<V>::call_, Loop<V>::shape_, Loop<V>::batch_;
   using Loop<V>::time, Loop<V>::valid, Loop<V>::units;
+
+ public:
   using T = Scalar<V>;
 
   OverTime(const Plan<V>& plan, const Transposed<V>& transposed, const Call<T>& call, Arena& arena,
@@ -33,7 +34,7 @@ class OverTime : protected Loop<V> {
       if (call.half)
         half_slots_[space] = arena.zeros<Half>(whole_blocks(rows + half_rows) * slot_row_[space]);
     }
-    for (int s = 0; s < plan.states; ++s) place_state(s, arena);
+    find_states(plan, call, saved_, arena, states_, fresh_);
     if (call.tokens) {
       token_row_ = plan.gradients.item[0].gates * padded(shape_.hidden) + pad;
       dtokens_ = arena.zeros<T>(call.symbols * token_row_ + 2 * pad);
@@ -47,27 +48,32 @@ class OverTime : protected Loop<V> {
     }
   }
 
-  // Gradients of step n of the chunk from n0; the step after the chunk has the last place.
-  T* slots(int space, long n, long n0) const {
-    return slots_[space] + (n - n0) * batch_ * slot_row_[space];
+  // Steps whose gates' gradients are kept at once.
+  long chunk() const { return chunk_; }
+  // From one row of slots to the next.
+  long slot_row(int space) const { return slot_row_[space]; }
+
+  // Gradients of step n of the chunk from n0, from row b on; the step after the chunk has the last place.
+  T* slots(int space, long n, long n0, long b = 0) const {
+    return slots_[space] + ((n - n0) * batch_ + b) * slot_row_[space];
   }
 
-  // Products in bfloat16 read a copy of the slots.
-  void copy_half(int space, long n, long n0, long p, int count) {
+  // Products in bfloat16 read a copy of the slots: of rows [b, b + rows), the panels [p, p + count).
+  void copy_half(int space, long n, long n0, long b, long rows, long p, int count) {
     if constexpr (has_half<V>) {
       if (!half_slots_[space]) return;
-      const long units = padded(units_of(shape_, space)), at = (n - n0) * batch_ * slot_row_[space];
+      const long units = padded(units_of(shape_, space)), at = ((n - n0) * batch_ + b) * slot_row_[space];
       for (int k = 0; k < plan_.slots[space]; ++k) {
         const long first = at + k * units + p * lanes<V>;
-        to_half(slots_[space] + first, slot_row_[space], nullptr, 0, batch_, count * lanes<V>,
+        to_half(slots_[space] + first, slot_row_[space], nullptr, 0, rows, count * lanes<V>,
                 half_slots_[space] + first, slot_row_[space]);
       }
     }
   }
 
-  // Rows of slots from number `slot` on, of step n of the chunk from n0.
-  Argument<V> from_slots(int space, int slot, long n, long n0) const {
-    const long at = (n - n0) * batch_ * slot_row_[space] + slot * padded(units_of(shape_, space));
+  // Rows of slots from number `slot` on, of step n of the chunk from n0, from row b on.
+  Argument<V> from_slots(int space, int slot, long n, long n0, long b = 0) const {
+    const long at = ((n - n0) * batch_ + b) * slot_row_[space] + slot * padded(units_of(shape_, space));
     return {slots_[space] + at, slot_row_[space], half_slots_[space] ? half_slots_[space] + at : nullptr,
             slot_row_[space]};
   }
@@ -120,29 +126,6 @@ class OverTime : protected Loop<V> {
   // Rows whose gates' gradients are kept at once.
   static constexpr long chunk_rows = 512;
   static constexpr long row_block = 64;  // rows of gradients that stay in the second-level cache
-
-  void place_state(int s, Arena& arena) {
-    const long row = padded(units(s));
-    States<V>& state = states_[s];
-    state.steps = shape_.steps;
-    state.reverse = call_.reverse;
-    set_initial(state, call_.initial[s], batch_, units(s), arena);
-    state.row = row;
-    state.step = batch_ * row;
-    if (saved_.state[s] >= 0) {
-      state.at = call_.saved + saved_.state[s];
-    } else {
-      state.at = call_.y;
-      state.step = call_.y_step;
-      state.row = call_.y_row;
-    }
-    fresh_[s] = state;
-    if (saved_.fresh[s] >= 0) {
-      fresh_[s].at = call_.saved + saved_.fresh[s];
-      fresh_[s].step = batch_ * row;
-      fresh_[s].row = row;
-    }
-  }
 
   long most_gradient_rows(int threads) const {
     long most = 0;
@@ -279,13 +262,10 @@ class OverTime : protected Loop<V> {
     if (left > 0) std::memcpy(to + first, from, size_t(left < count ? left : count) * sizeof(T));
   }
 
- protected:
   const Transposed<V>& transposed_;
   const Saved<V> saved_;
   long chunk_ = 0, slot_row_[2] = {};
   States<V> states_[max_states], fresh_[max_states];
-
- private:
   T* slots_[2] = {};
   Half* half_slots_[2] = {};
   T* dtokens_ = nullptr;  // (V, gates): gradients of the gates, by token

@@ -148,6 +148,19 @@ class Vectors {
   const Shape shape_;
 };
 
+// The input's product with every row that a token can choose, `row` apart.
+template <class V>
+struct Table {
+  Scalar<V>* at = nullptr;
+  long row = 0;
+
+  Table() = default;
+  Table(const Panels<V>& x, long symbols, Arena& arena)
+      : row(x.count * x.gates * lanes<V> + lanes<V>) {  // odd: no two rows in one set of a cache
+    at = arena.take<Scalar<V>>(symbols * row);
+  }
+};
+
 // The parameters as the forward pass reads them. `fill` may be shared out among threads.
 template <class V>
 class Packed {
@@ -158,10 +171,7 @@ class Packed {
       : vectors(plan, call.shape, arena), plan_(plan), shape_(call.shape) {
     const Shape& shape = call.shape;
     x = take_panels<V>(arena, shape.hidden, shape.inputs, plan.x_gates.size, call.half);
-    if (call.symbols && !call.tokens) {
-      table_row = x.count * x.gates * lanes<V> + lanes<V>;
-      table = arena.take<T>(call.symbols * table_row);
-    }
+    if (call.symbols && !call.tokens) table = Table<V>(x, call.symbols, arena);
     for (const Segment<V>& segment : plan.forward)
       for (const Product& p : segment.products)
         products[count_++] = 
@@ -178,10 +188,7 @@ class Packed {
     if (thread == 0) vectors.fill(parameter);
   }
 
-  // The input's product with every row that a token can choose, where they were given at packing.
-  T* table = nullptr;
-  long table_row = 0;
-
+  Table<V> table;  // where the rows were given at packing
   Vectors<V> vectors;
   Panels<V> x, products[max_products];
 

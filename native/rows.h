@@ -40,17 +40,19 @@ inline int panels_at_once(int gates, long rows) {
   return gates >= vectors ? 1 : gates == 1 && rows == 1 ? 8 : vectors / gates;
 }
 
-// The argument of a product: rows of units, and the same in bfloat16 where the panels are.
+// The argument of a product: rows of units, and the same in bfloat16 where the panels are. In float
+// it may be many times as many rows, `step` apart.
 template <class V>
 struct Argument {
   const Scalar<V>* at = nullptr;
   long row = 0;
   const Half* half = nullptr;
   long half_row = 0;
+  long step = 0, times = 1;
 };
 
-// c = start (null: c) + a * `count` panels from number `first` on, for any number of rows. `back`: the
-// panels before them come next.
+// c = start (null: c) + a * `count` panels from number `first` on, for any number of rows, all times
+// one after the other in c. `back`: the panels before them come next.
 template <class V>
 void multiply(const Panels<V>& p, long first, int count, const Argument<V>& a, long rows, Scalar<V>* c,
               long c_row, const Scalar<V>* start, bool back = false) {
@@ -66,8 +68,8 @@ void multiply(const Panels<V>& p, long first, int count, const Argument<V>& a, l
       return;
     }
   }
-  multiply<V>(tiles_for<V>(p.gates, count), p.gates * count, a.at, a.row, rows, p.panel(first), p.gates,
-              p.stride, p.depth, c, c_row, start, (back ? -count : count) * p.stride);
+  multiply<V>(tiles_for<V>(p.gates, count), p.gates * count, {a.at, a.row, rows, a.step, a.times},
+              p.panel(first), p.gates, p.stride, p.depth, c, c_row, start, (back ? -count : count) * p.stride);
 }
 
 // Calls body(first, count) for even blocks of at most `most` of the panels [first, last), the last
@@ -238,17 +240,46 @@ void set_initial(States<V>& s, const Scalar<V>* given, long batch, long units, A
   s.initial = copy;
 }
 
-// What both loops know of a call. `n` counts steps in the order of the forward loop.
+// The states over time as a training call left them; and before zoneout, where that is apart.
+template <class V>
+void find_states(const Plan<V>& plan, const Call<Scalar<V>>& call, const Saved<V>& saved, Arena& arena,
+                 States<V>* states, States<V>* fresh) {
+  for (int s = 0; s < plan.states; ++s) {
+    const long units = units_of(call.shape, plan.projected[s]), row = padded(units);
+    States<V>& state = states[s];
+    state.steps = call.shape.steps;
+    state.reverse = call.reverse;
+    set_initial(state, call.initial[s], call.shape.batch, units, arena);
+    state.row = row;
+    state.step = call.shape.rows() * row;
+    if (saved.state[s] >= 0) {
+      state.at = call.saved + saved.state[s];
+    } else {
+      state.at = call.y;
+      state.step = call.y_step;
+      state.row = call.y_row;
+    }
+    fresh[s] = state;
+    if (saved.fresh[s] >= 0) {
+      fresh[s].at = call.saved + saved.fresh[s];
+      fresh[s].step = call.shape.rows() * row;
+      fresh[s].row = row;
+    }
+  }
+}
+
+// What both loops know of a call, which may be of a part of the rows. `n` counts steps in the order of
+// the forward loop.
 template <class V>
 class Loop {
  protected:
   Loop(const Plan<V>& plan, const Call<Scalar<V>>& call)
-      : plan_(plan), call_(call), shape_(call.shape), batch_(call.shape.batch) {}
+      : plan_(plan), call_(call), shape_(call.shape), batch_(call.shape.batch), whole_(call.shape.rows()) {}
 
   long panels(int space) const { return padded(units_of(shape_, space)) / lanes<V>; }
   long time(long n) const { return call_.reverse ? shape_.steps - 1 - n : n; }
   const unsigned char* valid(long n) const {
-    return call_.valid ? call_.valid + time(n) * batch_ : nullptr;
+    return call_.valid ? call_.valid + time(n) * whole_ : nullptr;
   }
   // Whether some of a state's old value stays.
   bool mixes(int s) const { return call_.keep[s] || call_.keep_rate[s] != 0; }
@@ -257,7 +288,7 @@ class Loop {
   const Plan<V>& plan_;
   const Call<Scalar<V>>& call_;
   const Shape shape_;
-  const long batch_;
+  const long batch_, whole_;  // rows of the call, and between two steps of arrays (T, B, .)
 };
 
 }  // namespace RECURRA_NAMESPACE

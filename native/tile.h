@@ -106,28 +106,39 @@ Tiles<V> tiles() {
 // Elements of a panel's argument range that stay in the first-level cache beside the rest.
 constexpr long panel_bytes = 32 * 1024;
 
+// Rows of a product: `rows` side by side, and as many again, `step` on, `times` in all.
+template <class T>
+struct Rows {
+  const T* at;
+  long row, rows, step, times;
+};
+
 // c = a * b for any number of rows: the panels' arguments in ranges, and the rows in even blocks.
 // Pointers as in `tile`. Weights that the first-level cache does not hold are fetched while those
 // before them are multiplied: `next` is the way from these panels to the ones that come after them.
 template <class V>
-void multiply(Tiles<V> tiles, int vectors, const Scalar<V>* a, long a_row, long rows,
-              const Scalar<V>* b, int gates, long b_panel, long depth, Scalar<V>* c, long c_row,
-              const Scalar<V>* start, long next = 0) {
-  if (rows == 0) return;
-  const long blocks = (rows + tiles.rows - 1) / tiles.rows;
-  const long range = rows <= tiles.rows ? depth : panel_bytes / long(sizeof(V)) / vectors;
+void multiply(Tiles<V> tiles, int vectors, const Rows<Scalar<V>>& a, const Scalar<V>* b, int gates,
+              long b_panel, long depth, Scalar<V>* c, long c_row, const Scalar<V>* start, long next = 0) {
+  if (a.rows == 0) return;
+  const long each = (a.rows + tiles.rows - 1) / tiles.rows, blocks = each * a.times;
+  const long range = blocks == 1 ? depth : panel_bytes / long(sizeof(V)) / vectors;
   long k = 0;
   do {
     const long part = depth - k < range + range / 2 ? depth - k : range;
     const Scalar<V>* const here = b + k * gates * lanes<V>;
     // What is read once only the processor fetches ahead by itself, in its own order.
     const Scalar<V>* const later = blocks == 1 ? here : k + part < depth ? here + part * gates * lanes<V> : b + next;
-    for (long n = 0, m = 0, v = 0; n < blocks; ++n, v = v + 1 < vectors ? v + 1 : 0) {
-      const long end = rows * (n + 1) / blocks;
-      tiles.by_rows[end - m - 1](a + m * a_row + k, a_row, here, b_panel, part, c + m * c_row, c_row,
-                                 k ? nullptr : start,
-                                 later + v / gates * b_panel + v % gates * lanes<V>);
-      m = end;
+    int v = 0;
+    for (long t = 0; t < a.times; ++t) {
+      const Scalar<V>* const from = a.at + t * a.step + k;
+      Scalar<V>* const to = c + t * a.rows * c_row;
+      for (long n = 0, m = 0; n < each; ++n, v = v + 1 < vectors ? v + 1 : 0) {
+        const long end = a.rows * (n + 1) / each;
+        tiles.by_rows[end - m - 1](from + m * a.row, a.row, here, b_panel, part, to + m * c_row, c_row,
+                                   k ? nullptr : start,
+                                   later + v / gates * b_panel + v % gates * lanes<V>);
+        m = end;
+      }
     }
     k += part;
   } while (k < depth);
