@@ -87,8 +87,7 @@ class Backward : Loop<V> {
         gather(s, -1, 0, p, 1, own_[thread].grad, false);
         const long left = units(s) - p * W;
         for (long b = 0; b < batch_ && left > 0; ++b)
-          store_part<V>(call_.dinitial[s] + b * units(s) + p * W,
-                        load<V>(own_[thread].grad + b * W), left < W ? left : W);
+          store_left<V>(call_.dinitial[s] + b * units(s) + p * W, load<V>(own_[thread].grad + b * W), left);
       }
     }
   }
@@ -236,13 +235,15 @@ class Backward : Loop<V> {
       clear = false;
     }
     const unsigned char* here = n >= 0 ? valid(n) : nullptr;
+    // Without a part of its own from the step after, a state has one only from the end.
+    const bool part = plan_.direct[s] || n + 1 == shape_.steps;
     for (long q = p; q < p + count; ++q) {
       for (long b = 0; b < batch_; ++b) {
         T* at = grad + (b * count + q - p) * W;
         T* direct = direct_[s] + b * row + q * W;
-        V v = load<V>(direct);
+        V v = part ? load<V>(direct) : V{};
         if (!clear) v += load<V>(at);
-        if (!plan_.direct[s] || (here && !here[b])) store<V>(direct, V{});
+        if (part && here && !here[b]) store<V>(direct, V{});
         if (passed_[s]) {
           T* passed = passed_[s] + b * row + q * W;
           v += load<V>(passed);
@@ -276,7 +277,9 @@ class Backward : Loop<V> {
   V output_gradient(long n, long b, long q) const {
     constexpr long W = lanes<V>;
     if (!call_.dy) return V{};
-    return load_left<V>(call_.dy + time(n) * call_.dy_step + b * call_.dy_row + q * W, units(0) - q * W);
+    const T* from = call_.dy + time(n) * call_.dy_step + b * call_.dy_row + q * W;
+    if (n > 0) __builtin_prefetch(from + (time(n - 1) - time(n)) * call_.dy_step, 0, 2);
+    return load_left<V>(from, units(0) - q * W);
   }
 
   V kept_share(int s, long t, long b, long q) const {

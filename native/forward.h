@@ -324,7 +324,7 @@ class Forward : Loop<V> {
     if (left <= 0) return;
     for (long b = 0; b < batch_; ++b) {
       const V v = !here || here[b] ? load<V>(now + b * row) : V{};
-      store_part<V>(call_.y + t * call_.y_step + b * call_.y_row + q * W, v, left < W ? left : W);
+      store_left<V>(call_.y + t * call_.y_step + b * call_.y_row + q * W, v, left);
     }
   }
 

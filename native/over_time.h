@@ -218,28 +218,30 @@ class OverTime : Loop<V> {
     return from;
   }
 
-  // The thread's columns of dL/dx, from rows of gradients: those of step n0 and on, or of tokens.
+  // The thread's part of dL/dx, from rows of gradients: those of step n0 and on, or of tokens. Some of
+  // the rows, or where not all weights stay in the second-level cache some of the columns.
   void input_gradient(const Argument<V>& from, long rows, long n0, int thread, int threads) {
     constexpr long W = lanes<V>;
     const Panels<V>& panels = transposed_.x;
+    const bool apart = rows >= threads * row_block && panels.count * panels.stride * long(sizeof(T)) <= 1 << 20;
+    const long first = apart ? share(rows, thread, threads) : 0;
+    const long last = apart ? share(rows, thread + 1, threads) : rows;
+    const int of = apart ? 0 : thread, all = apart ? 1 : threads;
     T* c = work_[thread];
-    for (long row = 0; row < rows; row += row_block) {
-      const long many = rows - row < row_block ? rows - row : row_block;
-      in_blocks(share(panels.count, thread, threads), share(panels.count, thread + 1, threads), 4,
-                [&](long p, int count) {
-                  Argument<V> a = from;
-                  a.at += row * a.row;
-                  if (a.half) a.half += row * a.half_row;
-                  multiply<V>(panels, p, count, a, many, c, count * W, panels.start + p * W);
-                  for (long i = 0; i < many; ++i)
-                    if (call_.tokens) {
-                      write_input(call_.dx + (row + i) * call_.dx_row, p * W, count * W, c + i * count * W);
-                    } else {
-                      const long n = n0 + (row + i) / batch_, b = (row + i) % batch_;
-                      write_input(call_.dx + time(n) * call_.dx_step + b * call_.dx_row, p * W, count * W,
-                                  c + i * count * W);
-                    }
-                });
+    for (long row = first; row < last; row += row_block) {
+      const long many = last - row < row_block ? last - row : row_block;
+      in_blocks(share(panels.count, of, all), share(panels.count, of + 1, all), 4, [&](long p, int count) {
+        Argument<V> a = from;
+        a.at += row * a.row;
+        if (a.half) a.half += row * a.half_row;
+        multiply<V>(panels, p, count, a, many, c, count * W, panels.start + p * W);
+        long n = call_.tokens ? 0 : n0 + row / batch_, b = call_.tokens ? row : row % batch_;
+        for (long i = 0; i < many; ++i) {
+          T* const to = call_.tokens ? call_.dx : call_.dx + time(n) * call_.dx_step;
+          write_input(to + b * call_.dx_row, p * W, count * W, c + i * count * W);
+          if (++b == batch_ && !call_.tokens) ++n, b = 0;
+        }
+      });
     }
   }
 

@@ -73,18 +73,16 @@ void pack_rows(const Panels<V>& p, const Scalar<V>* weight, long units, const in
       const long real = units - n * W < 0 ? 0 : units - n * W < W ? units - n * W : W;
       const Scalar<V>* from = weight + (gate[g] * units + n * W) * p.depth;
       for (long k = 0; k < p.depth; k += W) {
-        const long end = k + W < p.depth ? k + W : p.depth;
-        if (real == W && end - k == W) {
-          V rows[W];
+        const long left = p.depth - k, many = left < W ? left : W;
+        V rows[W];
+        if (real == W && many == W) {
           for (long lane = 0; lane < W; ++lane) rows[lane] = load<V>(from + lane * p.depth + k);
-          transpose(rows);
-          for (long j = 0; j < W; ++j) store<V>(to + (k + j) * p.gates * W, rows[j]);
-          continue;
+        } else {
+          for (long lane = 0; lane < W; ++lane)
+            rows[lane] = lane < real ? load_left<V>(from + lane * p.depth + k, left) : V{};
         }
-        for (long lane = 0; lane < real; ++lane)
-          for (long j = k; j < end; ++j) to[j * p.gates * W + lane] = from[lane * p.depth + j];
-        for (long lane = real; lane < W; ++lane)
-          for (long j = k; j < end; ++j) to[j * p.gates * W + lane] = 0;
+        transpose(rows);
+        for (long j = 0; j < many; ++j) store<V>(to + (k + j) * p.gates * W, rows[j]);
       }
     }
     pack_half(p, n);

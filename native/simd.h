@@ -65,6 +65,16 @@ inline V load_left(const Scalar<V>* from, long left) {
   return left >= lanes<V> ? load<V>(from) : left > 0 ? load_part<V>(from, left) : V{};
 }
 
+// The same of what is written: nothing beyond.
+template <class V>
+inline void store_left(Scalar<V>* to, V v, long left) {
+  if (left >= lanes<V>) {
+    store<V>(to, v);
+  } else if (left > 0) {
+    store_part<V>(to, v, left);
+  }
+}
+
 // Row n of `rows` becomes column n.
 template <class V>
 inline void transpose(V (&rows)[lanes<V>]) {
