@@ -1,6 +1,7 @@
 #include "memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <new>
 
@@ -15,6 +16,14 @@ size_t rounded(size_t bytes) {
   size_t step = 4096;
   while (step * 16 < bytes) step *= 2;
   return (bytes + step - 1) / step * step;
+}
+
+long ask_second_level_cache() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+  const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  if (size > 0) return size;
+#endif
+  return 1 << 20;
 }
 
 std::byte* map(size_t size) {
@@ -32,6 +41,11 @@ std::byte* map(size_t size) {
 }
 
 }  // namespace
+
+long second_level_cache() {
+  static const long size = ask_second_level_cache();
+  return size;
+}
 
 Memory& Memory::instance() {
   static Memory* memory = new Memory;  // never deleted: arrays may outlive static destructors

@@ -7,6 +7,9 @@
 
 namespace recurra {
 
+// Bytes of a core's second-level cache; where the system does not tell, what most have.
+long second_level_cache();
+
 class Memory {
  public:
   static Memory& instance();

@@ -223,7 +223,7 @@ class OverTime : Loop<V> {
   void input_gradient(const Argument<V>& from, long rows, long n0, int thread, int threads) {
     constexpr long W = lanes<V>;
     const Panels<V>& panels = transposed_.x;
-    const bool apart = rows >= threads * row_block && panels.count * panels.stride * long(sizeof(T)) <= 1 << 20;
+    const bool apart = rows >= threads * row_block && panels.count * panels.stride * long(sizeof(T)) <= second_level_cache();
     const long first = apart ? share(rows, thread, threads) : 0;
     const long last = apart ? share(rows, thread + 1, threads) : rows;
     const int of = apart ? 0 : thread, all = apart ? 1 : threads;

@@ -10,6 +10,7 @@ namespace RECURRA_NAMESPACE {
 
 using recurra::Arena;
 using recurra::Call;
+using recurra::second_level_cache;
 using recurra::Shape;
 
 // Rows of units in memory are padded to this many, which every vector divides.

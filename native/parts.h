@@ -26,7 +26,7 @@ bool rows_apart(const Plan<V>& plan, const Call<Scalar<V>>& call, int threads) {
   const Shape& shape = call.shape;
   const long weights = plan.gates * shape.hidden * shape.recurrent() + shape.projection * shape.hidden;
   const long size = call.half ? long(sizeof(Half)) : long(sizeof(Scalar<V>));
-  return threads > 1 && row_groups(shape.batch) >= threads && weights * size <= 1 << 20;
+  return threads > 1 && row_groups(shape.batch) >= threads && weights * size <= second_level_cache();
 }
 
 // The call for rows [first, first + count) alone.

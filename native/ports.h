@@ -79,10 +79,11 @@ struct Ports {
 
   void set_fresh(long b, int s, V v) const { store<V>(fresh_at[s] + b * fresh_row[s], v); }
   void keep(long b, int k, V v) const { store<V>(kept_at + b * kept_row + k * kept_slot, v); }
-  // Rows of slots lie too far apart for the processor to expect the next: it is fetched beforehand.
+  // Rows of slots lie too far apart for the processor to expect the next: it is fetched beforehand,
+  // but for rows that may be another thread's.
   void set_slot(long b, int k, V v) const {
     T* const to = slot_at + b * slot_row + k * slot_slot;
-    __builtin_prefetch(to + 4 * slot_row, 1);
+    __builtin_prefetch(to + (b + 4 < rows ? 4 * slot_row : 0), 1);
     store<V>(to, v);
   }
   void set_direct(long b, int s, V v) const { store<V>(direct_at[s] + b * direct_row[s], v); }
