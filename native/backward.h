@@ -1,69 +1,31 @@
-// The loop over time, backward. Threads share it out as in the forward pass.
+// The loop over time, backward: of a call, or of a part of its rows. Threads own slices of units as in
+// the forward pass.
 #pragma once
 #include "over_time.h"
-#include "parts.h"
 
 namespace RECURRA_NAMESPACE {
 
-// Sums over the rows of gradients that are no products: of biases, and of other vectors of parameters.
-// By groups of rows (see parts.h), each [group][vector][unit].
 template <class V>
-struct VectorSums {
-  Scalar<V>*weights, *biases;
-  long weights_size, biases_size;
-
-  VectorSums(const Plan<V>& plan, const Shape& shape, Arena& arena)
-      : weights_size(plan.weights.size * padded(shape.hidden)), biases_size(plan.slots[0] * padded(shape.hidden)) {
-    const int groups = row_groups(shape.batch);
-    weights = arena.zeros<Scalar<V>>(groups * weights_size);
-    biases = arena.zeros<Scalar<V>>(groups * biases_size);
-  }
-
-  // Adds the units [first, last) of all groups to the gradients.
-  void add(const Plan<V>& plan, const Call<Scalar<V>>& call, long first, long last) const {
-    const long hidden = call.shape.hidden;
-    const int groups = row_groups(call.shape.batch);
-    const auto add_one = [&](Scalar<V>* to, const Scalar<V>* from, long size) {
-      for (long k = first; to && k < last; ++k) {
-        Scalar<V> sum = from[k];
-        for (int g = 1; g < groups; ++g) sum += from[g * size + k];
-        to[k] += sum;
-      }
-    };
-    for (const Bias& b : plan.biases)
-      if (Scalar<V>* to = call.dparameter[b.parameter])
-        add_one(to + b.gate * hidden, biases + b.slot * padded(hidden), biases_size);
-    for (int w = 0; w < plan.weights.size; ++w) {
-      const Vectored& v = plan.weights.item[w];
-      if (Scalar<V>* to = call.dparameter[v.parameter])
-        add_one(to + (v.gate < 0 ? 0 : v.gate * hidden), weights + w * padded(hidden), weights_size);
-    }
-  }
-};
-
-// The steps of a call, or of a part of its rows.
-template <class V>
-class Backward : Loop<V> {
+class Backward : public OverTime<V> {
   using Loop<V>::plan_, Loop<V>::call_, Loop<V>::shape_, Loop<V>::batch_, Loop<V>::whole_;
   using Loop<V>::panels, Loop<V>::time, Loop<V>::valid, Loop<V>::mixes, Loop<V>::units;
+  using OverTime<V>::slots, OverTime<V>::copy_half, OverTime<V>::from_slots, OverTime<V>::gradients;
+  using OverTime<V>::keep_boundary, OverTime<V>::transposed_, OverTime<V>::saved_, OverTime<V>::chunk_;
+  using OverTime<V>::slot_row_, OverTime<V>::states_, OverTime<V>::fresh_;
 
  public:
   using T = Scalar<V>;
+  using OverTime<V>::add_tokens_of, OverTime<V>::finish_tokens;
 
   Backward(const Plan<V>& plan, const Vectors<V>& vectors, const Transposed<V>& transposed,
-           OverTime<V>& over_time, const VectorSums<V>& vector_sums, const Call<T>& call, Arena& arena,
-           int threads)
-      : Loop<V>(plan, call),
-        saved_(plan, call),
+           const Call<T>& call, Arena& arena, int threads, int finishing)
+      : OverTime<V>(plan, transposed, call, arena, threads, finishing),
         vectors_(vectors),
-        transposed_(transposed),
-        over_time_(over_time),
-        vector_sums_(vector_sums),
         sums_(call.shape, count_rows(plan.backward), arena) {
-    find_states(plan, call, saved_, arena, states_, fresh_);
+    const long hidden = padded(shape_.hidden);
     for (int s = 0; s < plan.states; ++s) place_gradients(s, arena);
-    while (first_of_group(whole_, first_group_) < shape_.first) ++first_group_;
-    while (first_of_group(whole_, first_group_ + groups_) < shape_.first + batch_) ++groups_;
+    dweights_ = arena.zeros<T>(plan.weights.size * hidden);
+    dbiases_ = arena.zeros<T>(plan.slots[0] * hidden);
     own_ = arena.take<Own>(threads);
     for (int thread = 0; thread < threads; ++thread) {
       own_[thread].u = arena.take<T>(batch_ * max_products * 8 * lanes<V>);
@@ -72,24 +34,17 @@ class Backward : Loop<V> {
     }
   }
 
-  // The steps [n0, n1), the last one first: what flows into them is that of the step after.
-  void run(long n0, long n1, int thread, int threads, Barrier& barrier) {
-    for (long n = n1 - 1; n >= n0; --n) step(n, n0, thread, threads, barrier);
-  }
-
-  // Gradients of the initial states: the thread's units.
-  void finish(int thread, int threads) {
-    constexpr long W = lanes<V>;
-    for (int s = 0; s < plan_.states; ++s) {
-      const long count = panels(plan_.projected[s]);
-      if (!call_.dinitial[s]) continue;
-      for (long p = share(count, thread, threads); p < share(count, thread + 1, threads); ++p) {
-        gather(s, -1, 0, p, 1, own_[thread].grad, false);
-        const long left = units(s) - p * W;
-        for (long b = 0; b < batch_ && left > 0; ++b)
-          store_left<V>(call_.dinitial[s] + b * units(s) + p * W, load<V>(own_[thread].grad + b * W), left);
-      }
+  void run(int thread, int threads, Barrier& barrier) {
+    const long steps = shape_.steps;
+    for (long n1 = steps; n1 > 0; n1 -= chunk_) {
+      const long n0 = n1 > chunk_ ? n1 - chunk_ : 0;
+      for (long n = n1 - 1; n >= n0; --n) step(n, n0, thread, threads, barrier);
+      gradients(n0, n1, thread, threads, barrier);
+      barrier.wait();
+      if (n0 > 0) keep_boundary(n0 < chunk_ ? n0 : chunk_, thread, threads);
+      barrier.wait();
     }
+    finish(thread, threads);
   }
 
  private:
@@ -137,7 +92,7 @@ class Backward : Loop<V> {
     ports.weight_slot = ports.sum_slot = hidden;
     ports.stats_slot = whole_;
     ports.sums_slot = batch_;
-    ports.slot_row = over_time_.slot_row(space);
+    ports.slot_row = slot_row_[space];
     ports.slot_slot = padded(units_of(shape_, space));
     const bool back = n & 1;
     const T* old[max_states];
@@ -164,10 +119,10 @@ class Backward : Loop<V> {
       for (long q = p; q < p + count; ++q) {
         ports.real = vectors_.real[space] + q * W;
         ports.weight_at = vectors_.weights + q * W;
-        in_groups(here, [&](int group, long b, long many) {
+        ports.dweight_at = dweights_ + q * W;
+        ports.dbias_at = dbiases_ + q * W;
+        in_runs(here, batch_, [&](long b, long many) {
           ports.rows = many;
-          ports.dweight_at = vector_sums_.weights + group * vector_sums_.weights_size + q * W;
-          ports.dbias_at = vector_sums_.biases + group * vector_sums_.biases_size + q * W;
           ports.u_at = own.u + b * row + (q - p) * W;
           ports.kept_at = kept + saved_.kept_at(q * W) + b * saved_.kept_row;
           ports.stats_at = stats + b;
@@ -184,18 +139,8 @@ class Backward : Loop<V> {
         });
         if (here) blank(segment, n, n0, q);
       }
-      over_time_.copy_half(space, n, n0, shape_.first, batch_, p, count);
+      copy_half(space, n, n0, p, count);
     });
-  }
-
-  // Calls body(group, first, count) for the runs of rows that `here` has, group by group.
-  template <class Body>
-  void in_groups(const unsigned char* here, Body body) const {
-    for (int group = first_group_; group < first_group_ + groups_; ++group) {
-      const long first = first_of_group(whole_, group) - shape_.first;
-      const long rows = first_of_group(whole_, group + 1) - shape_.first - first;
-      in_runs(here ? here + first : nullptr, rows, [&](long b, long many) { body(group, first + b, many); });
-    }
   }
 
   // A step that a row does not take leaves no gradients.
@@ -204,8 +149,7 @@ class Backward : Loop<V> {
     const long units = padded(units_of(shape_, segment.space));
     for (long b = 0; b < batch_; ++b)
       for (int k = 0; k < plan_.slots[segment.space] && !here[b]; ++k)
-        store<V>(slots(segment.space, n, n0) + b * over_time_.slot_row(segment.space) + k * units + q * lanes<V>,
-                 V{});
+        store<V>(slots(segment.space, n, n0) + b * slot_row_[segment.space] + k * units + q * lanes<V>, V{});
   }
 
   // to = transposed matrix * gradients of the gates, for a block of panels; times the dropout mask.
@@ -213,8 +157,8 @@ class Backward : Loop<V> {
                       int count, T* to, bool clear, bool back) {
     constexpr long W = lanes<V>;
     const int space = p.matrix == weight_hr;
-    multiply<V>(panels, panel, count, over_time_.from_slots(space, p.slot, n, n0, shape_.first), batch_, to,
-                count * W, clear ? panels.start + panel * W : nullptr, back);
+    multiply<V>(panels, panel, count, from_slots(space, p.slot, n, n0), batch_, to, count * W,
+                clear ? panels.start + panel * W : nullptr, back);
     if (!call_.recurrent_mask || space) return;
     const long units = shape_.recurrent();
     for (long b = 0; b < batch_; ++b)
@@ -288,18 +232,39 @@ class Backward : Loop<V> {
     return load_left<V>(call_.keep[s] + (t * whole_ + b) * units(s) + q * W, units(s) - q * W);
   }
 
-  T* slots(int space, long n, long n0) const { return over_time_.slots(space, n, n0, shape_.first); }
+  // Gradients of the initial states, and of the vectors of parameters: the thread's units.
+  void finish(int thread, int threads) {
+    constexpr long W = lanes<V>;
+    for (int s = 0; s < plan_.states; ++s) {
+      const long count = panels(plan_.projected[s]);
+      if (!call_.dinitial[s]) continue;
+      for (long p = share(count, thread, threads); p < share(count, thread + 1, threads); ++p) {
+        gather(s, -1, 0, p, 1, own_[thread].grad, false);
+        const long left = units(s) - p * W;
+        for (long b = 0; b < batch_ && left > 0; ++b)
+          store_left<V>(call_.dinitial[s] + b * units(s) + p * W, load<V>(own_[thread].grad + b * W), left);
+      }
+    }
+    const long hidden = shape_.hidden, first = share(panels(0), thread, threads) * W;
+    const long end = share(panels(0), thread + 1, threads) * W, last = end < hidden ? end : hidden;
+    for (const Bias& b : plan_.biases)
+      if (T* to = call_.dparameter[b.parameter])
+        for (long k = first; k < last; ++k)
+          to[b.gate * hidden + k] += dbiases_[b.slot * padded(hidden) + k];
+    for (int w = 0; w < plan_.weights.size; ++w) {
+      const Vectored& v = plan_.weights.item[w];
+      T* to = call_.dparameter[v.parameter];
+      for (long k = first; to && k < last; ++k)
+        to[(v.gate < 0 ? 0 : v.gate * hidden) + k] += dweights_[w * padded(hidden) + k];
+    }
+  }
 
-  const Saved<V> saved_;
   const Vectors<V>& vectors_;
-  const Transposed<V>& transposed_;
-  OverTime<V>& over_time_;
-  const VectorSums<V>& vector_sums_;
   RowSums<V> sums_;
-  States<V> states_[max_states], fresh_[max_states];
-  int first_group_ = 0, groups_ = 0;
   T* direct_[max_states] = {};
   T* passed_[max_states] = {};
+  T* dweights_ = nullptr;
+  T* dbiases_ = nullptr;
   Own* own_ = nullptr;
 };
 

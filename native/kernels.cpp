@@ -7,6 +7,7 @@
 #include "forward.h"
 #include "head.h"
 #include "loss.h"
+#include "parts.h"
 #include "update.h"
 #include "cells/all.h"
 
@@ -34,7 +35,7 @@ int threads_of(const Plan<V>& plan, const Call<Scalar<V>>& call) {
   const double products = batch * plan.gates * double(shape.hidden) * (inputs + double(shape.recurrent()));
   const double work = products * (shape.batch == 1 ? 24e-6 : 15e-6);
   if (work * double(shape.steps) < waking) return 1;
-  if (rows_apart(plan, call, -call.threads)) return -call.threads;
+  if (row_parts(plan, call) >= -call.threads) return -call.threads;
   const int barriers = 1 + (plan.forward.end() - 1)->level;
   const double cost = 0.25 * barriers + 0.95e-3 * batch * double(shape.hidden);
   const double paid = work / cost;
@@ -102,10 +103,11 @@ void forward(const void* program, const void* given, const Call<Scalar<V>>& call
     half = arena.take<Half*>(threads);
     for (int n = 0; n < threads; ++n) half[n] = half_of_symbols(packed.x, call.symbols, arena);
   }
-  const Parts<V> parts(plan, call, threads, arena);
-  auto* loops = arena.take<Forward<V>>(parts.count());
-  for (int n = 0; n < parts.count(); ++n)
-    new (&loops[n]) Forward<V>(plan, packed, table, parts.call(n), arena, parts.sharing(threads));
+  const int count = threads > 1 ? row_parts(plan, call) : 1;
+  const Parts<V> parts(plan, call, count, threads, arena);
+  auto* loops = arena.take<Forward<V>>(count);
+  for (int n = 0; n < count; ++n)
+    new (&loops[n]) Forward<V>(plan, packed, table, parts.call(n), arena, parts.sharing(n));
   team.run([&](int thread) {
     const HalfScope scope(call.half);
     if (mine) {
@@ -116,48 +118,79 @@ void forward(const void* program, const void* given, const Call<Scalar<V>>& call
       fill_table(table, packed.x, call, half[thread], thread, threads);
       barrier.wait();
     }
-    loops[parts.of(thread)].run(parts.within(thread), parts.sharing(threads), parts.count() > 1 ? alone : barrier);
+    parts.of(thread, [&](int n, int within, int sharing, Barrier& inner) { loops[n].run(within, sharing, inner); });
   });
 }
+
+// The sums of the parts of a call but the first, which adds to the gradients themselves.
+template <class V>
+class PartSums {
+ public:
+  using T = Scalar<V>;
+
+  PartSums(const Plan<V>& plan, const Call<T>& call) : plan_(plan), call_(call) {}
+
+  // Memory for the gradients of a part.
+  void place(Call<T>& part, Arena& arena) const {
+    for (int p = 0; p < recurra::most_parameters; ++p)
+      if (call_.dparameter[p]) part.dparameter[p] = arena.zeros<T>(size(p));
+  }
+
+  // Adds a part's to the call's: the thread's share.
+  void add(const Call<T>& part, int thread, int threads) const {
+    for (int p = 0; p < recurra::most_parameters; ++p) {
+      if (!call_.dparameter[p]) continue;
+      const long last = share(size(p), thread + 1, threads);
+      for (long k = share(size(p), thread, threads); k < last; ++k) call_.dparameter[p][k] += part.dparameter[p][k];
+    }
+  }
+
+ private:
+  // Elements of a parameter.
+  long size(int p) const {
+    const Shape& shape = call_.shape;
+    if (p == matrix_place[weight_ih]) return plan_.gates * shape.hidden * shape.inputs;
+    if (p == matrix_place[weight_hh]) return plan_.gates * shape.hidden * shape.recurrent();
+    if (shape.projection && p == matrix_place[weight_hr]) return shape.projection * shape.hidden;
+    for (const Bias& b : plan_.biases)
+      if (b.parameter == p) return plan_.gates * shape.hidden;
+    long parts = 1;  // of a vector by gates
+    for (const Vectored& v : plan_.weights)
+      if (v.parameter == p && v.gate >= parts) parts = v.gate + 1;
+    return parts * shape.hidden;
+  }
+
+  const Plan<V>& plan_;
+  const Call<T>& call_;
+};
 
 template <class V>
 void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
   Team team(threads_of(plan, call));
-  const int threads = team.threads();
-  Barrier barrier(threads), alone(1);
+  const int threads = team.threads(), count = row_parts(plan, call);
+  Barrier barrier(threads);
   Vectors<V> vectors(plan, call.shape, arena);
   vectors.fill(call.parameter);
   Transposed<V> transposed(plan, call, arena);
-  OverTime<V> over_time(plan, transposed, call, arena, threads);
-  const VectorSums<V> sums(plan, call.shape, arena);
-  const Parts<V> parts(plan, call, threads, arena);
-  auto* loops = arena.take<Backward<V>>(parts.count());
-  for (int n = 0; n < parts.count(); ++n)
-    new (&loops[n]) Backward<V>(plan, vectors, transposed, over_time, sums, parts.call(n), arena,
-                                parts.sharing(threads));
+  const PartSums<V> sums(plan, call);
+  const Parts<V> parts(plan, call, count, threads, arena);
+  auto* loops = arena.take<Backward<V>>(count);
+  for (int n = 0; n < count; ++n) {
+    if (n > 0) sums.place(parts.call(n), arena);
+    new (&loops[n]) Backward<V>(plan, vectors, transposed, parts.call(n), arena, parts.sharing(n), n ? 0 : threads);
+  }
   team.run([&](int thread) {
     const HalfScope scope(call.half);
-    Backward<V>& loop = loops[parts.of(thread)];
-    const int within = parts.within(thread), sharing = parts.sharing(threads);
-    Barrier& inner = parts.count() > 1 ? alone : barrier;
     transposed.fill(call.parameter, thread, threads);
     barrier.wait();
-    for (long n1 = call.shape.steps, n0; n1 > 0; n1 = n0) {
-      n0 = n1 > over_time.chunk() ? n1 - over_time.chunk() : 0;
-      loop.run(n0, n1, within, sharing, inner);
-      barrier.wait();
-      over_time.gradients(n0, n1, thread, threads, barrier);
-      barrier.wait();
-      if (n0 > 0) over_time.keep_boundary(n0 < over_time.chunk() ? n0 : over_time.chunk(), thread, threads);
-      barrier.wait();
+    parts.of(thread, [&](int n, int within, int sharing, Barrier& inner) { loops[n].run(within, sharing, inner); });
+    if (count > 1) barrier.wait();
+    for (int n = 1; n < count; ++n) {
+      sums.add(parts.call(n), thread, threads);
+      if (call.tokens) loops[0].add_tokens_of(loops[n], thread, threads);
     }
-    if (call.tokens) over_time.finish_tokens(thread, threads, barrier);
-    loop.finish(within, sharing);
-    barrier.wait();
-    const long hidden = call.shape.hidden, panels = padded(hidden) / lanes<V>;
-    const long last = share(panels, thread + 1, threads) * lanes<V>;
-    sums.add(plan, call, share(panels, thread, threads) * lanes<V>, last < hidden ? last : hidden);
+    if (call.tokens) loops[0].finish_tokens(thread, threads, barrier);
   });
 }
 

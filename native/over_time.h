@@ -10,15 +10,15 @@
 namespace RECURRA_NAMESPACE {
 
 template <class V>
-class OverTime : Loop<V> {
-  using Loop<V>::plan_, Loop<V>::call_, Loop<V>::shape_, Loop<V>::batch_;
+class OverTime : protected Loop<V> {
+ protected:
+  using Loop<V>::plan_, Loop<V>::call_, Loop<V>::shape_, Loop<V>::batch_, Loop<V>::whole_;
   using Loop<V>::time, Loop<V>::valid, Loop<V>::units;
-
- public:
   using T = Scalar<V>;
 
+  // `finishing`: threads that will call `finish_tokens`.
   OverTime(const Plan<V>& plan, const Transposed<V>& transposed, const Call<T>& call, Arena& arena,
-           int threads)
+           int threads, int finishing)
       : Loop<V>(plan, call), transposed_(transposed), saved_(plan, call) {
     chunk_ = batch_ < chunk_rows ? chunk_rows / (batch_ ? batch_ : 1) : 1;
     if (chunk_ > shape_.steps) chunk_ = shape_.steps;
@@ -40,40 +40,36 @@ class OverTime : Loop<V> {
       dtokens_ = arena.zeros<T>(call.symbols * token_row_ + 2 * pad);
       if (call.half) half_tokens_ = arena.zeros<Half>(whole_blocks(call.symbols) * token_row_);
     }
-    work_ = arena.take<T*>(threads);
-    rows_ = arena.take<T**>(threads);
-    for (int thread = 0; thread < threads; ++thread) {
+    const int workers = finishing > threads ? finishing : threads;
+    work_ = arena.take<T*>(workers);
+    rows_ = arena.take<T**>(workers);
+    for (int thread = 0; thread < workers; ++thread) {
       work_[thread] = arena.take<T>(working(threads));
       rows_[thread] = arena.take<T*>(most_gradient_rows(threads));
     }
   }
 
-  // Steps whose gates' gradients are kept at once.
-  long chunk() const { return chunk_; }
-  // From one row of slots to the next.
-  long slot_row(int space) const { return slot_row_[space]; }
-
-  // Gradients of step n of the chunk from n0, from row b on; the step after the chunk has the last place.
-  T* slots(int space, long n, long n0, long b = 0) const {
-    return slots_[space] + ((n - n0) * batch_ + b) * slot_row_[space];
+  // Gradients of step n of the chunk from n0; the step after the chunk has the last place.
+  T* slots(int space, long n, long n0) const {
+    return slots_[space] + (n - n0) * batch_ * slot_row_[space];
   }
 
-  // Products in bfloat16 read a copy of the slots: of rows [b, b + rows), the panels [p, p + count).
-  void copy_half(int space, long n, long n0, long b, long rows, long p, int count) {
+  // Products in bfloat16 read a copy of the slots.
+  void copy_half(int space, long n, long n0, long p, int count) {
     if constexpr (has_half<V>) {
       if (!half_slots_[space]) return;
-      const long units = padded(units_of(shape_, space)), at = ((n - n0) * batch_ + b) * slot_row_[space];
+      const long units = padded(units_of(shape_, space)), at = (n - n0) * batch_ * slot_row_[space];
       for (int k = 0; k < plan_.slots[space]; ++k) {
         const long first = at + k * units + p * lanes<V>;
-        to_half(slots_[space] + first, slot_row_[space], nullptr, 0, rows, count * lanes<V>,
+        to_half(slots_[space] + first, slot_row_[space], nullptr, 0, batch_, count * lanes<V>,
                 half_slots_[space] + first, slot_row_[space]);
       }
     }
   }
 
-  // Rows of slots from number `slot` on, of step n of the chunk from n0, from row b on.
-  Argument<V> from_slots(int space, int slot, long n, long n0, long b = 0) const {
-    const long at = ((n - n0) * batch_ + b) * slot_row_[space] + slot * padded(units_of(shape_, space));
+  // Rows of slots from number `slot` on, of step n of the chunk from n0.
+  Argument<V> from_slots(int space, int slot, long n, long n0) const {
+    const long at = (n - n0) * batch_ * slot_row_[space] + slot * padded(units_of(shape_, space));
     return {slots_[space] + at, slot_row_[space], half_slots_[space] ? half_slots_[space] + at : nullptr,
             slot_row_[space]};
   }
@@ -103,6 +99,12 @@ class OverTime : Loop<V> {
       if (Half* half = half_slots_[space])
         std::memcpy(half + length * size + first, half + first, count * sizeof(Half));
     }
+  }
+
+  // Adds another part's sums by token.
+  void add_tokens_of(const OverTime& part, int thread, int threads) const {
+    const long size = call_.symbols * token_row_, last = share(size, thread + 1, threads);
+    for (long k = share(size, thread, threads); k < last; ++k) dtokens_[k] += part.dtokens_[k];
   }
 
   // Gradients of the input's weights and of the rows that tokens choose, from those sums.
@@ -199,7 +201,7 @@ class OverTime : Loop<V> {
       from.step = way * call_.x_step;
       from.row = call_.x_row;
       from.valid = valid(n0);
-      from.valid_step = way * batch_;
+      from.valid_step = way * whole_;
       return from;
     }
     if (g.matrix == weight_hh) from.mask = call_.recurrent_mask;
@@ -254,7 +256,7 @@ class OverTime : Loop<V> {
     for (long n = n0; n < n1; ++n)
       for (long b = 0; b < batch_; ++b) {
         const T* from = slots(0, n, n0) + b * slot_row_[0] + g.slot * padded(shape_.hidden);
-        T* to = dtokens_ + call_.tokens[time(n) * batch_ + b] * token_row_;
+        T* to = dtokens_ + call_.tokens[time(n) * whole_ + b] * token_row_;
         for (long k = first; k < last; k += W) store<V>(to + k, load<V>(to + k) + load<V>(from + k));
       }
   }
@@ -264,10 +266,13 @@ class OverTime : Loop<V> {
     if (left > 0) std::memcpy(to + first, from, size_t(left < count ? left : count) * sizeof(T));
   }
 
+ protected:
   const Transposed<V>& transposed_;
   const Saved<V> saved_;
   long chunk_ = 0, slot_row_[2] = {};
   States<V> states_[max_states], fresh_[max_states];
+
+ private:
   T* slots_[2] = {};
   Half* half_slots_[2] = {};
   T* dtokens_ = nullptr;  // (V, gates): gradients of the gates, by token

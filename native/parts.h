@@ -1,40 +1,32 @@
-// Parts of a call's rows, for threads that each go through all the steps with rows of their own. They
-// need not wait for one another, nor fetch states that another core wrote; but each of them reads all
-// of the weights at every step.
+// Halves of a call's rows, each of which goes through all the steps by itself. Where each has threads
+// of its own, these need not wait for the others', nor fetch what another core wrote; but all of them
+// read all of the weights.
 //
-// Sums over rows are made by groups, and those of the groups added in their order: so that a sum does
-// not depend on how many threads there are. A part is some groups.
+// Sums over rows (the gradients of parameters) are made by halves whatever the number of threads, so
+// that they do not depend on it.
 #pragma once
 #include "packed.h"
+#include "pool.h"
 
 namespace RECURRA_NAMESPACE {
 
-// Groups of at least 6 rows, which is what the micro-kernel takes at once of an LSTM.
-inline int row_groups(long batch) {
-  int groups = 1;
-  while (groups < 16 && batch >= 12 * groups) groups *= 2;
-  return groups;
-}
+using recurra::Barrier;
 
-// The first row of a group; of the group after the last: the number of rows.
-inline long first_of_group(long batch, int group) { return share(batch, group, row_groups(batch)); }
-
-// Whether so many threads are better off with parts of the rows than with parts of the units: where
-// each can keep all recurrent weights in its second-level cache.
+// Two, where each half has rows enough for the micro-kernel, and a core can keep all recurrent weights
+// in its second-level cache; else one: all rows.
 template <class V>
-bool rows_apart(const Plan<V>& plan, const Call<Scalar<V>>& call, int threads) {
+int row_parts(const Plan<V>& plan, const Call<Scalar<V>>& call) {
   const Shape& shape = call.shape;
   const long weights = plan.gates * shape.hidden * shape.recurrent() + shape.projection * shape.hidden;
   const long size = call.half ? long(sizeof(Half)) : long(sizeof(Scalar<V>));
-  return threads > 1 && row_groups(shape.batch) >= threads && weights * size <= second_level_cache();
+  return shape.batch >= 12 && weights * size <= second_level_cache() ? 2 : 1;
 }
 
 // The call for rows [first, first + count) alone.
 template <class V>
 Call<Scalar<V>> rows_of(const Plan<V>& plan, const Call<Scalar<V>>& call, long first, long count) {
-  using T = Scalar<V>;
   const auto move = [&](auto*& at, long row) { at = at ? at + first * row : at; };
-  Call<T> part = call;
+  Call<Scalar<V>> part = call;
   part.shape.batch = count;
   part.shape.first = first;
   part.shape.whole = call.shape.batch;
@@ -42,6 +34,7 @@ Call<Scalar<V>> rows_of(const Plan<V>& plan, const Call<Scalar<V>>& call, long f
     move(part.tokens, 1);
   } else {
     move(part.x, call.x_row);
+    move(part.dx, call.dx_row);
   }
   move(part.y, call.y_row);
   move(part.dy, call.dy_row);
@@ -59,32 +52,42 @@ Call<Scalar<V>> rows_of(const Plan<V>& plan, const Call<Scalar<V>>& call, long f
   return part;
 }
 
-// The calls of `count` threads: of a part of the rows each, or one that they share.
+// `count` parts of a call, and which of its threads go through them: each part has threads of its own,
+// or fewer threads than parts take one after the other.
 template <class V>
 class Parts {
  public:
-  Parts(const Plan<V>& plan, const Call<Scalar<V>>& call, int threads, Arena& arena)
-      : count_(rows_apart(plan, call, threads) ? threads : 1), calls_(arena.take<Call<Scalar<V>>>(count_)) {
-    const long batch = call.shape.batch;
-    const int groups = row_groups(batch);
-    for (int n = 0; n < count_; ++n) {
-      const long first = first_of_group(batch, int(share(groups, n, count_)));
-      const long last = first_of_group(batch, int(share(groups, n + 1, count_)));
-      new (&calls_[n]) Call<Scalar<V>>(count_ > 1 ? rows_of(plan, call, first, last - first) : call);
+  using T = Scalar<V>;
+
+  Parts(const Plan<V>& plan, const Call<T>& call, int count, int threads, Arena& arena)
+      : count_(count), threads_(threads), calls_(arena.take<Call<T>>(count)), barriers_(arena.take<Barrier>(count)) {
+    for (int n = 0; n < count; ++n) {
+      const long first = share(call.shape.batch, n, count), last = share(call.shape.batch, n + 1, count);
+      new (&calls_[n]) Call<T>(count > 1 ? rows_of(plan, call, first, last - first) : call);
+      new (&barriers_[n]) Barrier(sharing(n));
     }
   }
 
-  int count() const { return count_; }
-  const Call<Scalar<V>>& call(int part) const { return calls_[part]; }
+  Call<T>& call(int part) const { return calls_[part]; }
 
-  // The part of a thread of the call, its number among those who share it, and theirs.
-  int of(int thread) const { return count_ > 1 ? thread : 0; }
-  int within(int thread) const { return count_ > 1 ? 0 : thread; }
-  int sharing(int threads) const { return count_ > 1 ? 1 : threads; }
+  // How many threads share a part.
+  int sharing(int part) const { return threads_ < count_ ? 1 : int(share(threads_, part + 1, count_)) - first(part); }
+
+  // Calls body(part, thread of the part, threads of the part, barrier) for the parts of a thread.
+  template <class Body>
+  void of(int thread, Body body) const {
+    for (int n = 0; n < count_; ++n) {
+      const int within = threads_ < count_ ? (n % threads_ == thread ? 0 : -1) : thread - first(n);
+      if (within >= 0 && within < sharing(n)) body(n, within, sharing(n), barriers_[n]);
+    }
+  }
 
  private:
-  const int count_;
-  Call<Scalar<V>>* const calls_;
+  int first(int part) const { return int(share(threads_, part, count_)); }
+
+  const int count_, threads_;
+  Call<T>* const calls_;
+  Barrier* const barriers_;
 };
 
 }  // namespace RECURRA_NAMESPACE
