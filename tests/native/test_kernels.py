@@ -52,6 +52,14 @@ CASES = {
     "more threads than vectors": PLAIN.but(hidden=5, projection=2, threads=2),
     "many steps": PLAIN.but(steps=300, batch=2, threads=2),
     "many rows": PLAIN.but(steps=3, batch=300, threads=2, hidden=16),
+    # From 12 rows on, halves of them go their own way: see native/parts.h.
+    "halves of the rows": PLAIN.but(batch=13, hidden=33, projection=17, threads=2),
+    "halves, three threads, lengths": PLAIN.but(batch=12, masked="lengths", threads=3, hidden=40),
+    "halves, loose, everything at once": PLAIN.but(
+        zoneout="draw", masked="gaps", dropout=True, reverse=True, threads=2, batch=17, layout="loose"
+    ),
+    "halves, zoneout as a share": PLAIN.but(zoneout="share", threads=2, batch=14, hidden=16),
+    "halves, batch first, dropout": PLAIN.but(layout="batch", dropout=True, threads=4, batch=15),
     "some chunks": PLAIN.but(steps=21, batch=60),
     "batch first": PLAIN.but(layout="batch"),
     "neither contiguous nor aligned": PLAIN.but(layout="loose"),
@@ -107,9 +115,10 @@ def test_misaligned_arrays_are_misaligned(layout: str):
         assert x.data_ptr() % 16 == x.element_size()
 
 
+@pytest.mark.parametrize("batch", [7, 13])
 @pytest.mark.parametrize("program", PROGRAMS, ids=key)
-def test_same_bits_alone_or_among_others_and_on_any_threads(program: Program):
-    case = Case(batch=7, hidden=40, steps=4, projection=24, dtype=torch.float32, threads=2)
+def test_same_bits_alone_or_among_others_and_on_any_threads(program: Program, batch: int):
+    case = Case(batch=batch, hidden=40, steps=4, projection=24, dtype=torch.float32, threads=2)
     problem = Problem.of(program, case)
     whole = problem.run()
     again = problem.run()

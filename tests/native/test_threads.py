@@ -45,10 +45,13 @@ def assert_same(found, expected):
         assert torch.equal(found[name], value), name
 
 
+@pytest.mark.parametrize("batch", [CASE.batch, 17])
 @pytest.mark.parametrize("count", [2, 3, 8])
-def test_results_are_those_of_one_thread(threads, count):
+def test_results_are_those_of_one_thread(threads, count, batch):
+    case = CASE.but(batch=batch)
+    one = Problem.of(PROGRAM, case.but(threads=1)).run()
     for _ in range(3):
-        assert_same(Problem.of(PROGRAM, CASE.but(threads=count)).run(), alone())
+        assert_same(Problem.of(PROGRAM, case.but(threads=count)).run(), one)
 
 
 def test_calls_from_many_threads(threads):
