@@ -6,8 +6,6 @@
 
 namespace recurra {
 
-class Team;
-
 constexpr int most_states = 6, most_parameters = 24;
 
 struct Shape {
@@ -22,8 +20,8 @@ template <class T>
 struct Call {
   Shape shape;
   int threads = 1;                             // below 0: at most so many, where they pay
-  Team* team = nullptr;                        // forward: threads that the caller holds; null: its own
   bool reverse = false;
+  bool each = false;                           // steps are asked for one by one (see `Kernels::step`)
   long turn = 0;                               // steps before this call, of whoever calls for each
   bool half = false;                           // products in bfloat16, where has_half
 
@@ -40,7 +38,7 @@ struct Call {
 
   T* y = nullptr;                              // (T, B, R) with strides
   long y_step = 0, y_row = 0;
-  T* last[most_states] = {};                   // (B, R) or (B, H)
+  T* last[most_states] = {};                   // (B, R) or (B, H); with `each` (T, B, .), of every step
   T* saved = nullptr;                          // what backward needs (see Saved); null: inference
 
   // Backward. Gradients of outputs may be null: zeros. Those of inputs may be null: not wanted.

@@ -24,7 +24,7 @@ class Forward : Loop<V> {
         saved_(plan, call),
         sums_(call.shape, count_rows(plan.forward), arena) {
     const long steps = shape_.steps;
-    chunk_ = whole_ < chunk_rows ? chunk_rows / (whole_ ? whole_ : 1) : 1;
+    chunk_ = !call.each && whole_ < chunk_rows ? chunk_rows / (whole_ ? whole_ : 1) : 1;
     if (chunk_ > steps) chunk_ = steps;
     for (int s = 0; s < plan.states; ++s) place_state(s, arena);
     kept_ = call.saved ? call.saved : arena.take<T>(saved_.kept_step);
@@ -54,10 +54,24 @@ class Forward : Loop<V> {
     for (long n0 = 0; n0 < steps; n0 += chunk_) {
       const long n1 = n0 + chunk_ < steps ? n0 + chunk_ : steps;
       if (!call_.tokens && !alone()) input_product(n0, n1, thread, threads, barrier);
-      for (long n = n0; n < n1; ++n) step(n, n0, n1, thread, threads, barrier);
+      for (long n = n0; n < n1; ++n) {
+        step(n, n0, n1, thread, threads, barrier);
+        if (n + 1 < steps) barrier.wait();  // after the last the call ends
+      }
     }
     for (int s = 0; s < plan_.states; ++s)
-      if (call_.last[s]) copy_last(s, thread, threads);
+      if (call_.last[s]) copy_last(s, steps, call_.last[s], thread, threads);
+  }
+
+  bool half() const { return call_.half; }
+
+  // Step n of a call whose steps come one by one.
+  void run_one(long n, int thread, int threads, Barrier& barrier) {
+    if (!call_.tokens && !alone()) input_product(n, n + 1, thread, threads, barrier);
+    step(n, n, n + 1, thread, threads, barrier);
+    for (int s = 0; s < plan_.states; ++s)
+      if (call_.last[s])
+        copy_last(s, n + 1, call_.last[s] + n * batch_ * units(s), thread, threads);
   }
 
  private:
@@ -76,7 +90,7 @@ class Forward : Loop<V> {
   // A step alone reads the input's weights and the others' panel by panel: all of them once, and the
   // next step the other way round.
   bool alone() const {
-    return shape_.steps == 1 && plan_.x_moments < 0 && plan_.forward.begin()->space == 0 && !packed_.x.half;
+    return (shape_.steps == 1 || call_.each) && plan_.x_moments < 0 && plan_.forward.begin()->space == 0 && !packed_.x.half;
   }
 
   bool output_is_state() const { return Saved<V>::output_is_state(plan_, call_); }
@@ -156,12 +170,12 @@ class Forward : Loop<V> {
     barrier.wait();
   }
 
-  // The products of the one step with the panels [panel, panel + count) of a thread that owns those
+  // The products of step n, which is alone, with the panels [panel, panel + count) of a thread that owns those
   // from `first` on.
-  void input_block(long panel, int count, long first, bool back, const Own& own) {
+  void input_block(long n, long panel, int count, long first, bool back, const Own& own) {
     const int gates = plan_.x_gates.size;
     in_blocks(panel, panel + count, panels_at_once(gates, batch_), back, [&](long p, int many) {
-      multiply<V>(packed_.x, p, many, Argument<V>{call_.x, call_.x_row}, batch_,
+      multiply<V>(packed_.x, p, many, Argument<V>{call_.x + n * call_.x_step, call_.x_row}, batch_,
                   own.x + (p - first) * gates * lanes<V>, own.x_row, packed_.x.start + p * gates * lanes<V>,
                   back);
     });
@@ -202,7 +216,6 @@ class Forward : Loop<V> {
     for (int k = 0; stats_out_ && thread == 0 && k < 2 * plan_.moments; ++k)
       for (long b = 0; b < batch_; ++b)
         stats_out_[(time(n) * 2 * plan_.moments + k) * whole_ + b] = stats[k * stats_slot_ + b];
-    if (n + 1 < shape_.steps) barrier.wait();  // after the last the call ends
   }
 
   void run_segment(const Segment<V>& segment, long n, const T* x, const T* stats, int product,
@@ -237,7 +250,7 @@ class Forward : Loop<V> {
     const bool back = (n + call_.turn) & 1;
     const bool inputs = &segment == plan_.forward.begin() && !call_.tokens && alone();
     in_blocks(first, last, most, back, [&](long p, int count) {
-      if (inputs) input_block(p, count, first, back, own);
+      if (inputs) input_block(n, p, count, first, back, own);
       ports.u_row = count * gates * W;
       T* u = own.u;
       for (int i = 0; i < segment.products.size; ++i) {
@@ -349,14 +362,14 @@ class Forward : Loop<V> {
     }
   }
 
-  void copy_last(int s, int thread, int threads) {
+  // The thread's units of a state as it was before step n.
+  void copy_last(int s, long n, T* to, int thread, int threads) const {
     constexpr long W = lanes<V>;
     const long units = units_of(shape_, plan_.projected[s]), count = panels(plan_.projected[s]);
     const long first = share(count, thread, threads) * W;
     const long end = share(count, thread + 1, threads) * W, last = end < units ? end : units;
     for (long b = 0; b < batch_ && first < last; ++b)
-      std::memcpy(call_.last[s] + b * units + first,
-                  states_[s].before(shape_.steps) + b * states_[s].row_before(shape_.steps) + first,
+      std::memcpy(to + b * units + first, states_[s].before(n) + b * states_[s].row_before(n) + first,
                   size_t(last - first) * sizeof(T));
   }
 

@@ -4,8 +4,6 @@
 
 namespace RECURRA_NAMESPACE {
 
-using recurra::Team;
-
 // weight (tokens, features) and bias (tokens, or null) in panels, in the arena.
 inline void* pack_head(const float* weight, const float* bias, long tokens, long features, Arena& arena) {
   const int gate = 0;
@@ -15,22 +13,14 @@ inline void* pack_head(const float* weight, const float* bias, long tokens, long
   return &p;
 }
 
-// logits (padded tokens) = weight x + bias. On the caller alone where there is no team.
-inline void head(const void* packed, const float* x, float* logits, Team* team) {
+// logits (padded tokens) = weight x + bias: the part of a thread.
+inline void head(const void* packed, const float* x, float* logits, int thread, int threads) {
   const Panels<F32>& p = *static_cast<const Panels<F32>*>(packed);
-  const int threads = team ? team->threads() : 1;
-  const auto part = [&](int thread) {
-    in_blocks(share(p.count, thread, threads), share(p.count, thread + 1, threads), panels_at_once(1, 1),
-              [&](long n, int count) {
-                multiply<F32>(p, n, count, Argument<F32>{x, 0}, 1, logits + n * lanes<F32>, 0,
-                              p.start + n * lanes<F32>);
-              });
-  };
-  if (team) {
-    team->run(part);
-  } else {
-    part(0);
-  }
+  in_blocks(share(p.count, thread, threads), share(p.count, thread + 1, threads), panels_at_once(1, 1),
+            [&](long n, int count) {
+              multiply<F32>(p, n, count, Argument<F32>{x, 0}, 1, logits + n * lanes<F32>, 0,
+                            p.start + n * lanes<F32>);
+            });
 }
 
 }  // namespace RECURRA_NAMESPACE

@@ -90,8 +90,7 @@ void* pack(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
 template <class V>
 void forward(const void* program, const void* given, const Call<Scalar<V>>& call, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
-  const int wanted = threads_of(plan, call);
-  Team own(call.team ? 1 : wanted), &team = call.team && wanted > 1 ? *call.team : own;
+  Team team(threads_of(plan, call));
   const int threads = team.threads();
   Barrier barrier(threads), alone(1);
   Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call, arena);
@@ -120,6 +119,20 @@ void forward(const void* program, const void* given, const Call<Scalar<V>>& call
     }
     parts.of(thread, [&](int n, int within, int sharing, Barrier& inner) { loops[n].run(within, sharing, inner); });
   });
+}
+
+template <class V>
+void* begin(const void* program, const void* given, const Call<Scalar<V>>& call, Arena& arena, int threads) {
+  const Packed<V>& packed = *static_cast<const Packed<V>*>(given);
+  const auto* mine = new (arena.take<Call<Scalar<V>>>(1)) Call<Scalar<V>>(call);
+  return new (arena.take<Forward<V>>(1)) Forward<V>(plan_of<V>(program), packed, packed.table, *mine, arena, threads);
+}
+
+template <class V>
+void step(void* begun, long n, int thread, int threads, Barrier& barrier) {
+  auto& loop = *static_cast<Forward<V>*>(begun);
+  const HalfScope scope(loop.half());
+  loop.run_one(n, thread, threads, barrier);
 }
 
 // The sums of the parts of a call but the first, which adds to the gradients themselves.
@@ -197,7 +210,7 @@ void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
 template <class V>
 constexpr Kernels<Scalar<V>> kernels(const Plan<V>& plan) {
   return {plan.name, &plan, plan.kept_names, saved_size<V>, saved_states<V>,
-          pack<V>,   forward<V>, backward<V>};
+          pack<V>,   forward<V>, begin<V>, step<V>, backward<V>};
 }
 
 template <class V>

@@ -9,6 +9,8 @@
 
 namespace recurra {
 
+class Barrier;
+
 // A cell's kernels for one type. `program` is theirs: pass it back as the first argument.
 template <class T>
 struct Kernels {
@@ -24,6 +26,11 @@ struct Kernels {
   // Packs the parameters into the arena; what it returns lives as long as the arena's pieces.
   void* (*pack)(const void* program, const Call<T>& call, Arena& arena);
   void (*forward)(const void* program, const void* packed, const Call<T>& call, Arena& arena);
+  // Inference step by step: all of `threads` threads call `step` for n = 0, 1, ..., and meet before they
+  // read what it wrote. Inputs of step n are read then. What `begin` returns lives as long as the
+  // arena's pieces.
+  void* (*begin)(const void* program, const void* packed, const Call<T>& call, Arena& arena, int threads);
+  void (*step)(void* begun, long n, int thread, int threads, Barrier& barrier);
   void (*backward)(const void* program, const Call<T>& call, Arena& arena);
 };
 
@@ -38,7 +45,7 @@ struct Isa {
   const char* (*half)();   // what computes products in bfloat16 here, or null
   // The output layer of one stream (see head.h).
   void* (*pack_head)(const float* weight, const float* bias, long tokens, long features, Arena& arena);
-  void (*head)(const void* packed, const float* x, float* logits, Team* team);
+  void (*head)(const void* packed, const float* x, float* logits, int thread, int threads);
   LossKernels<float> loss;
   LossKernels<double> loss64;
   UpdateKernels<float> update;

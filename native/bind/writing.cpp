@@ -72,9 +72,10 @@ class Writing {
     const size_t rows = x.shape(0), tokens = size_t(symbols_), shape[] = {rows, tokens};
     auto* values = new float[rows * tokens + 1];
     nb::capsule owner(values, [](void* mine) noexcept { delete[] static_cast<float*>(mine); });
-    Team team(threads_);
-    for (size_t b = 0; b < rows; ++b)
-      std::memcpy(values + b * tokens, head(x.data() + b * x.shape(1), &team), tokens * sizeof(float));
+    for (size_t b = 0; b < rows; ++b) {
+      isa_->head(head_, x.data() + b * x.shape(1), logits_, 0, 1);
+      std::memcpy(values + b * tokens, logits_, tokens * sizeof(float));
+    }
     return nb::ndarray<nb::numpy, float, nb::ndim<2>>(values, 2, shape, owner);
   }
 
@@ -106,60 +107,103 @@ class Writing {
     size_t done = 0;
     {
       nb::gil_scoped_release release;
-      Team team(threads_);
-      for (; done < count; ++done) {
-        const float* logits = step(token, state, states, done, team);
-        token = choosing.chooser().choose(logits, uniforms.data()[done], log_probabilities + done);
-        if (token < 0) break;
-        ids[done] = token;
-      }
+      std::vector<int64_t> read(count + 1, token);
+      const auto choose = [&](size_t n) {
+        read[n + 1] = choosing.chooser().choose(logits_, uniforms.data()[n], log_probabilities + n);
+        if (read[n + 1] < 0) return false;
+        ids[n] = read[n + 1];
+        done = n + 1;
+        return true;
+      };
+      run(count, read.data(), state, states, choose);
     }
     return nb::make_tuple(done, found[0], found[1], history);
   }
 
  private:
-  // Reads a token: the states before are those of the step before, or the given ones.
-  const float* step(int64_t token, const std::vector<std::vector<State>>& given,
-                    const std::vector<std::vector<float*>>& states, size_t n, Team& team) {
-    const float* x = nullptr;
-    for (size_t k = 0; k < layers_.size(); ++k) {
-      const PackedWeights<float>& layer = *layers_[k];
-      const Shape& shape = layer.shape();
-      Call<float> call;
-      call.shape = shape;
-      call.shape.steps = call.shape.batch = 1;
-      call.half = layer.half();
-      call.turn = long(n);
-      call.threads = shape.hidden * shape.hidden >= many ? threads_ : 1;
-      call.team = &team;
-      if (k == 0) {
-        call.tokens = &token;
-        call.symbols = symbols_;
-      } else {
-        call.x = x;
-        call.x_row = call.x_step = shape.inputs;
-      }
-      for (size_t s = 0; s < states[k].size(); ++s) {
-        const long width = s == 0 ? shape.recurrent() : shape.hidden;
-        call.initial[s] = n ? states[k][s] + (long(n) - 1) * width : given[k][s].data();
-        call.last[s] = states[k][s] + long(n) * width;
-        if (s < rates_.size()) call.keep_rate[s] = float(rates_[s]);
-      }
-      float* y = work_.take<float>(shape.recurrent() + 16);
-      call.y = y;
-      call.y_row = call.y_step = shape.recurrent();
-      layer.kernels()->forward(layer.kernels()->program, layer.get(), call, work_);
-      for (long u = 0; residual_ && k && u < shape.recurrent(); ++u) y[u] += x[u];
-      x = y;
+  struct Layer {
+    const Kernels<float>* kernels;
+    void* steps;      // what `begin` returned
+    int threads;      // how many go through it
+    const float* x;   // inputs of all steps, where they are no tokens
+    const float* y;   // outputs of all steps: the cell's state
+    float* sum;       // y + x, where that is what goes on; else null
+    long outputs;
+
+    const float* out() const { return sum ? sum : y; }
+    void add(long n) const {
+      for (long u = n * outputs; u < (n + 1) * outputs; ++u) sum[u] = y[u] + x[u];
     }
-    const float* found = head(x, &team);
+  };
+
+  // `count` steps of all layers and the output layer; `choose(n)` finds the token that step n + 1 reads,
+  // or that there is none. The threads stay for all of it: waking them takes as long as a step does.
+  template <class Choose>
+  void run(size_t count, const int64_t* read, const std::vector<std::vector<State>>& given,
+           const std::vector<std::vector<float*>>& states, Choose choose) {
+    Team team(threads_);
+    const int threads = team.threads();
+    std::vector<Layer> layers;
+    for (size_t k = 0; k < layers_.size(); ++k)
+      layers.push_back(begin(k, count, read, k ? layers.back().out() : nullptr, given[k], states[k], threads));
+    const long features = layers.back().outputs;
+    const int choosing = symbols_ * features >= many ? threads : 1;
+    Barrier barrier(threads), alone(1);
+    bool go = true;
+    team.run([&](int thread) {
+      for (size_t n = 0; n < count; ++n) {
+        for (const Layer& layer : layers) {
+          if (thread < layer.threads)
+            layer.kernels->step(layer.steps, long(n), thread, layer.threads, layer.threads > 1 ? barrier : alone);
+          barrier.wait();
+          if (layer.sum) {
+            if (thread == 0) layer.add(long(n));
+            barrier.wait();
+          }
+        }
+        if (thread < choosing)
+          isa_->head(head_, layers.back().out() + long(n) * features, logits_, thread, choosing);
+        if (choosing > 1) barrier.wait();
+        if (thread == 0) go = choose(n);
+        barrier.wait();
+        if (!go) break;
+      }
+    });
+    turn_ += long(count);
     work_.reset();
-    return found;
   }
 
-  const float* head(const float* x, Team* team) {
-    isa_->head(head_, x, logits_, symbols_ * layers_.back()->shape().recurrent() >= many ? team : nullptr);
-    return logits_;
+  Layer begin(size_t k, size_t count, const int64_t* read, const float* x, const std::vector<State>& given,
+              const std::vector<float*>& states, int threads) {
+    const PackedWeights<float>& weights = *layers_[k];
+    const Shape& shape = weights.shape();
+    Call<float> call;
+    call.shape = shape;
+    call.shape.steps = long(count);
+    call.shape.batch = 1;
+    call.half = weights.half();
+    call.each = true;
+    call.turn = turn_;
+    if (k == 0) {
+      call.tokens = read;
+      call.symbols = symbols_;
+    } else {
+      call.x = x;
+      call.x_row = call.x_step = shape.inputs;
+    }
+    for (size_t s = 0; s < states.size(); ++s) {
+      call.initial[s] = given[s].data();
+      call.last[s] = states[s];
+      if (s < rates_.size()) call.keep_rate[s] = float(rates_[s]);
+    }
+    const long outputs = shape.recurrent();
+    float* y = work_.take<float>(long(count) * outputs + 16);
+    call.y = y;
+    call.y_row = call.y_step = outputs;
+    const int mine = shape.hidden * shape.hidden >= many ? threads : 1;
+    void* steps = weights.kernels()->begin(weights.kernels()->program, weights.get(), call, work_, mine);
+    float* sum = residual_ && k ? work_.take<float>(long(count) * outputs) : nullptr;
+    return {weights.kernels(), steps, mine, x, y, sum, outputs};
   }
 
   // Weights from which on a second thread is worth its barrier.
@@ -169,6 +213,7 @@ class Writing {
   const std::vector<double> rates_;
   const bool residual_;
   const int threads_;
+  long turn_ = 0;  // of the steps
   const long symbols_;
   const Isa* const isa_;
   Arena memory_, work_;
