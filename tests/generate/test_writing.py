@@ -20,6 +20,14 @@ MODELS = {
     "projection": {"cell": "lstm", "hidden": 24, "projection": 8, "zoneout": 0.1},
     "peephole": {"cell": "lstm", "hidden": 40, "peephole": True, "layers": 2},
     "two threads": {"cell": "lstm", "hidden": 272},
+    "two threads, residual": {
+        "cell": "gru",
+        "hidden": 272,
+        "layers": 2,
+        "residual": True,
+        "embedding": 272,
+    },
+    "two threads, projection": {"cell": "lstm", "hidden": 264, "projection": 40, "layers": 2},
 }
 
 
