@@ -135,48 +135,6 @@ void step(void* begun, long n, int thread, int threads, Barrier& barrier) {
   loop.run_one(n, thread, threads, barrier);
 }
 
-// The sums of the parts of a call but the first, which adds to the gradients themselves.
-template <class V>
-class PartSums {
- public:
-  using T = Scalar<V>;
-
-  PartSums(const Plan<V>& plan, const Call<T>& call) : plan_(plan), call_(call) {}
-
-  // Memory for the gradients of a part.
-  void place(Call<T>& part, Arena& arena) const {
-    for (int p = 0; p < recurra::most_parameters; ++p)
-      if (call_.dparameter[p]) part.dparameter[p] = arena.zeros<T>(size(p));
-  }
-
-  // Adds a part's to the call's: the thread's share.
-  void add(const Call<T>& part, int thread, int threads) const {
-    for (int p = 0; p < recurra::most_parameters; ++p) {
-      if (!call_.dparameter[p]) continue;
-      const long last = share(size(p), thread + 1, threads);
-      for (long k = share(size(p), thread, threads); k < last; ++k) call_.dparameter[p][k] += part.dparameter[p][k];
-    }
-  }
-
- private:
-  // Elements of a parameter.
-  long size(int p) const {
-    const Shape& shape = call_.shape;
-    if (p == matrix_place[weight_ih]) return plan_.gates * shape.hidden * shape.inputs;
-    if (p == matrix_place[weight_hh]) return plan_.gates * shape.hidden * shape.recurrent();
-    if (shape.projection && p == matrix_place[weight_hr]) return shape.projection * shape.hidden;
-    for (const Bias& b : plan_.biases)
-      if (b.parameter == p) return plan_.gates * shape.hidden;
-    long parts = 1;  // of a vector by gates
-    for (const Vectored& v : plan_.weights)
-      if (v.parameter == p && v.gate >= parts) parts = v.gate + 1;
-    return parts * shape.hidden;
-  }
-
-  const Plan<V>& plan_;
-  const Call<T>& call_;
-};
-
 template <class V>
 void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
@@ -196,6 +154,9 @@ void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   team.run([&](int thread) {
     const HalfScope scope(call.half);
     transposed.fill(call.parameter, thread, threads);
+    parts.of(thread, [&](int n, int within, int sharing, Barrier&) {
+      if (n > 0) sums.clear(parts.call(n), within, sharing);
+    });
     barrier.wait();
     parts.of(thread, [&](int n, int within, int sharing, Barrier& inner) { loops[n].run(within, sharing, inner); });
     if (count > 1) barrier.wait();

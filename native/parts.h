@@ -11,6 +11,7 @@
 namespace RECURRA_NAMESPACE {
 
 using recurra::Barrier;
+using recurra::most_parameters;
 
 // Two, where each half has rows enough for the micro-kernel, and a core can keep all recurrent weights
 // in its second-level cache; else one: all rows.
@@ -88,6 +89,65 @@ class Parts {
   const int count_, threads_;
   Call<T>* const calls_;
   Barrier* const barriers_;
+};
+
+// The sums of the parts of a call but the first, which adds to the gradients themselves.
+template <class V>
+class PartSums {
+ public:
+  using T = Scalar<V>;
+
+  PartSums(const Plan<V>& plan, const Call<T>& call) : plan_(plan), call_(call) {}
+
+  // Memory for the gradients of a part.
+  void place(Call<T>& part, Arena& arena) const {
+    for (int p = 0; p < most_parameters; ++p)
+      if (call_.dparameter[p]) part.dparameter[p] = arena.take<T>(size(p));
+  }
+
+  // Zeros in it: the thread's share.
+  void clear(const Call<T>& part, int thread, int threads) const {
+    each(thread, threads, [&](int p, long first, long count) {
+      std::memset(part.dparameter[p] + first, 0, size_t(count) * sizeof(T));
+    });
+  }
+
+  // Adds a part's to the call's: the thread's share.
+  void add(const Call<T>& part, int thread, int threads) const {
+    each(thread, threads, [&](int p, long first, long count) {
+      T* const to = call_.dparameter[p] + first;
+      const T* const from = part.dparameter[p] + first;
+      for (long k = 0; k < count; ++k) to[k] += from[k];
+    });
+  }
+
+ private:
+  // Calls body(parameter, first, count) for a thread's share of each gradient that is wanted.
+  template <class Body>
+  void each(int thread, int threads, Body body) const {
+    for (int p = 0; p < most_parameters; ++p) {
+      const long first = call_.dparameter[p] ? share(size(p), thread, threads) : 0;
+      const long last = call_.dparameter[p] ? share(size(p), thread + 1, threads) : 0;
+      if (last > first) body(p, first, last - first);
+    }
+  }
+
+  // Elements of a parameter.
+  long size(int p) const {
+    const Shape& shape = call_.shape;
+    if (p == matrix_place[weight_ih]) return plan_.gates * shape.hidden * shape.inputs;
+    if (p == matrix_place[weight_hh]) return plan_.gates * shape.hidden * shape.recurrent();
+    if (shape.projection && p == matrix_place[weight_hr]) return shape.projection * shape.hidden;
+    for (const Bias& b : plan_.biases)
+      if (b.parameter == p) return plan_.gates * shape.hidden;
+    long parts = 1;  // of a vector by gates
+    for (const Vectored& v : plan_.weights)
+      if (v.parameter == p && v.gate >= parts) parts = v.gate + 1;
+    return parts * shape.hidden;
+  }
+
+  const Plan<V>& plan_;
+  const Call<T>& call_;
 };
 
 }  // namespace RECURRA_NAMESPACE
