@@ -10,40 +10,12 @@
 
 #include "packed_weights.h"
 #include "pool.h"
+#include "sized.h"
 
 namespace nb = nanobind;
 using namespace recurra;
 
 namespace {
-
-template <class T>
-struct Arguments : Call<T> {
-  Arguments(const std::vector<long>& shape, int threads, bool reverse, const Strided& x,
-            const Addresses& parameters, const Addresses& initial, Address valid,
-            Address recurrent_mask, const Addresses& keep, const std::vector<double>& rates,
-            const Strided& y, Address saved, bool half, Address tokens) {
-    this->half = half;
-    this->tokens = pointer<const int64_t>(tokens);
-    this->symbols = shape.size() > 5 ? shape[5] : 0;
-    this->shape = {shape.at(0), shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
-    this->threads = threads;
-    this->reverse = reverse;
-    this->x = pointer<const T>(std::get<0>(x));
-    this->x_step = std::get<1>(x);
-    this->x_row = std::get<2>(x);
-    set(this->parameter, parameters);
-    set(this->initial, initial);
-    this->valid = pointer<const unsigned char>(valid);
-    this->recurrent_mask = pointer<const T>(recurrent_mask);
-    set(this->keep, keep);
-    for (size_t s = 0; s < rates.size() && s < size_t(most_states); ++s)
-      this->keep_rate[s] = T(rates[s]);
-    this->y = pointer<T>(std::get<0>(y));
-    this->y_step = std::get<1>(y);
-    this->y_row = std::get<2>(y);
-    this->saved = pointer<T>(saved);
-  }
-};
 
 // Streams that move on together, a step at a time: their states, and the weights packed.
 template <class T>
@@ -108,18 +80,6 @@ class Stepper {
   int turn_ = 0;
 };
 
-// As much of a call as decides what it saves.
-template <class T>
-Call<T> saving(const std::vector<long>& shape, bool masked, const std::vector<int>& mixed) {
-  static const unsigned char some = 1;
-  Call<T> call;
-  call.shape = {shape.at(0), shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
-  call.valid = masked ? &some : nullptr;
-  for (size_t n = 0; n < mixed.size() && n < size_t(most_states); ++n)
-    call.keep_rate[n] = mixed[n] ? T(1) : T(0);
-  return call;
-}
-
 template <class T>
 void bind(nb::module_& m, const char* suffix) {
   const std::string s = suffix;
@@ -133,56 +93,7 @@ void bind(nb::module_& m, const char* suffix) {
       .def("step", &Stepper<T>::step)
       .def("read", &Stepper<T>::read)
       .def("write", &Stepper<T>::write);
-  m.def(("saved_size" + s).c_str(), [](int index, const std::vector<long>& shape, bool masked,
-                                       const std::vector<int>& mixed) {
-    const Kernels<T>* kernels = table<T>(index);
-    return kernels->saved_size(kernels->program, saving<T>(shape, masked, mixed));
-  });
-  m.def(("saved_states" + s).c_str(), [](int index, const std::vector<long>& shape, bool masked,
-                                         const std::vector<int>& mixed) {
-    const Kernels<T>* kernels = table<T>(index);
-    std::vector<long> at(2 * most_states, -1);
-    kernels->saved_states(kernels->program, saving<T>(shape, masked, mixed), at.data());
-    return at;
-  });
-  m.def(("forward" + s).c_str(),
-        [](int index, const nb::tuple& weights, const std::vector<long>& shape, int threads,
-           bool reverse, const Strided& x, const Addresses& parameters, const Addresses& initial,
-           Address valid, Address recurrent_mask, const Addresses& keep,
-           const std::vector<double>& rates, bool half, Address tokens, const Strided& y, const Addresses& last,
-           Address saved) {
-          Arguments<T> call(shape, threads, reverse, x, parameters, initial, valid, recurrent_mask,
-                            keep, rates, y, saved, half, tokens);
-          set(call.last, last);
-          const auto* packed = nb::len(weights) ? nb::cast<const PackedWeights<T>*>(weights[0]) : nullptr;
-          const Kernels<T>* kernels = packed ? packed->kernels() : table<T>(index);
-          nb::gil_scoped_release release;
-          Releasing done;
-          kernels->forward(kernels->program, packed ? packed->get() : nullptr, call, arena());
-        });
-  m.def(("backward" + s).c_str(),
-        [](int index, const std::vector<long>& shape, int threads, bool reverse, const Strided& x,
-           const Addresses& parameters, const Addresses& initial, Address valid,
-           Address recurrent_mask, const Addresses& keep, const std::vector<double>& rates,
-           bool half, Address tokens, const Strided& y, Address saved, const Strided& dy, const Addresses& dlast,
-           const Strided& dx, const Addresses& dparameters, const Addresses& dinitial,
-           const Addresses& dstates) {
-          Arguments<T> call(shape, threads, reverse, x, parameters, initial, valid, recurrent_mask,
-                            keep, rates, y, saved, half, tokens);
-          call.dy = pointer<const T>(std::get<0>(dy));
-          call.dy_step = std::get<1>(dy);
-          call.dy_row = std::get<2>(dy);
-          set(call.dlast, dlast);
-          call.dx = pointer<T>(std::get<0>(dx));
-          call.dx_step = std::get<1>(dx);
-          call.dx_row = std::get<2>(dx);
-          set(call.dparameter, dparameters);
-          set(call.dinitial, dinitial);
-          set(call.dstate, dstates);
-          nb::gil_scoped_release release;
-          Releasing done;
-          table<T>(index)->backward(table<T>(index)->program, call, arena());
-        });
+  bind_sized<T>(m, ("Sized" + s).c_str());
 }
 
 }  // namespace

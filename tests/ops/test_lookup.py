@@ -10,6 +10,7 @@ from recurra import native, ops
 from recurra.errors import InputError
 from recurra.nn import GRU, LSTM, Recurrent
 from recurra.ops import kernel
+from recurra.ops.arguments import Arguments
 from tolerances import assert_all_close
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="the kernels are not compiled")
@@ -36,15 +37,15 @@ def results(module: Recurrent, x: object, rows: Tensor, **more: Tensor) -> list[
 
 
 def inputs_seen(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether calls of the kernels, from now on, have tokens."""
+    """Whether calls of the kernels, from now on, have tokens: forward, then backward."""
     seen: list[bool] = []
-    inner = kernel.native.forward
+    inner = kernel.fitted
 
-    def forward(inputs: native.Inputs, *arguments: object, **more: object) -> None:
-        seen.append(inputs.tokens is not None)
-        inner(inputs, *arguments, **more)
+    def fitted(call: Arguments) -> object:
+        seen.append(call.tokens is not None)
+        return inner(call)
 
-    monkeypatch.setattr(kernel.native, "forward", forward)
+    monkeypatch.setattr(kernel, "fitted", fitted)
     return seen
 
 
@@ -99,7 +100,7 @@ def test_more_rows_than_tokens_are_looked_up_first(monkeypatch):
     rows, module = rows.requires_grad_(), LSTM(I, H, dtype=torch.float64)
     seen = inputs_seen(monkeypatch)
     found = results(module, ops.Lookup(rows, tokens), rows)
-    assert seen == [False]
+    assert seen == [False, False]
     expected = results(module, functional.embedding(tokens, rows), rows)
     assert all(map(torch.equal, found, expected))
 

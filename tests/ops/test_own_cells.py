@@ -13,7 +13,7 @@ from recurra import native
 from recurra.cells import cell, definition, sigmoid, tanh
 from recurra.errors import InputError
 from recurra.nn import Recurrent
-from recurra.ops.kernel import kernel_name, named
+from recurra.ops.arguments import kernel_name, named
 from recurra.reference import Interpreter
 from tolerances import assert_close
 

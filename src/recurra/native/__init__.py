@@ -5,13 +5,24 @@ other ways. Arrays of a call are all float32 or all float64. Nothing is checked 
 read beyond an array: shapes are the caller's business. Look at `available` and `find` first.
 """
 
-from recurra.native.calls import PAD, Inputs, backward, forward, kept, recorded, saved_size, states
+from recurra.native.calls import (
+    PAD,
+    Inputs,
+    backward,
+    forward,
+    kept,
+    recorded,
+    saved_size,
+    sized,
+    states,
+)
 from recurra.native.library import (
     PRECISIONS,
     available,
     cells,
     empty,
     find,
+    for_one_isa,
     function,
     half_products,
     isa,
@@ -47,6 +58,7 @@ __all__ = [
     "cells",
     "empty",
     "find",
+    "for_one_isa",
     "forward",
     "function",
     "half_products",
@@ -60,6 +72,7 @@ __all__ = [
     "recorded",
     "saved_size",
     "share_threads",
+    "sized",
     "states",
     "sum_of_squares",
     "switched_off",

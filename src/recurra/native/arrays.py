@@ -38,11 +38,10 @@ def hidden_and_projection(program: Program, parameters: Sequence[Array]) -> tupl
     return parameters[0].shape[0] // gates, parameters[1].shape[1] if projects else 0
 
 
-def in_order(program: Program, arrays: Sequence[Array | None]) -> list[int]:
-    """Addresses with a place for the biases, which the kernels' list always has."""
-    addresses = [address(a) for a in arrays]
-    places = order(program).places
-    return [0 if p is None else addresses[p] for p in places] if places else addresses
+def in_order(arrays: Sequence[Array | None], places: Sequence[int | None]) -> list[int]:
+    """Addresses by the places of `Order`."""
+    found = [address(a) for a in arrays]
+    return [0 if p is None else found[p] for p in places] if places else found
 
 
 def is_double(array: Array) -> bool:
@@ -58,18 +57,6 @@ def address(array: Array | None) -> int:
         return array.data_ptr()
     except AttributeError:
         return int(array.__array_interface__["data"][0])
-
-
-def strided(array: Array | None) -> tuple[int, int, int]:
-    """Return the address of (T, B, ·), and the elements between steps and between rows."""
-    if array is None:
-        return 0, 0, 0
-    try:
-        step, row, _ = array.stride()
-        return array.data_ptr(), step, row
-    except AttributeError:
-        step, row, _ = (s // array.itemsize for s in array.strides)
-        return int(array.__array_interface__["data"][0]), step, row
 
 
 def rows(array: Array | None) -> tuple[int, int, int]:

@@ -1,20 +1,11 @@
 """One direction of one layer on the kernels, forward and backward."""
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from recurra.cells.graph import Program
 from recurra.native import library
-from recurra.native.arrays import (
-    Array,
-    address,
-    hidden_and_projection,
-    in_order,
-    is_double,
-    rows,
-    strided,
-)
+from recurra.native.arrays import Array, hidden_and_projection, is_double, order
 from recurra.native.library import index_of
 from recurra.native.packed import Packed
 
@@ -66,20 +57,81 @@ class Inputs(NamedTuple):
         return [*self.tokens.shape, self.x.shape[1], *hidden, self.x.shape[0]]
 
 
+def sized(
+    program: Program,
+    sizes: Sequence[int],
+    *,
+    double: bool,
+    reverse: bool = False,
+    half: bool = False,
+    masked: bool = False,
+    rates: Sequence[float] = (),
+    factors: Sequence[bool] = (),
+) -> Any:
+    """Return the kernels of a program for certain sizes and options: what calls need not say again.
+
+    It has `forward` and `backward`, which take what the functions below do, in this order and
+    checking nothing, as arrays of numpy or torch (`keep` has factors alone; torch's that are only
+    read need not be contiguous); `saved_size`, of elements; and `saved_states()`. Making it costs
+    more than the call of a short sequence.
+
+    Args:
+        program: the cell, one that `find` knows.
+        sizes: as `Inputs.sizes`.
+        double: whether arrays hold float64.
+        reverse, half: as in `Inputs`.
+        masked: whether calls have `valid`.
+        rates: per state the share of its old value that stays, 0 where calls have factors.
+        factors: per state whether they have.
+    """
+    make = library.compiled().Sized64 if double else library.compiled().Sized32
+    places = [-1 if place is None else place for place in order(program).places]
+    mixed = [given or rate != 0 for given, rate in zip(factors, rates, strict=True)]
+    options = (reverse, half, list(rates), masked, mixed)
+    return make(index_of(program), list(sizes), places, *options)
+
+
+@library.for_one_isa
+def _sized(
+    program: Program,
+    sizes: tuple[int, ...],
+    double: bool,
+    reverse: bool,
+    half: bool,
+    masked: bool,
+    rates: tuple[float, ...],
+    factors: tuple[bool, ...],
+) -> Any:
+    return sized(
+        program,
+        sizes,
+        double=double,
+        reverse=reverse,
+        half=half,
+        masked=masked,
+        rates=rates,
+        factors=factors,
+    )
+
+
+def _of(inputs: Inputs) -> Any:
+    """What the call shares with others of its sizes and options."""
+    return _sized(
+        inputs.program,
+        # A compiler's sizes are symbols until they are asked for their value.
+        tuple(map(int, inputs.sizes)),
+        is_double(inputs.x),
+        inputs.reverse,
+        inputs.half,
+        inputs.valid is not None,
+        tuple([float(k) if isinstance(k, int | float) else 0.0 for k in inputs.keep]),
+        tuple([k is not None for k in _factors(inputs)]),
+    )
+
+
 def saved_size(inputs: Inputs) -> int:
     """Return how many elements forward has to leave for backward."""
-    _, sizes, masked, mixed = _saving(inputs)
-    # A compiler's sizes are symbols until they are asked for their value.
-    known = tuple(map(int, sizes))
-    return _saved_size(is_double(inputs.x), inputs.program, known, masked, tuple(mixed))
-
-
-@lru_cache(maxsize=1024)
-def _saved_size(
-    double: bool, program: Program, sizes: tuple[int, ...], masked: bool, mixed: tuple[int, ...]
-) -> int:
-    size = library.compiled().saved_size64 if double else library.compiled().saved_size32
-    return int(size(index_of(program), list(sizes), masked, list(mixed)))
+    return int(_of(inputs).saved_size)
 
 
 def forward(
@@ -99,14 +151,16 @@ def forward(
         saved: flat, of `saved_size(inputs)` elements, written; None: no backward pass will follow.
         packed: the parameters, where they were packed beforehand.
     """
-    run = library.compiled().forward64 if is_double(inputs.x) else library.compiled().forward32
-    run(
-        index_of(inputs.program),
-        (packed.handle,) if packed else (),
-        *_common(inputs),
-        strided(y),
-        [address(s) for s in last],
-        address(saved),
+    _of(inputs).forward(
+        inputs.x,
+        inputs.parameters,
+        inputs.initial,
+        y,
+        last,
+        saved,
+        *_noise(inputs),
+        inputs.threads,
+        packed.handle if packed else None,
     )
 
 
@@ -137,20 +191,20 @@ def backward(
             (T, B, R or H rounded up to `PAD`), written, contiguous; zeros at steps that do not
             count; None: not wanted.
     """
-    if dx is not None and inputs.tokens is not None and 0 in inputs.tokens.shape:
-        dx[...] = 0  # tokens that are none have no address
-    run = library.compiled().backward64 if is_double(inputs.x) else library.compiled().backward32
-    run(
-        index_of(inputs.program),
-        *_common(inputs),
-        strided(y),
-        address(saved),
-        strided(dy),
-        [address(s) for s in dlast],
-        strided(dx) if inputs.tokens is None else rows(dx),
-        in_order(inputs.program, dparameters),
-        [address(s) for s in dinitial],
-        [address(s) for s in dstates],
+    _of(inputs).backward(
+        inputs.x,
+        inputs.parameters,
+        inputs.initial,
+        y,
+        saved,
+        dy,
+        dlast,
+        dx,
+        dparameters,
+        dinitial,
+        dstates,
+        *_noise(inputs),
+        inputs.threads,
     )
 
 
@@ -195,12 +249,7 @@ def states(inputs: Inputs, y: Array, saved: Array, *, computed: bool = False) ->
     With `computed` they are as the equations give them, before zoneout, and without meaning at
     steps that do not count.
     """
-    find = (
-        library.compiled().saved_states64
-        if is_double(inputs.x)
-        else library.compiled().saved_states32
-    )
-    starts = find(*_saving(inputs))
+    starts = _of(inputs).saved_states()
     starts = starts[len(starts) // 2 :] if computed else starts
     steps, batch, _, hidden, projection = inputs.sizes
     found = []
@@ -212,28 +261,11 @@ def states(inputs: Inputs, y: Array, saved: Array, *, computed: bool = False) ->
     return found
 
 
-def _saving(inputs: Inputs) -> tuple[int, list[int], bool, list[int]]:
-    mixed = [int(k is not None and k is not False and not _is_zero(k)) for k in inputs.keep]
-    return index_of(inputs.program), inputs.sizes, inputs.valid is not None, mixed
+def _noise(inputs: Inputs) -> tuple[Any, ...]:
+    """What is not there in most calls."""
+    return inputs.valid, inputs.recurrent_mask, _factors(inputs), inputs.tokens
 
 
-def _common(inputs: Inputs) -> tuple[object, ...]:
-    shares = inputs.keep
-    return (
-        inputs.sizes,
-        inputs.threads,
-        inputs.reverse,
-        strided(inputs.x) if inputs.tokens is None else rows(inputs.x),
-        in_order(inputs.program, inputs.parameters),
-        [address(s) for s in inputs.initial],
-        address(inputs.valid),
-        address(inputs.recurrent_mask),
-        [0 if k is None or isinstance(k, int | float) else address(k) for k in shares],
-        [float(k) if isinstance(k, int | float) else 0.0 for k in shares],
-        inputs.half,
-        address(inputs.tokens),
-    )
-
-
-def _is_zero(share: Array | float) -> bool:
-    return isinstance(share, int | float) and share == 0
+def _factors(inputs: Inputs) -> list[Array | None]:
+    """Zoneout's shares that are arrays."""
+    return [None if isinstance(k, int | float) else k for k in inputs.keep]

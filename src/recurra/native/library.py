@@ -1,8 +1,9 @@
 """The compiled library: what it has, which instruction set it uses, its memory."""
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
@@ -27,6 +28,17 @@ def _load() -> Any:
 
 
 _native = _load()
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_forget: list[Callable[[], None]] = []
+
+
+def for_one_isa(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Keep what a function returns, until `use_isa`: own cells have kernels for one only."""
+    cached = lru_cache(maxsize=4096)(function)
+    _forget.append(cached.cache_clear)
+    return cast(Callable[_P, _R], cached)
 
 
 def compiled() -> Any:
@@ -98,7 +110,8 @@ def use_isa(name: str) -> None:
     if _native is None or not _native.use_isa(name):
         known = ", ".join(isas()) or "none: the kernels are not installed"
         raise InputError(f"instruction set {name!r}: expected one that runs here ({known})")
-    find.cache_clear()  # own cells have kernels for one instruction set
+    for forget in _forget:
+        forget()
 
 
 def cells() -> tuple[str, ...]:
@@ -106,7 +119,7 @@ def cells() -> tuple[str, ...]:
     return tuple(_native.cells()) if _native else ()
 
 
-@lru_cache(maxsize=256)
+@for_one_isa
 def find(program: Program) -> int | None:
     """Return the number of a program's kernels; None: only the reference computes it.
 

@@ -7,7 +7,15 @@ import numpy as np
 from recurra.cells.graph import Program
 from recurra.errors import InputError
 from recurra.native import library
-from recurra.native.arrays import Array, address, hidden_and_projection, in_order, is_double, rows
+from recurra.native.arrays import (
+    Array,
+    address,
+    hidden_and_projection,
+    in_order,
+    is_double,
+    order,
+    rows,
+)
 from recurra.native.library import index_of
 
 
@@ -39,8 +47,8 @@ class Packed:
         )
         sizes = [0, 1, parameters[0].shape[1], hidden, projection]
         sizes += [] if table is None else [len(table)]
-        order = in_order(program, parameters)
-        self.handle = make(index_of(program), sizes, threads, order, half, rows(table))
+        given = in_order(parameters, order(program).places)
+        self.handle = make(index_of(program), sizes, threads, given, half, rows(table))
         #: `step(x, states, rates, threads)`: one step of many streams. Inputs (B, I) and a list of
         #: states (B, R) and (B, H), arrays of numpy, to a list of new states, the first of which
         #: is the output; `rates` as in `Inputs.keep`, or empty.
@@ -79,9 +87,8 @@ class Stepper:
         sizes = [1, batch, parameters[0].shape[1], hidden, projection]
         make = library.compiled().Stepper64 if double else library.compiled().Stepper32
         widths = [width for _, width in self._shapes]
-        handle = make(
-            index_of(program), sizes, threads, in_order(program, parameters), widths, half
-        )
+        given = in_order(parameters, order(program).places)
+        handle = make(index_of(program), sizes, threads, given, widths, half)
         self._handle = handle
         #: `step(x)`: inputs (B, I), contiguous, to outputs (B, R); the array returned is the
         #: stepper's own, and the next step writes over it.

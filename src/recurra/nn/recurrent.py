@@ -194,6 +194,9 @@ class Recurrent(OnKernels):
         Raises:
             InputError: a shape does not fit; says what was expected and received.
         """
+        asked = lengths is not None or mask is not None or return_gates or self.watched_by
+        if not asked and self._is_plain(input):
+            return self._run_plain(input, hx)
         name = type(self).__name__
         batch = Sequences.read(
             input,
@@ -203,7 +206,7 @@ class Recurrent(OnKernels):
             mask=mask,
             name=name,
         )
-        states = initial_states(self, hx, batch)
+        states = initial_states(self, hx, batch.data, unbatched=batch.unbatched)
         view = Observed(batch, return_gates, self.watched_by)
         fused = not view and self._runs_fused(batch)
         if fused and not self.residual and self.merge == "concat":
@@ -225,6 +228,34 @@ class Recurrent(OnKernels):
         """Do nothing: weights need no preparation. Here because `torch.nn`'s layers have it."""
 
     # -- how it runs ------------------------------------------------------------------------------
+
+    def _is_plain(self, input: Tensor | ops.Lookup | PackedSequence) -> bool:
+        """Whether it is one call of the kernels, to which little time may be added."""
+        return (
+            type(input) is Tensor
+            and input.dim() == 3
+            and input.shape[2] == self.input_size
+            and self.num_layers == 1
+            and not self.bidirectional
+            and self._kernel is not None
+            and self.precision == "float32"
+            and not any(self.zoneout)
+            and not (self.recurrent_dropout and self.training)
+            and ops.straight(input, self._parameters.get("weight_ih_l0"))
+        )
+
+    def _run_plain(self, input: Tensor, hx: Tensor | tuple[Tensor, ...] | None) -> tuple:
+        """`forward` of what `_is_plain`."""
+        assert self._kernel is not None
+        x = input.transpose(0, 1) if self.batch_first else input
+        learnt = self._parameters.get(f"initial_{self.cell.states[0]}", x) is not None
+        states = initial_states(self, hx, x) if learnt or hx is not None else ()
+        weights = list(self._weights(0).values())
+        outputs, *final = ops.plain(
+            self._kernel, x, weights, states, reverse=self.reverse, half=False
+        )
+        written = outputs.transpose(0, 1) if self.batch_first else outputs
+        return written, final[0] if len(final) == 1 else tuple(final)
 
     def _fused_layers(
         self, x: Tensor | ops.Lookup, valid: Tensor | None, states: States, first: int, layers: int

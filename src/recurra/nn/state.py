@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recurra.errors import InputError
-from recurra.nn.sequences import Sequences
+from recurra.ops import Lookup
 
 if TYPE_CHECKING:
     from recurra.nn.recurrent import Recurrent
@@ -40,14 +40,24 @@ def _each(state: State, function: Callable[[Tensor], Tensor]) -> State:
 
 
 def initial_states(
-    layer: "Recurrent", given: Tensor | tuple[Tensor, ...] | None, batch: Sequences
+    layer: "Recurrent",
+    given: Tensor | tuple[Tensor, ...] | None,
+    data: Tensor | Lookup,
+    *,
+    unbatched: bool = False,
 ) -> tuple[Tensor, ...]:
     """Return a layer's initial states (L * D, B, ·): those given, the learnt ones, or zeros.
+
+    Args:
+        layer: whose they are.
+        given: as its call has them.
+        data: its input (T, B, I).
+        unbatched: whether states come without a batch axis.
 
     Raises:
         InputError: another number of states, or another shape.
     """
-    names, sizes, size = layer.cell.states, layer.state_sizes, batch.data.shape[1]
+    names, sizes, size = layer.cell.states, layer.state_sizes, data.shape[1]
     rows = layer.num_layers * layer.num_directions
     if given is None:
         made = []
@@ -56,7 +66,7 @@ def initial_states(
             if learnt is not None:
                 made.append(learnt[:, None].expand(rows, size, width).contiguous())
             else:
-                made.append(batch.data.new_zeros(rows, size, width))
+                made.append(data.new_zeros(rows, size, width))
         return tuple(made)
     states = (given,) if isinstance(given, Tensor) else tuple(given)
     if len(states) != len(names):
@@ -66,11 +76,11 @@ def initial_states(
         )
     checked = []
     for name, width, state in zip(names, sizes, states, strict=True):
-        expected = (rows, width) if batch.unbatched else (rows, size, width)
+        expected = (rows, width) if unbatched else (rows, size, width)
         if tuple(state.shape) != expected:
             raise InputError(
                 f"{type(layer).__name__}: expected the initial state {name} of shape "
                 f"{expected}, received {tuple(state.shape)}"
             )
-        checked.append(state.unsqueeze(1) if batch.unbatched else state)
+        checked.append(state.unsqueeze(1) if unbatched else state)
     return tuple(checked)

@@ -9,9 +9,11 @@ from recurra.ops.recurrent import (
     Noise,
     kernel_name,
     on_kernels,
+    plain,
     program_name,
     recurrent,
     reference,
+    straight,
 )
 
 __all__ = [
@@ -26,8 +28,10 @@ __all__ = [
     "kernel_name",
     "observed",
     "on_kernels",
+    "plain",
     "program_name",
     "recurrent",
     "reference",
+    "straight",
     "token_losses",
 ]

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recurra.ops.arguments import Arguments, named
 from recurra.ops.fused import Stack, fused, fused_masked, fused_name
-from recurra.ops.kernel import Arguments, named
 from recurra.reference import Interpreter
 
 

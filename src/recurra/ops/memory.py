@@ -9,11 +9,11 @@ from torch import Tensor
 from recurra import native
 
 #: Elements from which on fresh memory from the system costs more than asking for it elsewhere.
-_LARGE = 1 << 16
+LARGE = 1 << 16
 
 
 def empty(shape: Sequence[int], like: Tensor) -> Tensor:
     """Memory to write to; where it is large, from what the kernels keep between calls."""
-    if math.prod(shape) < _LARGE or not native.available():
-        return like.new_empty(shape)
+    if math.prod(shape) < LARGE or not native.available():
+        return like.new_empty(*shape)
     return torch.from_numpy(native.empty(*shape, double=like.dtype == torch.float64))

@@ -11,7 +11,7 @@ from recurra import native
 from recurra.cells import Program
 from recurra.errors import InputError
 from recurra.ops import kernel as kernels
-from recurra.ops.kernel import Arguments, packed, unpacked
+from recurra.ops.arguments import Arguments, packed, unpacked
 from recurra.ops.recurrent import (
     Lookup,
     Noise,
@@ -21,7 +21,7 @@ from recurra.ops.recurrent import (
     not_in_half,
     reference,
 )
-from recurra.ops.watch import batched, special, traced
+from recurra.ops.watch import batched, eager
 from recurra.reference import Interpreter, Run, Tap
 
 #: Receives dL/d(state) by the state's name, (T, B, ·), once in every backward pass.
@@ -65,7 +65,7 @@ def observed(
     if kernel is not None and torch.is_autocast_enabled("cpu"):
         dtype = parameters[0].dtype
         x, states = x.to(dtype), [s.to(dtype) for s in states]
-    served = kernel is not None and _served(parameters[0], noise) and _eager(x)
+    served = kernel is not None and _served(parameters[0], noise) and eager(x)
     if half and not (served and parameters[0].dtype == torch.float32):
         raise not_in_half(program, parameters[0])
     if watch is None and not served and torch.compiler.is_compiling() and name is not None:
@@ -75,7 +75,7 @@ def observed(
         return reference(
             program, weights, x, states, valid=valid, reverse=reverse, noise=noise, record=record
         )
-    if not _eager(x):
+    if not eager(x):
         raise InputError(
             "gradients by the states: expected a layer in plain eager mode, received one under "
             "a compiler, an exporter or torch.func: watch it there"
@@ -139,8 +139,7 @@ class _Observed(torch.autograd.Function):
             dy, *dlast = gradients[:split]
             room = [y.new_zeros(*y.shape[:2], _padded(s.shape[1])) for s in call.initial]
             room = room if ctx.watch else []
-            given = iter(kernels.backward(call, y, saved, dy, dlast, wanted, room))
-            found = [next(given) if w else None for w in wanted]
+            found = kernels.backward(call, y, saved, dy, dlast, wanted, room)
             if ctx.watch:
                 dstates = [d[..., : s.shape[1]] for d, s in zip(room, call.initial, strict=True)]
                 dstates = _totals(ctx.program, call, kernels.states_before(call, y, saved), dstates)
@@ -265,8 +264,3 @@ def _gradients(
 
 def _padded(units: int) -> int:
     return -(-units // native.PAD) * native.PAD
-
-
-def _eager(x: Tensor) -> bool:
-    """Whether nothing but autograd looks on."""
-    return not (torch.compiler.is_compiling() or special() or traced(x))

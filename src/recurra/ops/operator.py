@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recurra.ops import kernel
-from recurra.ops.kernel import Arguments, packed, unpacked
+from recurra.ops.arguments import Arguments, packed, unpacked
 
 
 @torch.library.custom_op("recurra::recurrent", mutates_args=(), device_types="cpu")
@@ -68,7 +68,8 @@ def recurrent_backward(
     """Gradients by x, parameters and initial states, those that are `wanted`."""
     noise = valid, mask, keep, rates
     call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
-    return kernel.backward(call, y, saved, dy, dlast, wanted)
+    found = kernel.backward(call, y, saved, dy, dlast, wanted)
+    return [f for f in found if f is not None]
 
 
 @recurrent_backward.register_fake

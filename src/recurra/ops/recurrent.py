@@ -13,20 +13,19 @@ from recurra import native
 from recurra.cells import Program
 from recurra.errors import InputError
 from recurra.ops import operator
-from recurra.ops.interpreted import interpreted
-from recurra.ops.kernel import (
+from recurra.ops.arguments import (
     Arguments,
-    backward,
-    forward,
     kernel_name,
     named,
-    no_half,
     on_kernels,
     packed,
     program_name,
     unpacked,
 )
-from recurra.ops.watch import batched, traced
+from recurra.ops.fit import fitted, no_half
+from recurra.ops.interpreted import interpreted
+from recurra.ops.kernel import backward, forward
+from recurra.ops.watch import batched, eager, traced
 from recurra.reference import Interpreter, Run
 
 __all__ = ["Noise", "kernel_name", "on_kernels", "program_name", "recurrent", "reference"]
@@ -187,15 +186,61 @@ def recurrent(
     keep, rates = _shares(noise)
     mask = noise.recurrent_mask
     call = Arguments(kernel, x, parameters, states, valid, mask, keep, rates, reverse, half, tokens)
-    save = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *parameters, *states))
-    found: Sequence[Tensor]
     if torch.compiler.is_compiling() or traced(x):
-        found = operator.recurrent(*call, save)
-    elif save:
-        found = _Recurrent.apply(call, x, *parameters, *states)
+        found = operator.recurrent(*call, _saves(call))
     else:
-        found = forward(call, save=False)
+        found = _eagerly(call)
     return Run(found[0], tuple(found[1 : 1 + len(states)]), {})
+
+
+def straight(x: Tensor, weight: Tensor | None) -> bool:
+    """Whether `recurrent` would run such tensors on the kernels as they are, unseen by a tracer."""
+    return (
+        weight is not None
+        and on_kernels(weight)
+        and eager(x)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def plain(
+    kernel: str,
+    x: Tensor,
+    parameters: Sequence[Tensor],
+    states: Sequence[Tensor],
+    *,
+    reverse: bool,
+    half: bool,
+) -> Sequence[Tensor]:
+    """`recurrent` with nothing special about it, for short calls: where `straight` says so.
+
+    Args:
+        kernel, x, reverse, half: as for `recurrent`.
+        parameters: in the order of `program.parameters`.
+        states: initial states (1, B, ·); none: zeros.
+
+    Returns:
+        Outputs (T, B, R), and the final states (1, B, ·).
+
+    Raises:
+        InputError: as `recurrent`.
+    """
+    return _eagerly(Arguments(kernel, x, parameters, states, None, None, (), (), reverse, half))
+
+
+def _eagerly(call: Arguments) -> Sequence[Tensor]:
+    """Outputs and final states, and the gradient's function behind them where one is wanted."""
+    if not _saves(call):
+        return forward(call, save=False)
+    # Past what `Function.apply` does before: it looks for `torch.func`, which is not at work here.
+    apply = super(torch.autograd.Function, _Recurrent).apply
+    found: tuple[Tensor, ...] = apply(call, call.x, *call.parameters, *call.initial)
+    return found
+
+
+def _saves(call: Arguments) -> bool:
+    leaves = (call.x, *call.parameters, *call.initial)
+    return torch.is_grad_enabled() and any([t.requires_grad for t in leaves])
 
 
 def as_operator(
@@ -235,11 +280,9 @@ class _Recurrent(torch.autograd.Function):
         call, y, saved = unpacked(ctx.saved_tensors, ctx.fixed)
         wanted = ctx.needs_input_grad[1:]
         if torch.is_grad_enabled() or batched(dy, *dlast):
-            found: Sequence[Tensor | None] = _gradients_by_reference(call, dy, dlast, wanted)
-        else:
-            found = backward(call, y, saved, dy, dlast, wanted)
-        given = iter(found)
-        return None, *(next(given) if w else None for w in wanted)
+            given = iter(_gradients_by_reference(call, dy, dlast, wanted))
+            return None, *(next(given) if w else None for w in wanted)
+        return None, *backward(call, y, saved, dy, dlast, wanted)
 
 
 #: Values of the products of a lookup's rows from which on they would not stay in a cache.
@@ -263,16 +306,18 @@ def _gradients_by_reference(
     weights = {p.name: w for p, w in zip(program.parameters, call.parameters, strict=True)}
     shares = [r if k is None else k for k, r in zip(call.keep, call.rates, strict=True)]
     with torch.enable_grad():
+        initial = call.initial or [call.x.new_zeros(*shape) for shape in fitted(call).states]
         run = reference(
             program,
             weights,
             call.x if call.tokens is None else Lookup(call.x, call.tokens).dense(),
-            call.initial,
+            [s[0] for s in initial] if call.stacked else initial,
             valid=call.valid,
             reverse=call.reverse,
             noise=Noise(call.mask, tuple(shares)),
         )
-        pairs = zip((run.outputs, *run.states), (dy, *dlast), strict=True)
+        final = [s[None] for s in run.states] if call.stacked else run.states
+        pairs = zip((run.outputs, *final), (dy, *dlast), strict=True)
         outputs, gradients = zip(*[(o, d) for o, d in pairs if d is not None], strict=True)
         leaves = [call.x, *call.parameters, *call.initial]
         return torch.autograd.grad(

@@ -4,12 +4,13 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+_PLAIN = (Tensor, torch.nn.Parameter)
+
 
 def traced(x: Tensor) -> bool:
     """Whether a mode, a subclass or a tracer has to see the operator."""
-    plain = type(x) in (Tensor, torch.nn.Parameter)
     watched = torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state()
-    return not plain or bool(watched)
+    return type(x) not in _PLAIN or bool(watched)
 
 
 def special() -> bool:
@@ -17,9 +18,14 @@ def special() -> bool:
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
+def eager(x: Tensor) -> bool:
+    """Whether nothing but autograd looks on."""
+    return not (torch.compiler.is_compiling() or special() or traced(x))
+
+
 def batched(*tensors: Tensor | None) -> bool:
     """Whether `torch.func` or `is_grads_batched` hands over many tensors as one."""
     functorch = torch._C._functorch
     return torch._C._are_functorch_transforms_active() or any(
-        functorch.is_legacy_batchedtensor(t) for t in tensors if t is not None
+        [functorch.is_legacy_batchedtensor(t) for t in tensors if t is not None]
     )
