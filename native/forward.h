@@ -63,15 +63,27 @@ class Forward : Loop<V> {
       if (call_.last[s]) copy_last(s, steps, call_.last[s], thread, threads);
   }
 
-  bool half() const { return call_.half; }
-
   // Step n of a call whose steps come one by one.
   void run_one(long n, int thread, int threads, Barrier& barrier) {
     if (!call_.tokens && !alone()) input_product(n, n + 1, thread, threads, barrier);
     step(n, n, n + 1, thread, threads, barrier);
     for (int s = 0; s < plan_.states; ++s)
       if (call_.last[s])
-        copy_last(s, n + 1, call_.last[s] + n * batch_ * units(s), thread, threads);
+        copy_last(s, n + 1, call_.last[s] + n * whole_ * units(s), thread, threads);
+  }
+
+  // A state before step n of such a call: the rows of this part, of all.
+  void read_state(int s, long n, T* to) const { copy_last(s, n, to + shape_.first * units(s), 0, 1); }
+  void write_state(int s, long n, const T* from) {
+    T* const at = states_[s].after(n - 1);
+    for (long b = 0; b < batch_; ++b)
+      std::memcpy(at + b * states_[s].row, from + (shape_.first + b) * units(s), size_t(units(s)) * sizeof(T));
+    int i = 0;
+    for (const Segment<V>& segment : plan_.forward)
+      for (const Product& p : segment.products) {
+        if (staged_[i] && p.state == s) staged_[i].write((n + 1) & 1, at, states_[s].row, 0, staged_[i].depth());
+        ++i;
+      }
   }
 
  private:
@@ -93,7 +105,10 @@ class Forward : Loop<V> {
     return (shape_.steps == 1 || call_.each) && plan_.x_moments < 0 && plan_.forward.begin()->space == 0 && !packed_.x.half;
   }
 
-  bool output_is_state() const { return Saved<V>::output_is_state(plan_, call_); }
+  // Steps one by one may write all outputs to one place.
+  bool output_is_state() const {
+    return Saved<V>::output_is_state(plan_, call_) && (!call_.each || call_.y_step);
+  }
 
   void place_state(int s, Arena& arena) {
     const long units = units_of(shape_, plan_.projected[s]), row = padded(units);

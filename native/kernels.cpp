@@ -121,18 +121,46 @@ void forward(const void* program, const void* given, const Call<Scalar<V>>& call
   });
 }
 
+// A call whose steps come one by one.
+template <class V>
+struct Steps {
+  Call<Scalar<V>> call;
+  Parts<V> parts;
+  Forward<V>* loops;
+
+  Steps(const Plan<V>& plan, const Packed<V>& packed, const Call<Scalar<V>>& given, Arena& arena, int threads)
+      : call(given), parts(plan, call, threads > 1 ? row_parts(plan, call) : 1, threads, arena) {
+    loops = arena.take<Forward<V>>(parts.count());
+    for (int n = 0; n < parts.count(); ++n)
+      new (&loops[n]) Forward<V>(plan, packed, packed.table, parts.call(n), arena, parts.sharing(n));
+  }
+};
+
 template <class V>
 void* begin(const void* program, const void* given, const Call<Scalar<V>>& call, Arena& arena, int threads) {
   const Packed<V>& packed = *static_cast<const Packed<V>*>(given);
-  const auto* mine = new (arena.take<Call<Scalar<V>>>(1)) Call<Scalar<V>>(call);
-  return new (arena.take<Forward<V>>(1)) Forward<V>(plan_of<V>(program), packed, packed.table, *mine, arena, threads);
+  return new (arena.take<Steps<V>>(1)) Steps<V>(plan_of<V>(program), packed, call, arena, threads);
 }
 
 template <class V>
-void step(void* begun, long n, int thread, int threads, Barrier& barrier) {
-  auto& loop = *static_cast<Forward<V>*>(begun);
-  const HalfScope scope(loop.half());
-  loop.run_one(n, thread, threads, barrier);
+void step(void* begun, long n, int thread) {
+  const auto& steps = *static_cast<Steps<V>*>(begun);
+  const HalfScope scope(steps.call.half);
+  steps.parts.of(thread, [&](int part, int within, int sharing, Barrier& inner) {
+    steps.loops[part].run_one(n, within, sharing, inner);
+  });
+}
+
+template <class V>
+void read_state(const void* begun, int state, long n, Scalar<V>* to) {
+  const auto& steps = *static_cast<const Steps<V>*>(begun);
+  for (int part = 0; part < steps.parts.count(); ++part) steps.loops[part].read_state(state, n, to);
+}
+
+template <class V>
+void write_state(void* begun, int state, long n, const Scalar<V>* from) {
+  const auto& steps = *static_cast<Steps<V>*>(begun);
+  for (int part = 0; part < steps.parts.count(); ++part) steps.loops[part].write_state(state, n, from);
 }
 
 template <class V>
@@ -171,7 +199,8 @@ void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
 template <class V>
 constexpr Kernels<Scalar<V>> kernels(const Plan<V>& plan) {
   return {plan.name, &plan, plan.kept_names, saved_size<V>, saved_states<V>,
-          pack<V>,   forward<V>, begin<V>, step<V>, backward<V>};
+          pack<V>,   forward<V>, begin<V>, step<V>, read_state<V>, write_state<V>,
+          backward<V>};
 }
 
 template <class V>

@@ -69,6 +69,7 @@ class Parts {
     }
   }
 
+  int count() const { return count_; }
   Call<T>& call(int part) const { return calls_[part]; }
 
   // How many threads share a part.

@@ -11,74 +11,12 @@
 #include "packed_weights.h"
 #include "pool.h"
 #include "sized.h"
+#include "stepper.h"
 
 namespace nb = nanobind;
 using namespace recurra;
 
 namespace {
-
-// Streams that move on together, a step at a time: their states, and the weights packed.
-template <class T>
-class Stepper {
- public:
-  Stepper(int index, const std::vector<long>& shape, int threads, const Addresses& parameters,
-          const std::vector<long>& widths, bool half)
-      : weights_(index, shape, threads, parameters, half, {0, 0, 0}), widths_(widths) {
-    if (widths.empty() || widths.size() > size_t(most_states))
-      throw std::length_error("a cell has one to four states");
-    call_.shape = {1, shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
-    call_.threads = threads;
-    call_.half = half;
-    for (const long width : widths) {
-      const long size = call_.shape.batch * width;
-      for (int turn = 0; turn < 2; ++turn) states_[turn].push_back(memory_.template zeros<T>(size));
-    }
-    y_ = memory_.template zeros<T>(call_.shape.batch * widths[0]);
-  }
-
-  // The outputs (B, R): the stepper's own memory, written over by the next step.
-  nb::ndarray<nb::numpy, T, nb::ndim<2>> step(Rows<T> x) {
-    if (long(x.shape(0)) != call_.shape.batch || long(x.shape(1)) != call_.shape.inputs)
-      throw std::invalid_argument("inputs of another shape than the stepper was made for");
-    call_.x = x.data();
-    call_.x_row = call_.shape.inputs;
-    call_.x_step = call_.shape.batch * call_.x_row;
-    call_.y = y_;
-    call_.turn = turn_;
-    call_.y_row = widths_[0];
-    call_.y_step = call_.shape.batch * call_.y_row;
-    for (size_t s = 0; s < widths_.size(); ++s) {
-      call_.initial[s] = states_[turn_][s];
-      call_.last[s] = states_[1 - turn_][s];
-    }
-    {
-      nb::gil_scoped_release release;
-      weights_.kernels()->forward(weights_.kernels()->program, weights_.get(), call_, work_);
-      work_.reset();
-    }
-    turn_ = 1 - turn_;
-    const size_t shape[] = {size_t(call_.shape.batch), size_t(widths_[0])};
-    return nb::ndarray<nb::numpy, T, nb::ndim<2>>(y_, 2, shape, nb::find(this));
-  }
-
-  void read(int s, Address to) const { std::memcpy(pointer<T>(to), states_[turn_].at(size_t(s)), bytes(s)); }
-  void write(int s, Address from) {
-    std::memcpy(states_[turn_].at(size_t(s)), pointer<T>(from), bytes(s));
-  }
-
- private:
-  size_t bytes(int s) const {
-    return size_t(call_.shape.batch * widths_.at(size_t(s))) * sizeof(T);
-  }
-
-  PackedWeights<T> weights_;
-  std::vector<long> widths_;
-  Arena memory_, work_;
-  Call<T> call_;
-  std::vector<T*> states_[2];
-  T* y_ = nullptr;
-  int turn_ = 0;
-};
 
 template <class T>
 void bind(nb::module_& m, const char* suffix) {

@@ -148,13 +148,12 @@ class Writing {
       layers.push_back(begin(k, count, read, k ? layers.back().out() : nullptr, given[k], states[k], threads));
     const long features = layers.back().outputs;
     const int choosing = symbols_ * features >= many ? threads : 1;
-    Barrier barrier(threads), alone(1);
+    Barrier barrier(threads);
     bool go = true;
     team.run([&](int thread) {
       for (size_t n = 0; n < count; ++n) {
         for (const Layer& layer : layers) {
-          if (thread < layer.threads)
-            layer.kernels->step(layer.steps, long(n), thread, layer.threads, layer.threads > 1 ? barrier : alone);
+          if (thread < layer.threads) layer.kernels->step(layer.steps, long(n), thread);
           barrier.wait();
           if (layer.sum) {
             if (thread == 0) layer.add(long(n));

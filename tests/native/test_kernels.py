@@ -1,8 +1,10 @@
 """The kernels against the reference: outputs and all gradients."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -56,7 +58,13 @@ CASES = {
     "halves of the rows": PLAIN.but(batch=13, hidden=33, projection=17, threads=2),
     "halves, three threads, lengths": PLAIN.but(batch=12, masked="lengths", threads=3, hidden=40),
     "halves, loose, everything at once": PLAIN.but(
-        zoneout="draw", masked="gaps", dropout=True, reverse=True, threads=2, batch=17, layout="loose"
+        zoneout="draw",
+        masked="gaps",
+        dropout=True,
+        reverse=True,
+        threads=2,
+        batch=17,
+        layout="loose",
     ),
     "halves, zoneout as a share": PLAIN.but(zoneout="share", threads=2, batch=14, hidden=16),
     "halves, batch first, dropout": PLAIN.but(layout="batch", dropout=True, threads=4, batch=15),
@@ -157,17 +165,47 @@ def test_chunks_equal_the_whole(program: Program):
         assert torch.equal(state, whole[f"last {k}"])
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(steps=6, dtype=torch.float32),
+        Case(steps=6, hidden=32, projection=16, threads=2),
+        Case(steps=5, batch=13, dtype=torch.float32, threads=2),
+        Case(steps=5, batch=17, dtype=torch.float32, threads=3, half=True),
+    ],
+    ids=["one thread", "two threads", "halves of the rows", "bfloat16"],
+)
 @pytest.mark.parametrize("program", PROGRAMS, ids=key)
-def test_steps_equal_the_whole(program: Program):
-    problem = Problem.of(program, Case(steps=6, dtype=torch.float32))
+def test_steps_equal_the_whole(program: Program, case: Case):
+    if case.half and not native.half_products():
+        pytest.skip("a processor without products in bfloat16")
+    problem = Problem.of(program, case)
     whole = problem.run(training=False)
-    stepper = native.Stepper(program, problem.parameters, batch=3)
+    stepper = native.Stepper(
+        program, problem.parameters, batch=case.batch, threads=case.threads, half=case.half
+    )
     stepper.states = problem.initial
-    for t in range(6):
+    for t in range(case.steps):
+        if t == 3:  # states are values: they can be read, and go on elsewhere
+            states = stepper.states
+            stepper.step(problem.x[t].numpy())
+            stepper.states = states
         y = stepper.step(problem.x[t].numpy())
         assert torch.equal(torch.from_numpy(y), whole["y"][t])
     for k, state in enumerate(stepper.states):
         assert torch.equal(torch.from_numpy(state), whole[f"last {k}"])
+
+
+def test_a_stepper_goes_on_while_others_have_the_threads():
+    lstm = program("lstm")
+    problem = Problem.of(lstm, Case(steps=1, hidden=300, inputs=300, dtype=torch.float32))
+    expected = native.Stepper(lstm, problem.parameters, batch=3)
+    steppers = [native.Stepper(lstm, problem.parameters, batch=3, threads=2) for _ in range(4)]
+    x = problem.x[0].numpy()
+    steps = [expected.step(x).copy() for _ in range(50)]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda s: [s.step(x).copy() for _ in steps], steppers):
+            np.testing.assert_array_equal(found, steps)
 
 
 def resident() -> int:

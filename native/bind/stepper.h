@@ -1,0 +1,101 @@
+// Streams that move on together, a step at a time: their states, and the weights packed.
+#pragma once
+#include "../pool.h"
+#include "packed_weights.h"
+
+namespace recurra {
+
+template <class T>
+class Stepper {
+ public:
+  Stepper(int index, const std::vector<long>& shape, int threads, const Addresses& parameters,
+          const std::vector<long>& widths, bool half)
+      : weights_(index, shape, threads, parameters, half, {0, 0, 0}), widths_(widths), threads_(threads) {
+    if (widths.empty() || widths.size() > size_t(most_states))
+      throw std::length_error("a cell has one to four states");
+    call_.shape = {1, shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
+    call_.half = half;
+    call_.each = true;
+    const size_t outputs[] = {size_t(call_.shape.batch), size_t(widths[0])};
+    auto* y = new T[outputs[0] * outputs[1] + 1]();
+    nb::capsule owner(y, [](void* mine) noexcept { delete[] static_cast<T*>(mine); });
+    y_ = nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<2>>(y, 2, outputs, owner));
+    x_.resize(size_t(call_.shape.batch * call_.shape.inputs) + 1);
+    call_.x = x_.data();
+    call_.x_row = call_.shape.inputs;
+    call_.y = y;
+    call_.y_row = widths[0];
+    brief_ = call_.shape.batch * call_.shape.hidden * (call_.shape.inputs + call_.shape.recurrent()) < brief;
+    begin(1);
+    for (size_t s = 0; s < widths.size(); ++s) put(s, std::vector<T>(size_t(call_.shape.batch * widths[s])));
+  }
+
+  // The outputs (B, R): always the same array, written over by the next step.
+  nb::object step(Rows<T> x) {
+    if (long(x.shape(0)) != call_.shape.batch || long(x.shape(1)) != call_.shape.inputs)
+      throw std::invalid_argument("inputs of another shape than the stepper was made for");
+    std::memcpy(x_.data(), x.data(), x.shape(0) * x.shape(1) * sizeof(T));
+    if (brief_) {
+      run();
+    } else {
+      nb::gil_scoped_release release;
+      run();
+    }
+    n_ = 3 - n_;
+    return y_;
+  }
+
+  void read(int s, Address to) const { kernels()->read_state(steps_, checked(s), n_, pointer<T>(to)); }
+  void write(int s, Address from) { kernels()->write_state(steps_, checked(s), n_, pointer<T>(from)); }
+
+ private:
+  // Weights below which giving the interpreter to others costs more than they would gain.
+  static constexpr long brief = 1 << 14;
+
+  void run() {
+    if (threads_ == 1) return kernels()->step(steps_, n_, 0);
+    Team team(threads_);
+    if (team.threads() != begun_) begin_again(team.threads());
+    team.run([&](int thread) { kernels()->step(steps_, n_, thread); });
+  }
+
+  void put(size_t s, const std::vector<T>& state) { kernels()->write_state(steps_, int(s), n_, state.data()); }
+
+  const Kernels<T>* kernels() const { return weights_.kernels(); }
+
+  int checked(int s) const {
+    if (s < 0 || size_t(s) >= widths_.size()) throw std::out_of_range("no such state");
+    return s;
+  }
+
+  void begin(int threads) {
+    steps_ = kernels()->begin(kernels()->program, weights_.get(), call_, memory_, threads);
+    begun_ = threads;
+  }
+
+  // For another number of threads: there are fewer while somebody else has them.
+  void begin_again(int threads) {
+    std::vector<std::vector<T>> states;
+    for (size_t s = 0; s < widths_.size(); ++s) {
+      states.emplace_back(size_t(call_.shape.batch * widths_[s]));
+      kernels()->read_state(steps_, int(s), n_, states.back().data());
+    }
+    memory_.reset();
+    begin(threads);
+    for (size_t s = 0; s < widths_.size(); ++s) put(s, states[s]);
+  }
+
+  PackedWeights<T> weights_;
+  const std::vector<long> widths_;
+  const int threads_;
+  Arena memory_;
+  Call<T> call_;
+  std::vector<T> x_;
+  nb::object y_;
+  void* steps_ = nullptr;
+  int begun_ = 0;  // for how many threads
+  long n_ = 1;
+  bool brief_ = false;
+};
+
+}  // namespace recurra
