@@ -36,12 +36,14 @@ class Arrays {
   template <class T>
   Rowed<T> rowed(nb::handle array, bool table = false) {
     if (array.is_none()) return {};
+    const int last = table ? 1 : 2;
     if (PyObject_CheckBuffer(array.ptr())) {
       const Found found = buffer(array);
+      check(found.axes == last + 1);
       return {static_cast<T*>(found.at), table ? 0 : found.stride[0], found.stride[table ? 0 : 1]};
     }
     const nb::object strides = call(array, stride_);
-    const Py_ssize_t last = table ? 1 : 2;
+    check(PyTuple_GET_SIZE(strides.ptr()) == last + 1);
     if (std::is_const_v<T> && number(strides, last) != 1) {
       const nb::handle copy = contiguous(array);
       if (!copy.is(array)) return rowed<T>(copy, table);
@@ -68,16 +70,21 @@ class Arrays {
  private:
   struct Found {
     void* at;
+    int axes;
     long stride[3];
   };
 
   static Found buffer(nb::handle array) {
     Py_buffer view;
     if (PyObject_GetBuffer(array.ptr(), &view, PyBUF_STRIDES)) throw nb::python_error();
-    Found found{view.buf, {}};
+    Found found{view.buf, view.ndim, {}};
     for (int n = 0; n < view.ndim && n < 3; ++n) found.stride[n] = view.strides[n] / view.itemsize;
     PyBuffer_Release(&view);
     return found;
+  }
+
+  static void check(bool axes) {
+    if (!axes) throw std::invalid_argument("an array of another number of axes");
   }
 
   static nb::object call(nb::handle array, PyObject* method) {

@@ -1,4 +1,4 @@
-"""The straight way of a layer that is one call of the kernels, against the way of all others."""
+"""The straight way of layers that are nothing but calls of the kernels, against the other way."""
 
 import copy
 from collections.abc import Callable
@@ -23,6 +23,9 @@ ROWS = [
     Variant(GRU, {"batch_first": True, "weight_drop": 0.5}),
     Variant(GRU, {"reset": "before", "learn_initial_state": True}),
     Variant(LSTM, {"proj_size": P, "layer_norm": True, "peephole": True}),
+    Variant(LSTM, {"proj_size": P, "bidirectional": True, "num_layers": 2, "dropout": 0.5}),
+    Variant(GRU, {"bidirectional": True, "num_layers": 2, "merge": "ave", "residual": True}),
+    Variant(RNN, {"num_layers": 3, "learn_initial_state": True, "batch_first": True}),
 ]
 EACH = pytest.mark.parametrize("variant", ROWS, ids=str)
 GIVEN = pytest.mark.parametrize("given", [False, True], ids=["zeros", "states"])
@@ -35,12 +38,15 @@ def around(module: Recurrent) -> Recurrent:
     return other
 
 
-def results(module: Recurrent, *, given: bool, again: bool = False) -> list[Tensor]:
+def results(
+    module: Recurrent, *, given: bool, again: bool = False, lengths: Tensor | None = None
+) -> list[Tensor]:
     """Outputs, states and gradients by everything; with `again` second ones of the input."""
     x = draw(B, T, I) if module.batch_first else draw(T, B, I)
     states = [s.requires_grad_() for s in states_of(module, B)] if given else []
     torch.manual_seed(7)
-    outputs, state = module(x.requires_grad_(), as_hx(tuple(states)) if given else None)
+    hx = as_hx(tuple(states)) if given else None
+    outputs, state = module(x.requires_grad_(), hx, lengths=lengths)
     flat = [outputs, *as_tuple(state)]
     loss = sum((r * draw(*r.shape, seed=k)).sum() for k, r in enumerate(flat))
     leaves = [x, *states, *module.parameters()]
@@ -67,6 +73,16 @@ def test_equals_the_other_way(variant, given):
         again = around(module)(draw(T, B, I))[0]
         torch.manual_seed(0)
         assert module(draw(T, B, I))[0].shape == again.shape
+
+
+@EACH
+@GIVEN
+def test_equals_it_with_lengths(variant, given):
+    module = variant.make()
+    lengths = torch.tensor([3, 0, 4])
+    expected = results(around(module), given=given, lengths=lengths)
+    for one, other in zip(results(module, given=given, lengths=lengths), expected, strict=True):
+        assert torch.equal(one, other)
 
 
 @EACH

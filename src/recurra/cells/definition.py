@@ -43,6 +43,7 @@ class Cell:
         self.options = dict(_parse_option(item) for item in options.split())
         self.define = define
         self._check()
+        self._traced: dict[Program, Program] = {}
         self.program = lru_cache(maxsize=None)(self._program)
         self.program()  # a mistake in the equations shows where the cell is defined
 
@@ -107,7 +108,7 @@ class Cell:
             raise InputError(f"cell {self.name}: returns no new value for {', '.join(missing)}")
         indices = {n: self._signal(v, f"{n} must be").index for n, v in result.items()}
         nodes, renamed = prune(trace.nodes, indices.values())
-        return Program(
+        program = Program(
             cell=self.name,
             states=self.states,
             gates=self.gates,
@@ -122,6 +123,8 @@ class Cell:
                 ("recurrent_activation", recurrent_activation),
             ),
         )
+        # One object however it is asked for: look-ups by an equal one would compare all nodes.
+        return self._traced.setdefault(program, program)
 
     def _signal(self, value: object, where: str) -> Signal:
         if isinstance(value, Signal):

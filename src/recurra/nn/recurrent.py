@@ -194,8 +194,9 @@ class Recurrent(OnKernels):
         Raises:
             InputError: a shape does not fit; says what was expected and received.
         """
-        asked = lengths is not None or mask is not None or return_gates or self.watched_by
-        if not asked and self._is_plain(input):
+        watched = return_gates or self.watched_by
+        asked = lengths is not None or mask is not None or watched
+        if not asked and isinstance(input, Tensor) and self._is_plain(input):
             return self._run_plain(input, hx)
         name = type(self).__name__
         batch = Sequences.read(
@@ -206,9 +207,10 @@ class Recurrent(OnKernels):
             mask=mask,
             name=name,
         )
+        plain = not watched and isinstance(batch.data, Tensor) and self._is_plain(batch.data)
         states = initial_states(self, hx, batch.data, unbatched=batch.unbatched)
-        view = Observed(batch, return_gates, self.watched_by)
-        fused = not view and self._runs_fused(batch)
+        view = None if plain else Observed(batch, return_gates, self.watched_by)
+        fused = not (plain or view) and self._runs_fused(batch)
         if fused and not self.residual and self.merge == "concat":
             outputs, final = self._fused_layers(batch.data, batch.valid, states, 0, self.num_layers)
         else:
@@ -217,7 +219,7 @@ class Recurrent(OnKernels):
             final = tuple(s.squeeze(1) for s in final)
         state = final[0] if len(final) == 1 else final
         written = batch.write(outputs)
-        return (written, state, view.gates) if return_gates else (written, state)
+        return (written, state, view.gates) if view and return_gates else (written, state)
 
     def extra_repr(self) -> str:
         """Return the arguments that differ from their defaults."""
@@ -229,14 +231,12 @@ class Recurrent(OnKernels):
 
     # -- how it runs ------------------------------------------------------------------------------
 
-    def _is_plain(self, input: Tensor | ops.Lookup | PackedSequence) -> bool:
-        """Whether it is one call of the kernels, to which little time may be added."""
+    def _is_plain(self, input: Tensor) -> bool:
+        """Whether layers are calls of the kernels, to which little time may be added."""
         return (
             type(input) is Tensor
             and input.dim() == 3
             and input.shape[2] == self.input_size
-            and self.num_layers == 1
-            and not self.bidirectional
             and self._kernel is not None
             and self.precision == "float32"
             and not any(self.zoneout)
@@ -250,12 +250,14 @@ class Recurrent(OnKernels):
         x = input.transpose(0, 1) if self.batch_first else input
         learnt = self._parameters.get(f"initial_{self.cell.states[0]}", x) is not None
         states = initial_states(self, hx, x) if learnt or hx is not None else ()
-        weights = list(self._weights(0).values())
-        outputs, *final = ops.plain(
-            self._kernel, x, weights, states, reverse=self.reverse, half=False
-        )
+        if self.num_layers == 1 and not self.bidirectional:
+            weights = list(self._weights(0).values())
+            outputs, *ended = ops.plain(self._kernel, x, weights, states, reverse=self.reverse)
+            final = tuple(ended)
+        else:
+            outputs, final = self._run_layers(x, None, states, False, None)
         written = outputs.transpose(0, 1) if self.batch_first else outputs
-        return written, final[0] if len(final) == 1 else tuple(final)
+        return written, final[0] if len(final) == 1 else final
 
     def _fused_layers(
         self, x: Tensor | ops.Lookup, valid: Tensor | None, states: States, first: int, layers: int
@@ -289,13 +291,24 @@ class Recurrent(OnKernels):
         valid: Tensor | None,
         states: States,
         layer: int,
-        view: Observed,
+        view: Observed | None,
     ) -> tuple[Tensor, States]:
-        """One layer, direction by direction."""
+        """One layer, direction by direction; without a view it is plain."""
         outputs, ended = [], []
         for reverse in range(self.num_directions):
             k = layer * self.num_directions + reverse
-            weights, initial = self._weights(k), tuple(s[k] for s in states)
+            weights, back = self._weights(k), self.reverse or reverse > 0
+            if view is None:
+                assert self._kernel is not None
+                assert isinstance(x, Tensor)
+                initial = tuple([s[k : k + 1] for s in states])
+                found = ops.plain(
+                    self._kernel, x, list(weights.values()), initial, reverse=back, valid=valid
+                )
+                outputs.append(found[0])
+                ended.append(tuple(found[1:]))
+                continue
+            initial = tuple(s[k] for s in states)
             run = view.run(
                 layer,
                 self.program,
@@ -305,16 +318,15 @@ class Recurrent(OnKernels):
                 kernel=self._kernel,
                 name=self._name,
                 valid=valid,
-                reverse=self.reverse or reverse > 0,
+                reverse=back,
                 noise=self._draw(x.shape[0], initial),
                 half=self.precision == "bf16",
             )
             outputs.append(run.outputs)
-            ended.append(run.states)
+            ended.append(tuple(s.unsqueeze(0) for s in run.states))
         if not self.bidirectional:
-            return outputs[0], tuple(s.unsqueeze(0) for s in ended[0])
-        final = tuple(torch.stack(s) for s in zip(*ended, strict=True))
-        return torch.cat(outputs, dim=-1), final
+            return outputs[0], ended[0]
+        return torch.cat(outputs, dim=-1), tuple(torch.cat(s) for s in zip(*ended, strict=True))
 
     def _run_layers(
         self,
@@ -322,7 +334,7 @@ class Recurrent(OnKernels):
         valid: Tensor | None,
         states: States,
         fused: bool,
-        view: Observed,
+        view: Observed | None,
     ) -> tuple[Tensor, States]:
         """All layers, one after the other; what is between them happens here."""
         final = []

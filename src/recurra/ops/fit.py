@@ -91,7 +91,7 @@ def _fitted(
     if not fits or any(a[:2] != (s, dtype) for a, s in pairs):
         raise InputError(
             f"{where}: expected with the input {_name(dtype)} {tuple(x)} "
-            f"weights, states and noise of that dtype and shapes "
+            "weights, states and noise of that dtype and shapes "
             f"{', '.join(str(s) for _, s in pairs)}; received "
             f"{', '.join(f'{_name(d)} {tuple(s)}' for (s, d, _), _ in pairs)}"
         )

@@ -210,12 +210,12 @@ def plain(
     states: Sequence[Tensor],
     *,
     reverse: bool,
-    half: bool,
+    valid: Tensor | None = None,
 ) -> Sequence[Tensor]:
     """`recurrent` with nothing special about it, for short calls: where `straight` says so.
 
     Args:
-        kernel, x, reverse, half: as for `recurrent`.
+        kernel, x, reverse, valid: as for `recurrent`.
         parameters: in the order of `program.parameters`.
         states: initial states (1, B, ·); none: zeros.
 
@@ -225,7 +225,7 @@ def plain(
     Raises:
         InputError: as `recurrent`.
     """
-    return _eagerly(Arguments(kernel, x, parameters, states, None, None, (), (), reverse, half))
+    return _eagerly(Arguments(kernel, x, parameters, states, valid, None, (), (), reverse))
 
 
 def _eagerly(call: Arguments) -> Sequence[Tensor]:
