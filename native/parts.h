@@ -14,13 +14,15 @@ using recurra::Barrier;
 using recurra::most_parameters;
 
 // Two, where each half has rows enough for the micro-kernel, and a core can keep all recurrent weights
-// in its second-level cache; else one: all rows.
+// in its second-level cache, or has so many rows for each weight that it can wait for them; else one:
+// all rows.
 template <class V>
 int row_parts(const Plan<V>& plan, const Call<Scalar<V>>& call) {
   const Shape& shape = call.shape;
   const long weights = plan.gates * shape.hidden * shape.recurrent() + shape.projection * shape.hidden;
   const long size = call.half ? long(sizeof(Half)) : long(sizeof(Scalar<V>));
-  return shape.batch >= 12 && weights * size <= second_level_cache() ? 2 : 1;
+  const long most = (shape.batch >= 64 ? 4 : 1) * second_level_cache();
+  return shape.batch >= 12 && weights * size <= most ? 2 : 1;
 }
 
 // The call for rows [first, first + count) alone.
