@@ -56,7 +56,9 @@ METHOD = """\
 - Training is a forward and a backward pass: outputs, and the gradients by inputs, weights and
   biases from a given dL/dy. FLOPs are those of the matrix products, 2 · T · B · G · H · (I + H)
   forward and twice as many backward, with I = H. The peak is what a probe of nothing but
-  independent multiply-adds reaches (bench/peak.cpp), the best of one thread and all.
+  independent multiply-adds reaches (bench/peak.cpp): the best of its runs; beside training at the
+  largest size, in turns with it, the median of both, since neither can have what others of a shared
+  machine take at the time.
 - Projection is to H / 2 units, lengths are between T / 2 and T, dropout 0.25, zoneout 0.1, with
   their noise drawn in every pass.
 - Text is written at temperature 0.8 from the 10 likeliest of 66 characters by one layer of LSTM.

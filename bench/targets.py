@@ -84,12 +84,7 @@ def layers(
 
 def share(results: Results) -> Points:
     """Return the share of the peak of training at the largest size."""
-    most = peak(results)
-    return {
-        f"{row['cell']} {size(row)}": row["flop"] / row["values"]["recurra"]["median"] / 1e6 / most
-        for row in rows(results, "grid")
-        if most and row["what"] == "training" and tuple(row["size"]) == LARGEST
-    }
+    return flat(results, "peak", size({"size": LARGEST}), figure="share")
 
 
 def option(results: Results, name: str) -> Points:
