@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 
 def rounded(value: float) -> float:
@@ -31,3 +32,10 @@ def ratios(times: Mapping[str, Sequence[float]], ours: str) -> dict[str, dict[st
 def geometric_mean(values: Iterable[float]) -> float:
     """Return the mean that fits ratios: of x and 1/x it is 1."""
     return math.exp(statistics.fmean(map(math.log, values)))
+
+
+def highest() -> int:
+    """The most memory of this process so far, in MB; what getrusage says its parent counts in."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (size,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(size) // 1024

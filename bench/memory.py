@@ -1,11 +1,12 @@
 """Memory does not grow with the corpus: peak memory of training on texts of different length."""
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from bench.figures import highest
 
 MEGABYTES = (1, 1000)
 _LINE = "the quick brown fox jumps over the lazy dog, and the dog lets it 0123456789.\n"
@@ -35,4 +36,4 @@ if __name__ == "__main__":
     from recurra import LanguageModel
 
     LanguageModel(hidden=64).fit(sys.argv[1], steps=20, valid_share=0.001, progress=False)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    print(highest())

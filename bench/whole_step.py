@@ -12,12 +12,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.figures import highest
 from recurra import native, ops
 from recurra.nn import LSTM
 from recurra.nn.language_model import RecurrentLM
@@ -177,13 +177,6 @@ def _pairs(
     return found
 
 
-def _highest() -> int:
-    """The most memory of this process so far, in MB; what getrusage says its parent counts in."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (size,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
-    return int(size) // 1024
-
-
 def _peak(name: str, side: str) -> int:
     """Peak memory of a process that trains, in MB, the libraries included."""
     command = [sys.executable, "-m", "bench.whole_step", name, "--peak", side]
@@ -264,7 +257,7 @@ def main() -> None:
         run = SIDES[options.peak](SIZES[options.sizes[0]])
         for n in range(6):
             run(n)
-        print(_highest())
+        print(highest())
         return
     if not options.profile:
         for row in measure(tuple(options.sizes), options.seconds):
