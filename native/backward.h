@@ -8,7 +8,7 @@ namespace RECURRA_NAMESPACE {
 template <class V>
 class Backward : public OverTime<V> {
   using Loop<V>::plan_, Loop<V>::call_, Loop<V>::shape_, Loop<V>::batch_, Loop<V>::whole_;
-  using Loop<V>::panels, Loop<V>::time, Loop<V>::valid, Loop<V>::mixes, Loop<V>::units;
+  using Loop<V>::panels, Loop<V>::time, Loop<V>::valid, Loop<V>::mixes, Loop<V>::units, Loop<V>::kept_share;
   using OverTime<V>::slots, OverTime<V>::copy_half, OverTime<V>::from_slots, OverTime<V>::gradients;
   using OverTime<V>::keep_boundary, OverTime<V>::transposed_, OverTime<V>::saved_, OverTime<V>::chunk_;
   using OverTime<V>::slot_row_, OverTime<V>::states_, OverTime<V>::fresh_;
@@ -224,12 +224,6 @@ class Backward : public OverTime<V> {
     const T* from = call_.dy + time(n) * call_.dy_step + b * call_.dy_row + q * W;
     if (n > 0) __builtin_prefetch(from + (time(n - 1) - time(n)) * call_.dy_step, 0, 2);
     return load_left<V>(from, units(0) - q * W);
-  }
-
-  V kept_share(int s, long t, long b, long q) const {
-    constexpr long W = lanes<V>;
-    if (!call_.keep[s]) return splat<V>(call_.keep_rate[s]);
-    return load_left<V>(call_.keep[s] + (t * whole_ + b) * units(s) + q * W, units(s) - q * W);
   }
 
   // Gradients of the initial states, and of the vectors of parameters: the thread's units.

@@ -11,7 +11,7 @@ namespace RECURRA_NAMESPACE {
 template <class V>
 class Forward : Loop<V> {
   using Loop<V>::plan_, Loop<V>::call_, Loop<V>::shape_, Loop<V>::batch_, Loop<V>::whole_;
-  using Loop<V>::panels, Loop<V>::time, Loop<V>::valid, Loop<V>::mixes, Loop<V>::units;
+  using Loop<V>::panels, Loop<V>::time, Loop<V>::valid, Loop<V>::mixes, Loop<V>::units, Loop<V>::kept_share;
 
  public:
   using T = Scalar<V>;
@@ -326,7 +326,8 @@ class Forward : Loop<V> {
         V v = load<V>(old + b * state.row_before(n));
         if (!here || here[b]) {
           const V fresh = load<V>(fresh_[s].after(n) + b * fresh_[s].row + q * W);
-          v = mixes(s) ? mix(s, t, b, q, v, fresh) : fresh;
+          const V keep = mixes(s) ? kept_share(s, t, b, q) : V{};
+          v = mixes(s) ? v * keep + fresh * (1 - keep) : fresh;
         }
         store<V>(now + b * state.row, v);
       }
@@ -336,14 +337,6 @@ class Forward : Loop<V> {
       for (long b = 0; b < batch_; ++b)
         for (int k = 0; k < plan_.kept && !here[b]; ++k)
           store<V>(kept(n, q) + b * saved_.kept_row + k * pad, V{});
-  }
-
-  V mix(int s, long t, long b, long q, V old, V fresh) const {
-    constexpr long W = lanes<V>;
-    if (!call_.keep[s]) return old * call_.keep_rate[s] + fresh * (1 - call_.keep_rate[s]);
-    const V keep =
-        load_left<V>(call_.keep[s] + (t * whole_ + b) * units(s) + q * W, units(s) - q * W);
-    return old * keep + fresh * (1 - keep);
   }
 
   void write_output(long t, long q, const T* now, long row, const unsigned char* here) {

@@ -284,6 +284,12 @@ class Loop {
   // Whether some of a state's old value stays.
   bool mixes(int s) const { return call_.keep[s] || call_.keep_rate[s] != 0; }
   long units(int s) const { return units_of(shape_, plan_.projected[s]); }
+  // That share, at time t: of row b, the units from panel q on.
+  V kept_share(int s, long t, long b, long q) const {
+    constexpr long W = lanes<V>;
+    if (!call_.keep[s]) return splat<V>(call_.keep_rate[s]);
+    return load_left<V>(call_.keep[s] + (t * whole_ + b) * units(s) + q * W, units(s) - q * W);
+  }
 
   const Plan<V>& plan_;
   const Call<Scalar<V>>& call_;

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Self
 
 from recurra.errors import InputError
-from recurra.storage import ModelFiles, read_model, save_model
+from recurra.storage import ModelFiles, read_model
 from recurra.tasks.language_model import TextModel
 
 
@@ -30,14 +30,7 @@ class TextRival(TextModel):
 
     def save(self, directory: str | Path) -> Path:
         """Write the model directory, replacing an older one in one step; returns its path."""
-        files = self.files
-        return save_model(
-            directory,
-            config=files.config,
-            tensors=files.tensors,
-            tokenizer=files.tokenizer,
-            card=files.card,
-        )
+        return self.files.save(directory)
 
     @classmethod
     def load(cls, directory: str | Path, *, precision: str = "float32") -> Self:

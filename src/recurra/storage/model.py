@@ -37,6 +37,16 @@ class ModelFiles:
     card: str
     path: Path
 
+    def save(self, directory: str | Path) -> Path:
+        """Write all of it as a model directory: see `save_model`."""
+        return save_model(
+            directory,
+            config=self.config,
+            tensors=self.tensors,
+            tokenizer=self.tokenizer,
+            card=self.card,
+        )
+
 
 def save_model(
     directory: str | Path,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from recurra.errors import FormatError, InputError
 from recurra.settings import Settings, check, sort
-from recurra.storage import ModelFiles, read_model, save_model
+from recurra.storage import ModelFiles, read_model
 from recurra.tasks.job import Job
 from recurra.tasks.network import NetworkConfig
 from recurra.tasks.pretrained import adopt, read_pretrained
@@ -100,14 +100,7 @@ class TrainedModel:
 
     def save(self, directory: str | Path) -> Path:
         """Write the model directory, replacing an older one in one step; returns its path."""
-        files = self.files
-        return save_model(
-            directory,
-            config=files.config,
-            tensors=files.tensors,
-            tokenizer=files.tokenizer,
-            card=files.card,
-        )
+        return self.files.save(directory)
 
     @property
     def files(self) -> ModelFiles:
