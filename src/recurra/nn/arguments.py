@@ -1,8 +1,9 @@
 """What a recurrent layer was made with: whether it makes sense, and how it is shown."""
 
+import operator
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -20,6 +21,14 @@ MERGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 if TYPE_CHECKING:
     from recurra.nn.recurrent import Recurrent
+
+
+def whole(value: Any) -> Any:
+    """Return a whole number of any kind (`numpy.int64`, a tensor of one) as `int`, else the value."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value
 
 
 def check(layer: "Recurrent") -> None:

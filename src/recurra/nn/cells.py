@@ -1,6 +1,7 @@
 """One step of a cell as a module: `RNNCell`, `LSTMCell`, `GRUCell` drop in for `torch.nn`'s."""
 
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -8,11 +9,12 @@ from torch import Tensor, nn
 from recurra import ops
 from recurra.cells import Cell, find, gru, lstm, rnn
 from recurra.errors import InputError
+from recurra.nn.arguments import whole
 from recurra.nn.initial import SCHEMES, initialise
 from recurra.nn.kernels import OnKernels
 
 
-class RecurrentCell(OnKernels):
+class RecurrentCell(OnKernels, nn.RNNCellBase):
     """One step of any cell, with `torch.nn`'s arguments, parameter names and results.
 
     Args:
@@ -31,6 +33,8 @@ class RecurrentCell(OnKernels):
         InputError: an argument is out of range, or the cell lacks an option.
     """
 
+    EARLIER: ClassVar[dict[str, Any]] = {"init": "uniform"}
+
     def __init__(
         self,
         cell: str | Cell,
@@ -47,10 +51,10 @@ class RecurrentCell(OnKernels):
         options: Mapping[str, str] | None = None,
         init: str = "uniform",
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         self.cell, self.bias, self.init = find(cell), bias, init
-        self.input_size, self.hidden_size = input_size, hidden_size
-        sizes = {"input_size": input_size, "hidden_size": hidden_size}
+        self.input_size, self.hidden_size = whole(input_size), whole(hidden_size)
+        sizes = {"input_size": self.input_size, "hidden_size": self.hidden_size}
         wrong = [
             f"{name} must be a positive integer, received {size!r}"
             for name, size in sizes.items()
@@ -70,7 +74,7 @@ class RecurrentCell(OnKernels):
         )
         for parameter in self.program.parameters:
             shape = parameter.shape(
-                gates=len(self.cell.gates), inputs=input_size, hidden=hidden_size
+                gates=len(self.cell.gates), inputs=self.input_size, hidden=self.hidden_size
             )
             empty = torch.empty(shape, device=device, dtype=dtype)
             self.register_parameter(parameter.name, nn.Parameter(empty))

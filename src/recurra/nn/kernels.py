@@ -1,7 +1,8 @@
 """Which kernels a layer runs on, wherever its weights go."""
 
+import copy
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -16,16 +17,26 @@ class OnKernels(nn.Module):
     layer on another device.
     """
 
+    #: Attributes that layers pickled by an earlier version lack, and what they stood for.
+    EARLIER: ClassVar[dict[str, Any]] = {}
+
     program: Program
     _name: str | None
     _kernel: str | None
 
+    # Layers derive from torch's own bases too (see `recurra.nn.torch_base`), whose methods
+    # of these names keep a second list of weights: `nn.Module`'s are meant here.
+    __setattr__ = nn.Module.__setattr__
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__.copy()
+
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        nn.Module.__setstate__(self, copy.deepcopy(self.EARLIER) | state)
         self._find_kernels()  # it may come from a machine with others
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)
+        nn.Module._apply(self, fn, recurse)
         self._find_kernels()
         return self
 

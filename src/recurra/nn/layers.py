@@ -68,6 +68,11 @@ class RNN(Recurrent):
         )
         self.nonlinearity = activation or nonlinearity
 
+    @property
+    def mode(self) -> str:
+        """`RNN_TANH`, `RNN_RELU` and so on, as in `torch.nn`."""
+        return f"RNN_{self.nonlinearity.upper()}"
+
 
 class LSTM(Recurrent):
     """Long short-term memory (Hochreiter & Schmidhuber 1997), gates stacked i f g o.

@@ -1,6 +1,7 @@
 """`Recurrent`: any cell as a torch module: layers, directions, masks, noise."""
 
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -9,19 +10,20 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra import ops
 from recurra.cells import Cell, Parameter, find
-from recurra.nn.arguments import MERGES, check, described
+from recurra.nn.arguments import MERGES, check, described, whole
 from recurra.nn.initial import initialise
 from recurra.nn.kernels import OnKernels
 from recurra.nn.observed import Observed, Values
 from recurra.nn.sequences import Sequences
 from recurra.nn.state import initial_states
+from recurra.nn.torch_base import LikeTorchs
 
 States = tuple[Tensor, ...]
 
 _QUIET = ops.Noise()
 
 
-class Recurrent(OnKernels):
+class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
     """Recurrent layers of any cell, with `torch.nn`'s arguments, parameter names and results.
 
     Args:
@@ -59,6 +61,17 @@ class Recurrent(OnKernels):
         InputError: an argument is out of range, or the cell lacks an option.
     """
 
+    EARLIER: ClassVar[dict[str, Any]] = {
+        "residual": False,
+        "reverse": False,
+        "merge": "concat",
+        "weight_drop": 0.0,
+        "init": "uniform",
+        "precision": "float32",
+        "watched_by": [],
+        "_fused": None,
+    }
+
     def __init__(
         self,
         cell: str | Cell,
@@ -88,11 +101,12 @@ class Recurrent(OnKernels):
         init: str = "uniform",
         precision: str = "float32",
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         self.cell = find(cell)
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.input_size, self.hidden_size = whole(input_size), whole(hidden_size)
+        self.num_layers, self.proj_size = whole(num_layers), whole(proj_size)
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
-        self.proj_size, self.residual, self.init = proj_size, residual, init
+        self.residual, self.init = residual, init
         self.precision, self.reverse, self.merge = precision, reverse, merge
         self.dropout, self.recurrent_dropout, self.weight_drop = (
             float(dropout),
@@ -109,16 +123,16 @@ class Recurrent(OnKernels):
             recurrent_activation=recurrent_activation,
             norm=layer_norm,
             peephole=peephole,
-            projection=proj_size > 0,
+            projection=self.proj_size > 0,
             **dict(options or {}),
         )
         #: Who keeps the gradients by its states: see `state_gradients`.
         self.watched_by: list[list[Values]] = []
         self._fused = ops.fused_name(self.program)
         self._names: list[dict[str, str]] = []
-        for index in range(num_layers * self.num_directions):
+        for index in range(self.num_layers * self.num_directions):
             layer, backward = divmod(index, self.num_directions)
-            inputs = input_size if layer == 0 else self.output_size
+            inputs = self.input_size if layer == 0 else self.output_size
             suffix = f"_l{layer}{'_reverse' if backward else ''}"
             for parameter in self.program.parameters:
                 empty = torch.empty(self._shape(parameter, inputs), device=device, dtype=dtype)
@@ -225,9 +239,6 @@ class Recurrent(OnKernels):
         """Return the arguments that differ from their defaults."""
         named = f"{self.cell.name}, " if type(self) is Recurrent else ""
         return named + described(self)
-
-    def flatten_parameters(self) -> None:
-        """Do nothing: weights need no preparation. Here because `torch.nn`'s layers have it."""
 
     # -- how it runs ------------------------------------------------------------------------------
 
