@@ -12,6 +12,7 @@
 #include "pool.h"
 #include "sized.h"
 #include "stepper.h"
+#include "watched.h"
 
 namespace nb = nanobind;
 using namespace recurra;
@@ -31,6 +32,9 @@ void bind(nb::module_& m, const char* suffix) {
       .def("step", &Stepper<T>::step)
       .def("read", &Stepper<T>::read)
       .def("write", &Stepper<T>::write);
+  nb::class_<Watched<T>>(m, ("Watched" + s).c_str())
+      .def(nb::init<nb::handle, const std::vector<long>&>())
+      .def("same", &Watched<T>::same);
   bind_sized<T>(m, ("Sized" + s).c_str());
 }
 

@@ -1,4 +1,4 @@
-"""What programs written for `torch.nn`'s layers do to a layer: find it, measure it, take its weights."""
+"""What programs written for `torch.nn` do to a layer: find it, measure it, take its weights."""
 
 import copy
 import pickle
@@ -134,7 +134,7 @@ def test_what_is_no_whole_number_is_no_size(size):
 
 
 def test_weights_that_are_computed_outside_take_the_place_of_parameters(pair):
-    """The weight-drop of AWD-LSTM's code: raw parameters kept aside, weights set before each call."""
+    """The weight drop of AWD-LSTM: raw parameters kept aside, weights set before each call."""
     for module in pair:
         raw = theirs.Parameter(module.weight_hh_l0.detach().clone())
         del module._parameters["weight_hh_l0"]

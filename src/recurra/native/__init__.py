@@ -37,7 +37,7 @@ from recurra.native.library import (
 )
 from recurra.native.loss import LossInputs, loss_backward, loss_forward
 from recurra.native.own import built_in
-from recurra.native.packed import Packed, Stepper
+from recurra.native.packed import Packed, Stepper, watched
 from recurra.native.update import Updated, adam, sum_of_squares
 from recurra.native.writing import Choosing, Writing
 
@@ -78,5 +78,6 @@ __all__ = [
     "switched_off",
     "threads",
     "use_isa",
+    "watched",
     "without_half",
 ]

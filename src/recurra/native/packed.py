@@ -1,6 +1,7 @@
 """Weights packed once, for layers that run many times: whole, or step by step."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,11 @@ class Packed:
         sizes = [0, 1, parameters[0].shape[1], hidden, projection]
         sizes += [] if table is None else [len(table)]
         given = in_order(parameters, order(program).places)
+        #: Bytes of the parameters, and of the products of a table, not counting padding.
+        self.nbytes = sum(p.nbytes for p in parameters)
+        self.nbytes += (
+            0 if table is None else len(table) * parameters[0].shape[0] * parameters[0].itemsize
+        )
         self.handle = make(index_of(program), sizes, threads, given, half, rows(table))
         #: `step(x, states, rates, threads)`: one step of many streams. Inputs (B, I) and a list of
         #: states (B, R) and (B, H), arrays of numpy, to a list of new states, the first of which
@@ -55,6 +61,19 @@ class Packed:
         self.step = self.handle.step
         #: The same with tokens, int64 (B,), in the place of inputs, where there is a table.
         self.step_tokens = self.handle.step_tokens
+
+
+def watched(parameters: Sequence[Array]) -> Any:
+    """Return what `same(parameters)` compares arrays with: these ones' values as they are now.
+
+    Vectors and small matrices are compared whole, of a large matrix an element of each row and of
+    each column: a change of a row, a column or all of it is noticed, one of a single element may
+    not be.
+    """
+    compiled = library.compiled()
+    make = compiled.Watched64 if is_double(parameters[0]) else compiled.Watched32
+    sizes = [(1, *p.shape)[-2:] for p in parameters]
+    return make(list(parameters), [int(n) for pair in sizes for n in pair])
 
 
 class Stepper:

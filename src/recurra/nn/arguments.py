@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def whole(value: Any) -> Any:
-    """Return a whole number of any kind (`numpy.int64`, a tensor of one) as `int`, else the value."""
+    """Return a whole number of any kind (`numpy.int64`, say) as `int`, anything else as it is."""
     try:
         return operator.index(value)
     except TypeError:

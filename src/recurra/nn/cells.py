@@ -109,6 +109,7 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
                 f"{name}: expected an input of shape (B, {self.input_size}) or "
                 f"({self.input_size},), received {shape}"
             )
+        alone = input.dim() == 1
         expected, states = (*shape[:-1], self.hidden_size), self.cell.states
         if hx is None:
             given: tuple[Tensor, ...] = (input.new_zeros(expected),) * len(states)
@@ -120,7 +121,17 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
                 f"{name}: expected {len(states)} state(s) ({', '.join(states)}) of shape "
                 f"{expected}, received {received or 'none'}"
             )
-        alone = input.dim() == 1
+        if not alone and self._kernel is not None and ops.straight(input, self._first_weight()):
+            weights = [getattr(self, p.name) for p in self.program.parameters]
+            _, *moved = ops.plain(
+                self._kernel,
+                input[None],
+                weights,
+                [s[None] for s in given],
+                reverse=False,
+                kept=self._kept[0],
+            )
+            return moved[0][0] if len(moved) == 1 else tuple([s[0] for s in moved])
         run = ops.recurrent(
             self.program,
             {p.name: getattr(self, p.name) for p in self.program.parameters},
@@ -131,6 +142,9 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
         )
         ended = tuple(s[0] if alone else s for s in run.states)
         return ended[0] if len(ended) == 1 else ended
+
+    def _first_weight(self) -> Tensor | None:
+        return self._parameters.get("weight_ih")
 
     def extra_repr(self) -> str:
         """Return the arguments that differ from their defaults."""

@@ -23,13 +23,15 @@ class OnKernels(nn.Module):
     program: Program
     _name: str | None
     _kernel: str | None
+    #: By layer and direction.
+    _kept: list[ops.KeptWeights]
 
     # Layers derive from torch's own bases too (see `recurra.nn.torch_base`), whose methods
     # of these names keep a second list of weights: `nn.Module`'s are meant here.
     __setattr__ = nn.Module.__setattr__
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__.copy()
+        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         nn.Module.__setstate__(self, copy.deepcopy(self.EARLIER) | state)
@@ -43,3 +45,8 @@ class OnKernels(nn.Module):
     def _find_kernels(self) -> None:
         self._name = ops.program_name(self.program)
         self._kernel = ops.kernel_name(self.program, next(self.parameters()))
+        self._kept = [ops.KeptWeights() for _ in range(self._directions())]
+
+    def _directions(self) -> int:
+        """How many times the module has the program's parameters."""
+        return 1

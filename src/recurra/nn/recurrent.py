@@ -263,7 +263,9 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         states = initial_states(self, hx, x) if learnt or hx is not None else ()
         if self.num_layers == 1 and not self.bidirectional:
             weights = list(self._weights(0).values())
-            outputs, *ended = ops.plain(self._kernel, x, weights, states, reverse=self.reverse)
+            outputs, *ended = ops.plain(
+                self._kernel, x, weights, states, reverse=self.reverse, kept=self._kept[0]
+            )
             final = tuple(ended)
         else:
             outputs, final = self._run_layers(x, None, states, False, None)
@@ -314,7 +316,13 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
                 assert isinstance(x, Tensor)
                 initial = tuple([s[k : k + 1] for s in states])
                 found = ops.plain(
-                    self._kernel, x, list(weights.values()), initial, reverse=back, valid=valid
+                    self._kernel,
+                    x,
+                    list(weights.values()),
+                    initial,
+                    reverse=back,
+                    valid=valid,
+                    kept=self._kept[k],
                 )
                 outputs.append(found[0])
                 ended.append(tuple(found[1:]))
@@ -396,6 +404,9 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
             else:
                 keep.append(rate)
         return ops.Noise(recurrent, tuple(keep))
+
+    def _directions(self) -> int:
+        return self.num_layers * self.num_directions
 
     # -- how it is made ---------------------------------------------------------------------------
 

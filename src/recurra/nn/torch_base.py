@@ -56,7 +56,13 @@ class LikeTorchs(nn.Module):
         """Do nothing: the list is read from the parameters each time."""
 
     def flatten_parameters(self) -> None:
-        """Do nothing: weights need no preparation. Here because `torch.nn`'s layers have it."""
+        """Forget what is kept of the weights for calls of few steps.
+
+        Only needed after a change that neither autograd's version counter nor a comparison of some
+        values can notice: of single elements of a large matrix through `.data` or a view of numpy.
+        """
+        for kept in cast("Recurrent", self)._kept:
+            kept.forget()
 
     def _replicate_for_data_parallel(self) -> nn.Module:
         return nn.Module._replicate_for_data_parallel(self)

@@ -2,6 +2,7 @@
 
 from recurra.ops.embedding import embedding
 from recurra.ops.fused import Stack, fused, fused_masked, fused_name
+from recurra.ops.kept import KeptWeights
 from recurra.ops.loss import token_losses
 from recurra.ops.observed import Watch, observed
 from recurra.ops.recurrent import (
@@ -17,6 +18,7 @@ from recurra.ops.recurrent import (
 )
 
 __all__ = [
+    "KeptWeights",
     "Lookup",
     "Noise",
     "Stack",

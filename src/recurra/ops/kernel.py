@@ -6,6 +6,7 @@ differentiable: that is the business of `operator.py` and `recurrent.py`.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,8 +21,11 @@ from recurra.ops.memory import LARGE, empty
 native.share_threads(str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"))
 
 
-def forward(call: Arguments, *, save: bool) -> list[Tensor]:
-    """Return outputs (T, B, R), the final state of each kind, and what backward needs if `save`."""
+def forward(call: Arguments, *, save: bool, ordered: Any = None) -> list[Tensor]:
+    """Return outputs (T, B, R), the final state of each kind, and what backward needs if `save`.
+
+    `ordered` is what `KeptWeights.ordered` says of the parameters.
+    """
     fit, x = fitted(call), call.x
     y = empty(fit.outputs, x)
     last = [x.new_empty(*shape) for shape in fit.states]
@@ -38,7 +42,7 @@ def forward(call: Arguments, *, save: bool) -> list[Tensor]:
         call.keep,
         call.tokens,
         -torch.get_num_threads(),
-        None,
+        ordered,
     )
     return [y, *last] if saved is None else [y, *last, saved]
 

@@ -24,6 +24,7 @@ from recurra.ops.arguments import (
 )
 from recurra.ops.fit import fitted, no_half
 from recurra.ops.interpreted import interpreted
+from recurra.ops.kept import MOST_ROWS, KeptWeights
 from recurra.ops.kernel import backward, forward
 from recurra.ops.watch import batched, eager, traced
 from recurra.reference import Interpreter, Run
@@ -211,6 +212,7 @@ def plain(
     *,
     reverse: bool,
     valid: Tensor | None = None,
+    kept: KeptWeights | None = None,
 ) -> Sequence[Tensor]:
     """`recurrent` with nothing special about it, for short calls: where `straight` says so.
 
@@ -218,6 +220,7 @@ def plain(
         kernel, x, reverse, valid: as for `recurrent`.
         parameters: in the order of `program.parameters`.
         states: initial states (1, B, ·); none: zeros.
+        kept: where ordered weights are kept between calls of few steps.
 
     Returns:
         Outputs (T, B, R), and the final states (1, B, ·).
@@ -225,16 +228,18 @@ def plain(
     Raises:
         InputError: as `recurrent`.
     """
-    return _eagerly(Arguments(kernel, x, parameters, states, valid, None, (), (), reverse))
+    few = kept is not None and x.shape[0] * x.shape[1] <= MOST_ROWS
+    ordered = kept.ordered(kernel, parameters) if kept is not None and few else None
+    return _eagerly(Arguments(kernel, x, parameters, states, valid, None, (), (), reverse), ordered)
 
 
-def _eagerly(call: Arguments) -> Sequence[Tensor]:
+def _eagerly(call: Arguments, ordered: Any = None) -> Sequence[Tensor]:
     """Outputs and final states, and the gradient's function behind them where one is wanted."""
     if not _saves(call):
-        return forward(call, save=False)
+        return forward(call, save=False, ordered=ordered)
     # Past what `Function.apply` does before: it looks for `torch.func`, which is not at work here.
     apply = super(torch.autograd.Function, _Recurrent).apply
-    found: tuple[Tensor, ...] = apply(call, call.x, *call.parameters, *call.initial)
+    found: tuple[Tensor, ...] = apply((call, ordered), call.x, *call.parameters, *call.initial)
     return found
 
 
@@ -268,8 +273,9 @@ class _Recurrent(torch.autograd.Function):
     """The operator where nothing looks on: a tenth of its cost a call."""
 
     @staticmethod
-    def forward(ctx: Any, call: Arguments, *leaves: Tensor) -> tuple[Tensor, ...]:
-        *found, saved = forward(call, save=True)
+    def forward(ctx: Any, given: tuple[Arguments, Any], *leaves: Tensor) -> tuple[Tensor, ...]:
+        call, ordered = given
+        *found, saved = forward(call, save=True, ordered=ordered)
         ctx.set_materialize_grads(False)
         tensors, ctx.fixed = packed(call, found[0], saved)
         ctx.save_for_backward(*tensors)

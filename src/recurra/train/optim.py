@@ -96,6 +96,10 @@ class Updater:
                 factor=min(1.0, self.clip / norm) if self.clip and norm else 1.0,
                 threads=threads,
             )
+        if (
+            good
+        ):  # as every operation in place does: what was made of the old values is no longer right
+            torch.autograd.graph.increment_version(given)
         return given[0].new_tensor(norm), torch.tensor(good)
 
     def _updated(self, parameter: nn.Parameter) -> native.Updated:
