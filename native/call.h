@@ -6,7 +6,7 @@
 
 namespace recurra {
 
-constexpr int most_states = 6, most_parameters = 24;
+constexpr int most_states = 6, most_parameters = 24, matrices = 3;
 
 struct Shape {
   long steps = 0, batch = 0, inputs = 0, hidden = 0, projection = 0;
@@ -49,6 +49,8 @@ struct Call {
   T* dx = nullptr;                             // as x
   long dx_step = 0, dx_row = 0;
   T* dparameter[most_parameters] = {};
+  bool fresh = false;                          // they are written: what is there is no number
+  bool written[matrices] = {};                 // of which the first sums are written, not added
   T* dinitial[most_states] = {};
   T* dstate[most_states] = {};                 // (T, B, padded R or H), dL/d(state after each step)
 };

@@ -68,8 +68,9 @@ class WeightGradient {
   //             and `lanes` more elements readable
   //   to        (count) rows of `columns` elements, the thread's own; null: padding
   //   work      `working(columns)` elements
+  //   write     the sums are written: what is in `to` is not read
   static void add(const T* gradient, long gradient_row, long count, const Tall<T>& argument,
-                  long steps, long batch, long columns, T* work, T* const* to) {
+                  long steps, long batch, long columns, T* work, T* const* to, bool write) {
     constexpr long W = lanes<V>;
     const long rows = steps * batch, panels = (columns + W - 1) / W, whole = columns / W;
     T* const a = work;
@@ -85,7 +86,8 @@ class WeightGradient {
         const bool even = side_by_side(to + m, MR, count - m, columns);
         for (long p = 0; p < panels; p += 2) {
           if (even && p + 2 <= whole) {
-            tile<V, MR, 1, 2, true>(block, MR, b + p * panel, panel, depth, to[m] + p * W, columns, nullptr, block);
+            tile<V, MR, 1, 2, true>(block, MR, b + p * panel, panel, depth, to[m] + p * W, columns,
+                                    write && k0 == 0 ? block : nullptr, block);
             continue;
           }
           std::memset(c, 0, MR * 2 * W * sizeof(T));
@@ -95,17 +97,19 @@ class WeightGradient {
             tile<V, MR, 1, 1, true>(block, MR, b + p * panel, panel, depth, c, 2 * W, nullptr, block);
           }
           for (long i = m; i < m + MR && i < count; ++i)
-            if (T* at = to[i]) add_row(at + p * W, c + (i - m) * 2 * W, columns - p * W);
+            if (T* at = to[i]) add_row(at + p * W, c + (i - m) * 2 * W, columns - p * W, write && k0 == 0);
         }
       }
     }
   }
 
  private:
-  static void add_row(T* to, const T* from, long left) {
+  static void add_row(T* to, const T* from, long left, bool write) {
     constexpr long W = lanes<V>;
     for (long n = 0; n < 2 && left > 0; ++n, left -= W, to += W, from += W) {
-      if (left >= W) {
+      if (write) {
+        store_left<V>(to, load<V>(from), left);
+      } else if (left >= W) {
         store<V>(to, load<V>(to) + load<V>(from));
       } else {
         store_part<V>(to, load_part<V>(to, left) + load<V>(from), left);

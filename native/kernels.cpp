@@ -93,7 +93,7 @@ void forward(const void* program, const void* given, const Call<Scalar<V>>& call
   Team team(threads_of(plan, call));
   const int threads = team.threads();
   Barrier barrier(threads), alone(1);
-  Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call, arena);
+  Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call, arena, reads_in_place(call));
   const Packed<V>& packed = given ? *static_cast<const Packed<V>*>(given) : *mine;
   Table<V> table = packed.table;
   Half** half = nullptr;
@@ -164,15 +164,17 @@ void write_state(void* begun, int state, long n, const Scalar<V>* from) {
 }
 
 template <class V>
-void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
+void backward(const void* program, const Call<Scalar<V>>& given, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
-  Team team(threads_of(plan, call));
-  const int threads = team.threads(), count = row_parts(plan, call);
+  Team team(threads_of(plan, given));
+  const int threads = team.threads(), count = row_parts(plan, given);
   Barrier barrier(threads);
-  Vectors<V> vectors(plan, call.shape, arena);
-  vectors.fill(call.parameter);
-  Transposed<V> transposed(plan, call, arena);
+  Vectors<V> vectors(plan, given.shape, arena);
+  vectors.fill(given.parameter);
+  Transposed<V> transposed(plan, given, arena);
+  Call<Scalar<V>> call = given;
   const PartSums<V> sums(plan, call);
+  for (int matrix = 0; matrix < recurra::matrices; ++matrix) call.written[matrix] = sums.writes(matrix);
   const Parts<V> parts(plan, call, count, threads, arena);
   auto* loops = arena.take<Backward<V>>(count);
   for (int n = 0; n < count; ++n) {
@@ -182,6 +184,7 @@ void backward(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   team.run([&](int thread) {
     const HalfScope scope(call.half);
     transposed.fill(call.parameter, thread, threads);
+    if (call.fresh) sums.clear_unwritten(call, thread, threads);
     parts.of(thread, [&](int n, int within, int sharing, Barrier&) {
       if (n > 0) sums.clear(parts.call(n), within, sharing);
     });

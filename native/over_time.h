@@ -172,13 +172,14 @@ class OverTime : protected Loop<V> {
   // The thread's part of dL/dW for the steps [n0, n1).
   void weight_gradient(const Gradient& g, long n0, long n1, int thread, int threads) {
     const int space = space_of(g);
+    const bool write = call_.written[g.matrix] && n1 == shape_.steps;
     weight_gradient(g, slots(space, n0, n0) + g.slot * padded(units_of(shape_, space)), slot_row_[space],
-                    argument(g, n0), n1 - n0, batch_, thread, threads);
+                    argument(g, n0), n1 - n0, batch_, thread, threads, write);
   }
 
   // The same from `steps` times `batch` rows of gradients, `row` apart.
   void weight_gradient(const Gradient& g, const T* gradient, long row, const Tall<T>& argument,
-                       long steps, long batch, int thread, int threads) {
+                       long steps, long batch, int thread, int threads, bool write = false) {
     T* weight = call_.dparameter[matrix_place[g.matrix]];
     if (!weight) return;
     const long units = units_of(shape_, space_of(g)), columns = argument_units(g);
@@ -189,8 +190,9 @@ class OverTime : protected Loop<V> {
       const long unit = (first + n) % padded(units), gate = g.gate[(first + n) / padded(units)];
       to[n] = unit < units ? weight + (gate * units + unit) * columns : nullptr;
     }
-    const auto add = call_.half ? HalfGradient<V>::add : WeightGradient<V>::add;
-    add(gradient + first, row, count, argument, steps, batch, columns, work_[thread], to);
+    if (call_.half)
+      return HalfGradient<V>::add(gradient + first, row, count, argument, steps, batch, columns, work_[thread], to);
+    WeightGradient<V>::add(gradient + first, row, count, argument, steps, batch, columns, work_[thread], to, write);
   }
 
   Tall<T> argument(const Gradient& g, long n0) const {

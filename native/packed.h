@@ -30,6 +30,12 @@ struct Panels {
   int gates = 1;
   Half* half = nullptr;
   long half_stride = 0;
+  // Where there is no copy in order: the matrix, rows of `columns` weights, side by side, of `units`
+  // rows to a gate; and which gates the panels have (see in_place.h).
+  const Scalar<V>* in_place = nullptr;
+  long units = 0, columns = 0;
+  int gate[max_gates] = {};
+  bool transposed = false;
 
   const Scalar<V>* panel(long n) const { return at + n * stride; }
 };
@@ -40,14 +46,14 @@ inline long units_of(const Shape& shape, int space) {
 }
 
 template <class V>
-Panels<V> take_panels(Arena& arena, long units, long depth, int gates, bool half) {
+Panels<V> take_panels(Arena& arena, long units, long depth, int gates, bool half, bool in_place = false) {
   constexpr long W = lanes<V>;
   Panels<V> p;
   p.depth = depth;
   p.count = padded(units) / W;
   p.gates = gates;
   p.stride = depth * gates * W;
-  p.at = arena.take<Scalar<V>>(p.count * p.stride);
+  if (!in_place) p.at = arena.take<Scalar<V>>(p.count * p.stride);
   p.start = arena.zeros<Scalar<V>>(p.count * gates * W);
   if (half) {
     p.half_stride = half_depth(depth) * gates * W;
@@ -62,32 +68,51 @@ void pack_half(const Panels<V>& p, long panel) {
     if (p.half) to_half_panel(p.panel(panel), p.depth, p.gates, p.half + panel * p.half_stride);
 }
 
-// panel[k][g][lane] = weight[gate[g] * units + unit][k], for the panels [first, last).
-//   weight  (gates of the cell * units, depth), rows side by side. Read only.
+// to[k][g][lane] = weight[gate[g] * units + unit][first + k]: `depth` arguments of panel n, from `first`.
+//   weight  (gates of the cell * units, columns), rows side by side. Read only.
+template <class V>
+void pack_panel(const Scalar<V>* weight, long units, const int* gate, int gates, long columns, long n, long first,
+                long depth, Scalar<V>* panel) {
+  constexpr long W = lanes<V>;
+  for (int g = 0; g < gates; ++g) {
+    Scalar<V>* to = panel + g * W;
+    const long real = units - n * W < 0 ? 0 : units - n * W < W ? units - n * W : W;
+    const Scalar<V>* from = weight + (gate[g] * units + n * W) * columns + first;
+    for (long k = 0; k < depth; k += W) {
+      const long left = depth - k, many = left < W ? left : W;
+      V rows[W];
+      if (real == W && many == W) {
+        for (long lane = 0; lane < W; ++lane) rows[lane] = load<V>(from + lane * columns + k);
+      } else {
+        for (long lane = 0; lane < W; ++lane)
+          rows[lane] = lane < real ? load_left<V>(from + lane * columns + k, left) : V{};
+      }
+      transpose(rows);
+      for (long j = 0; j < many; ++j) store<V>(to + (k + j) * gates * W, rows[j]);
+    }
+  }
+}
+
+// The panels [first, last) of p, which have all of the weight's columns.
 template <class V>
 void pack_rows(const Panels<V>& p, const Scalar<V>* weight, long units, const int* gate, long first,
                long last) {
-  constexpr long W = lanes<V>;
   for (long n = first; n < last; ++n) {
-    for (int g = 0; g < p.gates; ++g) {
-      Scalar<V>* to = p.at + n * p.stride + g * W;
-      const long real = units - n * W < 0 ? 0 : units - n * W < W ? units - n * W : W;
-      const Scalar<V>* from = weight + (gate[g] * units + n * W) * p.depth;
-      for (long k = 0; k < p.depth; k += W) {
-        const long left = p.depth - k, many = left < W ? left : W;
-        V rows[W];
-        if (real == W && many == W) {
-          for (long lane = 0; lane < W; ++lane) rows[lane] = load<V>(from + lane * p.depth + k);
-        } else {
-          for (long lane = 0; lane < W; ++lane)
-            rows[lane] = lane < real ? load_left<V>(from + lane * p.depth + k, left) : V{};
-        }
-        transpose(rows);
-        for (long j = 0; j < many; ++j) store<V>(to + (k + j) * p.gates * W, rows[j]);
-      }
-    }
+    pack_panel<V>(weight, units, gate, p.gates, p.depth, n, 0, p.depth, p.at + n * p.stride);
     pack_half(p, n);
   }
+}
+
+// Notes where the weights are, in the place of a copy in order.
+template <class V>
+void leave_in_place(Panels<V>& p, const Scalar<V>* weight, long units, long columns, const int* gate, int gates,
+                    bool transposed) {
+  p.in_place = weight;
+  p.units = units;
+  p.columns = columns;
+  for (int g = 0; g < gates; ++g) p.gate[g] = gate[g];
+  p.transposed = transposed;
+  if (transposed) p.gates = gates;
 }
 
 // panel[j * padded(units) + unit][lane] = weight[gate[j] * units + unit][column]: for products with
@@ -166,15 +191,22 @@ class Packed {
  public:
   using T = Scalar<V>;
 
-  Packed(const Plan<V>& plan, const Call<T>& call, Arena& arena)
-      : vectors(plan, call.shape, arena), plan_(plan), shape_(call.shape) {
+  // `in_place`: the matrices are read where they are.
+  Packed(const Plan<V>& plan, const Call<T>& call, Arena& arena, bool in_place = false)
+      : vectors(plan, call.shape, arena), plan_(plan), shape_(call.shape), in_place_(in_place) {
     const Shape& shape = call.shape;
-    x = take_panels<V>(arena, shape.hidden, shape.inputs, plan.x_gates.size, call.half);
+    x = take_panels<V>(arena, shape.hidden, shape.inputs, plan.x_gates.size, call.half, in_place);
     if (call.symbols && !call.tokens) table = Table<V>(x, call.symbols, arena);
     for (const Segment<V>& segment : plan.forward)
       for (const Product& p : segment.products)
         products[count_++] = 
-            take_panels<V>(arena, units_of(shape, segment.space), depth(p), p.gates, call.half);
+            take_panels<V>(arena, units_of(shape, segment.space), depth(p), p.gates, call.half, in_place);
+    if (!in_place) return;
+    note(x, weight_ih, shape.hidden, plan.x_gates.item, call.parameter);
+    int n = 0;
+    for (const Segment<V>& segment : plan.forward)
+      for (const Product& p : segment.products)
+        note(products[n++], p.matrix, units_of(shape, segment.space), p.gate, call.parameter);
   }
 
   void fill(const T* const* parameter, int thread, int threads) {
@@ -192,6 +224,10 @@ class Packed {
   Panels<V> x, products[max_products];
 
  private:
+  void note(Panels<V>& p, int matrix, long units, const int* gate, const T* const* parameter) {
+    leave_in_place(p, parameter[matrix_place[matrix]], units, p.depth, gate, p.gates, false);
+  }
+
   long depth(const Product& p) const {
     return p.matrix == weight_hr || p.slot >= 0 ? shape_.hidden : shape_.recurrent();
   }
@@ -199,7 +235,7 @@ class Packed {
   void fill_panels(Panels<V>& p, int matrix, long units, const int* gate, const T* const* parameter,
                    int thread, int threads) {
     const long first = share(p.count, thread, threads), last = share(p.count, thread + 1, threads);
-    pack_rows<V>(p, parameter[matrix_place[matrix]], units, gate, first, last);
+    if (!in_place_) pack_rows<V>(p, parameter[matrix_place[matrix]], units, gate, first, last);
     if (matrix == weight_hr || plan_.normed[matrix]) return;
     const T* bias = parameter[2 + matrix];
     if (!bias) return;
@@ -212,6 +248,7 @@ class Packed {
 
   const Plan<V>& plan_;
   const Shape shape_;
+  const bool in_place_;
   int count_ = 0;
 };
 

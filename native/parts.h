@@ -115,6 +115,30 @@ class PartSums {
     });
   }
 
+  // Whether the first chunk of steps writes all of the gradient of a matrix, in the place of adding to it.
+  bool writes(int matrix) const {
+    if (!call_.fresh || call_.half || !(call_.shape.steps && call_.shape.batch)) return false;
+    if (matrix == weight_ih && call_.tokens) return false;
+    bool gate[max_gates] = {};
+    int rows = 0;
+    for (const Gradient& g : plan_.gradients)
+      for (int i = 0; g.matrix == matrix && i < g.gates; ++i) {
+        if (gate[g.gate[i]]) return false;  // added to again
+        gate[g.gate[i]] = true;
+        ++rows;
+      }
+    return rows == (matrix == weight_hr ? 1 : plan_.gates);
+  }
+
+  // Zeros in the gradients that are not written so: the thread's share.
+  void clear_unwritten(const Call<T>& call, int thread, int threads) const {
+    each(thread, threads, [&](int p, long first, long count) {
+      for (int matrix = 0; matrix < recurra::matrices; ++matrix)
+        if (call.written[matrix] && matrix_place[matrix] == p) return;
+      std::memset(call.dparameter[p] + first, 0, size_t(count) * sizeof(T));
+    });
+  }
+
   // Adds a part's to the call's: the thread's share.
   void add(const Call<T>& part, int thread, int threads) const {
     each(thread, threads, [&](int p, long first, long count) {

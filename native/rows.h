@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 
+#include "in_place.h"
 #include "pool.h"
 #include "saved.h"
 
@@ -68,6 +69,10 @@ void multiply(const Panels<V>& p, long first, int count, const Argument<V>& a, l
       return;
     }
   }
+  if (p.in_place && p.transposed) return transposed_in_place(p, first, count, a.at, a.row, rows, c, c_row, start);
+  if (p.in_place)
+    return multiply_in_place<V>(p, tiles_for<V>(p.gates, count), first, count, {a.at, a.row, rows, a.step, a.times},
+                                c, c_row, start);
   multiply<V>(tiles_for<V>(p.gates, count), p.gates * count, {a.at, a.row, rows, a.step, a.times},
               p.panel(first), p.gates, p.stride, p.depth, c, c_row, start, (back ? -count : count) * p.stride);
 }

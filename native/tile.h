@@ -29,7 +29,8 @@ constexpr int most_rows(int vectors) {
 //   b      NG panels, `b_panel` elements apart. Read only.
 //   depth  at least 1.
 //   c      (rows, NG * G * lanes), row m at c + m * c_row. Must not overlap a or b.
-//   start  (NG * G * lanes); null: what is in c. Packed: not read, the sum is added to c.
+//   start  (NG * G * lanes); null: what is in c. Packed: not read; null: the sum is added to c, else
+//          it is written there, with the bits that adding to zeros has.
 //   ahead  one line for each k, G * lanes apart: brought to the second-level cache for a later call
 template <class V, int MR, int G, int NG, bool Packed>
 void tile(const Scalar<V>* a, long a_row, const Scalar<V>* b, long b_panel, long depth,
@@ -76,7 +77,7 @@ void tile(const Scalar<V>* a, long a_row, const Scalar<V>* b, long b_panel, long
 #pragma GCC unroll 8
       for (int g = 0; g < G; ++g) {
         Scalar<V>* const to = c + m * c_row + (n * G + g) * W;
-        store<V>(to, Packed ? load<V>(to) + sum[m][n][g] : sum[m][n][g]);
+        store<V>(to, Packed ? (start ? V{} : load<V>(to)) + sum[m][n][g] : sum[m][n][g]);
       }
 }
 

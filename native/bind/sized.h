@@ -51,9 +51,10 @@ class Sized {
   void backward(nb::handle x, nb::handle parameters, nb::handle initial, nb::handle y,
                 nb::handle saved, nb::handle dy, nb::handle dlast, nb::handle dx,
                 nb::handle dparameters, nb::handle dinitial, nb::handle dstates, nb::handle valid,
-                nb::handle mask, nb::handle keep, nb::handle tokens, int threads) const {
+                nb::handle mask, nb::handle keep, nb::handle tokens, int threads, bool fresh) const {
     Arrays arrays;
     Call<T> call = given(arrays, x, parameters, initial, y, saved, valid, mask, keep, tokens, threads);
+    call.fresh = fresh;
     const auto from = arrays.rowed<const T>(dy);
     call.dy = from.at;
     call.dy_step = from.step;
@@ -136,7 +137,7 @@ void bind_sized(nb::module_& m, const char* name) {
            nb::arg("initial"), nb::arg("y"), nb::arg("saved"), nb::arg("dy").none(),
            nb::arg("dlast"), nb::arg("dx").none(), nb::arg("dparameters"), nb::arg("dinitial"),
            nb::arg("dstates"), nb::arg("valid").none(), nb::arg("mask").none(), nb::arg("keep"),
-           nb::arg("tokens").none(), nb::arg("threads"));
+           nb::arg("tokens").none(), nb::arg("threads"), nb::arg("fresh"));
 }
 
 }  // namespace recurra

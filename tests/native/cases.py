@@ -143,22 +143,31 @@ class Problem:
         return self.case.place(self.x.new_full(shape, torch.nan))
 
     def run(
-        self, *, training: bool = True, gradients: tuple[Tensor, list[Tensor]] | None = None
+        self,
+        *,
+        training: bool = True,
+        gradients: tuple[Tensor, list[Tensor]] | None = None,
+        packed: native.Packed | None = None,
+        fresh: bool = False,
     ) -> dict[str, Tensor]:
-        """Outputs, and for training all gradients, by the kernels; from others than its own."""
+        """Outputs, and for training all gradients, by the kernels; from others than its own.
+
+        With `fresh` gradients of parameters are written over NaN, not added to zeros.
+        """
         inputs = self.inputs()
         y, last = self.empty()
         saved = None
         if training:
             saved = self.nothing(native.saved_size(inputs))
-        native.forward(inputs, y, last, saved=saved)
+        native.forward(inputs, y, last, saved=saved, packed=packed)
         found = {"y": y, **{f"last {k}": s for k, s in enumerate(last)}}
         if saved is None:
             return found
         dy, dlast = gradients or self.gradients()
         odd = self.case.layout == "odd"
         dx = self.nothing(*self.x.shape) if odd else torch.full_like(self.x, torch.nan)
-        dparameters = [self.case.place(torch.zeros_like(p)) for p in self.parameters]
+        start = torch.nan if fresh else 0
+        dparameters = [self.case.place(torch.full_like(p, start)) for p in self.parameters]
         dinitial = [self.nothing(*s.shape) for s in self.initial]
         padded = [-(-s.shape[1] // native.PAD) * native.PAD for s in self.initial]
         dstates = [self.nothing(*y.shape[:2], size) for size in padded]
@@ -172,6 +181,7 @@ class Problem:
             dparameters=dparameters,
             dinitial=dinitial,
             dstates=dstates,
+            fresh=fresh,
         )
         found["dx"] = dx
         for k, (gradient, state) in enumerate(zip(dstates, self.initial, strict=True)):

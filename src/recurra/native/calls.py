@@ -175,6 +175,7 @@ def backward(
     dparameters: Sequence[Array | None],
     dinitial: Sequence[Array | None],
     dstates: Sequence[Array | None] = (),
+    fresh: bool = False,
 ) -> None:
     """Compute the gradients of a layer in one direction.
 
@@ -185,7 +186,8 @@ def backward(
         dy: dL/dy (T, B, R), last axis contiguous; None: zeros.
         dlast: per state dL/d(last), contiguous; None: zeros.
         dx: dL/dx, of the shape of x, written, last axis contiguous; None: not wanted.
-        dparameters: in the order of `program.parameters`, contiguous; *added to*; None: not wanted.
+        dparameters: in the order of `program.parameters`, contiguous; *added to*, or with `fresh`
+            written; None: not wanted.
         dinitial: per state, written, contiguous; None: not wanted.
         dstates: per state dL/d(its value after each step), all that follows from it included,
             (T, B, R or H rounded up to `PAD`), written, contiguous; zeros at steps that do not
@@ -205,6 +207,7 @@ def backward(
         dstates,
         *_noise(inputs),
         inputs.threads,
+        fresh,
     )
 
 

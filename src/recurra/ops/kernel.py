@@ -72,7 +72,7 @@ def backward(
             "tensors must give back what they were given"
         )
     dx = _empty_like(call.x) if first else None
-    dparameters = [_zeros(p) if w else None for p, w in zip(call.parameters, rest, strict=False)]
+    dparameters = [_beside(p) if w else None for p, w in zip(call.parameters, rest, strict=False)]
     states = rest[len(call.parameters) :]
     dinitial = [
         torch.empty_like(s, memory_format=torch.contiguous_format) if w else None
@@ -95,6 +95,7 @@ def backward(
         call.keep,
         call.tokens,
         -torch.get_num_threads(),
+        True,
     )
     return [dx, *dparameters, *dinitial]
 
@@ -147,11 +148,11 @@ def _inputs(call: Arguments) -> native.Inputs:
     )
 
 
-def _zeros(like: Tensor) -> Tensor:
-    """Zeros to add to, side by side."""
+def _beside(like: Tensor) -> Tensor:
+    """Memory for as many elements side by side."""
     if like.numel() < LARGE:
-        return torch.zeros_like(like, memory_format=torch.contiguous_format)
-    return empty(like.shape, like).zero_()
+        return torch.empty_like(like, memory_format=torch.contiguous_format)
+    return empty(like.shape, like)
 
 
 def _empty_like(array: Tensor) -> Tensor:
