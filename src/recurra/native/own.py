@@ -28,7 +28,12 @@ _told: set[object] = set()
 def built_in(program: Program) -> bool:
     """Whether a program is a cell of this package, and not another of its name."""
     cell = _BUILT_IN.get(program.cell)
-    return cell is not None and cell.program(**dict(program.options)) == program
+    if cell is None or {n for n, _ in program.options} != {n for n, _ in cell.program().options}:
+        return False
+    try:
+        return cell.program(**dict(program.options)) == program
+    except InputError:  # another cell of the name, whose options have other values
+        return False
 
 
 def number(extension: Any, program: Program) -> int | None:
