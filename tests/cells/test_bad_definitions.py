@@ -458,7 +458,10 @@ def option_unasked(x, u, h, opt):
     return dict(h=tanh(x.n + x.f))
 
 
-@bad("the option keep is never 'insde': its values are inside, outside", options="keep=inside|outside")
+@bad(
+    "the option keep is never 'insde': its values are inside, outside",
+    options="keep=inside|outside",
+)
 def value_misspelt(x, u, h, opt):
     return dict(h=tanh(x.n + x.f) if opt.keep == "insde" else h)  # !
 

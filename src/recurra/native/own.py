@@ -6,7 +6,6 @@ in the environment leaves them to the reference.
 
 import hashlib
 import logging
-import os
 import threading
 import time
 import warnings
@@ -16,6 +15,7 @@ from typing import Any
 from recurra.cells import emit, gru, lstm, rnn
 from recurra.cells.graph import Program
 from recurra.errors import InputError, RecurraWarning
+from recurra.native import missing
 
 _BUILT_IN = {cell.name: cell for cell in (rnn, gru, lstm)}
 
@@ -41,7 +41,7 @@ def number(extension: Any, program: Program) -> int | None:
 
     None where that cannot be, which is told once a program.
     """
-    if os.environ.get("RECURRA_COMPILE") == "off":
+    if missing.switched_off("RECURRA_COMPILE"):
         return None
     isa = extension.isa()
     with _lock:
@@ -58,7 +58,7 @@ def way(extension: Any) -> str:
     """Say in a line how cells are compiled here, or why they are not."""
     from recurra.native import cache, compiler
 
-    if os.environ.get("RECURRA_COMPILE") == "off":
+    if missing.switched_off("RECURRA_COMPILE"):
         return "off: RECURRA_COMPILE=off is in the environment"
     try:
         by = compiler.find_compiler().version
@@ -88,9 +88,13 @@ def _make(extension: Any, program: Program, isa: str) -> int:
 
     try:
         source = _source(extension, program, isa)
-    except InputError as error:
-        why = str(error).partition("equations: ")[2]
-        raise _NoKernelsError(f"{why}; docs/cells.md says what kernels compute") from error
+    except emit.NoKernelError as error:
+        raise _NoKernelsError(f"{error}; docs/cells.md says what kernels compute") from error
+    except Exception as error:  # a fault of ours costs speed, and is no reason to make no layer
+        raise _NoKernelsError(
+            f"a fault of the generator of kernels ({type(error).__name__}: {error}): please report "
+            "it with the definition"
+        ) from error
     flags = compiler.all_flags(extension.own_flags(isa))
     name = _hash(source, *flags)[:32]
 

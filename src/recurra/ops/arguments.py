@@ -79,8 +79,9 @@ def kernel_name(program: Program, weight: Tensor | None = None) -> str | None:
         program: the program.
         weight: one that it will run with; kernels are not compiled for one they do not run on.
     """
-    own = not native.built_in(program)
-    if own and weight is not None and not on_kernels(weight):
+    # Without kernels at hand, none are missed where they would not run.
+    asked = native.available() and native.built_in(program)
+    if weight is not None and not (asked or on_kernels(weight)):
         return None
     return None if native.find(program) is None else program_name(program)
 
@@ -93,7 +94,9 @@ def named(name: str) -> Program:
     """
     if name not in _named:
         cell, options, *digest = json.loads(name)
-        _named[name] = find_program(cell, options, {_DIGESTS.get(len(d), "digest"): d for d in digest})
+        _named[name] = find_program(
+            cell, options, {_DIGESTS.get(len(d), "digest"): d for d in digest}
+        )
     return _named[name]
 
 
