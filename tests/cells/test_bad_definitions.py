@@ -334,7 +334,7 @@ def yields(x, u, h, opt):
 
 @bad("received NoneType: write return dict")
 def returns_nothing(x, u, h, opt):
-    x.n + x.f  # noqa: B018
+    x.n + x.f
 
 
 @bad("expected names of values that are texts, received 1")
@@ -547,12 +547,12 @@ def test_the_variable_of_a_loop_is_not_read_again():
     for k in (0.25, 0.5):
 
         def definition_in_a_loop(x, u, h, opt):
-            return dict(h=k * tanh(x.n + u(h).n))
+            return dict(h=k * tanh(x.n + u(h).n))  # noqa: B023
 
         made.append(Cell(definition_in_a_loop, states="h", gates="n"))
     for which, k in zip(made, (0.25, 0.5), strict=True):
         program = which.program(bias=True, activation="tanh", norm=False)
         assert [n.value for n in program.nodes if n.op == "constant"] == [k]
-    with pytest.raises(InputError, match="line .*: its equations are others than when it was def"):
+    with pytest.raises(InputError, match="its equations are others than when it was"):
         made[0].program(activation="relu")
     assert made[1].program(activation="relu")

@@ -1,4 +1,4 @@
-"""Without the compiled module everything runs, and says once that it is slow, why, and what to do."""
+"""Without the compiled module everything runs, and says once that it is slow, why, and the cure."""
 
 import json
 import os
@@ -13,8 +13,7 @@ from conftest import ROOT
 from recurra import native
 from recurra.cells import find
 from recurra.errors import InputError
-from recurra.native import missing
-from recurra.native import library
+from recurra.native import library, missing
 
 SOURCE = ROOT / "src" / "recurra"
 
@@ -147,7 +146,6 @@ def test_who_asks_whether_they_are_there_is_not_warned(monkeypatch):
         assert not native.available()
         assert native.isas() == ()
     with pytest.warns(match="3 to 30 times slower") as told:
-        assert not native.usable()
-        assert not native.usable()
-        assert native.find.__wrapped__(find("gru").program()) is None
+        used = native.usable(), native.usable(), native.find.__wrapped__(find("gru").program())
+    assert used == (False, False, None)
     assert len(told) == 1

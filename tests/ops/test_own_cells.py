@@ -258,7 +258,8 @@ def test_a_script_and_its_import_are_one_definition(tmp_path):
         "    assert uses_them.first.digest == first.digest\n"
         "    assert uses_them.other.digest != first.digest\n"
         "    assert pickle.loads(pickle.dumps(first)).digest == first.digest\n"
-        "    print(nn.Recurrent(first, 2, 3)._kernel == nn.Recurrent(uses_them.first, 2, 3)._kernel)\n"
+        "    both = [nn.Recurrent(c, 2, 3)._kernel for c in (first, uses_them.first)]\n"
+        "    print(both[0] == both[1])\n"
     )
     (tmp_path / "uses_them.py").write_text(
         "import cells_here\nfirst, other = cells_here.first, cells_here.make(0.25)\n"
@@ -274,7 +275,7 @@ def test_a_name_of_another_module_stays_with_it():
 
     leaky.__module__ = "elsewhere"
     leaky.__code__ = leaky.__code__.replace(co_filename="/elsewhere.py")
-    with pytest.raises(InputError, match="'leaky' is defined in .* already: choose another name"):
+    with pytest.raises(InputError, match=r"'leaky' is defined in .* already: choose another name"):
         cell(states="h", gates="n")(leaky)
 
 

@@ -107,6 +107,7 @@ class Switch(Symbol):
         return f"the option {self._name}"
 
     def __call__(self, *given: object, **named: object) -> object:
+        """Return what the option makes of a value; where it is off, the value."""
         return self._call(*given, **named)  # type: ignore[operator]
 
     def __bool__(self) -> bool:
@@ -123,7 +124,9 @@ class Switch(Symbol):
 class Choice(str):
     """The value of an option with several: compared with another value than those it is refused."""
 
-    __slots__ = ("_name", "_trace", "_values")
+    _name: str
+    _values: tuple[str | bool, ...]
+    _trace: Trace
 
     def __new__(
         cls, value: object, name: str, values: tuple[str | bool, ...], trace: Trace
@@ -144,7 +147,7 @@ class Choice(str):
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         self._trace.refuse(
             f"the truth of the option {self._name}, which has a text as its value: compare it, as "
             f"opt.{self._name} == {self._values[0]!r}"

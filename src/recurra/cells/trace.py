@@ -169,6 +169,7 @@ class Product(Symbol):
         return "u itself"
 
     def __call__(self, value: object) -> Bundle:
+        """Return `U v + b`, a part a gate."""
         trace, gates = self._trace, self._gates
         index = trace.index(value, "u() takes")
         made = trace.add(Node("affine", (index,), "hh", 0.0, gates))

@@ -12,7 +12,7 @@ _told = False
 
 
 def switched_off(variable: str) -> bool:
-    """Whether a variable of the environment is `off`; InputError where it is neither that nor on."""
+    """Whether a variable of the environment is `off`; InputError for what is not `on` either."""
     value = os.environ.get(variable, "").strip().lower()
     if value not in ("", "on", "off"):
         raise InputError(

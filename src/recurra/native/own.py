@@ -65,7 +65,7 @@ def way(extension: Any) -> str:
     except compiler.CompileError as error:
         return f"not compiled: {error}"
     try:
-        return f"compiled by {by} into {cache.folder()}"
+        return f"compiled by {by} into {cache.usable_folder()}"
     except cache.UnusableError as error:
         return f"compiled by {by} for each process: {error}"
 
@@ -98,8 +98,8 @@ def _make(extension: Any, program: Program, isa: str) -> int:
     flags = compiler.all_flags(extension.own_flags(isa))
     name = _hash(source, *flags)[:32]
 
-    def load(path: Path) -> int:
-        return int(extension.add_own(str(path), isa))
+    def load(path: str) -> int:
+        return int(extension.add_own(path, isa))
 
     try:
         found = compiler.find_compiler()
@@ -135,14 +135,12 @@ def _for_this_process(make: Any, load: Any) -> int:
     """Compile where nobody will find it; loaded, a file may go."""
     import tempfile
 
-    from recurra.native import compiler
+    from recurra.native import cache, compiler
 
     try:
         with tempfile.TemporaryDirectory(prefix="recurra-") as place:
-            path = Path(place) / "cell.so"
-            make(path)
-            return int(load(path))
-    except (OSError, RuntimeError, compiler.CompileError) as error:
+            return int(cache.once(Path(place), make, load))
+    except (OSError, RuntimeError, cache.UnusableError, compiler.CompileError) as error:
         raise _NoKernelsError(str(error)) from error
 
 
