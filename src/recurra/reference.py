@@ -300,12 +300,20 @@ def _numpy() -> _Library:
 def _torch() -> _Library:
     torch = importlib.import_module("torch")
     functional = importlib.import_module("torch.nn.functional")
+
+    def softsign(v: Array) -> Array:
+        # The derivative that torch takes of v / (1 + |v|) is a difference of two numbers that
+        # become equal as |v| grows; that of the second form is a product.
+        size = v.abs()
+        far = torch.sign(v) * (1 - 1 / (1 + size))
+        return torch.where((size > 1) & size.isfinite(), far, v / (1 + size))
+
     return _Library(
         functions={
             "tanh": torch.tanh,
             "sigmoid": torch.sigmoid,
             "relu": torch.relu,
-            "softsign": functional.softsign,
+            "softsign": softsign,
             # Beyond its threshold torch's is the identity; its default, 20, shows in float64.
             "softplus": lambda v: functional.softplus(v, threshold=40.0),
             "exp": torch.exp,

@@ -192,14 +192,22 @@ def asks_choice(x, u, h, opt):
 
 
 MISTAKES = [
-    (no_opt, {}, r"cell no_opt: expected the arguments \(x, u, h, opt\), received \(x, u, h\)"),
+    (
+        no_opt,
+        {},
+        r"cell no_opt, line \d+: expected the arguments \(x, u, h, opt\), received \(x, u, h\)",
+    ),
     (other_state, {}, r"expected the arguments \(x, u, h, opt\), received \(x, u, c, opt\)"),
     (good, {"states": "h c"}, r"expected the arguments \(x, u, h, c, opt\)"),
-    (good, {"init": {"q": 1.0}}, r"cell good: init names \['q'\], which are no gates of it"),
+    (
+        good,
+        {"init": {"q": 1.0}},
+        r"cell good, line \d+: init names \['q'\], which are no gates of it",
+    ),
     (good, {"options": "magic"}, "option 'magic': expected one of norm, peephole, projection, or"),
     (good, {"options": "reset=one"}, "option 'reset=one': .* a choice name=first|second"),
     (unknown_gate, {}, "no gate 'q': its gates are a b"),
-    (missing_state, {}, "cell missing_state: returns no new value for h"),
+    (missing_state, {}, r"cell missing_state, line \d+: returns no new value for h"),
     (returns_signal, {}, "expected it to return a dictionary of values by name, received Signal"),
     (returns_bundle, {}, r"h must be a vector of units, received all gates at once; name the gate"),
     (returns_number, {}, r"h must be a vector of units, received 1\.0"),

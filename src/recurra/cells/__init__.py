@@ -1,6 +1,6 @@
 """Recurrent cells as definitions: equations that trace to an immutable program."""
 
-from recurra.cells.definition import Cell, cell, find, names
+from recurra.cells.definition import Cell, cell, find, find_program, names
 from recurra.cells.functions import exp, hard_sigmoid, relu, sigmoid, softplus, softsign, tanh
 from recurra.cells.graph import FUNCTIONS, Node, Parameter, Program
 from recurra.cells.gru import gru
@@ -16,6 +16,7 @@ __all__ = [
     "cell",
     "exp",
     "find",
+    "find_program",
     "gru",
     "hard_sigmoid",
     "lstm",

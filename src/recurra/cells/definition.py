@@ -1,19 +1,35 @@
 """`@cell`: a recurrent cell, written once as its equations."""
 
-import inspect
+import hashlib
+import itertools
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple, NoReturn
 
+from recurra.cells import declared
+from recurra.cells.choices import Options
 from recurra.cells.graph import Node, Program, parameters, prune
-from recurra.cells.trace import Bundle, Options, Signal, Trace, check_function
+from recurra.cells.trace import Bundle, Product, Trace, check_function
 from recurra.errors import InputError
 
-#: Options every definition may list that are on or off. Any other is a choice, `name=first|second`.
-SWITCHES = ("norm", "peephole", "projection")
-
 Definition = Callable[..., Mapping[str, object]]
+Values = dict[str, str | bool]
 
+#: Sets of options that are traced where a cell is defined; of more, each value by itself.
+_MOST = 64
+
+#: The cell that a name stands for: the one defined last.
 _registry: dict[str, "Cell"] = {}
+#: All that were defined, by name: what a layer or a file was made with is among them.
+_defined: dict[str, list["Cell"]] = {}
+
+
+class _Equations(NamedTuple):
+    """What a call of the definition gives, whether with biases or without."""
+
+    nodes: tuple[Node, ...]
+    next: tuple[int, ...]
+    visible: tuple[tuple[str, int], ...]
 
 
 class Cell:
@@ -25,6 +41,9 @@ class Cell:
         gates: names of the gates, in the order in which the weights stack them.
         init: bias a gate starts from, where the layer initialises biases by the cell.
         options: option names to their possible values, the default first.
+
+    Raises:
+        InputError: what is declared or written is no cell: `cell NAME, line N: …`.
     """
 
     def __init__(
@@ -36,16 +55,27 @@ class Cell:
         init: Mapping[str, float] | None = None,
         options: str = "",
     ) -> None:
-        self.name = define.__name__
-        self.states = tuple(states.split())
-        self.gates = tuple(gates.split())
-        self.init = dict(init or {})
-        self.options = dict(_parse_option(item) for item in options.split())
+        self.name = declared.name(define)
         self.define = define
-        self._check()
+        self._line = declared.line(define)
+        try:
+            self.states = declared.words(states, "states")
+            self.gates = declared.words(gates, "gates")
+            self.options = declared.options(options)
+            self.init = declared.starts(init, self.gates)
+            declared.check(define, self.states, self.gates, self.options)
+        except InputError as error:
+            self._refuse(str(error))
         self._traced: dict[Program, Program] = {}
+        self._equations: dict[tuple[object, ...], _Equations] = {}
+        self._asked: set[str] = set()
         self.program = lru_cache(maxsize=None)(self._program)
-        self.program()  # a mistake in the equations shows where the cell is defined
+        # Mistakes show where the cell is defined; and what is traced here cannot change later.
+        for chosen in self._choices():
+            self._equations_of(chosen, "tanh", "sigmoid")
+        self._check_use()
+        alike = _defined.setdefault(self.name, [])
+        alike[:] = [c for c in alike if c.digest != self.digest] + [self]
 
     def __repr__(self) -> str:
         return f"<cell {self.name}: states {' '.join(self.states)}; gates {' '.join(self.gates)}>"
@@ -53,20 +83,17 @@ class Cell:
     def __deepcopy__(self, memo: object) -> "Cell":
         return self  # a definition does not change, and a copied layer has the same cell
 
-    def __reduce__(self) -> tuple[Callable[[str], "Cell"], tuple[str]]:
-        return find, (self.name,)
+    def __reduce__(self) -> tuple[Callable[..., "Cell"], tuple[str, ...]]:
+        # The package's own cells are what their names say, whatever version wrote them.
+        ours = str(getattr(self.define, "__module__", "")).startswith("recurra.")
+        return find, (self.name,) if ours else (self.name, self.digest)
 
-    def _check(self) -> None:
-        arguments = tuple(inspect.signature(self.define).parameters)
-        expected = ("x", "u", *self.states, "opt")
-        if arguments != expected:
-            raise InputError(
-                f"cell {self.name}: expected the arguments ({', '.join(expected)}), "
-                f"received ({', '.join(arguments)})"
-            )
-        unknown = [g for g in self.init if g not in self.gates]
-        if unknown:
-            raise InputError(f"cell {self.name}: init names {unknown}, which are no gates of it")
+    @cached_property
+    def digest(self) -> str:
+        """What tells the definition from others of its name: of all that was written."""
+        said = (self.name, self.states, self.gates, sorted(self.init.items()), self.options)
+        traced = [self._equations_of(c, "tanh", "sigmoid") for c in self._choices()]
+        return hashlib.sha256(repr((said, traced)).encode()).hexdigest()[:32]
 
     def _program(
         self,
@@ -81,40 +108,18 @@ class Cell:
         `activation` and `recurrent_activation` stand in for the `tanh` and the `sigmoid` of the
         equations. Options the cell does not list, or values they do not have, are an `InputError`.
         """
+        where = f"cell {self.name},"
+        check_function(activation, f"{where} activation")
+        check_function(recurrent_activation, f"{where} recurrent_activation")
         chosen = self._choose(options)
-        trace = Trace(
-            {
-                "tanh": check_function(activation, f"cell {self.name}, activation"),
-                "sigmoid": check_function(
-                    recurrent_activation, f"cell {self.name}, recurrent_activation"
-                ),
-            }
-        )
-        x = Bundle(self.gates, (trace.add(Node("affine", (), "ih", 0.0, self.gates)),))
-
-        def u(value: object) -> Bundle:
-            index = self._signal(value, "u() takes").index
-            return Bundle(self.gates, (trace.add(Node("affine", (index,), "hh", 0.0, self.gates)),))
-
-        states = [trace.add(Node("state", name=s)) for s in self.states]
-        result = self.define(x, u, *states, Options(trace, chosen))
-        if not isinstance(result, Mapping):
-            raise InputError(
-                f"cell {self.name}: expected it to return a dictionary of values by name, "
-                f"received {type(result).__name__}"
-            )
-        missing = [s for s in self.states if s not in result]
-        if missing:
-            raise InputError(f"cell {self.name}: returns no new value for {', '.join(missing)}")
-        indices = {n: self._signal(v, f"{n} must be").index for n, v in result.items()}
-        nodes, renamed = prune(trace.nodes, indices.values())
+        nodes, following, visible = self._equations_of(chosen, activation, recurrent_activation)
         program = Program(
             cell=self.name,
             states=self.states,
             gates=self.gates,
             nodes=nodes,
-            next=tuple(renamed[indices[s]] for s in self.states),
-            visible=tuple((name, renamed[index]) for name, index in indices.items()),
+            next=following,
+            visible=visible,
             parameters=parameters(nodes, bias=bias),
             options=(
                 *chosen.items(),
@@ -126,15 +131,105 @@ class Cell:
         # One object however it is asked for: look-ups by an equal one would compare all nodes.
         return self._traced.setdefault(program, program)
 
-    def _signal(self, value: object, where: str) -> Signal:
-        if isinstance(value, Signal):
-            return value
-        hint = "; name the gate, like x.i" if isinstance(value, Bundle) else ""
-        kind = "all gates at once" if isinstance(value, Bundle) else repr(value)
-        raise InputError(f"cell {self.name}: {where} a vector of units, received {kind}{hint}")
+    def _choices(self) -> list[Values]:
+        """The sets of options to trace, the defaults first."""
+        count = 1
+        for values in self.options.values():
+            count *= len(values)
+        if count <= _MOST:
+            sets = itertools.product(*self.options.values())
+            return [dict(zip(self.options, values, strict=True)) for values in sets]
+        usual: Values = {name: values[0] for name, values in self.options.items()}
+        alone = [usual | {n: v} for n, values in self.options.items() for v in values[1:]]
+        return [usual, *alone]
 
-    def _choose(self, given: Mapping[str, str | bool]) -> dict[str, str | bool]:
-        chosen: dict[str, str | bool] = {name: values[0] for name, values in self.options.items()}
+    def _equations_of(self, chosen: Values, activation: str, recurrent: str) -> _Equations:
+        key = (*chosen.items(), activation, recurrent)
+        if key not in self._equations:
+            if self._equations:
+                self._check_unchanged()
+            self._equations[key] = self._trace(chosen, activation, recurrent)
+        return self._equations[key]
+
+    def _check_unchanged(self) -> None:
+        """Refuse a definition that reads what has changed since, as the variable of a loop."""
+        usual = self._choices()[0]
+        before = self._equations[(*usual.items(), "tanh", "sigmoid")]
+        if repr(self._trace(usual, "tanh", "sigmoid")) != repr(before):
+            self._refuse(
+                "its equations are others than when it was defined: expected the same at every "
+                "call; it reads a variable that has changed: let a function that takes the value "
+                "define the cell"
+            )
+
+    def _trace(self, chosen: Values, activation: str, recurrent: str) -> _Equations:
+        """Call the definition; whatever it raises is an error of it, in one line."""
+        trace = Trace({"tanh": activation, "sigmoid": recurrent})
+        inputs = trace.add(Node("affine", (), "ih", 0.0, self.gates))
+        x = Bundle(trace, self.gates, (trace.index(inputs, ""),))
+        states = [trace.add(Node("state", name=s)) for s in self.states]
+        try:
+            opt = Options(trace, chosen, self.options, self._asked)
+            result = self.define(x, Product(trace, self.gates), *states, opt)
+            if trace.first is not None:
+                raise trace.first
+            if not isinstance(result, Mapping):
+                trace.refuse(
+                    "expected it to return a dictionary of values by name, received "
+                    f"{type(result).__name__}: write return dict({self.states[0]}=…)"
+                )
+            odd = [n for n in result if not isinstance(n, str)]
+            if odd:
+                trace.refuse(f"expected names of values that are texts, received {odd[0]!r}")
+            missing = [s for s in self.states if s not in result]
+            if missing:
+                trace.refuse(
+                    f"returns no new value for {', '.join(missing)}: expected one for each of its "
+                    f"states; add {', '.join(f'{s}=…' for s in missing)} to what it returns"
+                )
+            indices = {n: trace.index(v, f"{n} must be") for n, v in result.items()}
+        except Exception as error:  # of code that is not ours, and of every kind
+            self._refuse_call(trace.first or error)
+        nodes, renamed = prune(trace.nodes, indices.values())
+        following = tuple(renamed[indices[s]] for s in self.states)
+        return _Equations(nodes, following, tuple((n, renamed[i]) for n, i in indices.items()))
+
+    def _check_use(self) -> None:
+        """Refuse gates and options that nothing in the equations uses."""
+        read = {
+            node.name
+            for equations in self._equations.values()
+            for node in equations.nodes
+            if node.op == "gate"
+        }
+        if unread := [g for g in self.gates if g not in read]:
+            self._refuse(
+                f"nothing reads the gate{'s' * (len(unread) > 1)} {' '.join(unread)}: expected "
+                f"x.{unread[0]} or u(v).{unread[0]} in what it returns; use it, or take it out of "
+                "gates="
+            )
+        if unasked := [o for o in self.options if o not in self._asked]:
+            self._refuse(
+                f"nothing asks for the option {unasked[0]}: expected opt.{unasked[0]} in the "
+                "definition; use it, or take it out of options="
+            )
+
+    def _refuse(self, text: str, line: int | None = None) -> NoReturn:
+        raise InputError(declared.located(self.name, line or self._line, text)) from None
+
+    def _refuse_call(self, error: Exception) -> NoReturn:
+        text = str(error).partition("\n")[0][:300]
+        if not isinstance(error, InputError):
+            text = (
+                f"{type(error).__name__}: {text}; expected equations with + - *, numbers of "
+                "Python, and the functions of recurra.cells: they are called with symbols, not "
+                "with arrays"
+            )
+        line = declared.line_of(error, self.define) or self._line
+        raise InputError(declared.located(self.name, line, text)) from error
+
+    def _choose(self, given: Mapping[str, str | bool]) -> Values:
+        chosen: Values = {name: values[0] for name, values in self.options.items()}
         for name, value in given.items():
             if name not in self.options:
                 if value is False:
@@ -167,28 +262,44 @@ def cell(
 
     In the function `x` holds `W x_t + b` and `u(v)` holds `U v + b`, a part a gate (`x.f`); states
     are vectors of H units; `+ - *` and the functions of `recurra.cells` are pointwise. It returns
-    the new states, and whatever else of the step is worth looking at.
+    the new states, and whatever else of the step is worth looking at. It is called here, with
+    symbols, once for every set of its options: `if` and comparisons are for options alone.
+
+    Raises:
+        InputError: a mistake in the definition: `cell NAME, line N: …`; or the name is that of a
+            cell of another module.
     """
 
     def decorate(define: Definition) -> Cell:
         made = Cell(define, states=states, gates=gates, init=init, options=options)
         known = _registry.get(made.name)
         # Running a definition again, as in a notebook, replaces it; another's cell stays.
-        if known is not None and known.define.__module__ != define.__module__:
+        if known is None or declared.same_place(known.define, define):
+            _registry[made.name] = made
+        elif known.digest != made.digest:
             raise InputError(
                 f"a cell named {made.name!r} is defined in {known.define.__module__} already: "
                 "choose another name"
             )
-        _registry[made.name] = made
         return made
 
     return decorate
 
 
-def find(name: "str | Cell") -> Cell:
-    """Return the cell of that name; an unknown name is an `InputError` that lists the known."""
+def find(name: "str | Cell", digest: str = "") -> Cell:
+    """Return the cell of that name; an unknown name is an `InputError` that lists the known.
+
+    With a digest it is the cell that has it, whether or not its name now stands for another.
+    """
     if isinstance(name, Cell):
         return name
+    if not isinstance(name, str):
+        raise InputError(f"cell: expected its name, or a cell, received {type(name).__name__}")
+    if digest and name in _defined:
+        for found in _defined[name]:
+            if found.digest == digest:
+                return found
+        raise _others(name)
     try:
         return _registry[name]
     except KeyError:
@@ -196,17 +307,39 @@ def find(name: "str | Cell") -> Cell:
         raise InputError(f"unknown cell {name!r}: expected one of {known}") from None
 
 
+def find_program(name: str, options: Mapping[str, Any], digests: Mapping[str, str]) -> Program:
+    """Return the program of a cell of that name with those options and digests.
+
+    Args:
+        name: of the cell.
+        options: arguments of `Cell.program`.
+        digests: by the method of `Program` that gives it (`digest`, `meaning`); without any the
+            cell defined last is meant.
+
+    Raises:
+        InputError: no such cell is defined here, or none by those equations.
+    """
+    if not digests:
+        return find(name).program(**options)
+    for found in reversed(_defined.get(name, [])):
+        try:
+            program = found.program(**options)
+        except InputError:  # another cell of the name, without these options
+            continue
+        if all(getattr(program, method)() == value for method, value in digests.items()):
+            return program
+    if name not in _defined:
+        find(name)
+    raise _others(name)
+
+
 def names() -> tuple[str, ...]:
     """Return the names of all cells defined so far, sorted."""
     return tuple(sorted(_registry))
 
 
-def _parse_option(item: str) -> tuple[str, tuple[str | bool, ...]]:
-    name, equals, values = item.partition("=")
-    if name in SWITCHES and not equals:
-        return name, (False, True)
-    if not equals or len(values.split("|")) < 2:
-        raise InputError(
-            f"option {item!r}: expected one of {', '.join(SWITCHES)}, or a choice name=first|second"
-        )
-    return name, tuple(values.split("|"))
+def _others(name: str) -> InputError:
+    return InputError(
+        f"cell {name!r}: expected the equations that this was made with, and the definition here "
+        "has others: import the right one"
+    )

@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from recurra.cells.graph import Node, Program
+from recurra.errors import InputError
 
 #: Nodes that are there without computing: read from memory wherever they are used.
 LEAVES = ("old", "x", "weight", "constant", "grad")
 #: Nodes that need whole rows: what reads them has to wait until every thread has written its part.
 ROWS = ("u", "proj", "moments", "ut", "projt", "sums")
+
+
+class NoKernelError(InputError):
+    """Equations that kernels do not compute: why, as the end of a sentence."""
 
 
 class Graph:
@@ -38,7 +43,8 @@ class Graph:
     denormalize  dL/dv of `normalize` from dL/dx̂, x̂, the sums and the moments
     positive     1 where its argument is above 0, else 0
     inside       1 where its argument is between 0 and 1, else 0
-    abs          absolute value
+
+    and the slopes of functions that need more than a product: see native/functions.h
     """
 
     def __init__(self) -> None:
@@ -112,16 +118,16 @@ class Derived:
 
 
 def derive(program: Program) -> Derived:
-    """Lower a program and differentiate it; LookupError where a kernel could not compute it."""
+    """Lower a program and differentiate it; NoKernelError where a kernel could not compute it."""
     for name in ("ih", "hh"):
         if len({n.normed for n in program.nodes if n.op == "affine" and n.name == name}) > 1:
-            raise LookupError(f"a norm is on some products with weight_{name}, and not on others")
+            raise NoKernelError(f"a norm is on some products with weight_{name}, and not on others")
     if not all(isfinite(n.value) for n in program.nodes):
-        raise LookupError("a constant is no finite number")
+        raise NoKernelError("a constant is no finite number")
     step = Derived(program, Graph())
     _lower(step)
     if not any(n.op == "x" for n in step.graph.nodes):
-        raise LookupError("nothing is read of the input")
+        raise NoKernelError("nothing is read of the input")
     step.forward = len(step.graph.nodes)
     _Reverse(step).run()
     return step
@@ -252,11 +258,15 @@ class _Reverse:
             case "constant":
                 pass
             case _:
-                slope = self._slope(node.op, index)
+                slope = self._slope(node.op, node.args[0], index)
                 terms[node.args[0]].append(graph.add("mul", gradient, slope))
 
-    def _slope(self, function: str, y: int) -> int:
-        """The derivative of a function, in terms of its value y."""
+    def _slope(self, function: str, x: int, y: int) -> int:
+        """The derivative of a function at x, where its value is y.
+
+        Of y alone where that loses nothing that counts: what is kept for it is kept anyway.
+        native/functions.h states the errors.
+        """
         add, one = self.graph.add, self.graph.constant(1)
         match function:
             case "tanh":
@@ -266,10 +276,9 @@ class _Reverse:
             case "relu":
                 return add("positive", y)
             case "softsign":
-                root = add("sub", one, add("abs", y))
-                return add("mul", root, root)
+                return add("softsign_slope", x)  # 1 - |y| has no digits left where y is near 1
             case "softplus":
-                return add("sub", one, add("exp", add("neg", y)))
+                return add("softplus_slope", y)  # nor has 1 - exp(-y) where y is near 0
             case "exp":
                 return y
             case "hard_sigmoid":

@@ -7,11 +7,12 @@ and writes) and `native/plan.h` (how segments and products make up a step).
 from collections import Counter
 from dataclasses import replace
 
-from recurra.cells.derive import derive
+from recurra.cells.derive import NoKernelError, derive
 from recurra.cells.graph import Program, prune
 from recurra.cells.layout import Layout
 from recurra.cells.schedule import Schedule, Segment
-from recurra.errors import InputError
+
+__all__ = ["NoKernelError", "header", "key", "own"]
 
 _INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2)}
 
@@ -32,7 +33,11 @@ def key(program: Program) -> str:
 
 
 def header(program: Program) -> str:
-    """Return the C++ header of a program that comes compiled, with the names of its equations."""
+    """Return the C++ header of a program that comes compiled, with the names of its equations.
+
+    Raises:
+        NoKernelError: kernels do not compute these equations, which says why.
+    """
     name = key(program)
     return (
         f"// {name}: generated from the equations of the cell {program.cell!r}. Do not edit.\n"
@@ -46,6 +51,9 @@ def own(program: Program) -> str:
     Nothing in it comes from a name that somebody chose: equal equations have equal text. Programs
     with and without biases have the same kernels, which take null for a bias. What is only to be
     looked at is left out; what is kept anyway is named by its place in `program.visible`.
+
+    Raises:
+        NoKernelError: as `header`.
     """
     program = program.biased()
     nodes, renamed = prune(program.nodes, program.next, norms=False)
@@ -56,14 +64,11 @@ def own(program: Program) -> str:
 
 
 def _namespace(program: Program, name: str, *, readable: bool) -> str:
-    try:
-        step = derive(program)
-        schedule = Schedule(step, keep_visible=readable)
-        writer = _Writer(step, schedule, readable=readable)
-        writer.check_size()
-        functions, plan = writer.functions(), writer.plan(name)
-    except LookupError as error:
-        raise InputError(f"cell {program.cell}: no kernel for these equations: {error}") from error
+    step = derive(program)
+    schedule = Schedule(step, keep_visible=readable)
+    writer = _Writer(step, schedule, readable=readable)
+    writer.check_size()
+    functions, plan = writer.functions(), writer.plan(name)
     return (
         f"namespace RECURRA_NAMESPACE::{name} {{\n\n{functions}\n{plan}\n"
         f"}}  // namespace RECURRA_NAMESPACE::{name}\n"

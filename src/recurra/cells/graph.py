@@ -4,6 +4,7 @@ Two kinds of node. *Pointwise* nodes work on vectors of H units. *Row* nodes (`a
 `project`) need the whole vector: they are what a fused kernel has to synchronise on.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -101,6 +102,15 @@ class Program:
             depths.append(below + row)
         return max(depths, default=0)
 
+    def meaning(self) -> str:
+        """Return a digest of the equations: equal where programs compute the same from the same."""
+        return _digest(self.states, self.gates, self.nodes, self.next, self.parameters)[:16]
+
+    def digest(self) -> str:
+        """Return a digest of the equations and of the names of what can be looked at."""
+        seen = (self.states, self.gates, self.nodes, self.next, self.parameters, self.visible)
+        return _digest(*seen)[:24]
+
     def option(self, name: str) -> str | bool | None:
         """Return the value an option was traced with; None where the cell has no such option."""
         return dict(self.options).get(name)
@@ -121,6 +131,10 @@ class Program:
         return tuple(i for i in indices if not stateful[i]), tuple(
             i for i in indices if stateful[i]
         )
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def prune(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from recurra.cells.derive import Derived
+from recurra.cells.derive import Derived, NoKernelError
 from recurra.cells.schedule import Schedule, Segment
 
 
@@ -60,7 +60,7 @@ class Layout:
         }
         for what, (count, most) in found.items():
             if count > most:
-                raise LookupError(f"{count} {what}, where kernels have at most {most}")
+                raise NoKernelError(f"{count} {what}, where kernels have at most {most}")
 
     def plan(self, name: str) -> str:
         """Return the table `plan` that the loop over time interprets."""

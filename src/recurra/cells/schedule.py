@@ -7,10 +7,10 @@ recompute from states and other slots.
 
 from dataclasses import dataclass
 
-from recurra.cells.derive import LEAVES, ROWS, Derived
+from recurra.cells.derive import LEAVES, ROWS, Derived, NoKernelError
 
 #: Computed anew in the backward pass where their arguments are at hand, instead of kept.
-CHEAP = ("add", "sub", "mul", "neg", "normalize", "abs")
+CHEAP = ("add", "sub", "mul", "neg", "normalize")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Schedule:
                 return first
             if slots[first : first + len(gradients)] == gradients:
                 return first
-        raise LookupError("the gradients of a product have no neighbouring slots")
+        raise NoKernelError("the gradients of a product have no neighbouring slots")
 
     def hoisted(self, index: int) -> bool:
         """Whether a node is the moments of the whole input product, for many steps at once."""
@@ -99,14 +99,14 @@ class Schedule:
         step = self.step
         projects = any(not p.gates for p in step.products)
         if projected != {s for s in step.program.states[:1] if projects}:
-            raise LookupError("a projection is of the first state, and of no other")
+            raise NoKernelError("a projection is of the first state, and of no other")
         for product in step.products:
             argument = product.argument
             fits = self.space[argument] == "H"
             if product.gates and projects:
                 fits = self.space[argument] == "P" and self.nodes[argument].op == "old"
             if not fits:
-                raise LookupError("a product beside a projection is not of the output")
+                raise NoKernelError("a product beside a projection is not of the output")
 
     def _delay_gradients(self) -> None:
         """Take dL/d(state) from memory where it is first used, not at the step's beginning."""
@@ -157,9 +157,9 @@ class Schedule:
         elif node.op == "ut":
             space = self.space[step.products[int(node.value)].argument]
         elif len(spaces) > 1:
-            raise LookupError("units before and after a projection meet in one operation")
+            raise NoKernelError("units before and after a projection meet in one operation")
         elif space == "P" and any(self.nodes[a].op in ("weight", "moments") for a in args):
-            raise LookupError("projected units have a norm or a peephole")
+            raise NoKernelError("projected units have a norm or a peephole")
         self.level.append(level + waits)
         self.space.append(space)
 

@@ -1,18 +1,21 @@
 """Tracing: a definition is called once with symbols, and what it does to them is the program."""
 
 from collections.abc import Callable, Mapping
-from typing import Union
+from numbers import Real
+from typing import NoReturn, Union
 
 from recurra.cells.graph import FUNCTIONS, Node
+from recurra.cells.symbols import Refusals, Symbol
 from recurra.errors import InputError
 
 Operand = Union["Signal", float, int]
 
 
-class Trace:
+class Trace(Refusals):
     """The nodes written so far. Equal nodes are one, so a value used twice is computed once."""
 
     def __init__(self, functions: Mapping[str, str]) -> None:
+        super().__init__()
         self.nodes: list[Node] = []
         self.functions = dict(functions)
         self._seen: dict[Node, int] = {}
@@ -24,130 +27,176 @@ class Trace:
             self.nodes.append(node)
         return Signal(self, self._seen[node])
 
+    def index(self, value: object, where: str) -> int:
+        """Return the node of a signal; anything else is refused, `where` says in whose place."""
+        if isinstance(value, Signal) and value._trace is self:
+            return value._index
+        if isinstance(value, Signal):
+            self.refuse(
+                f"{where} a signal of this definition, received one of another call of it: "
+                "keep no signals between calls"
+            )
+        if isinstance(value, Bundle):
+            received, cure = "all gates at once", "; name the gate, like x.i"
+        else:
+            received, cure = _shown(value), ""
+        self.refuse(f"{where} a vector of units, received {received}{cure}")
 
-class Signal:
+
+class Signal(Symbol):
     """A vector of H units at one step, as a symbol."""
 
-    __slots__ = ("index", "trace")
+    __slots__ = ("_index", "_trace")
 
     def __init__(self, trace: Trace, index: int) -> None:
-        self.trace, self.index = trace, index
+        self._trace, self._index = trace, index
 
-    def _operand(self, other: Operand) -> int:
-        if isinstance(other, Signal):
-            return other.index
-        return self.trace.add(Node("constant", value=float(other))).index
+    def _refuse(self, text: str) -> NoReturn:
+        self._trace.refuse(text)
+
+    def _called(self) -> str:
+        node = self._trace.nodes[self._index]
+        named = {"state": node.name, "gate": f"the gate {node.name}"}
+        return named.get(node.op, "a signal")
+
+    def _operand(self, other: object) -> int:
+        if isinstance(other, Real):
+            return self._trace.add(Node("constant", value=float(other)))._index
+        if isinstance(other, Symbol):
+            return self._trace.index(other, "an operation expects")
+        self._refuse(
+            f"an operation of {self._called()} with {_shown(other)}: expected a signal or a number "
+            "of Python; a constant is written float(value), and arrays have no place in a cell"
+        )
 
     def _with(self, op: str, first: int, second: int) -> "Signal":
-        return self.trace.add(Node(op, (first, second)))
+        return self._trace.add(Node(op, (first, second)))
 
     def __add__(self, other: Operand) -> "Signal":
-        if not isinstance(other, Signal) and other == 0:
+        if _is_zero(other):
             return self
-        return self._with("add", self.index, self._operand(other))
+        return self._with("add", self._index, self._operand(other))
 
     def __radd__(self, other: Operand) -> "Signal":
-        return self if other == 0 else self._with("add", self._operand(other), self.index)
+        return self if _is_zero(other) else self._with("add", self._operand(other), self._index)
 
     def __sub__(self, other: Operand) -> "Signal":
-        return self._with("sub", self.index, self._operand(other))
+        return self._with("sub", self._index, self._operand(other))
 
     def __rsub__(self, other: Operand) -> "Signal":
-        return self._with("sub", self._operand(other), self.index)
+        return self._with("sub", self._operand(other), self._index)
 
     def __mul__(self, other: Operand) -> "Signal":
-        return self._with("mul", self.index, self._operand(other))
+        return self._with("mul", self._index, self._operand(other))
 
     def __rmul__(self, other: Operand) -> "Signal":
-        return self._with("mul", self._operand(other), self.index)
+        return self._with("mul", self._operand(other), self._index)
 
     def __neg__(self) -> "Signal":
-        return self.trace.add(Node("neg", (self.index,)))
+        return self._trace.add(Node("neg", (self._index,)))
 
 
-class Bundle:
+class Bundle(Symbol):
     """One signal a gate: `bundle.f` is gate f's. The sum of bundles is taken gate by gate."""
 
-    __slots__ = ("_gates", "_parts")
+    __slots__ = ("_gates", "_parts", "_trace")
 
-    def __init__(self, gates: tuple[str, ...], parts: tuple[Signal, ...]) -> None:
+    def __init__(self, trace: Trace, gates: tuple[str, ...], parts: tuple[int, ...]) -> None:
         # `parts` are the affine nodes whose gates are to be added up.
-        self._gates, self._parts = gates, parts
+        self._trace, self._gates, self._parts = trace, gates, parts
+
+    def _refuse(self, text: str) -> NoReturn:
+        self._trace.refuse(f"{text}; name the gate, like x.{self._gates[0]}")
+
+    def _called(self) -> str:
+        return "all gates at once"
 
     def __getattr__(self, gate: str) -> Signal:
+        if gate.startswith("__"):  # what Python and numpy look for on anything
+            raise AttributeError(gate)
         if gate not in self._gates:
-            raise InputError(
-                f"the cell has no gate {gate!r}: its gates are {' '.join(self._gates)}"
+            self._trace.refuse(
+                f"the cell has no gate {gate!r}: its gates are {' '.join(self._gates)}; "
+                "use one of them, or add it to gates="
             )
-        first, *rest = (p.trace.add(Node("gate", (p.index,), gate)) for p in self._parts)
+        first, *rest = (self._trace.add(Node("gate", (p,), gate)) for p in self._parts)
         for part in rest:
             first = first + part
         return first
 
     def __add__(self, other: "Bundle") -> "Bundle":
         if not isinstance(other, Bundle):
-            raise InputError("all gates at once can only be added to all gates; name one, like x.i")
-        return Bundle(self._gates, self._parts + other._parts)
+            self._refuse(f"all gates at once can only be added to all gates, not {_shown(other)}")
+        return Bundle(self._trace, self._gates, self._parts + other._parts)
 
-    def normed(self) -> "Bundle":
+    def _normed(self) -> "Bundle":
         """The same bundle with layer norm between each product and its bias."""
         parts = []
         for part in self._parts:
-            node = part.trace.nodes[part.index]
-            parts.append(
-                part.trace.add(Node("affine", node.args, node.name, 0.0, node.gates, True))
-            )
-        return Bundle(self._gates, tuple(parts))
+            node = self._trace.nodes[part]
+            normed = Node("affine", node.args, node.name, 0.0, node.gates, True)
+            parts.append(self._trace.index(self._trace.add(normed), ""))
+        return Bundle(self._trace, self._gates, tuple(parts))
 
 
-class Options:
-    """What a definition may ask of `opt`; an option that is off returns its argument unchanged."""
+def _no_arithmetic(name: str) -> Callable[..., NoReturn]:
+    def operation(self: Bundle, other: object = None) -> NoReturn:
+        self._refuse(f"{name} all gates at once")
 
-    def __init__(self, trace: Trace, chosen: Mapping[str, str | bool]) -> None:
-        self._trace, self._chosen = trace, dict(chosen)
+    return operation
 
-    def __getattr__(self, name: str) -> str | bool:
-        return self._value(name)
 
-    def _value(self, name: str) -> str | bool:
-        try:
-            return self._chosen[name]
-        except KeyError:
-            raise InputError(
-                f"the cell asks for the option {name!r}, which its definition does not list"
-            ) from None
+for _name, _text in {
+    **{"radd": "a sum of something and", "sub": "a difference of", "rsub": "a difference of"},
+    **{"mul": "a product of", "rmul": "a product of", "neg": "a minus sign before"},
+    "call": "a call of",
+}.items():
+    setattr(Bundle, f"__{_name}__", _no_arithmetic(_text))
 
-    def norm(self, value: "Bundle | Signal", name: str = "c") -> "Bundle | Signal":
-        """Layer norm (Ba et al. 2016, eq. 20–22). Of a bundle: between the product and the bias,
-        over all units of all the gates that the product feeds. Of a signal: over its units, with a
-        gain `norm_<name>` and a bias `norm_<name>_bias`."""
-        if not self._value("norm"):
-            return value
-        if isinstance(value, Bundle):
-            return value.normed()
-        return self._trace.add(Node("norm", (value.index,), name))
 
-    def peephole(self, gate: str, state: Signal) -> Operand:
-        """`p_gate ⊙ state` (Gers et al. 2002), or 0 where peepholes are off."""
-        if not self._value("peephole"):
-            return 0  # adding zero leaves no trace
-        return self._trace.add(Node("weight", name=gate)) * state
+class Product(Symbol):
+    """`u` of a definition: `u(v)` is the recurrent product of a vector."""
 
-    def project(self, value: Signal) -> Signal:
-        """`W_hr · value` (Sak et al. 2014, eq. 8), or `value` where projection is off."""
-        if not self._value("projection"):
-            return value
-        return self._trace.add(Node("project", (value.index,), "hr"))
+    __slots__ = ("_gates", "_trace")
+
+    def __init__(self, trace: Trace, gates: tuple[str, ...]) -> None:
+        self._trace, self._gates = trace, gates
+
+    def _refuse(self, text: str) -> NoReturn:
+        self._trace.refuse(text)
+
+    def _called(self) -> str:
+        return "u itself"
+
+    def __call__(self, value: object) -> Bundle:
+        """Return `U v + b`, a part a gate."""
+        trace, gates = self._trace, self._gates
+        index = trace.index(value, "u() takes")
+        made = trace.add(Node("affine", (index,), "hh", 0.0, gates))
+        return Bundle(trace, gates, (trace.index(made, ""),))
+
+    def __getattr__(self, gate: str) -> NoReturn:
+        if gate.startswith("__"):
+            raise AttributeError(gate)
+        self._trace.refuse(f"u.{gate}: u is the product with a vector, as u(h).{gate}")
 
 
 def function(name: str) -> Callable[[Signal], Signal]:
     """Return the pointwise function `name` for definitions; an activation option may rename it."""
 
     def apply(value: Signal) -> Signal:
-        chosen = value.trace.functions.get(name, name)
+        if not isinstance(value, Signal):
+            where = f"{name}() takes"
+            if isinstance(value, Bundle):
+                value._trace.index(value, where)
+            raise InputError(
+                f"{where} a vector of units, received {_shown(value)}; it is for the equations of "
+                "a cell: compute numbers with math, arrays with numpy or torch"
+            )
+        chosen = value._trace.functions.get(name, name)
         if chosen == "identity":
             return value
-        return value.trace.add(Node(chosen, (value.index,)))
+        return value._trace.add(Node(chosen, (value._index,)))
 
     apply.__name__ = name
     apply.__doc__ = f"Pointwise {name} of a signal."
@@ -159,3 +208,14 @@ def check_function(name: str, where: str) -> str:
     if name not in FUNCTIONS:
         raise InputError(f"{where}: unknown function {name!r}; choose from {', '.join(FUNCTIONS)}")
     return name
+
+
+def _is_zero(value: object) -> bool:
+    return isinstance(value, Real) and value == 0
+
+
+def _shown(value: object) -> str:
+    """A number as it is, anything else by its kind."""
+    if isinstance(value, Symbol):
+        return value._called()
+    return repr(value) if isinstance(value, Real | str | None) else type(value).__name__

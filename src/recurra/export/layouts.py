@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recurra import native
 from recurra.cells import Program
 from recurra.errors import InputError
 
@@ -54,7 +55,7 @@ def layout(library: str, program: Program) -> Layout:
         InputError: the library has no such cell.
     """
     for name in (program.cell, f"{program.cell}, reset {program.option('reset')}"):
-        if (library, name) in LAYOUTS:
+        if (library, name) in LAYOUTS and native.built_in(program):
             return LAYOUTS[library, name]
     has = sorted({cell.partition(",")[0] for known, cell in LAYOUTS if known == library})
     raise InputError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.cells import Program, find
+from recurra.cells import Program
 from recurra.errors import InputError
 from recurra.runtime import Architecture, RuntimeLM
 from recurra.storage import ModelFiles, dump_json, read_model
@@ -142,7 +142,7 @@ def _of_files(files: ModelFiles) -> Network:
         )
     architecture, tensors = Architecture.from_json(files.config.get("architecture")), files.tensors
     RuntimeLM(architecture, tensors)  # which says of every weight what is missing or misshapen
-    program = find(architecture.cell).program(**architecture.options)
+    program = architecture.program
     names = [p.name for p in program.parameters]
     layers = range(architecture.layers)
     embedding, head = tensors.get("embedding.weight"), tensors.get("head.weight")

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from recurra.cells import Program, gru, lstm, rnn
+from recurra import native
+from recurra.cells import Program
 from recurra.export.layouts import from_ours
 
-_CELLS = {"rnn": ("RNN", rnn), "lstm": ("LSTM", lstm), "gru": ("GRU", gru)}
+_OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
 #: ONNX' names of our functions, with alpha and beta of those that have them. ONNX has no exp.
 FUNCTIONS: dict[str, tuple[str, float | None, float | None]] = {
@@ -32,18 +33,18 @@ ACTIVATIONS = {
 def fits(program: Program, dtype: np.dtype) -> bool:
     """Whether an operator of ONNX computes exactly this program, and ONNX Runtime this operator."""
     # ONNX Runtime has no kernels of RNN, LSTM and GRU for float64; those of all else it has.
-    if program.cell not in _CELLS or dtype != np.float32:
+    if not native.built_in(program) or program.cell not in _OPERATORS or dtype != np.float32:
         return False
-    op, cell = _CELLS[program.cell]
+    op = _OPERATORS[program.cell]
     chosen = dict(program.options)
-    if chosen.get("norm") or chosen.get("projection") or cell.program(**chosen) != program:
+    if chosen.get("norm") or chosen.get("projection"):
         return False
     return {chosen[name] for name in ACTIVATIONS[op]} <= FUNCTIONS.keys()
 
 
 def operator(program: Program, directions: int, *, reverse: bool) -> tuple[str, dict[str, Any]]:
     """Return the operator of a program that `fits`, and its attributes but the hidden size."""
-    op, _ = _CELLS[program.cell]
+    op = _OPERATORS[program.cell]
     single = [FUNCTIONS[str(program.option(name))] for name in ACTIVATIONS[op]]
     functions = single * directions
     direction = "bidirectional" if directions == 2 else "reverse" if reverse else "forward"

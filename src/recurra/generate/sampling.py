@@ -121,7 +121,7 @@ class Sampler:
         self._weights = np.empty(vocab_size)
         #: The same choice by the kernels, where they have it; None: only this class makes it.
         self.choosing: native.Choosing | None = None
-        if native.available() and self._top_p is None and edits.penalty == 1:
+        if native.usable() and self._top_p is None and edits.penalty == 1:
             self.choosing = native.Choosing(
                 vocab_size,
                 temperature=0.0 if self.greedy else self._temperature,

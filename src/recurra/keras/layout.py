@@ -13,6 +13,7 @@ from typing import Any
 
 from recurra.cells import Program
 from recurra.errors import InputError
+from recurra.native import built_in
 
 Array = Any  # numpy.ndarray or torch.Tensor, not mixed
 
@@ -87,7 +88,7 @@ def _two_biases(program: Program) -> bool:
 def _orders(program: Program) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the gates in Keras' order, and in ours."""
     extra = [name for name in _LACKS if program.option(name)]
-    if program.cell not in GATES or extra:
+    if program.cell not in GATES or extra or not built_in(program):
         with_what = f" with {', '.join(extra)}" if extra else ""
         raise InputError(
             f"Keras' layout: expected one of the cells {', '.join(GATES)} without "

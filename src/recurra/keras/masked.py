@@ -19,7 +19,8 @@ class _ByGate(Bundle):
     __slots__ = ("_signals",)
 
     def __init__(self, signals: dict[str, Signal]) -> None:
-        super().__init__(tuple(signals), ())
+        trace = next(iter(signals.values()))._trace
+        super().__init__(trace, tuple(signals), ())
         self._signals = signals
 
     def __getattr__(self, gate: str) -> Signal:

@@ -32,6 +32,8 @@ from recurra.native.library import (
     share_threads,
     switched_off,
     threads,
+    unavailable,
+    usable,
     use_isa,
     without_half,
 )
@@ -77,6 +79,8 @@ __all__ = [
     "sum_of_squares",
     "switched_off",
     "threads",
+    "unavailable",
+    "usable",
     "use_isa",
     "watched",
     "without_half",

@@ -2,26 +2,32 @@
 
 Beside each file `NAME.so` is its SHA-256 in `NAME.sha256`, which is also the file that whoever
 compiles holds locked. A file is used only where the two agree, so that a damaged one is made anew,
-and only where nobody else could have written it, for loading a file runs its code.
+and only where nobody else could have written it, for loading a file runs its code. What is loaded
+are the very bytes that were compared, from memory, and not what a path leads to by then.
 """
 
 import fcntl
 import hashlib
+import itertools
 import os
-import stat
+import secrets
+import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from recurra.native import trusted
+from recurra.native.trusted import UnusableError
+
+__all__ = ["UnusableError", "any_of", "folder", "obtain", "once", "usable_folder"]
+
 T = TypeVar("T")
-Load = Callable[[Path], T]
+Load = Callable[[str], T]
+Make = Callable[[Path], None]
 
-
-class UnusableError(Exception):
-    """The folder cannot be used, or not safely: which, and why, in one line."""
+_loads = itertools.count()
 
 
 def folder() -> Path:
@@ -35,14 +41,31 @@ def folder() -> Path:
     if os.path.isabs(base := os.environ.get("XDG_CACHE_HOME", "")):
         return Path(base) / "recurra" / "cells"
     try:
-        home = Path.home()
+        home = Path.home().absolute()
     except RuntimeError as error:
         raise UnusableError("no cache folder: the user has no home") from error
     caches = "Library/Caches" if sys.platform == "darwin" else ".cache"
     return home / caches / "recurra" / "cells"
 
 
-def obtain(name: str, make: Callable[[Path], None], load: Load[T]) -> T:
+def usable_folder() -> Path:
+    """Return that folder, which need not be there yet.
+
+    Raises:
+        UnusableError: it cannot be used, or not safely.
+    """
+    path = folder()
+    try:
+        opened, _ = trusted.open_folder(path, make=False)
+    except FileNotFoundError:
+        return path
+    except OSError as error:
+        raise UnusableError(f"{path} cannot be opened ({error.strerror or error})") from error
+    os.close(opened)
+    return path
+
+
+def obtain(name: str, make: Make, load: Load[T]) -> T:
     """Return what `load` makes of the file of that name, which `make` writes where it must.
 
     Processes that ask at the same time wait for the one that makes it.
@@ -55,75 +78,120 @@ def obtain(name: str, make: Callable[[Path], None], load: Load[T]) -> T:
     Raises:
         UnusableError: see there.
     """
-    place = _opened()
-    path = place / f"{name}.so"
-    found = _good(path, load)
-    if found is not None:
-        return found
-    try:
-        with _locked(path) as record:
-            found = _good(path, load)  # another process may have made it meanwhile
-            if found is None:
-                _write(path, record, make)
-                found = load(path)
+    with _opened(folder()) as (opened, place):
+        found = _good(opened, place, name, load)
+        if found is not None:
             return found
-    except OSError as error:
-        raise UnusableError(f"{place} cannot be written ({error.strerror or error})") from error
-    except RuntimeError as error:
-        raise UnusableError(f"what is in {place} cannot be loaded ({error})") from error
+        try:
+            with _locked(opened, place, name) as record:
+                found = _good(opened, place, name, load)  # another process may have made it
+                if found is None:
+                    content = _write(opened, place, name, record, make)
+                    found = _load(content, place / f"{name}.so", load)
+                return found
+        except OSError as error:
+            raise UnusableError(f"{place} cannot be written ({error.strerror or error})") from error
+        except RuntimeError as error:
+            raise UnusableError(f"what is in {place} cannot be loaded ({error})") from error
 
 
 def any_of(prefix: str, load: Load[T]) -> T | None:
     """Return what `load` makes of a file whose name begins so; None where there is none."""
-    for path in sorted(_opened().glob(f"{prefix}*.so")):
-        found = _good(path, load)
-        if found is not None:
-            return found
+    with _opened(folder()) as (opened, place):
+        for entry in sorted(os.listdir(opened)):
+            name, suffix = os.path.splitext(entry)
+            if suffix == ".so" and name.startswith(prefix):
+                found = _good(opened, place, name, load)
+                if found is not None:
+                    return found
     return None
 
 
-def _opened() -> Path:
-    """The folder, made where it was not."""
-    place = folder()
+def once(place: Path, make: Make, load: Load[T]) -> T:
+    """Return what `load` makes of what `make` writes, of which nothing is left in the folder.
+
+    Raises:
+        UnusableError, OSError: the folder cannot be used, or written to.
+        RuntimeError: of `load`.
+    """
+    with _opened(place) as (opened, at), _made(opened, at, "cell", make) as content:
+        return _load(content, None, load)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[int, Path]]:
+    """A folder, made where it was not, as a descriptor and a path without links."""
     try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place = place.resolve(strict=True)
-        _check(place)
-        for parent in place.parents:
-            mode = parent.stat().st_mode
-            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-                raise UnusableError(f"{place}: everyone can write to {parent}")
+        opened, place = trusted.open_folder(path)
     except OSError as error:
-        raise UnusableError(f"{place} cannot be made ({error.strerror or error})") from error
-    return place
-
-
-def _check(path: Path) -> None:
-    """Refuse what another user may have written, or can."""
-    found = path.lstat()
-    if found.st_uid != os.geteuid():
-        raise UnusableError(f"{path} belongs to another user")
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or stat.S_ISLNK(found.st_mode):
-        raise UnusableError(f"others can write to {path}")
-
-
-def _good(path: Path, load: Load[T]) -> T | None:
-    """What the file holds; None where it is not there, damaged, or does not load."""
-    record = path.with_suffix(".sha256")
+        raise UnusableError(f"{path} cannot be made ({error.strerror or error})") from error
     try:
-        _check(path)
-        _check(record)
-        if hashlib.sha256(path.read_bytes()).hexdigest() != record.read_text(errors="replace"):
+        yield opened, place
+    finally:
+        os.close(opened)
+
+
+def _good(opened: int, place: Path, name: str, load: Load[T]) -> T | None:
+    """What the file holds; None where it is not there, damaged, or does not load."""
+    try:
+        content = _content(opened, place, f"{name}.so")
+        record = _content(opened, place, f"{name}.sha256")
+        if hashlib.sha256(content).hexdigest().encode() != record:
             return None
-        return load(path)
+        return _load(content, place / f"{name}.so", load)
     except (OSError, RuntimeError):  # made for another system, by the same compiler
         return None
 
 
+def _content(opened: int, place: Path, name: str) -> bytes:
+    file = trusted.open_file(opened, name, place / name)
+    try:
+        return trusted.read(file)
+    finally:
+        os.close(file)
+
+
+def _load(content: bytes, path: Path | None, load: Load[T]) -> T:
+    """Load a copy in memory; the file itself only on systems that have no such thing.
+
+    `path` is in folders that only the user and root can change; None: there is no file.
+    """
+    memory = _in_memory(content)
+    if memory is not None:
+        # The loader takes a name that it has seen for what it has loaded under it, and numbers of
+        # descriptors come again: each load has a spelling of its own.
+        count = next(_loads)
+        spelling = "".join("/." if count >> bit & 1 else "/" for bit in range(20))
+        try:
+            return load(f"/proc/self/fd{spelling}/{memory}")
+        except RuntimeError:  # also where the system forbids it
+            if path is None:
+                raise
+        finally:
+            os.close(memory)
+    if path is None:
+        raise RuntimeError("this system loads nothing from memory")
+    return load(str(path))
+
+
+def _in_memory(content: bytes) -> int | None:
+    """A file that has no path; None on systems without such."""
+    if not hasattr(os, "memfd_create"):
+        return None
+    try:
+        memory = os.memfd_create("recurra-cell", os.MFD_CLOEXEC)
+    except OSError:
+        return None
+    with open(memory, "wb", closefd=False) as file:
+        file.write(content)
+    return memory
+
+
 @contextmanager
-def _locked(path: Path) -> Iterator[int]:
+def _locked(opened: int, place: Path, name: str) -> Iterator[int]:
     """Hold the lock of a file while it is made; gives its open record."""
-    record = os.open(path.with_suffix(".sha256"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    entry = f"{name}.sha256"
+    record = trusted.open_file(opened, entry, place / entry, os.O_RDWR | os.O_CREAT)
     try:
         with suppress(OSError):  # a file system without locks: at worst several make the same
             fcntl.flock(record, fcntl.LOCK_EX)
@@ -132,19 +200,51 @@ def _locked(path: Path) -> Iterator[int]:
         os.close(record)
 
 
-def _write(path: Path, record: int, make: Callable[[Path], None]) -> None:
-    """Make the file and put it in place whole, then write its record."""
-    for left in path.parent.glob(f"{path.stem}.*.part"):  # of a process that was killed
-        left.unlink(missing_ok=True)
-    descriptor, name = tempfile.mkstemp(".part", f"{path.stem}.", path.parent)
-    os.close(descriptor)
-    part = Path(name)
-    try:
-        make(part)
-        part.chmod(0o700)
-        digest = hashlib.sha256(part.read_bytes()).hexdigest()
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def _write(opened: int, place: Path, name: str, record: int, make: Make) -> bytes:
+    """Make the file and put it in place whole, then write its record; gives the content."""
+    for entry in os.listdir(opened):  # of a process that was killed
+        if entry.startswith(f"{name}.") and entry.endswith(".part"):
+            _remove(opened, place, entry)
+    with _made(opened, place, name, make) as content:
+        part = f"{name}.{secrets.token_hex(8)}.part"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with open(os.open(part, flags, 0o700, dir_fd=opened), "wb") as file:
+                file.write(content)
+            os.rename(part, f"{name}.so", src_dir_fd=opened, dst_dir_fd=opened)
+        finally:
+            _remove(opened, place, part)
     os.ftruncate(record, 0)
-    os.pwrite(record, digest.encode(), 0)
+    os.pwrite(record, hashlib.sha256(content).hexdigest().encode(), 0)
+    return content
+
+
+@contextmanager
+def _made(opened: int, place: Path, name: str, make: Make) -> Iterator[bytes]:
+    """What `make` writes, in a folder that is there meanwhile and that others cannot enter."""
+    part = f"{name}.{secrets.token_hex(8)}.part"
+    os.mkdir(part, 0o700, dir_fd=opened)
+    try:
+        make(place / part / "cell.so")
+        inside = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=opened)
+        try:
+            file = os.open("cell.so", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=inside)
+            try:
+                content = trusted.read(file)
+            finally:
+                os.close(file)
+        finally:
+            os.close(inside)
+        yield content
+    finally:
+        _remove(opened, place, part)
+
+
+def _remove(opened: int, place: Path, entry: str) -> None:
+    """Remove a file or folder, where it is there."""
+    try:
+        os.unlink(entry, dir_fd=opened)
+    except FileNotFoundError:
+        pass
+    except OSError:  # a folder
+        shutil.rmtree(place / entry, ignore_errors=True)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 #: Looked for in this order, where CXX in the environment names none.
 _NAMES = ("c++", "g++", "clang++")
-#: As native/CMakeLists.txt has them for the kernels, besides those of the instruction set.
-_FLAGS = "-std=c++17 -O3 -ffp-contract=fast -fPIC -shared -fvisibility=hidden -pipe -w"
+#: What makes a shared object of it. What decides the arithmetic comes from the library, which was
+#: compiled with it: see `all_flags`.
+_FLAGS = "-fPIC -shared -fvisibility=hidden -pipe -w"
 _PATIENCE = 300  # seconds
 
 
@@ -72,9 +73,9 @@ def compile_text(compiler: Compiler, text: str, flags: Sequence[str], to: Path) 
         )
 
 
-def all_flags(of_isa: str) -> tuple[str, ...]:
-    """Return the options to compile with for an instruction set that asks for `of_isa`."""
-    return (*_FLAGS.split(), *of_isa.split())
+def all_flags(of_kernels: str) -> tuple[str, ...]:
+    """Return the options to compile with, where the library's kernels had `of_kernels`."""
+    return (*of_kernels.split(), *_FLAGS.split())
 
 
 def _version(path: str) -> str:

@@ -1,6 +1,8 @@
 """The compiled library: what it has, which instruction set it uses, its memory."""
 
+import importlib
 import os
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, ParamSpec, TypeVar, cast
@@ -10,24 +12,27 @@ import numpy as np
 from recurra.cells.emit import key
 from recurra.cells.graph import Program
 from recurra.errors import InputError
-from recurra.native import own
+from recurra.native import missing, own
 
 #: Of products; everything else is in the dtype of the weights.
 PRECISIONS = ("float32", "bf16")
 
 #: Whether the environment forbids the kernels.
-OFF = os.environ.get("RECURRA_KERNELS") == "off"
+OFF = missing.switched_off("RECURRA_KERNELS")
 
 
-def _load() -> Any:
+def _load() -> tuple[Any, str]:
+    """The extension, or None and why."""
+    if OFF:
+        return None, ""
     try:
-        from recurra import _native
-    except ImportError:  # installed without a compiler
-        return None
-    return None if OFF else _native
+        return importlib.import_module("recurra._native"), ""
+    except ImportError as error:
+        places = list(sys.modules["recurra"].__path__)
+        return None, missing.reason(error, "recurra._native", places)
 
 
-_native = _load()
+_native, _why = _load()
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -49,6 +54,18 @@ def compiled() -> Any:
 def available() -> bool:
     """Whether this installation has the kernels."""
     return _native is not None
+
+
+def usable() -> bool:
+    """`available`, for those who are about to use them: that there are none is told once."""
+    if _native is None and not OFF:
+        missing.tell(_why)
+    return _native is not None
+
+
+def unavailable() -> str:
+    """Say why there are no kernels, and what to do; "" where there are, or shall not be."""
+    return _why
 
 
 def switched_off() -> bool:
@@ -125,11 +142,9 @@ def find(program: Program) -> int | None:
 
     Those that do not come with the package are compiled by the first to ask (see `own`).
     """
-    ours = own.built_in(program)
-    if _native is None:
-        if not (ours or OFF):
-            own.tell(program, "recurra was installed without a C++ compiler: install it anew")
+    if not usable():
         return None
+    ours = own.built_in(program)
     names = _native.cells()
     name = key(program)
     return names.index(name) if ours and name in names else own.number(_native, program)

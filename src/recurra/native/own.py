@@ -6,7 +6,6 @@ in the environment leaves them to the reference.
 
 import hashlib
 import logging
-import os
 import threading
 import time
 import warnings
@@ -16,6 +15,7 @@ from typing import Any
 from recurra.cells import emit, gru, lstm, rnn
 from recurra.cells.graph import Program
 from recurra.errors import InputError, RecurraWarning
+from recurra.native import missing
 
 _BUILT_IN = {cell.name: cell for cell in (rnn, gru, lstm)}
 
@@ -28,7 +28,12 @@ _told: set[object] = set()
 def built_in(program: Program) -> bool:
     """Whether a program is a cell of this package, and not another of its name."""
     cell = _BUILT_IN.get(program.cell)
-    return cell is not None and cell.program(**dict(program.options)) == program
+    if cell is None or {n for n, _ in program.options} != {n for n, _ in cell.program().options}:
+        return False
+    try:
+        return cell.program(**dict(program.options)) == program
+    except InputError:  # another cell of the name, whose options have other values
+        return False
 
 
 def number(extension: Any, program: Program) -> int | None:
@@ -36,7 +41,7 @@ def number(extension: Any, program: Program) -> int | None:
 
     None where that cannot be, which is told once a program.
     """
-    if os.environ.get("RECURRA_COMPILE") == "off":
+    if missing.switched_off("RECURRA_COMPILE"):
         return None
     isa = extension.isa()
     with _lock:
@@ -53,14 +58,14 @@ def way(extension: Any) -> str:
     """Say in a line how cells are compiled here, or why they are not."""
     from recurra.native import cache, compiler
 
-    if os.environ.get("RECURRA_COMPILE") == "off":
+    if missing.switched_off("RECURRA_COMPILE"):
         return "off: RECURRA_COMPILE=off is in the environment"
     try:
         by = compiler.find_compiler().version
     except compiler.CompileError as error:
         return f"not compiled: {error}"
     try:
-        return f"compiled by {by} into {cache.folder()}"
+        return f"compiled by {by} into {cache.usable_folder()}"
     except cache.UnusableError as error:
         return f"compiled by {by} for each process: {error}"
 
@@ -83,14 +88,18 @@ def _make(extension: Any, program: Program, isa: str) -> int:
 
     try:
         source = _source(extension, program, isa)
-    except InputError as error:
-        why = str(error).partition("equations: ")[2]
-        raise _NoKernelsError(f"{why}; docs/cells.md says what kernels compute") from error
+    except emit.NoKernelError as error:
+        raise _NoKernelsError(f"{error}; docs/cells.md says what kernels compute") from error
+    except Exception as error:  # a fault of ours costs speed, and is no reason to make no layer
+        raise _NoKernelsError(
+            f"a fault of the generator of kernels ({type(error).__name__}: {error}): please report "
+            "it with the definition"
+        ) from error
     flags = compiler.all_flags(extension.own_flags(isa))
     name = _hash(source, *flags)[:32]
 
-    def load(path: Path) -> int:
-        return int(extension.add_own(str(path), isa))
+    def load(path: str) -> int:
+        return int(extension.add_own(path, isa))
 
     try:
         found = compiler.find_compiler()
@@ -126,14 +135,12 @@ def _for_this_process(make: Any, load: Any) -> int:
     """Compile where nobody will find it; loaded, a file may go."""
     import tempfile
 
-    from recurra.native import compiler
+    from recurra.native import cache, compiler
 
     try:
         with tempfile.TemporaryDirectory(prefix="recurra-") as place:
-            path = Path(place) / "cell.so"
-            make(path)
-            return int(load(path))
-    except (OSError, RuntimeError, compiler.CompileError) as error:
+            return int(cache.once(Path(place), make, load))
+    except (OSError, RuntimeError, cache.UnusableError, compiler.CompileError) as error:
         raise _NoKernelsError(str(error)) from error
 
 

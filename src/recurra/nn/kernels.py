@@ -13,15 +13,16 @@ from recurra.cells import Program
 class OnKernels(nn.Module):
     """A module that knows the name of its program, and of its kernels, None without any.
 
-    Kernels of a user's cell are compiled when its weights are first where those run: not for a
-    layer on another device.
+    It keeps the program that it was made with, whatever its cell's name stands for later. Kernels
+    of a user's cell are compiled when its weights are first where those run: not for a layer on
+    another device.
     """
 
     #: Attributes that layers pickled by an earlier version lack, and what they stood for.
     EARLIER: ClassVar[dict[str, Any]] = {}
 
     program: Program
-    _name: str | None
+    _name: str
     _kernel: str | None
     #: By layer and direction.
     _kept: list[ops.KeptWeights]
@@ -42,8 +43,13 @@ class OnKernels(nn.Module):
         self._find_kernels()
         return self
 
+    def _load_from_state_dict(self, *arguments: Any, **named: Any) -> None:
+        super()._load_from_state_dict(*arguments, **named)
+        self._find_kernels()  # with assign=True the weights are others, of another device or dtype
+
     def _find_kernels(self) -> None:
         self._name = ops.program_name(self.program)
+        self.program = ops.named(self._name)  # the object that look-ups know, not a copy of it
         self._kernel = ops.kernel_name(self.program, next(self.parameters()))
         self._kept = [ops.KeptWeights() for _ in range(self._directions())]
 

@@ -1,6 +1,5 @@
 """A call of one direction of one layer, as tensors and a name that any process can read."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,8 +8,7 @@ import torch
 from torch import Tensor
 
 from recurra import native
-from recurra.cells import Program, find
-from recurra.errors import InputError
+from recurra.cells import Program, find_program
 
 
 class Arguments(NamedTuple):
@@ -55,26 +53,22 @@ class Arguments(NamedTuple):
         return not self.initial or self.initial[0].dim() == 3
 
 
-#: Programs that have a name here, also after their definition was replaced by another.
+#: Programs that have a name here, whatever their cells' names stand for now.
 _named: dict[str, Program] = {}
+#: Digests that names have, by their lengths: those of before 0.2 did not tell what can be seen.
+_DIGESTS = {16: "meaning", 24: "digest"}
 
 
-def program_name(program: Program) -> str | None:
-    """Return a name of the program; None for a cell that no other process would find either.
+def program_name(program: Program) -> str:
+    """Return a name of the program, which any process that has its definition can read.
 
-    Any process can read the name that has the cell's definition. It holds a digest of the equations
-    where they are a user's, who may change them and keep the cell's name.
+    It holds a digest of the equations where they are a user's, who may change them and keep the
+    cell's name, or make several cells of one name.
     """
-    try:
-        defined = find(program.cell).program(**dict(program.options))
-    except InputError:
-        return None
-    if defined != program:
-        return None
     parts: list[Any] = [program.cell, dict(program.options)]
     own = not native.built_in(program)
-    name = json.dumps([*parts, _digest(program)] if own else parts)
-    _named[name] = program
+    name = json.dumps([*parts, program.digest()] if own else parts)
+    _named.setdefault(name, program)
     return name
 
 
@@ -85,11 +79,11 @@ def kernel_name(program: Program, weight: Tensor | None = None) -> str | None:
         program: the program.
         weight: one that it will run with; kernels are not compiled for one they do not run on.
     """
-    own = not native.built_in(program)
-    if own and weight is not None and not on_kernels(weight):
+    # Without kernels at hand, none are missed where they would not run.
+    asked = native.available() and native.built_in(program)
+    if weight is not None and not (asked or on_kernels(weight)):
         return None
-    name = program_name(program)
-    return None if name is None or native.find(program) is None else name
+    return None if native.find(program) is None else program_name(program)
 
 
 def named(name: str) -> Program:
@@ -100,13 +94,9 @@ def named(name: str) -> Program:
     """
     if name not in _named:
         cell, options, *digest = json.loads(name)
-        program = find(cell).program(**options)
-        if digest and digest != [_digest(program)]:
-            raise InputError(
-                f"cell {cell!r}: expected the equations that this was made with, and the "
-                "definition here has others: import the right one"
-            )
-        _named[name] = program
+        _named[name] = find_program(
+            cell, options, {_DIGESTS.get(len(d), "digest"): d for d in digest}
+        )
     return _named[name]
 
 
@@ -117,11 +107,6 @@ DTYPES = (torch.float32, torch.float64)
 def on_kernels(weight: Tensor) -> bool:
     """Whether layers with such weights run on the kernels: float32 or float64 on the CPU."""
     return weight.dtype in DTYPES and weight.device.type == "cpu"
-
-
-def _digest(program: Program) -> str:
-    meaning = (program.states, program.gates, program.nodes, program.next, program.parameters)
-    return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]
 
 
 def packed(

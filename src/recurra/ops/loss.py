@@ -224,11 +224,11 @@ def _gradients_by_torch(
 
 def _served(x: Tensor, weight: Tensor) -> bool:
     """Whether the kernel can do what is asked of it: values, and first gradients."""
-    if not (native.available() and on_kernels(weight) and x.shape[-1]):
+    if not (on_kernels(weight) and x.shape[-1]):
         return False
-    if torch.compiler.is_compiling():
-        return True
-    return not special()
+    if torch.compiler.is_compiling():  # where no warning can be given
+        return native.available()
+    return native.usable() and not special()
 
 
 def _check(

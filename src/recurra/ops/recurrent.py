@@ -29,7 +29,7 @@ from recurra.ops.kernel import backward, forward
 from recurra.ops.watch import batched, eager, traced
 from recurra.reference import Interpreter, Run
 
-__all__ = ["Noise", "kernel_name", "on_kernels", "program_name", "recurrent", "reference"]
+__all__ = ["Noise", "kernel_name", "named", "on_kernels", "program_name", "recurrent", "reference"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from recurra.cells import find
+from recurra import native
+from recurra.cells import find_program
 from recurra.cells.graph import Program
 from recurra.errors import FormatError, InputError
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What the weights do not say about a model, as its `config.json` has it."""
+    """What the weights do not say about a model, as its `config.json` has it.
+
+    `equations` is the digest of a program that is not the package's own: a model is not run by a
+    cell that has only the name in common with the one that it was trained with.
+    """
 
     cell: str
     layers: int
@@ -21,6 +26,13 @@ class Architecture:
     zoneout: tuple[float, ...]
     options: dict[str, Any]  # arguments of `Cell.program`
     bidirectional: bool = False
+    equations: str = ""
+
+    @property
+    def program(self) -> Program:
+        """The cell's program; InputError where it is not defined here, or by other equations."""
+        digests = {"meaning": self.equations} if self.equations else {}
+        return find_program(self.cell, self.options, digests)
 
     @classmethod
     def from_json(cls, values: Any) -> "Architecture":
@@ -33,8 +45,9 @@ class Architecture:
                 zoneout=tuple(float(rate) for rate in values["zoneout"]),
                 options=dict(values["options"]),
                 bidirectional=bool(values.get("bidirectional", False)),
+                equations=str(values.get("equations", "")),
             )
-            states = find(made.cell).program(**made.options).states
+            states = made.program.states
         except (KeyError, TypeError, ValueError) as error:
             told = str(error) if isinstance(error, InputError) else repr(error)
             raise FormatError(f'config.json: "architecture" cannot be read: {told}') from error
@@ -49,6 +62,8 @@ class Architecture:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
+        program = self.program
+        own = {} if native.built_in(program) else {"equations": program.meaning()}
         return {
             "cell": self.cell,
             "layers": self.layers,
@@ -56,6 +71,7 @@ class Architecture:
             "zoneout": list(self.zoneout),
             "options": dict(self.options),
             **({"bidirectional": True} if self.bidirectional else {}),
+            **own,
         }
 
 

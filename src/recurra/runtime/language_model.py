@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from recurra import native
-from recurra.cells import find
 from recurra.errors import FormatError
 from recurra.runtime.architecture import Architecture, Weights, layer_weights
 from recurra.runtime.layer import KernelLayer, NumpyLayer, in_half, on_kernels
@@ -41,7 +40,7 @@ class RuntimeLM:
         precision: str = "float32",
     ) -> None:
         self.architecture = architecture
-        self._program = find(architecture.cell).program(**architecture.options)
+        self._program = architecture.program
         weights = Weights(tensors)
         # Tied weights are stored once.
         head = weights.get("embedding.weight" if "head.weight" not in tensors else "head.weight")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recurra.cells import find
 from recurra.errors import InputError
 from recurra.runtime.architecture import Architecture, Weights, layer_weights
 from recurra.runtime.layer import KernelLayer, NumpyLayer, in_half, on_kernels
@@ -39,7 +38,7 @@ class RuntimeStack:
         precision: str = "float32",
     ) -> None:
         self.architecture, self.features = architecture, features
-        program = find(architecture.cell).program(**architecture.options)
+        program = architecture.program
         keep = architecture.zoneout if any(architecture.zoneout) else ()
         self._directions = 2 if architecture.bidirectional else 1
         self._runs: list[KernelLayer | NumpyLayer] = []

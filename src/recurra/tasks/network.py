@@ -85,7 +85,7 @@ class NetworkConfig(Settings):
         """Raise InputError where a device, such as "cpu", has no products of that precision."""
         if self.precision == "float32":
             return
-        missing = native.without_half(find(self.cell).program(**self.architecture().options))
+        missing = native.without_half(self.architecture().program)
         if device != "cpu":
             missing = f"device {device}"
         if missing:

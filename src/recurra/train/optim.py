@@ -135,9 +135,8 @@ def _by_kernel(parameters: list[nn.Parameter]) -> bool:
     """Whether the kernel can update them: all of one dtype that it knows, without gaps."""
     arrays = [array for p in parameters for array in (p, p.grad) if array is not None]
     dtype = parameters[0].dtype
-    return native.available() and all(
-        on_kernels(a) and a.dtype == dtype and a.is_contiguous() for a in arrays
-    )
+    fits = all(on_kernels(a) and a.dtype == dtype and a.is_contiguous() for a in arrays)
+    return fits and native.usable()
 
 
 def _optimizer(

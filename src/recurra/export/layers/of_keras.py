@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from recurra import native
 from recurra.cells import Program, find
 from recurra.errors import InputError
 from recurra.export.layers.modules import CELLS, LAYERS, arguments, arrays, fill, suffixes
@@ -169,7 +170,7 @@ def _keras_options(module: Recurrent | RecurrentCell) -> dict[str, Any]:
 def _lacks(module: Recurrent | RecurrentCell) -> list[str]:
     """What a layer of ours has and Keras' have not."""
     options = module.program.options
-    if module.program.cell not in _LAYERS:
+    if module.program.cell not in _LAYERS or not native.built_in(module.program):
         return [f"the cell {module.program.cell}"]
     called = {"norm": "layer_norm", "peephole": "peephole", "projection": "proj_size"}
     found = [called[k] for k, v in options if v is True and k in called]

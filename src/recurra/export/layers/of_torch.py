@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from recurra import native
 from recurra.errors import InputError
 from recurra.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
 
@@ -89,7 +90,8 @@ def _to_ours(module: Any) -> nn.Module:
 
 def _to_torch(module: Any) -> nn.Module:
     name = module.cell.name
-    lacks = _lacks(module) if name in _KINDS else [f"the cell {name}"]
+    known = name in _KINDS and native.built_in(module.program)  # a user's may have the name
+    lacks = _lacks(module) if known else [f"the cell {name}"]
     if lacks:
         raise InputError(
             f"torch.nn has no layer for this {type(module).__name__}: it lacks {', '.join(lacks)}"

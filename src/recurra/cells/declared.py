@@ -1,0 +1,168 @@
+"""What a definition declares of itself (names, states, gates, options), and where it stands."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
+from typing import Any
+
+from recurra.errors import InputError
+
+#: Options every definition may list that are on or off. Any other is a choice, `name=first|second`.
+SWITCHES = ("norm", "peephole", "projection")
+#: Arguments of every definition, which no state, gate or option can be named.
+ARGUMENTS = ("x", "u", "opt")
+#: What `Cell.program` takes beside the options, and `opt` has beside them.
+_TAKEN = (*ARGUMENTS, "bias", "activation", "recurrent_activation", "project")
+
+
+def name(define: object) -> str:
+    """Return the name of a function; InputError where it is none, or has none."""
+    found = getattr(define, "__name__", None)
+    if not callable(define) or not isinstance(found, str):
+        raise InputError(
+            f"cell: expected a function with a name, as `def my_cell(x, u, h, opt)`, received "
+            f"{type(define).__name__}"
+        )
+    return found
+
+
+def line(define: Any) -> int | None:
+    """The line where a function begins; None where it was not written in Python."""
+    code = getattr(inspect.unwrap(define), "__code__", None)
+    return None if code is None else int(code.co_firstlineno)
+
+
+def line_of(error: BaseException, define: Any) -> int | None:
+    """The line of a definition's file where an error was raised, or that called what raised it."""
+    file, found = _file(define), None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            found = trace.tb_lineno
+        trace = trace.tb_next
+    return found
+
+
+def located(cell: str, line: int | None, text: str) -> str:
+    """One line that says which cell, where, and what."""
+    where = f"cell {cell}, line {line}" if line else f"cell {cell}"
+    return " ".join(f"{where}: {text}".split())
+
+
+def same_place(one: Any, other: Any) -> bool:
+    """Whether two functions are of one module, or of one file: as a script and imported."""
+    if getattr(one, "__module__", None) == getattr(other, "__module__", None):
+        return True
+    return _file(one) is not None and _file(one) == _file(other)
+
+
+def words(given: object, what: str) -> tuple[str, ...]:
+    """Return the names in a text, each once; InputError where it is none or has none."""
+    if not isinstance(given, str):
+        raise InputError(
+            f"{what}: expected names in one text, separated by blanks, received {_shown(given)}: "
+            f'write {what}="a b"'
+        )
+    found = tuple(given.split())
+    if not found:
+        raise InputError(f"{what}: expected at least one name, received {given!r}")
+    _check_names(found, what, ARGUMENTS)
+    return found
+
+
+def options(given: object) -> dict[str, tuple[str | bool, ...]]:
+    """Return the options of a text to their values, the default first."""
+    if not isinstance(given, str):
+        raise InputError(
+            f"options: expected them in one text, separated by blanks, received {_shown(given)}: "
+            'write options="norm reset=after|before"'
+        )
+    items = [_option(item) for item in given.split()]
+    _check_names([name for name, _ in items], "options", _TAKEN)
+    return dict(items)
+
+
+def starts(given: object, gates: tuple[str, ...]) -> dict[str, float]:
+    """Return the biases that gates start from."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f'init: expected numbers by gate, as {{"f": 1.0}}, received {_shown(given)}'
+        )
+    if unknown := [g for g in given if g not in gates]:
+        raise InputError(
+            f"init names {unknown}, which are no gates of it: its gates are {' '.join(gates)}"
+        )
+    for gate, value in given.items():
+        if not isinstance(value, Real) or not math.isfinite(value):
+            raise InputError(f"init: expected a finite number for {gate}, received {value!r}")
+    return {gate: float(value) for gate, value in given.items()}
+
+
+def check(
+    define: Callable[..., Any],
+    states: tuple[str, ...],
+    gates: tuple[str, ...],
+    options: Mapping[str, object],
+) -> None:
+    """Refuse names that collide, and arguments that are not what a definition is called with."""
+    if hidden := [g for g in gates if g.startswith("_")]:
+        raise InputError(
+            f"gates: x.{hidden[0]} would not be a gate: choose a name that begins with a letter"
+        )
+    if both := [o for o in options if o in states]:
+        raise InputError(f"{both[0]!r} is a state and an option: choose another name for one")
+    if odd := [s for s in states if not s.isidentifier()]:
+        raise InputError(
+            f"states: {odd[0]!r} cannot be an argument: expected names separated by blanks"
+        )
+    try:
+        arguments = inspect.signature(define).parameters
+    except (TypeError, ValueError):
+        raise InputError("expected a function of Python, whose arguments can be seen") from None
+    expected = ("x", "u", *states, "opt")
+    if tuple(arguments) != expected:
+        raise InputError(
+            f"expected the arguments ({', '.join(expected)}), received ({', '.join(arguments)}): "
+            "they are x, u, its states in their order, opt"
+        )
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if odd := [n for n, p in arguments.items() if p.kind not in kinds]:
+        raise InputError(f"expected plain arguments by place, received * before {odd[0]}")
+
+
+def _option(item: str) -> tuple[str, tuple[str | bool, ...]]:
+    option, equals, text = item.partition("=")
+    if option in SWITCHES and not equals:
+        return option, (False, True)
+    values = tuple(text.split("|"))
+    if not equals or len(values) < 2 or option in SWITCHES:
+        raise InputError(
+            f"option {item!r}: expected one of {', '.join(SWITCHES)}, or a choice name=first|second"
+        )
+    if not option.isidentifier() or option.startswith("_"):
+        raise InputError(f"option {item!r}: {option!r} cannot be asked for as opt.NAME: rename it")
+    if len(set(values)) < len(values) or "" in values:
+        raise InputError(f"option {item!r}: expected values that differ, and none that is empty")
+    return option, values
+
+
+def _check_names(found: Iterable[str], what: str, taken: tuple[str, ...]) -> None:
+    seen: set[str] = set()
+    for one in found:
+        if one in taken:
+            raise InputError(f"{what}: the name {one!r} is taken: choose another")
+        if one in seen:
+            raise InputError(f"{what}: {one!r} stands there twice: expected every name once")
+        seen.add(one)
+
+
+def _file(define: Any) -> str | None:
+    code = getattr(inspect.unwrap(define), "__code__", None)
+    return None if code is None else str(code.co_filename)
+
+
+def _shown(value: object) -> str:
+    return value.__class__.__name__ if value is not None else "None"
