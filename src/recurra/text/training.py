@@ -21,14 +21,17 @@ def train_tokenizer(
     kind: str,
     chunks: Iterable[str],
     *,
+    texts: bool = False,
     vocab_size: int | None = None,
     min_count: int = 1,
     unk: bool = True,
     eos: bool = False,
 ) -> Tokenizer:
-    """A tokenizer for a text that arrives in chunks.
+    """A tokenizer for a text that arrives in chunks, or for many texts.
 
     kind: "char", "byte", "word" or "bpe".
+    texts: each chunk is a text by itself, and no word reaches from one into the next; otherwise
+    they are one text, cut anywhere.
     vocab_size: at most so many tokens, special ones included (bpe: 8192 where None).
     min_count: symbols (bpe: pairs) seen less often get no token.
     unk: have a token `<unk>` for symbols without one; byte and bpe know every text and need none.
@@ -51,16 +54,17 @@ def train_tokenizer(
             )
         return tokenizer
     if kind == "bpe":
-        return _train_bpe(chunks, vocab_size=vocab_size or BPE_SIZE, min_count=min_count, eos=eos)
+        size = vocab_size or BPE_SIZE
+        return _train_bpe(chunks, texts=texts, vocab_size=size, min_count=min_count, eos=eos)
     specials = [UNK] * unk + [EOS] * eos
-    counts = count_characters(chunks) if kind == "char" else _count_words(chunks)
+    counts = count_characters(chunks) if kind == "char" else _count_words(chunks, texts=texts)
     tokens = specials + _choose(counts, specials, vocab_size=vocab_size, min_count=min_count)
     return CharTokenizer(tokens) if kind == "char" else WordTokenizer(tokens, line_ends=eos)
 
 
-def _count_words(chunks: Iterable[str]) -> dict[str, int]:
+def _count_words(chunks: Iterable[str], *, texts: bool) -> dict[str, int]:
     counts: Counter[str] = Counter()
-    for text in WordTokenizer([UNK]).regroup(chunks):
+    for text in chunks if texts else WordTokenizer([UNK]).regroup(chunks):
         counts.update(text.split())
     return counts
 
@@ -90,7 +94,9 @@ def _choose(
     return kept
 
 
-def _train_bpe(chunks: Iterable[str], *, vocab_size: int, min_count: int, eos: bool) -> Tokenizer:
+def _train_bpe(
+    chunks: Iterable[str], *, texts: bool, vocab_size: int, min_count: int, eos: bool
+) -> Tokenizer:
     try:
         import tokenizers
     except ImportError:
@@ -114,5 +120,6 @@ def _train_bpe(chunks: Iterable[str], *, vocab_size: int, min_count: int, eos: b
         initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    learner.train_from_iterator(start.regroup(chunks), trainer)
+    # The learner cuts each item into words by itself.
+    learner.train_from_iterator(chunks if texts else start.regroup(chunks), trainer)
     return read_layout(json.loads(learner.to_str()))

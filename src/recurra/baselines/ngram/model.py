@@ -107,7 +107,7 @@ class NGramModel(TextRival):
         )
         with tempfile.TemporaryDirectory(prefix="recurra-") as name:
             folder = Path(name)
-            text, held_out = open_texts(folder, data, valid, self.data)
+            text, held_out = open_texts(folder, data, valid, self.data, tokenizer=c.tokenizer)
             prepare(folder, text, held_out, like, self.data, tokenizer)
             prepared = open_prepared(folder)
             counted = KneserNey.count(

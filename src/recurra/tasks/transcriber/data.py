@@ -110,9 +110,8 @@ def prepare(
         features = model.features(rate)
         tokenizer = train_tokenizer(
             model.tokenizer,
-            [f"{recording.text}\n" for recording in train]
-            if model.tokenizer == "word"
-            else [clean(recording.text or "") for recording in train],
+            [clean(recording.text or "") for recording in train],
+            texts=True,
             vocab_size=model.vocab_size,
             min_count=model.min_count,
         )
