@@ -15,6 +15,7 @@ from pathlib import Path
 from recurra.errors import InputError
 from recurra.text.code_points import count_words
 from recurra.text.sources import FileSource, Source, SpooledSource, TextSource, files_in
+from recurra.text.tokenizer import utf8
 
 CHUNK = 1 << 20
 StrPath = str | os.PathLike[str]
@@ -82,6 +83,7 @@ class Corpus:
         """A corpus of one string. InputError where it is empty."""
         if not text:
             raise InputError(f"{name}: the text is empty")
+        utf8(text, where=name)
         return cls((TextSource(text, name),), name)
 
     def chunks(self, size: int = CHUNK) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -10,11 +11,12 @@ from recurra.errors import InputError
 from recurra.text.byte_level import BPETokenizer, ByteTokenizer
 from recurra.text.char import CharTokenizer, count_characters
 from recurra.text.layout import read_layout
-from recurra.text.tokenizer import EOS, UNK, Tokenizer
+from recurra.text.tokenizer import EOS, UNK, Tokenizer, utf8
 from recurra.text.word import WordTokenizer
 
 KINDS = ("char", "byte", "word", "bpe")
 BPE_SIZE = 8192
+_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: no character, so that it is unknown
 
 
 def train_tokenizer(
@@ -78,7 +80,7 @@ def _choose(
     for special in specials:
         counts.pop(special, None)
     ranked = sorted(counts, key=lambda symbol: (-counts[symbol], symbol))
-    kept = [symbol for symbol in ranked if counts[symbol] >= min_count]
+    kept = [s for s in ranked if counts[s] >= min_count and not _HALF.search(s)]
     if vocab_size is not None:
         if vocab_size <= len(specials):
             raise InputError(
@@ -121,5 +123,6 @@ def _train_bpe(
         show_progress=False,
     )
     # The learner cuts each item into words by itself.
-    learner.train_from_iterator(chunks if texts else start.regroup(chunks), trainer)
+    whole = (utf8(chunk).decode() for chunk in chunks)
+    learner.train_from_iterator(whole if texts else start.regroup(whole), trainer)
     return read_layout(json.loads(learner.to_str()))
