@@ -195,6 +195,12 @@ SPLITS = {  # text, share, by, training part
     "next line end": ("ab\ncd\nef\n", 0.5, "lines", "ab\ncd\n"),
     "at a line start": ("abc\ndef\n", 0.5, "lines", "abc\n"),
     "just after one": ("abc\ndef\ng", Fraction(4, 9), "lines", "abc\ndef\n"),
+    "no word is cut": ("ab cdef gh", 0.5, "words", "ab cdef"),
+    "at a word's end": ("ab cdef gh", 0.3, "words", "ab cdef"),
+    "at a word's start": ("ab cdef gh", 0.7, "words", "ab "),
+    "in white space": ("ab  \n cdef", 0.6, "words", "ab  "),
+    "in the last word": ("ab cdef", 0.2, "words", "ab "),
+    "in a word after much space": ("a    cdefghi j", 0.4, "words", "a    cdefghi"),
 }
 
 
@@ -226,7 +232,8 @@ def test_a_part_can_be_split_again(text, sizes, data):
     [
         ("abc", 0, "characters", "share=0: expected a share between 0 and 1"),
         ("abc", 1.5, "characters", "share=1.5"),
-        ("abc", 0.5, "words", 'expected "characters" or "lines"'),
+        ("abc", 0.5, "syllables", 'expected "characters", "words" or "lines"'),
+        ("abc", 0.5, "words", "one side would be empty"),
         ("a", 0.5, "characters", "1 characters cannot be split"),
         ("one line", 0.5, "lines", "one side would be empty"),
         ("one line\n", 0.5, "lines", "one side would be empty"),

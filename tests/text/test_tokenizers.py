@@ -240,6 +240,27 @@ def test_bpe_training_does_not_depend_on_chunks_or_chance():
     assert whole.eos_id is not None
 
 
+TEXTS = ["the cat sat", "the dog ran", " a tab\t", "", "ran", "the"] * 30
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_word_reaches_from_one_text_into_the_next(kind):
+    size = 300 if kind == "bpe" else None
+    tokenizer = train_tokenizer(kind, TEXTS, texts=True, vocab_size=size, eos=True)
+    found = {tokenizer.token(k) for k in range(len(tokenizer))} - {"<unk>", "<eos>"}
+    if kind == "word":
+        assert found == {word for text in TEXTS for word in text.split()}
+    elif kind == "char":
+        assert found == {*"".join(TEXTS)}
+    else:
+        longer = {tokenizer.decode([k]) for k in range(len(tokenizer))}
+        longer = {token for token in longer if len(token) > 1}
+        assert all(any(token in text for text in TEXTS) for token in longer)
+        assert bool(longer) == (kind == "bpe")
+    joined = [tokenizer.encode(text) for text in TEXTS if text]
+    assert all((ids != tokenizer.unk_id).all() for ids in joined)
+
+
 def test_bpe_needs_the_package_to_train(monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(InputError, match=r"pip install recurra\[tokenizers\]"):

@@ -14,6 +14,7 @@ from ..errors import FormatError, InputError
 # A pid alone does not name a process for ever (a container starts again at 1): the token tells
 # the leftovers of an earlier process with our number from what this one is writing.
 _TOKEN = os.urandom(4).hex()
+_NAME = 180  # bytes of a name that a temporary one keeps: 255 are the most there can be
 _TEMPORARY = re.compile(r"\..+\.tmp-(\d+)-([0-9a-f]{8})")
 
 
@@ -150,7 +151,8 @@ def exchange(a: Path, b: Path) -> bool:
 
 def temporary_beside(path: Path) -> Path:
     """The name under which this process prepares `path`: hidden, on the same file system."""
-    return path.with_name(f".{path.name}.tmp-{os.getpid()}-{_TOKEN}")
+    name = os.fsdecode(os.fsencode(path.name)[:_NAME])
+    return path.with_name(f".{name}.tmp-{os.getpid()}-{_TOKEN}")
 
 
 def is_stale(name: str) -> bool:

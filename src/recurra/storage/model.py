@@ -12,7 +12,7 @@ from . import manifest
 from .directory import atomic_directory
 from .disk import open_file, read_file, write_file
 from .foreign import looks_like
-from .jsonfile import dump_json, read_json
+from .jsonfile import SIZE_LIMIT, dump_json, read_json
 from .tensors import read_metadata, read_tensors, write_tensors
 
 FORMAT = "recurra-model"
@@ -66,12 +66,24 @@ def save_model(
         raise InputError(f'{directory}: the config of a model needs its "task"')
     head = {"format": FORMAT, "version": VERSION}
     with atomic_directory(directory, kind=_KIND) as folder:
-        write_file(folder / CONFIG, [dump_json({**head, **config, **head}, indent=2)])
+        write_file(folder / CONFIG, [_readable(CONFIG, {**head, **config, **head}, indent=2)])
         write_tensors(folder / TENSORS, tensors, {"format": "np"})
         if tokenizer is not None:
-            write_file(folder / TOKENIZER, [dump_json(tokenizer)])
-        write_file(folder / CARD, [card.encode()])
+            write_file(folder / TOKENIZER, [_readable(TOKENIZER, tokenizer)])
+        # Half of a surrogate pair, as of a name that is not UTF-8, has no bytes of its own.
+        write_file(folder / CARD, [card.encode(errors="backslashreplace")])
     return directory
+
+
+def _readable(name: str, value: Mapping[str, Any], *, indent: int | None = None) -> bytes:
+    """JSON that `read_model` will take."""
+    data = dump_json(value, indent=indent, where=name)
+    if len(data) > SIZE_LIMIT:
+        raise InputError(
+            f"{name}: {len(data):,} bytes, and the most that is read is {SIZE_LIMIT:,}: use a "
+            "smaller vocabulary (vocab_size, min_count)"
+        )
+    return data
 
 
 def read_model(directory: str | Path, *, verify: bool = True) -> ModelFiles:

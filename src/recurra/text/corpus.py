@@ -15,6 +15,7 @@ from pathlib import Path
 from recurra.errors import InputError
 from recurra.text.code_points import count_words
 from recurra.text.sources import FileSource, Source, SpooledSource, TextSource, files_in
+from recurra.text.tokenizer import utf8
 
 CHUNK = 1 << 20
 StrPath = str | os.PathLike[str]
@@ -82,6 +83,7 @@ class Corpus:
         """A corpus of one string. InputError where it is empty."""
         if not text:
             raise InputError(f"{name}: the text is empty")
+        utf8(text, where=name)
         return cls((TextSource(text, name),), name)
 
     def chunks(self, size: int = CHUNK) -> Iterator[str]:
@@ -141,20 +143,26 @@ class Corpus:
     def split(self, share: float | Fraction, by: str = "characters") -> tuple[Corpus, Corpus]:
         """The text before the last `share` of its characters, and that last share.
 
-        by: "characters" cuts there exactly; "lines" after the first line end from there on.
+        by: "characters" cuts there exactly; "lines" after the first line end from there on;
+        "words" before the first white space from there on (or, if none follows, after the last
+        before), where a word would be cut.
         InputError where the share is not between 0 and 1 or leaves a side without text.
         """
         if not 0 < share < 1:
             raise InputError(
                 f"{self.name}: share={share}: expected a share between 0 and 1 to hold out"
             )
-        if by not in ("characters", "lines"):
-            raise InputError(f'{self.name}: split by {by!r}: expected "characters" or "lines"')
+        if by not in ("characters", "words", "lines"):
+            raise InputError(
+                f'{self.name}: split by {by!r}: expected "characters", "words" or "lines"'
+            )
         total = self.characters
         # in decimals, as the caller wrote it: 0.9 of 10 characters leaves 1 and not 0.9999…
         cut = math.floor(total * (1 - Fraction(str(share))))
         if by == "lines":
             cut = self._line_start(cut)
+        if by == "words":
+            cut = self._word_border(cut)
         if not 0 < cut < total:
             raise InputError(
                 f"{self.name}: {total} characters cannot be split by {by} to hold out {share}: "
@@ -175,6 +183,23 @@ class Corpus:
                 return position + found + 1
             position += len(chunk)
         return position
+
+    def _word_border(self, cut: int) -> int:
+        """`cut`, unless it is inside a word: then the word's end; of the last word, its start."""
+        position, start = 0, 0
+        for chunk in self.chunks():
+            at = min(max(cut - position, 0), len(chunk))
+            begin = _last_word(chunk[:at])
+            start = position + begin if begin else start
+            if at < len(chunk):
+                if start == cut:
+                    return cut
+                rest = chunk[at:]
+                size = 0 if rest[0].isspace() else len(rest.split(None, 1)[0])
+                if size < len(rest):
+                    return position + at + size
+            position += len(chunk)
+        return start
 
     def _join(self, size: int) -> Iterator[str]:
         """The texts of all sources, one after the other."""
@@ -208,3 +233,10 @@ def _sources(item: StrPath, spool: StrPath | None) -> list[FileSource]:
     if not kept:
         raise InputError(f"{name}: the text is empty")
     return kept
+
+
+def _last_word(text: str) -> int:
+    """Where the word begins that a text ends in; the end of a text that ends in white space."""
+    if not text or text[-1].isspace():
+        return len(text)
+    return len(text) - len(text.rsplit(None, 1)[-1])

@@ -161,12 +161,25 @@ class Tokenizer(ABC):
         return result
 
 
-def utf8(text: str) -> bytes:
+def utf8(text: str, *, where: str = "text") -> bytes:
     """The bytes of a text. InputError where it holds half of a surrogate pair."""
     try:
         return text.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"text: offset {error.start} holds half of a surrogate pair "
+            f"{where}: offset {error.start} holds half of a surrogate pair "
             f"(U+{ord(text[error.start]):04X}), which is no character; leave it out"
         ) from None
+
+
+def whole_characters(kind: str, texts: Iterable[str], places: Iterable[str]) -> None:
+    """Check that a tokenizer of some kind can read texts.
+
+    Raises:
+        InputError: it reads bytes, and a text holds half of a surrogate pair; tokenizers of words
+            and characters take that for an unknown one. `places` say where each text stands.
+    """
+    if kind not in ("byte", "bpe"):
+        return
+    for text, place in zip(texts, places, strict=True):
+        utf8(text, where=place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -10,25 +11,29 @@ from recurra.errors import InputError
 from recurra.text.byte_level import BPETokenizer, ByteTokenizer
 from recurra.text.char import CharTokenizer, count_characters
 from recurra.text.layout import read_layout
-from recurra.text.tokenizer import EOS, UNK, Tokenizer
+from recurra.text.tokenizer import EOS, UNK, Tokenizer, utf8
 from recurra.text.word import WordTokenizer
 
 KINDS = ("char", "byte", "word", "bpe")
 BPE_SIZE = 8192
+_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: no character, so that it is unknown
 
 
 def train_tokenizer(
     kind: str,
     chunks: Iterable[str],
     *,
+    texts: bool = False,
     vocab_size: int | None = None,
     min_count: int = 1,
     unk: bool = True,
     eos: bool = False,
 ) -> Tokenizer:
-    """A tokenizer for a text that arrives in chunks.
+    """A tokenizer for a text that arrives in chunks, or for many texts.
 
     kind: "char", "byte", "word" or "bpe".
+    texts: each chunk is a text by itself, and no word reaches from one into the next; otherwise
+    they are one text, cut anywhere.
     vocab_size: at most so many tokens, special ones included (bpe: 8192 where None).
     min_count: symbols (bpe: pairs) seen less often get no token.
     unk: have a token `<unk>` for symbols without one; byte and bpe know every text and need none.
@@ -51,16 +56,17 @@ def train_tokenizer(
             )
         return tokenizer
     if kind == "bpe":
-        return _train_bpe(chunks, vocab_size=vocab_size or BPE_SIZE, min_count=min_count, eos=eos)
+        size = vocab_size or BPE_SIZE
+        return _train_bpe(chunks, texts=texts, vocab_size=size, min_count=min_count, eos=eos)
     specials = [UNK] * unk + [EOS] * eos
-    counts = count_characters(chunks) if kind == "char" else _count_words(chunks)
+    counts = count_characters(chunks) if kind == "char" else _count_words(chunks, texts=texts)
     tokens = specials + _choose(counts, specials, vocab_size=vocab_size, min_count=min_count)
     return CharTokenizer(tokens) if kind == "char" else WordTokenizer(tokens, line_ends=eos)
 
 
-def _count_words(chunks: Iterable[str]) -> dict[str, int]:
+def _count_words(chunks: Iterable[str], *, texts: bool) -> dict[str, int]:
     counts: Counter[str] = Counter()
-    for text in WordTokenizer([UNK]).regroup(chunks):
+    for text in chunks if texts else WordTokenizer([UNK]).regroup(chunks):
         counts.update(text.split())
     return counts
 
@@ -74,7 +80,7 @@ def _choose(
     for special in specials:
         counts.pop(special, None)
     ranked = sorted(counts, key=lambda symbol: (-counts[symbol], symbol))
-    kept = [symbol for symbol in ranked if counts[symbol] >= min_count]
+    kept = [s for s in ranked if counts[s] >= min_count and not _HALF.search(s)]
     if vocab_size is not None:
         if vocab_size <= len(specials):
             raise InputError(
@@ -90,7 +96,9 @@ def _choose(
     return kept
 
 
-def _train_bpe(chunks: Iterable[str], *, vocab_size: int, min_count: int, eos: bool) -> Tokenizer:
+def _train_bpe(
+    chunks: Iterable[str], *, texts: bool, vocab_size: int, min_count: int, eos: bool
+) -> Tokenizer:
     try:
         import tokenizers
     except ImportError:
@@ -114,5 +122,7 @@ def _train_bpe(chunks: Iterable[str], *, vocab_size: int, min_count: int, eos: b
         initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    learner.train_from_iterator(start.regroup(chunks), trainer)
+    # The learner cuts each item into words by itself.
+    whole = (utf8(chunk).decode() for chunk in chunks)
+    learner.train_from_iterator(whole if texts else start.regroup(whole), trainer)
     return read_layout(json.loads(learner.to_str()))

@@ -93,7 +93,7 @@ def write_report(run: str | Path, *, samples: Samples = ()) -> Path:
     run = Path(run)
     recorded, records = read_json(run / CONFIG), read_metrics(run / METRICS)
     text = "\n".join(_page(run.resolve().name, recorded, records, samples))
-    write_file(run / REPORT, [text.encode()])
+    write_file(run / REPORT, [text.encode(errors="backslashreplace")])
     return run / REPORT
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from recurra.storage import Checkpoint
+from recurra.storage import BEST, Checkpoint
+from recurra.storage.disk import remove_tree, temporary_beside
 from recurra.train import random_state
 from recurra.train.budget import (
     Plan,
@@ -119,8 +120,10 @@ class _Fit:
 
     def run(self, fresh: bool) -> FitResult:
         recorded, save_seconds = self._open(fresh)
-        plan = self._plan(save_seconds) if recorded is None else Plan(**recorded)
         at = self.state.position
+        if at.stopped is None:
+            self.world.on_first(self._rehearse)
+        plan = self._plan(save_seconds) if recorded is None else Plan(**recorded)
         if at.stopped == "steps" and at.step < plan.steps:  # the run was made longer
             at.stopped = None
         finished = at.stopped is not None
@@ -136,6 +139,18 @@ class _Fit:
         finally:
             for callback in self.callbacks:
                 callback.on_end(result)
+
+    def _rehearse(self) -> None:
+        """Write the model once before it is trained, and take it away again.
+
+        What cannot be written, whatever the names and texts of the data, is told now and loses
+        nothing.
+        """
+        trial = temporary_beside(self.directory.path / BEST)
+        try:
+            self.task.save(trial)
+        finally:
+            remove_tree(trial)
 
     def _open(self, fresh: bool) -> tuple[dict[str, Any] | None, float]:
         """Open the directory and set the state; returns the plan, and the seconds a save took."""

@@ -13,6 +13,7 @@ from recurra.baselines.text_rival import TextRival
 from recurra.errors import FormatError, InputError
 from recurra.settings import Settings, check, option, sort
 from recurra.storage import ModelFiles
+from recurra.tasks.card import shown
 from recurra.tasks.language_model import DataConfig
 from recurra.tasks.language_model.config import LanguageModelConfig
 from recurra.tasks.language_model.data import open_prepared, open_texts, prepare
@@ -107,7 +108,7 @@ class NGramModel(TextRival):
         )
         with tempfile.TemporaryDirectory(prefix="recurra-") as name:
             folder = Path(name)
-            text, held_out = open_texts(folder, data, valid, self.data)
+            text, held_out = open_texts(folder, data, valid, self.data, tokenizer=c.tokenizer)
             prepare(folder, text, held_out, like, self.data, tokenizer)
             prepared = open_prepared(folder)
             counted = KneserNey.count(
@@ -178,6 +179,7 @@ def _card(config: NGramConfig, counted: KneserNey, corpus: str) -> str:
             zip(counted.grams, counted.discounts, strict=True), start=1
         )
     )
+    corpus = shown(corpus)
     return f"""---
 library_name: recurra
 pipeline_tag: text-generation

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from recurra.tasks.card import shown
 from recurra.tasks.language_model.config import LanguageModelConfig
 
 
@@ -23,7 +24,7 @@ tags: [recurra, {config.cell}, language-model]
 # A recurrent language model
 
 {config.layers} {config.cell.upper()} {layers} of {config.hidden} units over {config.tokenizer}
-tokens, trained on `{training["corpus"]}` ({training["corpus_characters"]:,} characters,
+tokens, trained on `{shown(training["corpus"])}` ({training["corpus_characters"]:,} characters,
 SHA-256 `{training["corpus_sha256"]}`) with seed {train["seed"]}{precision}.
 
 | held-out text | |

@@ -57,9 +57,12 @@ class Prepared:
 
 
 def open_texts(
-    folder: Path, source: Source, valid: Source | None, data: DataConfig
+    folder: Path, source: Source, valid: Source | None, data: DataConfig, *, tokenizer: str
 ) -> tuple[Corpus, Corpus]:
     """The training text and the held-out one; standard input is kept in `folder`.
+
+    Where a part of the text is held out, no line of lines is cut, and of a tokenizer of the kind
+    "word" no word, half of which the vocabulary would learn.
 
     Raises:
         InputError: a text that is missing, empty, binary, or too short.
@@ -68,7 +71,8 @@ def open_texts(
     train_text = Corpus.open(source, spool=folder / "stdin.txt")
     if valid is not None:
         return train_text, Corpus.open(valid, spool=folder / "stdin.txt")
-    return train_text.split(data.valid_share, by="lines" if data.lines else "characters")
+    border = "words" if tokenizer == "word" else "characters"
+    return train_text.split(data.valid_share, by="lines" if data.lines else border)
 
 
 def prepare(
@@ -92,12 +96,15 @@ def prepare(
         "vocab_size": model.vocab_size,
         "min_count": model.min_count,
         "eos": data.lines or model.tokenizer == "word",
+        # What version 0.1.0 learnt of lines had words that reach from one line into the next.
+        **({"texts": True} if data.lines and model.tokenizer in ("word", "bpe") else {}),
     }
     if tokenizer is None:
         tokenizer = _trained_before(folder, recipe) or train_tokenizer(
             model.tokenizer,
             # Line ends are no symbols where each line is a text.
             train_text.lines() if data.lines else train_text.chunks(),
+            texts=data.lines,
             vocab_size=model.vocab_size,
             min_count=model.min_count,
             eos=bool(recipe["eos"]),

@@ -261,7 +261,9 @@ def prepared_in(out: Path, job: Job, world: World, tokenizer: Tokenizer | None) 
 
     def write() -> None:
         with nothing_left_behind(out / DATA):
-            train_text, valid_text = open_texts(out / DATA, job.source, job.valid, data)
+            train_text, valid_text = open_texts(
+                out / DATA, job.source, job.valid, data, tokenizer=model.tokenizer
+            )
             texts = {"train": train_text.sha256, "valid": valid_text.sha256}
             check_directory(out, {**job.settings, **texts}, fresh=job.fresh)
             prepare(out / DATA, train_text, valid_text, model, data, tokenizer)

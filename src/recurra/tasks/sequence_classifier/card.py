@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recurra.tasks.card import shown
 from recurra.tasks.sequence_classifier.config import SequenceClassifierConfig
 
 
@@ -19,8 +20,11 @@ def write_card(
     both = "bidirectional " if config.bidirectional else ""
     read = f"{config.tokenizer} tokens" if config.reads_text else "sequences of numbers"
     kind = "text-classification" if config.reads_text else "other"
-    shown = ", ".join(f"`{label}`" for label in labels[:20]) + (" …" if len(labels) > 20 else "")
+    told = ", ".join(f"`{shown(label)}`" for label in labels[:20]) + (
+        " …" if len(labels) > 20 else ""
+    )
     example = '["a text", "another"]' if config.reads_text else "[array]  # (T, F)"
+    data = shown(training["data"])
     return f"""---
 library_name: recurra
 pipeline_tag: {kind}
@@ -29,8 +33,8 @@ tags: [recurra, {config.cell}, sequence-classification]
 # A recurrent sequence classifier
 
 {config.layers} {both}{config.cell.upper()} {layers} of {config.hidden} units over {read}, pooled
-by {config.pooling}. Trained on `{training["data"]}` ({training["train_examples"]:,} examples,
-SHA-256 `{training["train_sha256"]}`) with seed {train["seed"]}. Labels: {shown}.
+by {config.pooling}. Trained on `{data}` ({training["train_examples"]:,} examples,
+SHA-256 `{training["train_sha256"]}`) with seed {train["seed"]}. Labels: {told}.
 
 | {training["valid_examples"]:,} held-out examples | |
 |---|---|

@@ -15,6 +15,7 @@ from recurra.tasks.sequence_classifier.config import DataConfig, SequenceClassif
 from recurra.tasks.sequence_classifier.inputs import NumberInputs, TextInputs
 from recurra.text import Tokenizer
 from recurra.text.lexicon import Lexicon
+from recurra.text.tokenizer import whole_characters
 
 Inputs = TextInputs | NumberInputs
 
@@ -80,6 +81,8 @@ def prepare(
     for examples in (train, held_out):
         if not len(examples) or examples.labels is None:
             raise InputError(f"{examples.name}: expected labelled examples, received none")
+        if config.reads_text:
+            whole_characters(config.tokenizer, examples.inputs, examples.places)
     assert train.labels is not None
     reader: Inputs
     if files is not None:

@@ -32,10 +32,10 @@ class TextInputs:
         if tokenizer is not None:
             return cls(config, tokenizer, None)
         normalised = list(map(_normaliser(config), texts))
-        between = "\n" if config.tokenizer in ("word", "bpe") else ""
         tokenizer = train_tokenizer(
             config.tokenizer,
-            (text + between for text in normalised),
+            normalised,
+            texts=True,
             vocab_size=config.vocab_size,
             min_count=config.min_count,
         )

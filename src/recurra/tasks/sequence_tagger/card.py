@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from recurra.tasks.card import shown
 from recurra.tasks.sequence_tagger.config import SequenceTaggerConfig
 
 
@@ -15,7 +16,7 @@ def write_card(
     layers = "layer" if config.layers == 1 else "layers"
     both = "bidirectional " if config.bidirectional else ""
     read = " and ".join(name for name in ("words", "characters") if getattr(config, _SIZES[name]))
-    shown = ", ".join(f"`{tag}`" for tag in tags[:20]) + (" …" if len(tags) > 20 else "")
+    told = ", ".join(f"`{shown(tag)}`" for tag in tags[:20]) + (" …" if len(tags) > 20 else "")
     return f"""---
 library_name: recurra
 pipeline_tag: token-classification
@@ -24,8 +25,8 @@ tags: [recurra, {config.cell}, sequence-tagging]
 # A recurrent sequence tagger
 
 {config.layers} {both}{config.cell.upper()} {layers} of {config.hidden} units over {read}. Trained
-on `{training["data"]}` ({training["train_sentences"]:,} sentences, SHA-256
-`{training["train_sha256"]}`) with seed {training["train"]["seed"]}. Tags: {shown}.
+on `{shown(training["data"])}` ({training["train_sentences"]:,} sentences, SHA-256
+`{training["train_sha256"]}`) with seed {training["train"]["seed"]}. Tags: {told}.
 
 | {training["valid_sentences"]:,} held-out sentences | |
 |---|---|

@@ -15,6 +15,7 @@ from recurra.data.wav import Sound
 from recurra.errors import FormatError, InputError
 from recurra.tasks.transcriber.config import TranscriberConfig, TranscriberData
 from recurra.text import Tokenizer, train_tokenizer
+from recurra.text.tokenizer import whole_characters
 
 #: A manifest, folder, archive or wav; or several; or recordings in memory.
 Source = str | Path | Sequence[str | Path] | Sequence[Recording]
@@ -105,14 +106,16 @@ def prepare(
         train, held_out = _split(train, data.valid_share, seed)
     else:
         held_out = list(recordings_of(valid, texts=True, on_bad=on_bad))
+    for part in (train, held_out):
+        texts = [recording.text or "" for recording in part]
+        whole_characters(model.tokenizer, texts, [recording.name for recording in part])
     if fitted is None:
         rate = model.rate or min(recording.sound.rate for recording in train)
         features = model.features(rate)
         tokenizer = train_tokenizer(
             model.tokenizer,
-            [f"{recording.text}\n" for recording in train]
-            if model.tokenizer == "word"
-            else [clean(recording.text or "") for recording in train],
+            [clean(recording.text or "") for recording in train],
+            texts=True,
             vocab_size=model.vocab_size,
             min_count=model.min_count,
         )
@@ -213,7 +216,7 @@ def _examples(
                 raise error
             on_bad(error)
             continue
-        for part in (samples.tobytes(), text.encode(), b"\0"):
+        for part in (samples.tobytes(), text.encode(errors="surrogatepass"), b"\0"):
             hashed.update(part)
         seconds = recording.sound.seconds
         found.append(Example(frames, ids, text, seconds, samples if keep else None))

@@ -26,6 +26,7 @@ from recurra.tasks.translator.data import Encoded, open_pairs, split_pairs, with
 from recurra.tasks.translator.decoding import Decoder
 from recurra.tasks.translator.model import score
 from recurra.tasks.translator.vocabulary import Vocabulary
+from recurra.text.tokenizer import whole_characters
 from recurra.train import FitResult
 from recurra.train.distributed import World
 from recurra.train.running import run
@@ -234,6 +235,9 @@ def prepare(job: Job) -> tuple[Pairs, Pairs, Vocabulary]:
         pairs, valid = split_pairs(pairs, data.valid_share)
     else:
         valid = open_pairs(job.valid, skip_bad=data.skip_bad)
+    for read in (pairs, valid):
+        whole_characters(model.source_tokenizer, read.sources, read.places)
+        whole_characters(model.target_tokenizer, read.targets, read.places)
     given = None if job.files is None else job.files.tokenizer
     # Of the training pairs alone: what is held out must come as new as any text will.
     vocabulary = Vocabulary.fit(pairs, model) if given is None else Vocabulary.from_json(given)

@@ -1,6 +1,6 @@
 """The tokens of both sides: texts to numbers and back, and what a copied token is."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -131,18 +131,12 @@ def _train(kind: str, texts: Iterable[str], config: TranslatorConfig) -> Tokeniz
     size = None if kind == "byte" else config.vocab_size
     return train_tokenizer(
         kind,
-        _chunks(texts, kind),
+        map(_line, texts),
+        texts=True,
         vocab_size=size,
         min_count=config.min_count,
         eos=True,
     )
-
-
-def _chunks(texts: Iterable[str], kind: str) -> Iterator[str]:
-    """The texts, parted from each other where the tokenizer would join them."""
-    end = "" if kind == "char" else "\n"
-    for text in texts:
-        yield _line(text) + end
 
 
 def _line(text: str) -> str:
