@@ -38,6 +38,7 @@ from recurra.native.library import (
 from recurra.native.loss import LossInputs, loss_backward, loss_forward
 from recurra.native.own import built_in
 from recurra.native.packed import Packed, Stepper
+from recurra.native.product import Product, matmul, row_sums
 from recurra.native.update import Updated, adam, sum_of_squares
 from recurra.native.writing import Choosing, Writing
 
@@ -48,6 +49,7 @@ __all__ = [
     "Inputs",
     "LossInputs",
     "Packed",
+    "Product",
     "Stepper",
     "Updated",
     "Writing",
@@ -67,9 +69,11 @@ __all__ = [
     "kept",
     "loss_backward",
     "loss_forward",
+    "matmul",
     "memory",
     "own_cells",
     "recorded",
+    "row_sums",
     "saved_size",
     "share_threads",
     "sized",
