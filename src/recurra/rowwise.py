@@ -1,9 +1,9 @@
 """Products and sums over numpy in which each row stands for itself.
 
 numpy hands `@` to a BLAS, whose sums depend on how many rows there are, on its threads and on the
-processor; and `sum` adds in an order that depends on the length. Here the same numbers give the same
-bits in any company: a term belongs to its row, and terms of zero at its end change nothing. These
-are the slow twins of `recurra.native.product`.
+processor; and `sum` adds in an order that depends on the length. Here the same numbers give the
+same bits in any company: a term belongs to its row, and terms of zero at its end change nothing.
+These are the slow twins of `recurra.native.product`.
 """
 
 from collections.abc import Sequence

@@ -139,7 +139,7 @@ class BagOfWords:
         rows = np.array([row for row, _ in known], np.int64)
         values = np.array([n for _, n in known], np.float64) * self._idf[rows]
         if self.weighting == "tfidf" and len(values):
-            values /= np.linalg.norm(values)
+            values /= np.sqrt((values * values).sum())
         score: np.ndarray = matmul(self._weight[:, rows], values) + self._bias
         return score
 

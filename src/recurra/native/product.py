@@ -56,8 +56,8 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.dtype != b.dtype or a.dtype not in _TYPES or not library.available() or a.ndim < 2:
         return rowwise.matmul(a, b)
     if b.ndim < 3:  # the rows of all matrices are those of one
-        rows = np.ascontiguousarray(a).reshape(1, -1, a.shape[-1])
-        found = _products(rows, b.reshape(1, len(b), -1) if b.ndim == 1 else b[None])
+        rows = np.ascontiguousarray(a).reshape(1, math.prod(a.shape[:-1]), a.shape[-1])
+        found = _products(rows, b[None, :, None] if b.ndim == 1 else b[None])
         return found.reshape(*a.shape[:-1], *b.shape[1:])
     stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     count = math.prod(stack)

@@ -20,8 +20,8 @@ class Random(Protocol):
 class Draws:
     """A generator for each of B windows, all begun from one seed.
 
-    What is asked for has rows (S * B, ...), the windows of a draw side by side. A window gets what it
-    would get alone; windows get the same numbers, so draws of different ones are not independent.
+    What is drawn has rows (S * B, ...), the windows of a draw side by side. A window gets what it
+    would get alone; windows get the same numbers, so their draws are not independent.
     """
 
     def __init__(self, seed: int, windows: int) -> None:
