@@ -1,4 +1,4 @@
-// The output layer of one stream: logits of a row of features.
+// A matrix of weights that stays, in panels: the output layer of one stream, and products of many rows.
 #pragma once
 #include "rows.h"
 
@@ -22,5 +22,19 @@ inline void head(const void* packed, const float* x, float* logits, int thread, 
                             p.start + n * lanes<F32>);
             });
 }
+
+// c (rows, padded tokens), `c_row` apart = x (rows, features), `x_row` apart, times the weights, plus
+// bias; of the panels [first, last), whose first column is at c. A row's bits are those of `head`.
+inline void head_rows(const void* packed, const float* x, long x_row, long rows, float* c, long c_row,
+                      long first, long last) {
+  const Panels<F32>& p = *static_cast<const Panels<F32>*>(packed);
+  in_blocks(first, last, panels_at_once(1, rows), [&](long n, int count) {
+    multiply<F32>(p, n, count, Argument<F32>{x, x_row}, rows, c + (n - first) * lanes<F32>, c_row,
+                  p.start + n * lanes<F32>);
+  });
+}
+
+// Columns of a panel.
+constexpr long head_columns = lanes<F32>;
 
 }  // namespace RECURRA_NAMESPACE

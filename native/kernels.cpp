@@ -8,6 +8,7 @@
 #include "head.h"
 #include "loss.h"
 #include "parts.h"
+#include "product.h"
 #include "update.h"
 #include "cells/all.h"
 
@@ -254,7 +255,8 @@ const char* half() {
 
 extern const recurra::Isa isa;
 const recurra::Isa isa = {RECURRA_NAME, runs, cell<F32>, cell<F64>, function<F32>, function<F64>, half,
-                         pack_head, head,
+                         pack_head, head, head_rows, head_columns,
+                         products<F32>, products<F64>,
                          loss_kernels<F32>(), loss_kernels<F64>(),
                          update_kernels<F32>(), update_kernels<F64>(),
                          adopt<F32>, adopt<F64>, RECURRA_FLAGS, RECURRA_BYTES};

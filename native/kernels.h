@@ -5,6 +5,7 @@
 #include "arena.h"
 #include "call.h"
 #include "loss_call.h"
+#include "product_call.h"
 #include "update_call.h"
 
 namespace recurra {
@@ -47,6 +48,11 @@ struct Isa {
   // The output layer of one stream (see head.h).
   void* (*pack_head)(const float* weight, const float* bias, long tokens, long features, Arena& arena);
   void (*head)(const void* packed, const float* x, float* logits, int thread, int threads);
+  void (*head_rows)(const void* packed, const float* x, long x_row, long rows, float* c, long c_row,
+                    long first, long last);
+  long head_columns;
+  ProductKernels<float> products;
+  ProductKernels<double> products64;
   LossKernels<float> loss;
   LossKernels<double> loss64;
   UpdateKernels<float> update;

@@ -30,5 +30,6 @@ void bind_loss(nanobind::module_& m, const Isa* const& chosen);
 void bind_update(nanobind::module_& m, const Isa* const& chosen);
 void bind_own(nanobind::module_& m);  // recurra/native/own.py
 void bind_writing(nanobind::module_& m);
+void bind_product(nanobind::module_& m);
 
 }  // namespace recurra

@@ -83,6 +83,7 @@ NB_MODULE(_native, m) {
   });
   bind_own(m);
   bind_writing(m);
+  bind_product(m);
   bind<float>(m, "32");
   bind<double>(m, "64");
   bind_loss(m, chosen);

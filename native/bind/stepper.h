@@ -1,5 +1,7 @@
 // Streams that move on together, a step at a time: their states, and the weights packed.
 #pragma once
+#include <mutex>
+
 #include "../pool.h"
 #include "packed_weights.h"
 
@@ -30,10 +32,23 @@ class Stepper {
     for (size_t s = 0; s < widths.size(); ++s) put(s, std::vector<T>(size_t(call_.shape.batch * widths[s])));
   }
 
+  // One step at a time: a stream has one order of steps, so threads that share it take turns from without.
+  class Turn {
+   public:
+    explicit Turn(std::mutex& mutex) : lock_(mutex, std::try_to_lock) {
+      if (!lock_.owns_lock())
+        throw std::runtime_error("another thread is at a step of these streams: make a stepper for each thread");
+    }
+
+   private:
+    const std::unique_lock<std::mutex> lock_;
+  };
+
   // The outputs (B, R): always the same array, written over by the next step.
   nb::object step(Rows<T> x) {
     if (long(x.shape(0)) != call_.shape.batch || long(x.shape(1)) != call_.shape.inputs)
       throw std::invalid_argument("inputs of another shape than the stepper was made for");
+    const Turn turn(mutex_);
     std::memcpy(x_.data(), x.data(), x.shape(0) * x.shape(1) * sizeof(T));
     if (brief_) {
       run();
@@ -45,8 +60,14 @@ class Stepper {
     return y_;
   }
 
-  void read(int s, Address to) const { kernels()->read_state(steps_, checked(s), n_, pointer<T>(to)); }
-  void write(int s, Address from) { kernels()->write_state(steps_, checked(s), n_, pointer<T>(from)); }
+  void read(int s, Address to) const {
+    const Turn turn(mutex_);
+    kernels()->read_state(steps_, checked(s), n_, pointer<T>(to));
+  }
+  void write(int s, Address from) {
+    const Turn turn(mutex_);
+    kernels()->write_state(steps_, checked(s), n_, pointer<T>(from));
+  }
 
  private:
   // Weights below which giving the interpreter to others costs more than they would gain.
@@ -96,6 +117,7 @@ class Stepper {
   int begun_ = 0;  // for how many threads
   long n_ = 1;
   bool brief_ = false;
+  mutable std::mutex mutex_;
 };
 
 }  // namespace recurra

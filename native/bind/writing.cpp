@@ -2,14 +2,13 @@
 #include <memory>
 
 #include "../chooser.h"
-#include "../pool.h"
-#include "packed_weights.h"
+#include "matrix.h"
+#include "shelf.h"
 
 namespace recurra {
 
 namespace {
 
-using Row = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Numbers = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using State = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
@@ -25,58 +24,51 @@ T* owned(nb::list& to, const std::vector<size_t>& shape) {
   return values;
 }
 
+// Threads may share it: each call has a chooser, which is mostly working memory, for itself.
 class Choosing {
  public:
   Choosing(long symbols, bool greedy, double temperature, long top_k, std::vector<long> banned)
-      : symbols_(symbols), chooser_(symbols, greedy, temperature, top_k, std::move(banned), exponentials) {}
+      : symbols_(symbols), pattern_(symbols, greedy, temperature, top_k, std::move(banned), exponentials) {}
 
   // A token, or -1, and its log probability.
   std::tuple<long, double> choose(Row logits, double uniform) {
     if (long(logits.shape(0)) != symbols_) throw std::invalid_argument("logits of another vocabulary");
     double log_probability = 0;
-    const long id = chooser_.choose(logits.data(), uniform, &log_probability);
+    const long id = chooser()->choose(logits.data(), uniform, &log_probability);
     return {id, log_probability};
   }
 
-  Chooser& chooser() { return chooser_; }
+  Shelf<Chooser>::Lease chooser() {
+    return shelf_.take([this] { return std::make_unique<Chooser>(pattern_); });
+  }
   long symbols() const { return symbols_; }
 
  private:
   const long symbols_;
-  Chooser chooser_;
+  const Chooser pattern_;
+  Shelf<Chooser> shelf_;
 };
 
+// Threads may share it: what a call works in is its own.
 class Writing {
  public:
   Writing(std::vector<const PackedWeights<float>*> layers, const std::vector<double>& rates, bool residual,
-          State weight, Row bias, int threads)
-      : layers_(std::move(layers)), rates_(rates), residual_(residual), threads_(threads),
-        symbols_(long(weight.shape(0))), isa_(chosen) {
+          const Matrix* head, int threads)
+      : layers_(std::move(layers)), rates_(rates), residual_(residual), head_(*head), symbols_(head->columns()) {
     const auto fits = [](bool good) {
       if (!good) throw std::invalid_argument("layers and output layer do not fit together");
     };
-    fits(!layers_.empty() && layers_[0]->symbols() == symbols_ && long(bias.shape(0)) == symbols_);
+    fits(!layers_.empty() && layers_[0]->symbols() == symbols_);
     for (size_t k = 0; k < layers_.size(); ++k) {
       fits(k == 0 || layers_[k]->shape().inputs == layers_[k - 1]->shape().recurrent());
       fits(!residual || k == 0 || layers_[k]->shape().recurrent() == layers_[k]->shape().inputs);
     }
-    fits(long(weight.shape(1)) == layers_.back()->shape().recurrent());
-    head_ = isa_->pack_head(weight.data(), bias.data(), symbols_, long(weight.shape(1)), memory_);
-    logits_ = memory_.take<float>(symbols_ + 16);
-  }
-
-  // The logits of rows of features, each by itself.
-  nb::ndarray<nb::numpy, float, nb::ndim<2>> logits(State x) {
-    if (long(x.shape(1)) != layers_.back()->shape().recurrent())
-      throw std::invalid_argument("features of another shape than the output layer's");
-    const size_t rows = x.shape(0), tokens = size_t(symbols_), shape[] = {rows, tokens};
-    auto* values = new float[rows * tokens + 1];
-    nb::capsule owner(values, [](void* mine) noexcept { delete[] static_cast<float*>(mine); });
-    for (size_t b = 0; b < rows; ++b) {
-      isa_->head(head_, x.data() + b * x.shape(1), logits_, 0, 1);
-      std::memcpy(values + b * tokens, logits_, tokens * sizeof(float));
-    }
-    return nb::ndarray<nb::numpy, float, nb::ndim<2>>(values, 2, shape, owner);
+    const long features = layers_.back()->shape().recurrent();
+    fits(head_.depth() == features);
+    // Others are not woken where no part of a step is worth its barrier.
+    bool large = symbols_ * features >= many;
+    for (const auto* layer : layers_) large = large || layer->shape().hidden * layer->shape().hidden >= many;
+    threads_ = large ? threads : 1;
   }
 
   // Reads a token from a state (per layer its states, (1, R) or (1, H)), chooses the next, reads that,
@@ -108,19 +100,28 @@ class Writing {
     {
       nb::gil_scoped_release release;
       std::vector<int64_t> read(count + 1, token);
+      const auto work = shelf_.take([] { return std::make_unique<Arena>(); });
+      const Ending ending{*work};
+      float* const logits = work->take<float>(symbols_ + 16);
+      const auto chooser = choosing.chooser();
       const auto choose = [&](size_t n) {
-        read[n + 1] = choosing.chooser().choose(logits_, uniforms.data()[n], log_probabilities + n);
+        read[n + 1] = chooser->choose(logits, uniforms.data()[n], log_probabilities + n);
         if (read[n + 1] < 0) return false;
         ids[n] = read[n + 1];
         done = n + 1;
         return true;
       };
-      run(count, read.data(), state, states, choose);
+      run(count, read.data(), state, states, *work, logits, choose);
     }
     return nb::make_tuple(done, found[0], found[1], history);
   }
 
  private:
+  struct Ending {  // ends the pieces whatever happens
+    Arena& work;
+    ~Ending() { work.reset(); }
+  };
+
   struct Layer {
     const Kernels<float>* kernels;
     void* steps;      // what `begin` returned
@@ -140,12 +141,13 @@ class Writing {
   // or that there is none. The threads stay for all of it: waking them takes as long as a step does.
   template <class Choose>
   void run(size_t count, const int64_t* read, const std::vector<std::vector<State>>& given,
-           const std::vector<std::vector<float*>>& states, Choose choose) {
+           const std::vector<std::vector<float*>>& states, Arena& work, float* logits, Choose choose) const {
+    const long turn = turn_.fetch_add(long(count));
     Team team(threads_);
     const int threads = team.threads();
     std::vector<Layer> layers;
     for (size_t k = 0; k < layers_.size(); ++k)
-      layers.push_back(begin(k, count, read, k ? layers.back().out() : nullptr, given[k], states[k], threads));
+      layers.push_back(begin(k, count, read, k ? layers.back().out() : nullptr, given[k], states[k], turn, work, threads));
     const long features = layers.back().outputs;
     const int choosing = symbols_ * features >= many ? threads : 1;
     Barrier barrier(threads);
@@ -161,19 +163,17 @@ class Writing {
           }
         }
         if (thread < choosing)
-          isa_->head(head_, layers.back().out() + long(n) * features, logits_, thread, choosing);
+          head_.row(layers.back().out() + long(n) * features, logits, thread, choosing);
         if (choosing > 1) barrier.wait();
         if (thread == 0) go = choose(n);
         barrier.wait();
         if (!go) break;
       }
     });
-    turn_ += long(count);
-    work_.reset();
   }
 
   Layer begin(size_t k, size_t count, const int64_t* read, const float* x, const std::vector<State>& given,
-              const std::vector<float*>& states, int threads) {
+              const std::vector<float*>& states, long turn, Arena& work, int threads) const {
     const PackedWeights<float>& weights = *layers_[k];
     const Shape& shape = weights.shape();
     Call<float> call;
@@ -182,7 +182,7 @@ class Writing {
     call.shape.batch = 1;
     call.half = weights.half();
     call.each = true;
-    call.turn = turn_;
+    call.turn = turn;
     if (k == 0) {
       call.tokens = read;
       call.symbols = symbols_;
@@ -196,12 +196,12 @@ class Writing {
       if (s < rates_.size()) call.keep_rate[s] = float(rates_[s]);
     }
     const long outputs = shape.recurrent();
-    float* y = work_.take<float>(long(count) * outputs + 16);
+    float* y = work.take<float>(long(count) * outputs + 16);
     call.y = y;
     call.y_row = call.y_step = outputs;
     const int mine = shape.hidden * shape.hidden >= many ? threads : 1;
-    void* steps = weights.kernels()->begin(weights.kernels()->program, weights.get(), call, work_, mine);
-    float* sum = residual_ && k ? work_.take<float>(long(count) * outputs) : nullptr;
+    void* steps = weights.kernels()->begin(weights.kernels()->program, weights.get(), call, work, mine);
+    float* sum = residual_ && k ? work.take<float>(long(count) * outputs) : nullptr;
     return {weights.kernels(), steps, mine, x, y, sum, outputs};
   }
 
@@ -211,13 +211,11 @@ class Writing {
   const std::vector<const PackedWeights<float>*> layers_;
   const std::vector<double> rates_;
   const bool residual_;
-  const int threads_;
-  long turn_ = 0;  // of the steps
+  const Matrix& head_;
   const long symbols_;
-  const Isa* const isa_;
-  Arena memory_, work_;
-  void* head_;
-  float* logits_;
+  int threads_ = 1;
+  mutable std::atomic<long> turn_{0};  // of the steps
+  Shelf<Arena> shelf_;
 };
 
 }  // namespace
@@ -227,9 +225,8 @@ void bind_writing(nb::module_& m) {
       .def(nb::init<long, bool, double, long, std::vector<long>>())
       .def("choose", &Choosing::choose);
   nb::class_<Writing>(m, "Writing")
-      .def(nb::init<std::vector<const PackedWeights<float>*>, const std::vector<double>&, bool, State, Row, int>(),
-           nb::keep_alive<1, 2>())
-      .def("logits", &Writing::logits)
+      .def(nb::init<std::vector<const PackedWeights<float>*>, const std::vector<double>&, bool, const Matrix*, int>(),
+           nb::keep_alive<1, 2>(), nb::keep_alive<1, 5>())
       .def("write", &Writing::write);
 }
 

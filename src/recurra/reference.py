@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra import rowwise
 from recurra.cells.graph import Node, Program
 from recurra.errors import InputError
 
@@ -269,9 +270,6 @@ def _library(array: Array) -> _Library:
 
 @functools.cache
 def _numpy() -> _Library:
-    def linear(v: Array, weight: Array, bias: Array | None) -> Array:
-        product = v @ weight.T
-        return product if bias is None else product + bias
 
     def norm(v: Array) -> Array:
         centred = v - v.mean(-1, keepdims=True)
@@ -287,7 +285,7 @@ def _numpy() -> _Library:
             "exp": np.exp,
             "hard_sigmoid": lambda v: np.clip(v / 6 + 0.5, 0, 1),
         },
-        linear=linear,
+        linear=rowwise.linear,
         norm=norm,
         where=np.where,
         zeros_like=np.zeros_like,

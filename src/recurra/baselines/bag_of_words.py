@@ -11,6 +11,7 @@ from recurra.baselines.classifying import parted, read
 from recurra.baselines.protocol import Budget
 from recurra.errors import FormatError, InputError
 from recurra.metrics.classification import Classified
+from recurra.native import matmul
 from recurra.storage import read_model, save_model
 from recurra.tasks.sequence_classifier.config import DataConfig
 from recurra.tasks.sequence_classifier.data import classes_of, sort_labels
@@ -138,8 +139,8 @@ class BagOfWords:
         rows = np.array([row for row, _ in known], np.int64)
         values = np.array([n for _, n in known], np.float64) * self._idf[rows]
         if self.weighting == "tfidf" and len(values):
-            values /= np.linalg.norm(values)
-        score: np.ndarray = self._weight[:, rows] @ values + self._bias
+            values /= np.sqrt((values * values).sum())
+        score: np.ndarray = matmul(self._weight[:, rows], values) + self._bias
         return score
 
     def _terms(self, text: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ import numpy as np
 from recurra.errors import InputError
 from recurra.export.graph import library
 from recurra.export.onnx_file import DTYPES
+from recurra.native import matmul
 
 Array = Any  # numpy.ndarray, or None where a node leaves an input out
 Attributes = Mapping[str, Any]
@@ -140,7 +141,7 @@ def _constant(inputs: Sequence[Array], attributes: Attributes) -> Array:
 def _gemm(inputs: Sequence[Array], attributes: Attributes) -> Array:
     a = inputs[0].T if attributes.get("transA", 0) else inputs[0]
     b = inputs[1].T if attributes.get("transB", 0) else inputs[1]
-    found = attributes.get("alpha", 1.0) * (a @ b)
+    found = attributes.get("alpha", 1.0) * matmul(a, b)
     if len(inputs) > 2 and inputs[2] is not None:
         found = found + attributes.get("beta", 1.0) * inputs[2]
     return found.astype(a.dtype)
@@ -263,7 +264,7 @@ OPERATORS: dict[str, Operator] = {
     "Less": _pointwise(np.less),
     "Log": _pointwise(np.log),
     "LogSoftmax": _log_softmax,
-    "MatMul": _pointwise(np.matmul),
+    "MatMul": _pointwise(matmul),
     "Mul": _pointwise(np.multiply),
     "Neg": _pointwise(np.negative),
     "Not": _pointwise(np.logical_not),

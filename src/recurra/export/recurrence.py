@@ -15,6 +15,7 @@ from recurra.errors import InputError
 from recurra.export.activations import Activation, read_activations
 from recurra.export.layouts import to_ours
 from recurra.export.operators import ACTIVATIONS
+from recurra.native import Product
 from recurra.runtime.layer import KernelLayer, NumpyLayer, States, on_kernels
 
 Array = np.ndarray
@@ -190,7 +191,7 @@ class Spelled:
     ) -> None:
         gates = GATES[node.op]
         self._node, self._functions = node, node.activations[direction]
-        self._W, self._R = np.split(W, gates), np.split(R, gates)
+        self._W, self._R = ([Product(part) for part in np.split(w, gates)] for w in (W, R))
         bias = np.zeros(2 * len(W), W.dtype) if B is None else B
         self._Wb, self._Rb = (np.split(half, gates) for half in np.split(bias, 2))
         self._P = [np.zeros(1, W.dtype)] * 3 if P is None else np.split(P, 3)
@@ -214,7 +215,7 @@ class Spelled:
         return outputs, current
 
     def _gate(self, k: int, x: Array, h: Array) -> Array:
-        return x @ self._W[k].T + h @ self._R[k].T + self._Wb[k] + self._Rb[k]
+        return self._W[k](x) + self._R[k](h) + self._Wb[k] + self._Rb[k]
 
     def _clip(self, v: Array) -> Array:
         c = self._node.clip
@@ -229,7 +230,7 @@ class Spelled:
         z = f(self._clip(self._gate(0, x, h)))
         r = f(self._clip(self._gate(1, x, h)))
         if self._node.reset_after:
-            a = x @ self._W[2].T + r * (h @ self._R[2].T + self._Rb[2]) + self._Wb[2]
+            a = self._W[2](x) + r * (self._R[2](h) + self._Rb[2]) + self._Wb[2]
         else:
             a = self._gate(2, x, r * h)
         return ((1 - z) * g(self._clip(a)) + z * h,)

@@ -11,6 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from recurra.native import row_sums
+
 from .protocol import State
 from .sampling import largest
 
@@ -175,6 +177,7 @@ class _Search:
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:
     shifted = logits - logits.max(-1, keepdims=True)
-    total = np.exp(shifted).sum(-1, keepdims=True, dtype=np.float64)
+    # What belongs to other sequences, as words that only they can copy, has no weight here.
+    total = row_sums(np.exp(shifted).astype(np.float64))
     found: np.ndarray = shifted - np.log(total)
     return found

@@ -40,6 +40,7 @@ from recurra.native.library import (
 from recurra.native.loss import LossInputs, loss_backward, loss_forward
 from recurra.native.own import built_in
 from recurra.native.packed import Packed, Stepper, watched
+from recurra.native.product import Product, matmul, row_sums
 from recurra.native.update import Updated, adam, sum_of_squares
 from recurra.native.writing import Choosing, Writing
 
@@ -50,6 +51,7 @@ __all__ = [
     "Inputs",
     "LossInputs",
     "Packed",
+    "Product",
     "Stepper",
     "Updated",
     "Writing",
@@ -69,9 +71,11 @@ __all__ = [
     "kept",
     "loss_backward",
     "loss_forward",
+    "matmul",
     "memory",
     "own_cells",
     "recorded",
+    "row_sums",
     "saved_size",
     "share_threads",
     "sized",

@@ -6,6 +6,7 @@ import numpy as np
 
 from recurra.native import library
 from recurra.native.packed import Packed
+from recurra.native.product import Product
 
 #: By layer its states, each (1, R) or (1, H).
 State = Sequence[Sequence[np.ndarray]]
@@ -13,6 +14,8 @@ State = Sequence[Sequence[np.ndarray]]
 
 class Choosing:
     """How a token is chosen from logits: as `recurra.generate` does, in float64.
+
+    Threads may share it.
 
     Args:
         symbols: V.
@@ -35,11 +38,13 @@ class Choosing:
 class Writing:
     """A model that writes one text: layers, packed, and the output layer; float32.
 
+    Threads may share it: they write at the same time, each with memory of its own.
+
     Args:
         layers: the first packed with a table, all by the instruction set in use.
         keep: per state the share of its old value that stays, or empty.
         residual: a layer above the first adds its input to its output.
-        weight, bias: of the output layer, (V, R) and (V,).
+        head: the output layer, of weights (V, R), which the kernels compute.
         threads: how many threads to use where there is enough to do.
     """
 
@@ -49,19 +54,13 @@ class Writing:
         *,
         keep: Sequence[float],
         residual: bool,
-        weight: np.ndarray,
-        bias: np.ndarray,
+        head: Product,
         threads: int,
     ) -> None:
         handles = [layer.handle for layer in layers]
         self._handle = library.compiled().Writing(
-            handles, list(keep), residual, weight, bias, threads
+            handles, list(keep), residual, head.handle, threads
         )
-
-    def logits(self, x: np.ndarray) -> np.ndarray:
-        """Return the logits (N, V) of features (N, R), contiguous: each row by itself."""
-        found: np.ndarray = self._handle.logits(x)
-        return found
 
     def write(
         self, token: int, state: State, choosing: Choosing, uniforms: np.ndarray

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from recurra import native, rowwise
 from recurra.errors import FormatError
 from recurra.runtime import pooling
 from recurra.runtime.architecture import Architecture, Weights
@@ -47,18 +48,17 @@ class RuntimeClassifier:
         self._stack = RuntimeStack(architecture, weights, features=features, precision=precision)
         size = self._stack.output_size
         self._pool = _pool(pool, weights, size, 2 if architecture.bidirectional else 1)
-        self._head = weights.get("head.weight")
-        self._bias = weights.get("head.bias", (len(self._head),))
-        if self._head.shape[1] != size:
+        head = weights.get("head.weight")
+        self._head = native.Product(head, weights.get("head.bias", (len(head),)))
+        if head.shape[1] != size:
             raise FormatError(
-                f"model.safetensors: the layers have {size} outputs, the head reads "
-                f"{self._head.shape[1]}"
+                f"model.safetensors: the layers have {size} outputs, the head reads {head.shape[1]}"
             )
 
     @property
     def classes(self) -> int:
         """C."""
-        return len(self._head)
+        return self._head.shape[0]
 
     @property
     def vocabulary(self) -> tuple[int, int]:
@@ -103,8 +103,7 @@ class RuntimeClassifier:
         return found / np.sqrt((counts + 1).astype(np.float32))[:, None]
 
     def _softmax(self, pooled: np.ndarray) -> np.ndarray:
-        # Row by row: in a product of all, a row's last bits depend on how many others there are.
-        logits = np.matmul(pooled[:, None, :].astype(np.float32), self._head.T)[:, 0] + self._bias
+        logits = self._head(pooled.astype(np.float32))
         odds = np.exp(logits - logits.max(1, keepdims=True))
         found: np.ndarray = odds / odds.sum(1, keepdims=True)
         return found
@@ -149,13 +148,11 @@ class RuntimeCommittee:
 
     def texts(self, forms: Sequence[np.ndarray], lexicon: Lexicon) -> np.ndarray:
         """See `RuntimeClassifier.texts`."""
-        found: np.ndarray = np.mean([m.texts(forms, lexicon) for m in self._members], axis=0)
-        return found
+        return rowwise.mean([m.texts(forms, lexicon) for m in self._members])
 
     def numbers(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
         """See `RuntimeClassifier.numbers`."""
-        found: np.ndarray = np.mean([m.numbers(sequences) for m in self._members], axis=0)
-        return found
+        return rowwise.mean([m.numbers(sequences) for m in self._members])
 
 
 def _pool(kind: str, weights: Weights, size: int, directions: int) -> pooling.Pool:

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recurra import rowwise
 from recurra.errors import InputError
+from recurra.native import matmul
 from recurra.runtime import student_t
+from recurra.runtime.draws import Random
 from recurra.runtime.forecaster import DF_FLOOR, SCALE_FLOOR
 
 Array = np.ndarray
@@ -18,7 +21,7 @@ class PointForecast:
 
     def joined(self, numbers: Array) -> Array:
         """The numbers (..., P) of an ensemble from those (M, ..., P) of its members: the mean."""
-        return numbers.mean(axis=0)
+        return rowwise.mean(numbers)
 
     def mean(self, numbers: Array) -> Array:
         """The mean (...) that numbers (..., P) describe."""
@@ -35,7 +38,7 @@ class PointForecast:
             "quantiles or student_t"
         )
 
-    def draw(self, numbers: Array, rng: np.random.Generator) -> Array:
+    def draw(self, numbers: Array, rng: Random) -> Array:
         """A draw (...) for each value."""
         return numbers[..., 0]
 
@@ -48,7 +51,7 @@ class QuantileForecast(PointForecast):
 
     def joined(self, numbers: Array) -> Array:
         """See `PointForecast`: the mean of each quantile."""
-        return np.sort(numbers, axis=-1).mean(axis=0)
+        return rowwise.mean(np.sort(numbers, axis=-1))
 
     def mean(self, numbers: Array) -> Array:
         """See `PointForecast`: between levels the quantile is linear, outside constant."""
@@ -59,7 +62,7 @@ class QuantileForecast(PointForecast):
         weights = np.array(shares[:-1])
         weights[-1] += shares[-1]
         weights[:-1] += shares[1:-1]
-        return np.sort(numbers, axis=-1) @ weights.astype(numbers.dtype)
+        return matmul(np.sort(numbers, axis=-1), weights.astype(numbers.dtype))
 
     def median(self, numbers: Array) -> Array:
         """See `PointForecast`."""
@@ -78,7 +81,7 @@ class QuantileForecast(PointForecast):
             [self._at(ordered, np.full(ordered.shape[:-1], q)) for q in levels], axis=-1
         )
 
-    def draw(self, numbers: Array, rng: np.random.Generator) -> Array:
+    def draw(self, numbers: Array, rng: Random) -> Array:
         """See `PointForecast`: by the quantile of a uniform draw."""
         ordered = np.sort(numbers, axis=-1)
         return self._at(ordered, rng.random(ordered.shape[:-1]))
@@ -102,7 +105,7 @@ class StudentTForecast(PointForecast):
     def joined(self, numbers: Array) -> Array:
         """See `PointForecast`: the mean of location, scale and degrees of freedom."""
         location, scale, df = self.parameters(numbers)
-        found = np.stack([location.mean(0), scale.mean(0), df.mean(0)], axis=-1)
+        found = np.stack([rowwise.mean(part) for part in (location, scale, df)], axis=-1)
         found[..., 1] = _unsoftplus(found[..., 1] - SCALE_FLOOR)
         found[..., 2] = _unsoftplus(found[..., 2] - DF_FLOOR)
         return found
@@ -117,7 +120,7 @@ class StudentTForecast(PointForecast):
         location, scale, df = self.parameters(numbers)
         return np.stack([location + scale * student_t.quantile(q, df) for q in levels], axis=-1)
 
-    def draw(self, numbers: Array, rng: np.random.Generator) -> Array:
+    def draw(self, numbers: Array, rng: Random) -> Array:
         """See `PointForecast`."""
         location, scale, df = self.parameters(numbers)
         return (location + scale * rng.standard_t(df)).astype(numbers.dtype)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from recurra.runtime.described import PointForecast
+from recurra.runtime.draws import Random
 from recurra.runtime.forecaster import RuntimeForecaster, RuntimeMember
 from recurra.runtime.stack import States, select
 
@@ -15,7 +16,7 @@ def sample_paths(
     static: np.ndarray,
     *,
     paths: int,
-    rng: np.random.Generator,
+    rng: Random,
 ) -> np.ndarray:
     """Draw paths of the horizon; the members of an ensemble draw equally many, in turn.
 
@@ -65,7 +66,7 @@ def draw_on(
     states: States | None,
     *,
     paths: int,
-    rng: np.random.Generator,
+    rng: Random,
 ) -> np.ndarray:
     """Paths of one member after a context, from its states; arguments as in `sample_paths`."""
     s = member.shape

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import FormatError
+from recurra.native import Product
 from recurra.runtime.architecture import Architecture, Weights
 from recurra.runtime.stack import RuntimeStack, States
 
@@ -152,18 +153,20 @@ class RuntimeMember:
         def get(name: str, *sizes: int) -> np.ndarray:
             return weights.get(prefix + name, sizes).astype(np.float32)
 
-        self._input = get("input.weight", s.embedding, s.inputs).T, get("input.bias", s.embedding)
+        self._input = Product(
+            get("input.weight", s.embedding, s.inputs), get("input.bias", s.embedding)
+        )
         out = s.segment * s.features * s.numbers
-        self._head = get("head.weight", out, self.stack.output_size).T, get("head.bias", out)
+        self._head = Product(get("head.weight", out, self.stack.output_size), get("head.bias", out))
         wide, given = s.channel_embedding, s.segment * s.known + s.static
         self._channels = get("channels", s.channels, wide) if wide else None
         self._given = self._highway = None
         if s.direct:
             self._positions = get("positions", s.ahead, s.embedding - wide)
             if given:
-                self._given = get("given.weight", s.embedding, given).T
+                self._given = Product(get("given.weight", s.embedding, given))
             if s.highway:
-                self._highway = get("highway.weight", s.steps_ahead, s.lookback).T
+                self._highway = Product(get("highway.weight", s.steps_ahead, s.lookback))
 
     def rows(self, values: np.ndarray) -> np.ndarray:
         """(B, C, T) as (N, T, F)."""
@@ -206,12 +209,12 @@ class RuntimeMember:
             ahead = np.concatenate([ahead, np.broadcast_to(mine, (s.ahead, *mine.shape))], axis=-1)
         if self._given is not None:
             fixed = np.broadcast_to(static, (s.ahead, *static.shape))
-            ahead = ahead + np.concatenate([self._segments(known), fixed], axis=-1) @ self._given
+            ahead = ahead + self._given(np.concatenate([self._segments(known), fixed], axis=-1))
         again = tuple(tuple(np.tile(part, (s.ahead, 1)) for part in layer) for layer in states)
         outputs, _ = self.stack.run(ahead.reshape(1, s.ahead * count, -1), states=again)
         numbers = self._numbers(outputs.reshape(s.ahead, count, -1))
         if self._highway is not None:
-            located = (values[:, :, -s.lookback :] @ self._highway)[..., None]
+            located = self._highway(values[:, :, -s.lookback :])[..., None]
             if s.shifts_all:
                 return numbers + located
             numbers[..., :1] += located
@@ -252,15 +255,13 @@ class RuntimeMember:
         return x.reshape(rows, steps // w, w * features).transpose(1, 0, 2)
 
     def _embedded(self, parts: list[np.ndarray]) -> np.ndarray:
-        weight, bias = self._input
-        return np.maximum(np.concatenate(parts, axis=-1) @ weight + bias, 0)
+        return np.maximum(self._input(np.concatenate(parts, axis=-1)), 0)
 
     def _numbers(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs (n, N, R) to numbers (B, C, n * w, P)."""
         s = self.shape
         n, rows, _ = outputs.shape
-        weight, bias = self._head
-        numbers = (outputs @ weight + bias).reshape(n, rows, s.segment, s.features, s.numbers)
+        numbers = self._head(outputs).reshape(n, rows, s.segment, s.features, s.numbers)
         numbers = numbers.transpose(1, 0, 2, 3, 4)
         numbers = numbers.reshape(rows, n * s.segment, s.features, s.numbers)
         if s.joint:

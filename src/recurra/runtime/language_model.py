@@ -45,9 +45,7 @@ class RuntimeLM:
         # Tied weights are stored once.
         head = weights.get("embedding.weight" if "head.weight" not in tensors else "head.weight")
         self.vocab_size, output = head.shape
-        # Columns of a row-major matrix multiply faster when they lie side by side.
-        self._head = np.ascontiguousarray(head.T)
-        self._head_bias = weights.get("head.bias", (self.vocab_size,))
+        self._head = native.Product(head, weights.get("head.bias", (self.vocab_size,)))
         self._layers: list[KernelLayer | NumpyLayer] = []
         keep = architecture.zoneout if any(architecture.zoneout) else ()
         self._embedding: np.ndarray | None = None
@@ -77,7 +75,7 @@ class RuntimeLM:
             full, shape = f"rnn.initial_{name}", (architecture.layers, size)
             self._initial.append(weights.get(full, shape) if full in tensors else None)
         self._table = self._make_table()
-        self._writing = self._make_writing(head, keep)
+        self._writing = self._make_writing(keep)
 
     def start(self, batch: int) -> State:
         """Return the state of `batch` streams before their first token."""
@@ -104,7 +102,7 @@ class RuntimeLM:
     def step(self, ids: np.ndarray, state: State) -> tuple[np.ndarray, State]:
         """Read one token a stream, ids (B,): logits (B, V) of the next token, and the new state."""
         outputs, state = self._encode(np.asarray(ids)[None, :], state, None)
-        return self._logits(outputs[0]), state
+        return self._head(outputs[0]), state
 
     @property
     def can_write(self) -> bool:
@@ -134,7 +132,7 @@ class RuntimeLM:
         valid = None if lengths is None else np.arange(steps)[:, None] < lengths[None, :]
         outputs, state = self._encode(ids.T, state, valid)
         last = np.full(len(ids), steps) - 1 if lengths is None else lengths - 1
-        return self._logits(outputs[last, np.arange(len(ids))]), state
+        return self._head(outputs[last, np.arange(len(ids))]), state
 
     def log_probabilities(
         self, inputs: np.ndarray, targets: np.ndarray, state: State
@@ -145,19 +143,12 @@ class RuntimeLM:
         found, rows = np.empty(len(flat), np.float64), max(1, _LOGITS // self.vocab_size)
         for first in range(0, len(flat), rows):
             part = slice(first, first + rows)
-            logits = flat[part] @ self._head
-            logits += self._head_bias
+            logits = self._head(flat[part])
             logits -= logits.max(-1, keepdims=True)
             chosen = logits[np.arange(len(logits)), wanted[part]]
-            total = np.exp(logits, out=logits).sum(-1, dtype=np.float64)
-            found[part] = chosen - np.log(total)
+            total = native.row_sums(np.exp(logits, out=logits).astype(np.float64))
+            found[part] = chosen - np.log(total[:, 0])
         return found.reshape(targets.T.shape).T, state
-
-    def _logits(self, outputs: np.ndarray) -> np.ndarray:
-        if self._writing is not None:
-            return self._writing.logits(np.ascontiguousarray(outputs))
-        # Row by row: in a product of all, a row's last bits depend on how many others there are.
-        return np.matmul(outputs[:, None, :], self._head)[:, 0] + self._head_bias
 
     def _encode(
         self, ids: np.ndarray, state: State, valid: np.ndarray | None
@@ -191,17 +182,18 @@ class RuntimeLM:
             return None
         return self._embed(np.arange(self.vocab_size))
 
-    def _make_writing(self, head: np.ndarray, keep: Sequence[float]) -> native.Writing | None:
+    def _make_writing(self, keep: Sequence[float]) -> native.Writing | None:
         """The layers and the output layer in one loop, where all of them run on the kernels."""
         layers = [layer for layer in self._layers if isinstance(layer, KernelLayer)]
         if len(layers) < len(self._layers) or not layers[0].reads_tokens:
+            return None
+        if self._head.handle is None:
             return None
         return native.Writing(
             [layer.packed for layer in layers],
             keep=keep,
             residual=self.architecture.residual,
-            weight=np.ascontiguousarray(head),
-            bias=self._head_bias,
+            head=self._head,
             threads=native.threads(),
         )
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from recurra import native, rowwise
+
 Pool = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -23,7 +25,7 @@ def last(directions: int) -> Pool:
 
 def mean(outputs: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The mean over steps."""
-    total = np.where(_valid(outputs, lengths), outputs, 0).sum(0)
+    total = rowwise.total(np.where(_valid(outputs, lengths), outputs, 0), axis=0)[0]
     return total / np.maximum(lengths, 1).astype(outputs.dtype)[:, None]
 
 
@@ -37,15 +39,16 @@ def largest(outputs: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 def attention(inner: np.ndarray, bias: np.ndarray, context: np.ndarray) -> Pool:
     """Σ a_t y_t with a = softmax(v · tanh(W y_t + b)); inner W (F, F), context v (1, F)."""
 
+    mixed = native.Product(inner, bias)
+
     def pool(outputs: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         found = np.zeros(outputs.shape[1:], outputs.dtype)
-        # Row by row: in a product of all, a row's last bits depend on how many others there are.
         for row, length in enumerate(lengths):
             if length:
                 y = outputs[:length, row]
-                scores = np.tanh(y @ inner.T + bias) @ context[0]
+                scores = native.matmul(np.tanh(mixed(y)), context[0])
                 a = np.exp(scores - scores.max())
-                found[row] = (a / a.sum()) @ y
+                found[row] = native.matmul((a / a.sum())[None], y)[0]
         return found
 
     return pool

@@ -45,8 +45,13 @@ def quantile(p: float, df: Array) -> Array:
 @lru_cache(maxsize=256)
 def _series(tail: float) -> Array:
     """Coefficients of log x(u), where P(X > x) = tail for df = 1 / u, u from 0 to 1."""
-    u = 0.5 * (1 + np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES))
-    return chebyshev.chebfit(2 * u - 1, np.log(_solved(tail, 1 / u)), _NODES - 1)
+    angles = np.pi * (np.arange(_NODES) + 0.5) / _NODES
+    values = np.log(_solved(tail, 2 / (1 + np.cos(angles))))
+    # At these nodes the polynomials are orthogonal: a sum for each, where a fit would leave the last
+    # bits to the processor's LAPACK.
+    series = 2 / _NODES * (np.cos(np.arange(_NODES)[:, None] * angles) * values).sum(1)
+    series[0] /= 2
+    return series
 
 
 def _solved(tail: float, df: Array) -> Array:
@@ -103,15 +108,16 @@ def _incomplete_beta(a: Array, b: Array, x: Array) -> Array:
     with np.errstate(divide="ignore"):
         front = np.exp(a * np.log(x) + b * np.log1p(-x) - _log_beta(a, b)) / a
     c, d = np.ones_like(x), 1 / _away(1 - (a + b) * x / (a + 1))
-    value = d
+    value, done = d, np.zeros(np.shape(x), bool)
     for m in range(1, 500):
         even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
         d, c = 1 / _away(1 + even * d), _away(1 + even / c)
-        value = value * c * d
+        further = value * c * d
         odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
         d, c = 1 / _away(1 + odd * d), _away(1 + odd / c)
-        value = value * c * d
-        if (np.abs(c * d - 1) < 1e-15).all():
+        value = np.where(done, value, further * c * d)  # of each as if it were alone
+        done |= np.abs(c * d - 1) < 1e-15
+        if done.all():
             break
     found = np.where(x > 0, front * value, 0.0)
     return np.where(swap, 1 - found, found)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from recurra import native, rowwise
 from recurra.data.word_forms import Bags, Batch, WordForms
 from recurra.errors import FormatError
 from recurra.runtime.architecture import Architecture, Weights
@@ -59,8 +60,9 @@ class RuntimeTagger:
             )
             features += self._spelling.output_size
         self._stack = RuntimeStack(architecture, weights, features=features, precision=precision)
-        self._head = weights.get("head.weight")
-        tags = len(self._head)
+        head = weights.get("head.weight")
+        tags = len(head)
+        self._head = native.Product(head, weights.get("head.bias", (tags,)))
         self._features = None
         if "features.weight" in weights:
             self._features = weights.get("features.weight")
@@ -69,12 +71,11 @@ class RuntimeTagger:
                     f"model.safetensors, features.weight: expected scores of {tags} tags at an odd "
                     f"number of words, received shape {self._features.shape}"
                 )
-        if self._head.shape[1] != self._stack.output_size or len(allowed) != tags + 2:
+        if head.shape[1] != self._stack.output_size or len(allowed) != tags + 2:
             raise FormatError(
                 f"model.safetensors, head.weight: expected shape "
-                f"{(len(allowed) - 2, self._stack.output_size)}, received {self._head.shape}"
+                f"{(len(allowed) - 2, self._stack.output_size)}, received {head.shape}"
             )
-        self._bias = weights.get("head.bias", (tags,))
         self.chain = Chain.free(tags)
         if "crf.transitions" in weights:
             scores = (
@@ -90,23 +91,23 @@ class RuntimeTagger:
     def sizes(self) -> tuple[int, ...]:
         """How many words, n-grams, characters, features and tags there are weights for; 0 of what
         is not read."""
-        tables = (self._words, self._grams, self._characters, self._features, self._head)
-        return tuple(0 if rows is None else len(rows) for rows in tables)
+        tables = (self._words, self._grams, self._characters, self._features)
+        sizes = [0 if rows is None else len(rows) for rows in tables]
+        return (*sizes, self._head.shape[0])
 
     def emissions(self, sentences: Sequence[np.ndarray], forms: WordForms) -> list[np.ndarray]:
         """Score the tags of sentences, each as forms (T,): (T, K) float32 of each, in their order.
 
         A sentence's scores do not depend on which others are read with it.
         """
-        found: list[np.ndarray] = [np.zeros((0, len(self._head)), np.float32)] * len(sentences)
+        found: list[np.ndarray] = [np.zeros((0, self._head.shape[0]), np.float32)] * len(sentences)
         order = sorted(
             (k for k, s in enumerate(sentences) if len(s)), key=lambda k: len(sentences[k])
         )
         for rows in _parts(order):
             batch = forms.batch([sentences[k] for k in rows])
             outputs, _ = self._stack.run(self._read(batch), lengths=batch.lengths)
-            # Row by row: in a product of all, a row's last bits depend on how many there are.
-            scores = np.matmul(outputs[:, :, None, :], self._head.T)[:, :, 0] + self._bias
+            scores = self._head(outputs)
             if self._features is not None:
                 scores = scores + self._told_by_features(self._features, batch)
             for column, k in enumerate(rows):
@@ -130,7 +131,7 @@ class RuntimeTagger:
 
     def _told_by_features(self, weight: np.ndarray, batch: Batch) -> np.ndarray:
         """Scores (T, B, K): see `recurra.nn.tagger.FeatureScores`."""
-        steps, tags = len(batch.places), len(self._head)
+        steps, tags = len(batch.places), self._head.shape[0]
         scores = _sums(weight, batch.features)[batch.places]
         scores[np.arange(steps)[:, None] >= batch.lengths] = 0
         scores = scores.reshape(*batch.places.shape, -1, tags)
@@ -179,7 +180,7 @@ class RuntimeCommittee:
     def emissions(self, sentences: Sequence[np.ndarray], forms: WordForms) -> list[np.ndarray]:
         """See `RuntimeTagger.emissions`."""
         every = [member.emissions(sentences, forms) for member in self._members]
-        return [np.mean(scores, axis=0) for scores in zip(*every, strict=True)]
+        return [rowwise.mean(scores) for scores in zip(*every, strict=True)]
 
 
 def _sums(vectors: np.ndarray, bags: Bags) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from recurra import native
 from recurra.data.features import LogMel, Scale
 from recurra.data.resample import Resampler
 from recurra.errors import FormatError, InputError
@@ -49,8 +50,7 @@ class RuntimeTranscriber:
                 f"reads {head.shape[1]}"
             )
         self.classes = head.shape[0]
-        self._head = np.ascontiguousarray(head.T)
-        self._bias = weights.get("head.bias", (self.classes,))
+        self._head = native.Product(head, weights.get("head.bias", (self.classes,)))
         self._bidirectional = architecture.bidirectional
 
     def log_probabilities(self, vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -93,8 +93,7 @@ class RuntimeTranscriber:
         return SoundStream(self, rate or self.features.rate)
 
     def _output(self, outputs: np.ndarray) -> np.ndarray:
-        # Row by row: in a product of all, a row's last bits depend on how many others there are.
-        logits = np.matmul(outputs[:, None, :], self._head)[:, 0] + self._bias
+        logits = self._head(outputs)
         logits -= logits.max(1, keepdims=True)
         return logits - np.log(np.exp(logits).sum(1, keepdims=True))
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import FormatError
+from recurra.native import Product, matmul, row_sums
 from recurra.runtime.architecture import Architecture, Weights
 from recurra.runtime.stack import RuntimeStack, States, select
 
@@ -164,7 +165,7 @@ class RuntimeTranslator:
                 f"model.safetensors: the output layer is {head.shape}, expected "
                 f"{(self.vocab_size, features)}"
             )
-        self._head = np.ascontiguousarray(head.T), weights.get("head.bias", (self.vocab_size,))
+        self._head = Product(head, weights.get("head.bias", (self.vocab_size,)))
         self._copy = None
         if architecture.copy:
             self._copy = _linear(weights, "copy", (1, features + width))
@@ -193,7 +194,7 @@ class RuntimeTranslator:
             assert copied is not None
             inside = np.where(outside[:, 0], 0, copied)
             copied, extra = inside, max(0, int(inside.max(initial=0)) + 1 - self.vocab_size)
-        states = self._initial(np.tanh(_apply(last, self._bridge)))
+        states = self._initial(np.tanh(self._bridge(last)))
         memory = Memory(values, outside, keys, copied if self._copy else None, extra)
         return TranslatorState(memory, np.arange(batch), *states)
 
@@ -201,7 +202,7 @@ class RuntimeTranslator:
         """Read one token a stream, ids (N,): logits (N, V + extra) of the next one, new state."""
         memory = state.memory.of(state.owner)
         features, weights, copy, decoder, reader = self._decode(ids[None], memory, state)
-        logits = features[:, 0] @ self._head[0] + self._head[1]
+        logits = self._head(features[:, 0])
         if copy is not None:
             logits = self._mixed(logits, weights[:, 0], copy[:, 0], memory)
         return logits, TranslatorState(state.memory, state.owner, decoder, reader)
@@ -219,11 +220,11 @@ class RuntimeTranslator:
         features, weights, copy, _, _ = self._decode(inputs.T, memory, state)
         found = np.empty(targets.shape)
         for t in range(targets.shape[1]):  # step by step, which bounds memory
-            logits = (features[:, t] @ self._head[0] + self._head[1]).astype(np.float64)
+            logits = self._head(features[:, t]).astype(np.float64)
             if copy is not None:
                 logits = self._mixed(logits, weights[:, t], copy[:, t], memory)
             peak = logits.max(-1, keepdims=True)
-            total = peak[:, 0] + np.log(np.exp(logits - peak).sum(-1))
+            total = peak[:, 0] + np.log(row_sums(np.exp(logits - peak))[:, 0])
             found[:, t] = logits[np.arange(len(logits)), targets[:, t]] - total
         return found, weights
 
@@ -242,11 +243,11 @@ class RuntimeTranslator:
             outputs, reader = self._reader.run(x, states=state.reader)
             queries = outputs.transpose(1, 0, 2)
             context, weights = self._attentions[1](queries, memory, 1)
-        features = np.tanh(_apply(np.concatenate((queries, context), axis=-1), self._combine))
+        features = np.tanh(self._combine(np.concatenate((queries, context), axis=-1)))
         copy = None
         if self._copy is not None:
             read = np.concatenate((features, y.transpose(1, 0, 2)), axis=-1)
-            copy = _apply(read, self._copy)[..., 0]
+            copy = self._copy(read)[..., 0]
         return features, weights, copy, decoder, reader
 
     def _mixed(
@@ -284,17 +285,15 @@ class _Attention:
         self._score = score
         if score == "additive":
             units = weights.get(f"{name}.query.weight").shape[0]
-            self._query = np.ascontiguousarray(
-                weights.get(f"{name}.query.weight", (units, query)).T
-            )
+            self._query = Product(weights.get(f"{name}.query.weight", (units, query)))
             self._key = _linear(weights, f"{name}.key", (units, memory))
             self._energy = weights.get(f"{name}.energy", (units,))
         elif score == "general":
-            self._query = weights.get(f"{name}.key.weight", (query, memory))
+            self._query = Product(weights.get(f"{name}.key.weight", (query, memory)).T)
 
     def keys(self, values: np.ndarray) -> np.ndarray | None:
         """What queries are compared with, where it is not the values (B, S, M) themselves."""
-        return _apply(values, self._key) if self._score == "additive" else None
+        return self._key(values) if self._score == "additive" else None
 
     def __call__(
         self, queries: np.ndarray, memory: Memory, number: int
@@ -302,25 +301,17 @@ class _Attention:
         """Contexts (N, T, M) and weights (N, T, S) of queries (N, T, Q)."""
         keys = memory.keys[number]
         if keys is not None:
-            mixed = np.tanh((queries @ self._query)[:, :, None] + keys[:, None])
-            scores = mixed @ self._energy
+            mixed = np.tanh(self._query(queries)[:, :, None] + keys[:, None])
+            scores = matmul(mixed, self._energy)
         else:
-            q = queries @ self._query if self._score == "general" else queries
-            scores = q @ memory.values.transpose(0, 2, 1)
+            q = self._query(queries) if self._score == "general" else queries
+            scores = matmul(q, memory.values.transpose(0, 2, 1))
         scores = np.where(memory.outside, -np.inf, scores)
         weights = np.exp(scores - scores.max(-1, keepdims=True))
-        weights /= weights.sum(-1, keepdims=True)
-        return weights @ memory.values, weights
+        weights /= row_sums(weights)
+        return matmul(weights, memory.values), weights
 
 
-Linear = tuple[np.ndarray, np.ndarray]
-
-
-def _linear(weights: Weights, name: str, shape: tuple[int, int]) -> Linear:
+def _linear(weights: Weights, name: str, shape: tuple[int, int]) -> Product:
     weight = weights.get(f"{name}.weight", shape)
-    return np.ascontiguousarray(weight.T), weights.get(f"{name}.bias", shape[:1])
-
-
-def _apply(x: np.ndarray, linear: Linear) -> np.ndarray:
-    found: np.ndarray = x @ linear[0] + linear[1]
-    return found
+    return Product(weight, weights.get(f"{name}.bias", shape[:1]))

@@ -12,6 +12,7 @@ from recurra.data.panel import Panel
 from recurra.errors import FormatError, InputError
 from recurra.runtime import Architecture
 from recurra.runtime.described import described
+from recurra.runtime.draws import Draws, Random
 from recurra.runtime.forecast_paths import sample_paths
 from recurra.runtime.forecaster import ForecastShape, RuntimeForecaster
 from recurra.settings import Settings, option
@@ -126,7 +127,9 @@ class Forecaster(TrainedModel):
             levels: of the quantiles; by default those trained, or those of
                 `recurra.tasks.forecaster.outcome.LEVELS`.
             samples: how many draws to give.
-            seed: of the draws, and of the paths of an autoregressive forecaster.
+            seed: of the draws, and of the paths of an autoregressive forecaster. A series has the
+                same draws in any company, and all series of a call have them from the same random
+                numbers: for independent ones give each call another seed.
 
         Raises:
             InputError: series that do not fit the model, or levels that it does not know.
@@ -135,11 +138,11 @@ class Forecaster(TrainedModel):
         ahead = self.config.horizon
         tracks = self._scaler.tracks(panel, ahead=ahead)
         rows = np.array([[index, len(one)] for index, one in enumerate(panel.series)])
-        rng = np.random.default_rng(seed)
         source = self._source(tracks)
         found: list[Forecast] = []
         for first in range(0, len(rows), ROWS):
             some = rows[first : first + ROWS]
+            rng = Draws(seed, len(some))
             part = self._forecasts(tracks, source, some, rng, levels, samples)
             if part.samples is not None:  # of paths there are more than were asked for
                 part = replace(part, samples=part.samples[:samples] if samples else None)
@@ -243,7 +246,7 @@ class Forecaster(TrainedModel):
         tracks: list[Track],
         source: WindowSource,
         rows: np.ndarray,
-        rng: np.random.Generator,
+        rng: Random,
         levels: Sequence[float] | None,
         samples: int,
     ) -> Forecasts:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recurra.runtime.described import PointForecast, StudentTForecast
+from recurra.runtime.draws import Random
 from recurra.tasks.forecaster.forecast import Forecasts
 
 #: Paths that mean, median and quantiles of an autoregressive forecast are taken from.
@@ -43,7 +44,7 @@ def from_numbers(
     levels: Sequence[float] | None,
     *,
     samples: int,
-    rng: np.random.Generator,
+    rng: Random,
 ) -> Forecasts:
     """Forecasts from what direct members say, numbers (M, B, C, h, P)."""
     numbers = distribution.joined(numbers)
