@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recurra.tasks.answers import remarks
 from recurra.tasks.sequence_classifier.config import SequenceClassifierConfig
 
 
@@ -31,7 +32,7 @@ tags: [recurra, {config.cell}, sequence-classification]
 {config.layers} {both}{config.cell.upper()} {layers} of {config.hidden} units over {read}, pooled
 by {config.pooling}. Trained on `{training["data"]}` ({training["train_examples"]:,} examples,
 SHA-256 `{training["train_sha256"]}`) with seed {train["seed"]}. Labels: {shown}.
-
+{remarks(training)}
 | {training["valid_examples"]:,} held-out examples | |
 |---|---|
 {figures}

@@ -1,0 +1,33 @@
+"""One line of JSON lines, read so that nothing in it raises anything but one error."""
+
+import json
+from typing import Any
+
+
+class BadJSONError(ValueError):
+    """What is wrong with a line, in a few words."""
+
+
+def parse_line(line: str) -> Any:
+    """The value of a line of JSON.
+
+    Raises:
+        BadJSONError: it is none, is nested too deeply, or has an integer of thousands of digits.
+    """
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        reason = error.msg[:1].lower() + error.msg[1:]
+        raise BadJSONError(f"not JSON: {reason} at character {error.pos + 1}") from None
+    except RecursionError:
+        raise BadJSONError("not JSON that can be read: nested too deeply") from None
+    except ValueError:  # Python reads no integer of more than 4,300 digits
+        raise BadJSONError("not JSON that can be read: a number has too many digits") from None
+
+
+def parse_object(line: str) -> dict[str, Any]:
+    """The object of a line of JSON; BadJSONError where it is something else."""
+    value = parse_line(line)
+    if not isinstance(value, dict):
+        raise BadJSONError(f"expected a JSON object, received {type(value).__name__}")
+    return value
