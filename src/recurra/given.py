@@ -92,6 +92,14 @@ def shown(value: Any) -> str:
         return _an(name)
 
 
+def brief(value: Any) -> str:
+    """A value read from a file, as Python writes it, cut to what a line can hold."""
+    try:
+        return _cut(repr(value), SHOWN)
+    except (ValueError, RecursionError):  # numbers of too many digits, lists too deep
+        return shown(value)
+
+
 def is_frame(value: Any) -> bool:
     """Whether it is a DataFrame, of pandas or alike: columns that can be had by name."""
     return hasattr(value, "columns") and hasattr(value, "shape") and hasattr(value, "__getitem__")

@@ -85,10 +85,9 @@ class TaggingRival(ABC):
         """Measure it on tagged sentences, as the tagger is measured."""
         sentences, known = read(data, self._data), self._known()
         return Tagged.measure(
-            sentences.tags,
+            sentences,
             self.predict(sentences.words),
             unknown=[[word not in known for word in row] for row in sentences.words],
-            skipped=sentences.skipped,
         )
 
     def save(self, directory: str | Path) -> Path:

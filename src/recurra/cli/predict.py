@@ -40,7 +40,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             sys.stdout.write(json.dumps(row.to_dict(), ensure_ascii=False) + "\n")
         elif getattr(row, "line", True):
-            sys.stdout.write(f"{row}\n")
+            sys.stdout.write((row.to_text() if hasattr(row, "to_text") else str(row)) + "\n")
     sys.stdout.flush()
     tell(tally)
     return 0

@@ -18,16 +18,19 @@ def parse_line(line: str) -> Any:
         return json.loads(line)
     except json.JSONDecodeError as error:
         reason = error.msg[:1].lower() + error.msg[1:]
-        raise BadJSONError(f"not JSON: {reason} at character {error.pos + 1}") from None
+        raise BadJSONError(f"{reason} at character {error.pos + 1}") from None
     except RecursionError:
-        raise BadJSONError("not JSON that can be read: nested too deeply") from None
+        raise BadJSONError("too deeply nested") from None
     except ValueError:  # Python reads no integer of more than 4,300 digits
-        raise BadJSONError("not JSON that can be read: a number has too many digits") from None
+        raise BadJSONError("a number has too many digits") from None
 
 
 def parse_object(line: str) -> dict[str, Any]:
     """The object of a line of JSON; BadJSONError where it is something else."""
-    value = parse_line(line)
+    try:
+        value = parse_line(line)
+    except BadJSONError as error:
+        raise BadJSONError(f"expected a JSON object: {error}") from None
     if not isinstance(value, dict):
         raise BadJSONError(f"expected a JSON object, received {type(value).__name__}")
     return value

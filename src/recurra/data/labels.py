@@ -37,6 +37,14 @@ class LabelKinds:
         """The labels that texts stand for."""
         return tuple(map(self.label, texts))
 
+    def sorted(self, texts: Iterable[str]) -> tuple[str, ...]:
+        """Texts of labels in order: by value where all are numbers, else by code points."""
+        distinct = sorted(texts)
+        values = {text: self.label(text) for text in distinct}
+        if any(isinstance(value, str) for value in values.values()):
+            return tuple(distinct)
+        return tuple(sorted(distinct, key=lambda text: float(values[text])))
+
     def given(self, texts: Sequence[str]) -> Any:
         """Labels in the form they were given in: a list, or an array of their dtype."""
         labels = self.labels(texts)
@@ -94,9 +102,14 @@ def read_labels(given: Iterable[Any], places: Sequence[str]) -> tuple[list[str],
     texts: list[str] = []
     values: dict[str, Label] = {}
     first: dict[Any, tuple[Label, str]] = {}
+    seen: dict[tuple[type, Label], str] = {}
     for label, place in zip(plain(given), places, strict=True):
         one = label_of(label, place)
-        text = str(one)
+        known = seen.get((type(one), one))
+        if known is not None:
+            texts.append(known)
+            continue
+        text = seen[type(one), one] = str(one)
         for key in (text, one):
             before, where = first.setdefault(key, (one, place))
             if type(before) is not type(one):

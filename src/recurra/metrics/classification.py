@@ -72,8 +72,9 @@ class Classified:
     """What a classifier made of examples whose labels are known.
 
     labels: the classes, as labels were given, in the order of the confusion matrix. confusion:
-    counts (C, C), rows true, columns predicted. loss: the mean negative log-likelihood of the true labels, nats; NaN of a
-    classifier without probabilities. skipped: a line for each row that could not be read.
+    counts (C, C), rows true, columns predicted. loss: the mean negative log-likelihood of the true
+    labels, nats; NaN of a classifier without probabilities. skipped: a line for each row that could
+    not be read.
     """
 
     labels: tuple[Any, ...]

@@ -9,7 +9,7 @@ from recurra.given import NOTHING, LeftOut
 
 A = TypeVar("A")
 
-#: Where in a file something stands, as readers write it.
+#: Where in a file something stands, as readers write it behind the file's name.
 _PLACE = re.compile(r"(?:, line |, row |, sequence |:)([0-9]+)")
 
 
@@ -34,7 +34,12 @@ class Unanswered:
 
 
 def answered(
-    answers: Iterable[A], places: Sequence[str], skipped: Sequence[str], *, unit: str = "rows"
+    answers: Iterable[A],
+    places: Sequence[str],
+    skipped: Sequence[str],
+    *,
+    unit: str = "rows",
+    line: bool = True,
 ) -> "Iterator[A | Unanswered]":
     """Answers in the order of the data, with an `Unanswered` for each input that was left out.
 
@@ -42,21 +47,21 @@ def answered(
         answers: one for each of `places`.
         places: "file, line 7" of the inputs that could be read.
         skipped: "file, line 8: reason" of those that could not.
-        unit: what the inputs are.
+        unit, line: as of `Unanswered`.
     """
     waiting = sorted(skipped, key=_line)[::-1]
     for answer, place in zip(answers, places, strict=True):
         while waiting and _line(waiting[-1]) < _line(place):
-            yield Unanswered(waiting.pop(), unit)
+            yield Unanswered(waiting.pop(), unit, line)
         yield answer
     while waiting:
-        yield Unanswered(waiting.pop(), unit)
+        yield Unanswered(waiting.pop(), unit, line)
 
 
 def _line(place: str) -> int:
     """The number of the line that a place, or a reason that begins with one, is of."""
-    found = _PLACE.search(place)
-    return int(found[1]) if found else 0
+    found = _PLACE.findall(place.split(": ")[0])
+    return int(found[-1]) if found else 0
 
 
 def told_of(task: Any) -> dict[str, Any]:

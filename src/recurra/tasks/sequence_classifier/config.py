@@ -127,6 +127,8 @@ class ColumnsConfig(Settings):
             return source
         pair = labelled and isinstance(source, tuple) and len(source) == 2
         if pair and not all(map(is_path, source)):
+            if source[1] is None:
+                raise InputError("labels: expected a label for each input, received None")
             return in_memory(*source, numbers=numbers)
         value, label = self.input_column, self.label_column
         value = value or ("x" if numbers else "text")

@@ -149,10 +149,9 @@ def classes_of(examples: Examples, labels: Sequence[str]) -> np.ndarray:
 def sort_labels(labels: Sequence[str], kinds: LabelKinds = TEXTS) -> tuple[str, ...]:
     """The distinct labels, numbers by value where all are, else by code points."""
     distinct = sorted(set(labels))
-    values = {text: kinds.label(text) for text in distinct}
-    if all(isinstance(value, int | float) for value in values.values()):
-        distinct.sort(key=lambda text: float(values[text]))
-    elif all(re.fullmatch("-?[0-9]{1,18}", label) for label in distinct):
+    if kinds.values:
+        return kinds.sorted(distinct)
+    if all(re.fullmatch("-?[0-9]{1,18}", label) for label in distinct):
         distinct.sort(key=lambda label: (int(label), label))
     return tuple(distinct)
 
