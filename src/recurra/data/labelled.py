@@ -3,7 +3,6 @@
 import hashlib
 import math
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -238,7 +237,7 @@ def _read_npz(path: Path, values: str, label: str | None) -> Examples:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: check the path") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not an .npz file that can be read: {error}") from None
     for name in (values, label):
         if name is not None and name not in arrays:

@@ -3,15 +3,14 @@
 import csv
 import gzip
 import hashlib
+import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recurra.data.json_lines import BadJSONError, parse_line
 from recurra.errors import InputError
-from recurra.given import brief
 
 #: What a file is called, and how it is read; each of the text formats also with `.gz` behind.
 SUFFIXES = {
@@ -210,9 +209,10 @@ class _Reader:
 
             def make(line: bytes = line) -> tuple[Any, ...]:
                 try:
-                    value = parse_line(line.decode())
-                except BadJSONError as error:
-                    raise _BadRowError(f"not JSON: {error}") from None
+                    value = json.loads(line.decode())
+                except (json.JSONDecodeError, RecursionError) as error:
+                    told = error.msg if isinstance(error, json.JSONDecodeError) else "too deep"
+                    raise _BadRowError(f"not JSON: {told}") from None
                 if not isinstance(value, dict):
                     raise _BadRowError(f"expected a JSON object, received {_short(value)}")
                 if not self.columns:
@@ -309,7 +309,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _short(value: Any) -> str:
-    return _cut(brief(value))
+    return _cut(repr(value))
 
 
 def _cut(text: str) -> str:
