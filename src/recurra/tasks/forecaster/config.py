@@ -1,7 +1,7 @@
 """What a user may choose about a forecaster and its data."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,6 +11,7 @@ from recurra.data.panel import Panel
 from recurra.data.series import LAYOUTS, RULES, read_series
 from recurra.data.table_rows import Table
 from recurra.data.timestamps import CALENDAR
+from recurra.errors import InputError
 from recurra.runtime.forecaster import ForecastShape
 from recurra.settings import Settings, option
 from recurra.tasks.network import NetworkConfig
@@ -195,7 +196,12 @@ class SeriesConfig(Settings):
             with TemporaryDirectory(prefix="recurra-") as folder:
                 file = Path(folder) / "standard input"
                 file.write_bytes(sys.stdin.buffer.read())
-                return self.read(file)
+                try:
+                    panel = self.read(file)
+                except InputError as error:
+                    raise InputError(str(error).replace(str(file), file.name)) from None
+                skipped = tuple(line.replace(str(file), file.name) for line in panel.skipped)
+                return replace(panel, skipped=skipped)
         return read_series(
             source,
             layout=self.layout,

@@ -166,8 +166,11 @@ class _Totals:
         with np.errstate(invalid="ignore", divide="ignore"):
             scaled = sums / counts / self._seasonal
         by_step = tuple(_mean(step) for step in absolute.transpose(1, 0, 2))
+        means: dict[str, Any] = {
+            name: _mean(values) for name, values in errors.items() if "within" not in name
+        }
         return ForecastScores(
-            **{name: _mean(values) for name, values in errors.items() if "within" not in name},
+            **means,
             mase=_mean(scaled),
             coverage={
                 float(name.split()[1]): _mean(values)
