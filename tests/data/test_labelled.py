@@ -7,7 +7,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from recurra.data.labelled import hold_out, in_memory, read_numbers, read_texts
+from recurra.data.examples import hold_out, in_memory
+from recurra.data.labelled import read_numbers, read_texts
 from recurra.errors import InputError
 
 NAN = float("nan")

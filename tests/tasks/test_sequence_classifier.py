@@ -8,7 +8,7 @@ import torch
 
 import recurra
 from recurra import SequenceClassifier
-from recurra.data.labelled import in_memory
+from recurra.data.examples import in_memory
 from recurra.errors import FormatError, InputError
 from recurra.storage import save_model
 from recurra.tasks.job import Job

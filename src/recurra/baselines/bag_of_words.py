@@ -10,6 +10,7 @@ import numpy as np
 from recurra.baselines.classifying import parted, read
 from recurra.baselines.protocol import Budget
 from recurra.errors import FormatError, InputError
+from recurra.given import NOTHING
 from recurra.metrics.classification import Classified
 from recurra.native import matmul
 from recurra.storage import read_model, save_model
@@ -44,6 +45,7 @@ class BagOfWords:
         self._vocabulary: dict[str, int] = {}
         self._idf = self._weight = self._bias = np.empty(0)
         self.strength = float("nan")
+        self.left_out = NOTHING
 
     def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:
         """Train; the penalty is the one with which the held-out examples do best."""
@@ -56,6 +58,7 @@ class BagOfWords:
             ) from error
         train, held_out = parted(data, valid, {}, self._settings, seed=budget.seed)
         assert train.labels is not None
+        self.left_out = train.left_out if valid is None else train.left_out + held_out.left_out
         self.labels = sort_labels(train.labels)
         vectorizer = CountVectorizer(analyzer=self._terms)
         counts = vectorizer.fit_transform(train.inputs)

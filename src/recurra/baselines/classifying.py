@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from recurra.data.labelled import Examples, hold_out
+from recurra.data.examples import Examples, hold_out
 from recurra.settings import sort
 from recurra.tasks.sequence_classifier.config import DataConfig, SequenceClassifierConfig
 

@@ -12,6 +12,7 @@ import numpy as np
 from recurra.baselines.catalog import Contest, contest_of, find
 from recurra.baselines.protocol import Budget, Contender
 from recurra.errors import InputError
+from recurra.given import NOTHING, LeftOut
 from recurra.settings import sort
 from recurra.tasks import catalog as tasks
 from recurra.tasks.base import TrainedModel
@@ -48,12 +49,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Models trained and measured on the same data, best first."""
+    """Models trained and measured on the same data, best first.
+
+    left_out: what of the data could not be used. notes: what was switched off, and why.
+    """
 
     task: str
     metric: str
     higher: bool
     results: tuple[Result, ...]
+    left_out: LeftOut = NOTHING
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, model: str) -> Result:
         return next(result for result in self.results if result.model == model)
@@ -61,7 +67,8 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
         rows = [result.to_dict() for result in self.results]
-        return {"task": self.task, "metric": self.metric, "models": rows}
+        told = {"task": self.task, "metric": self.metric, "models": rows}
+        return {**told, "left_out": self.left_out.to_dict(), "notes": list(self.notes)}
 
     def __str__(self) -> str:
         names = list(self.results[0].figures)
@@ -170,7 +177,8 @@ def compare(
     make_inputs, _ = find(contest.inputs)
     inputs = make_inputs(test, config, of_data)
     budget = Budget(minutes, None, seed, threads)
-    results = []
+    results, left_out = [], NOTHING
+    notes: dict[str, None] = {}
     for name in sorted(names, key=lambda name: name not in CELLS):
         told(name)
         contender: Contender
@@ -179,14 +187,18 @@ def compare(
         else:
             rival, arguments = find(contest.rivals[name])
             contender = rival(**{**config, **of_data, **arguments})
-        results.append(_enter(name, contender, contest, data, valid, test, inputs, budget))
+        entered = _enter(name, contender, contest, data, valid, test, inputs, budget)
+        result, missed, remarks = entered
+        results.append(result)
+        notes |= dict.fromkeys(remarks)
+        left_out = max(left_out, missed, key=lambda one: one.count)
         if budget.parameters is None and name in CELLS:
             first = results[0]
             budget = Budget(minutes or first.seconds / 60, first.parameters, seed, threads)
     order = -1 if contest.higher else 1
     metric = next(iter(results[0].figures))
     results.sort(key=lambda r: order * r.figures[metric])
-    return Comparison(task, metric, contest.higher, tuple(results))
+    return Comparison(task, metric, contest.higher, tuple(results), left_out, tuple(notes))
 
 
 class Own:
@@ -197,17 +209,21 @@ class Own:
     ) -> None:
         self.model: Any = model
         self._data, self._training = data, training
+        self.left_out, self.notes = NOTHING, tuple[str, ...]()
 
     def fit(self, data: Any, *, valid: Any = None, budget: Budget) -> None:
         """See `Contender`; its length is what the settings say where the budget does not."""
         how = {**self._training, "seed": budget.seed, "threads": budget.threads}
         if budget.minutes is not None and not {"epochs", "steps", "minutes"} & set(self._training):
             how["minutes"] = budget.minutes
-        self.model.fit(data, valid=valid, progress=False, **self._data, **how)
+        found = self.model.fit(data, valid=valid, progress=False, **self._data, **how)
+        self.left_out, self.notes = found.left_out, found.notes
 
     def evaluate(self, data: Any) -> Any:
         """See `Contender`."""
-        return self.model.evaluate(data)
+        skip = self._data.get("skip_bad") or self._data.get("bad") == "skip"
+        known = skip and "skip_bad" in self.model.Measurement.names()
+        return self.model.evaluate(data, **({"skip_bad": True} if known else {}))
 
     def predict(self, inputs: Any) -> Any:
         """See `Contender`."""
@@ -233,12 +249,15 @@ def _enter(
     test: Any,
     inputs: Sequence[Any],
     budget: Budget,
-) -> Result:
-    """Train and measure one model."""
+) -> tuple[Result, LeftOut, tuple[str, ...]]:
+    """Train and measure one model; also what of the data it could not use, and its notes."""
     start = time.monotonic()
     contender.fit(data, valid=valid, budget=budget)
     seconds = time.monotonic() - start
-    found = contender.evaluate(test).to_dict()
+    measured = contender.evaluate(test)
+    left_out: LeftOut = getattr(contender, "left_out", NOTHING)
+    left_out += getattr(measured, "left_out", NOTHING)
+    found = measured.to_dict()
     keys = (contest.metric, *contest.figures)
     figures = {key: float(found[key]) for key in keys if found.get(key) is not None}
     with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
@@ -246,7 +265,9 @@ def _enter(
         size = sum(path.stat().st_size for path in saved.rglob("*") if path.is_file())
     contender.predict(inputs[0])  # what is made on first use is no part of a prediction
     latency = float(np.median(list(_times(contender, inputs))))
-    return Result(name, figures, contender.parameters, seconds, latency, size)
+    result = Result(name, figures, contender.parameters, seconds, latency, size)
+    notes = (*getattr(contender, "notes", ()), *getattr(measured, "notes", ()))
+    return result, left_out, notes
 
 
 def _times(contender: Contender, inputs: Sequence[Any]) -> Iterator[float]:

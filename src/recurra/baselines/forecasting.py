@@ -12,6 +12,7 @@ import numpy as np
 
 from recurra.data.panel import Panel, Series, filled
 from recurra.errors import FormatError, InputError
+from recurra.given import NOTHING
 from recurra.settings import sort
 from recurra.storage import read_model, save_model
 from recurra.tasks.forecaster.config import ForecastDataConfig, ForecasterConfig
@@ -49,6 +50,7 @@ class Classical:
         self.data = ForecastDataConfig(**read).validate()
         self.season = self.config.season
         self._scaler: Scaler | None = None
+        self.left_out = NOTHING
 
     def fit(self, data: Any, *, valid: Any = None, budget: Any = None) -> None:
         """Learn from the values before the last `hold_out`; there is nothing to choose by `valid`,
@@ -56,7 +58,7 @@ class Classical:
         panel = self.data.read(data)
         if valid is not None:
             panel = panel.followed_by(self.data.read(valid))
-        panel = panel.without_last(self.data.hold_out)
+        panel, self.left_out = panel.without_last(self.data.hold_out), panel.left_out
         self.season = self.config.season or panel.step.season
         # What errors are standardised by is measured where a forecaster measures it.
         held_out = 0 if valid is not None else self.data.valid_steps or self.config.horizon

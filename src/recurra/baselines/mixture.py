@@ -9,6 +9,7 @@ import numpy as np
 
 from recurra.baselines.text_rival import TextRival
 from recurra.errors import FormatError, InputError
+from recurra.given import listed, shown
 from recurra.storage import ModelFiles
 from recurra.tasks.catalog import from_files
 from recurra.tasks.language_model import TextModel
@@ -42,6 +43,12 @@ class MixtureModel(TextRival):
     def __init__(
         self, models: Sequence[TextModel], *, weights: Sequence[float] | None = None
     ) -> None:
+        models = listed(models, "mixture", "a list of trained language models")
+        for model in models:
+            if not isinstance(model, TextModel):
+                raise InputError(
+                    f"mixture: expected trained language models, received {shown(model)}"
+                )
         if len(models) < 2:
             raise InputError(f"mixture: expected at least two models, received {len(models)}")
         first, *others = models
@@ -141,7 +148,11 @@ class MixtureModel(TextRival):
             raise FormatError(f"{files.path}: config.json: {error}") from error
 
     def _set(self, weights: Sequence[float] | np.ndarray) -> None:
-        found = np.array(weights, np.float64)
+        given = listed(weights, "weights", f"{len(self.models)} numbers")
+        try:
+            found = np.array(given, np.float64)
+        except (TypeError, ValueError):
+            raise InputError(f"weights: expected numbers, received {shown(weights)}") from None
         # One that came to nothing in `fit` stays, as a zero.
         fits = found.shape == (len(self.models),) and (found >= 0).all()
         if not fits or abs(found.sum() - 1) > 1e-6:

@@ -9,6 +9,7 @@ import numpy as np
 
 from recurra.baselines.protocol import Budget
 from recurra.errors import FormatError, InputError
+from recurra.given import NOTHING
 from recurra.settings import sort
 from recurra.storage import ModelFiles, read_model, save_model
 from recurra.tasks.sequence_tagger.config import DataConfig, SequenceTaggerConfig
@@ -48,6 +49,7 @@ class TaggingRival(ABC):
         _, data = sort(settings, SequenceTaggerConfig, DataConfig)
         self._data = DataConfig(**data).validate()
         self._words: frozenset[str] | None = None
+        self.left_out = NOTHING
 
     @abstractmethod
     def _learn(self, train: Sentences, valid: Sentences, budget: Budget) -> None:
@@ -73,6 +75,7 @@ class TaggingRival(ABC):
     def fit(self, data: Any, *, valid: Any = None, budget: Budget = Budget()) -> None:
         """Train on tagged sentences."""
         train, held_out = parted(data, valid, self._data, seed=budget.seed)
+        self.left_out = train.left_out if valid is None else train.left_out + held_out.left_out
         self._learn(train, held_out, budget)
         self._words = frozenset(word for row in train.words for word in row)
 
@@ -85,10 +88,9 @@ class TaggingRival(ABC):
         """Measure it on tagged sentences, as the tagger is measured."""
         sentences, known = read(data, self._data), self._known()
         return Tagged.measure(
-            sentences.tags,
+            sentences,
             self.predict(sentences.words),
             unknown=[[word not in known for word in row] for row in sentences.words],
-            skipped=sentences.skipped,
         )
 
     def save(self, directory: str | Path) -> Path:

@@ -12,6 +12,7 @@ from torch import nn
 
 from recurra.baselines.protocol import Budget
 from recurra.errors import FormatError, InputError
+from recurra.given import NOTHING, LeftOut
 from recurra.settings import Settings
 from recurra.storage import ModelFiles, read_model
 from recurra.tasks.job import Job
@@ -83,6 +84,11 @@ class TransformerRival(Generic[Kind]):
     """Base of the rivals that a task's own training side trains, with another network in it."""
 
     _task: Kind | None = None
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What of the training data could not be used."""
+        return getattr(self._trained(), "left_out", NOTHING)
 
     @property
     def parameters(self) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from recurra.baselines.protocol import Budget
 from recurra.baselines.transformer import TransformerRival, set_weights
-from recurra.data.labelled import Examples, in_memory
+from recurra.data.examples import Examples, in_memory
 from recurra.errors import FormatError, InputError
 from recurra.metrics.classification import Classified
 from recurra.nn.transformer import TransformerEncoder, sizes_for

@@ -58,10 +58,9 @@ class TransformerTagger(TransformerRival["_Task"]):
         """Measure it on tagged sentences, as the tagger is measured."""
         sentences, forms = read(data, self.data), self._trained().prepared.forms
         return Tagged.measure(
-            sentences.tags,
+            sentences,
             self.predict(sentences.words),
             unknown=[[not forms.knows(word) for word in row] for row in sentences.words],
-            skipped=sentences.skipped,
         )
 
 

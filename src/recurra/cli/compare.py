@@ -9,6 +9,7 @@ from typing import Any
 
 from recurra.baselines.catalog import CONTESTS
 from recurra.cli.parser import Parser, add_settings, describe, settings
+from recurra.cli.telling import tell
 from recurra.tasks.catalog import ENTRIES, Entry
 
 _EXAMPLE = "recurra compare classify train.csv --test test.csv --models gru,tfidf,transformer"
@@ -77,6 +78,8 @@ def _run(entry: Entry, arguments: argparse.Namespace) -> int:
         found.plot(out / "compare.png")
     text = json.dumps(found.to_dict()) if arguments.json else str(found)
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+    tell(found)
     return 0
 
 

@@ -7,6 +7,7 @@ import sys
 from recurra.cli.opening import open_model
 from recurra.cli.options import add_options, given_options
 from recurra.cli.parser import add_precision, describe
+from recurra.cli.telling import tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,4 +40,6 @@ def _run(arguments: argparse.Namespace) -> int:
     found = model.evaluate(data, **given_options(arguments, "Measurement", model))
     text = json.dumps(found.to_dict()) if arguments.json else str(found)
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+    tell(found)
     return 0

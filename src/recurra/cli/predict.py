@@ -7,6 +7,7 @@ import sys
 from recurra.cli.opening import open_model
 from recurra.cli.options import add_options, given_options
 from recurra.cli.parser import add_precision, describe
+from recurra.cli.telling import tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from recurra.errors import InputError
+    from recurra.tasks.answers import Tally
 
     model = open_model(arguments.model, precision=arguments.precision)
     table = getattr(model, "Prediction", None)
     if table is None:
         raise InputError(f"{arguments.model}: a {model.title} predicts no file: use generate")
     options = table(**given_options(arguments, "Prediction", model))
+    tally = Tally()
     for row in model.predict_file(arguments.data, options):
-        text = json.dumps(row.to_dict(), ensure_ascii=False) if arguments.json else str(row)
-        sys.stdout.write(text + "\n")
+        tally.add(row)
+        if arguments.json:
+            sys.stdout.write(json.dumps(row.to_dict(), ensure_ascii=False) + "\n")
+        elif getattr(row, "line", True):
+            sys.stdout.write((row.to_text() if hasattr(row, "to_text") else str(row)) + "\n")
+    sys.stdout.flush()
+    tell(tally)
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.cli.parser import Parser, add_settings, describe, settings
+from recurra.cli.telling import tell
 from recurra.tasks.catalog import ENTRIES, Entry
 
 
@@ -66,7 +67,10 @@ def _run(entry: Entry, arguments: argparse.Namespace) -> int:
     if arguments.json:
         found = {"run": str(out), "steps": result.steps, "seconds": result.seconds, "best": best}
         found["tokens_per_second"] = result.tokens_per_second
+        found |= {"left_out": result.left_out.to_dict(), "notes": list(result.notes)}
         sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.flush()
+        tell(result)  # without --json the progress has said so
         return 0
     told = ", ".join(_told(name, value) for name, value in best.items() if name != "step")
     lines = {

@@ -2,7 +2,9 @@
 
 | format  | a word                                             | a sentence ends at            |
 |---------|----------------------------------------------------|-------------------------------|
-| columns | a line of columns, parted by tabs, else by spaces  | an empty line, `-DOCSTART-`   |
+| columns | a line of columns, parted by tabs, else by spaces; | an empty line                 |
+|         | comments (`# text = …`), `#begin document` and     |                               |
+|         | `-DOCSTART-` are no words                          |                               |
 | conllu  | a line of ten columns parted by tabs; lines with   | an empty line                 |
 |         | `#` and ids like 8-9 and 8.1 are no words          |                               |
 | jsonl   | `{"words": ["A", "dog"], "tags": ["DET", "NOUN"]}` | the end of its line           |
@@ -20,14 +22,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recurra.data.beside import NOTHING_BESIDE, Beside
+from recurra.data.comments import first_word, is_comment
+from recurra.data.json_lines import BadJSONError, parse_object
 from recurra.errors import InputError
+from recurra.given import LeftOut, brief, path_of
 
 FORMATS = ("columns", "conllu", "jsonl")
 #: The columns of CoNLL-U, in their order.
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
 _SUFFIXES = {".conllu": "conllu", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_DOCUMENT = "-DOCSTART-"
 _ID = re.compile(r"([1-9][0-9]*)|([1-9][0-9]*-[1-9][0-9]*|[0-9]+\.[1-9][0-9]*)")
 _SPACES = re.compile(r"[ \t]+")
 
@@ -56,30 +61,48 @@ class TaggedText:
     _lines: tuple[str, ...]
     _tag_column: int | None
 
-    def parts(self, tags: Sequence[Sequence[str]]) -> Iterator[str]:
+    @property
+    def left_out(self) -> LeftOut:
+        """How many sentences were wrong, and the first of them."""
+        return LeftOut.of(self.skipped, kept=len(self.sentences), unit="sentences")
+
+    @property
+    def places(self) -> list[str]:
+        """Where each sentence begins."""
+        return [f"{self.name}:{sentence.lines[0]}" for sentence in self.sentences]
+
+    def parts(self, tags: Sequence[Sequence[str]], more: Sequence[Beside] = ()) -> Iterator[str]:
         """The text of the file with these tags, a list for each of `sentences`.
 
         It comes in as many parts, each up to the end of a sentence (the last to the end of the
         file), without the line end after it. In CoNLL-U and JSON lines the tags take the place of
         the old ones; to columns they are added as the last, as conlleval wants them. All else is
-        kept, sentences that were skipped included.
+        kept, sentences that were skipped included. What is given `more` of each sentence becomes
+        further columns, in CoNLL-U comments before it, in JSON lines values of the object.
         """
         lines, start = list(self._lines), 0
-        for k, (sentence, new) in enumerate(zip(self.sentences, tags, strict=True), 1):
+        beside = more or [NOTHING_BESIDE] * len(tags)
+        rows = zip(self.sentences, tags, beside, strict=True)
+        for k, (sentence, new, extra) in enumerate(rows, 1):
             if self.format == "jsonl":
                 (number,) = sentence.lines
-                fields = {**json.loads(lines[number - 1]), "tags": list(new)}
+                fields = {**json.loads(lines[number - 1]), "tags": list(new), **extra.to_dict()}
                 lines[number - 1] = json.dumps(fields, ensure_ascii=False)
             else:
-                for number, tag in zip(sentence.lines, new, strict=True):
-                    lines[number - 1] = self._tagged(lines[number - 1], tag)
+                cells = extra.columns(len(new)) if self.format == "columns" else [()] * len(new)
+                for number, tag, others in zip(sentence.lines, new, cells, strict=True):
+                    lines[number - 1] = self._tagged(lines[number - 1], tag, others)
+            if self.format == "conllu":
+                first = sentence.lines[0] - 1
+                lines[first] = "".join(f"{line}\n" for line in extra.comments()) + lines[first]
             end = sentence.lines[-1] if k < len(self.sentences) else len(lines)
             yield "\n".join(lines[start:end])
             start = end
 
-    def _tagged(self, line: str, tag: str) -> str:
+    def _tagged(self, line: str, tag: str, others: Sequence[str]) -> str:
         if self.format == "columns":
-            return f"{line}\t{tag}" if "\t" in line or " " not in line else f"{line} {tag}"
+            between = "\t" if "\t" in line or " " not in line else " "
+            return between.join([line, tag, *others])
         fields = line.split("\t")
         assert self._tag_column is not None
         fields[self._tag_column] = tag
@@ -110,6 +133,7 @@ def read_tagged(
         InputError: the file cannot be read, has no sentences, or is wrong; one line with its name
             and the number of the line.
     """
+    source = path_of(source, "sentences", "a file of sentences, or -")
     name = "standard input" if str(source) == "-" else str(source)
     kind = format or _SUFFIXES.get(Path(name.removesuffix(".gz")).suffix, "columns")
     if kind not in FORMATS:
@@ -127,7 +151,8 @@ def read_tagged(
         parse = _Conllu(column, tags)
     else:
         blocks = _blocks(lines)
-        parse = _Columns(word_column, tag_column, tags)
+        words = ((n, line) for n, line in enumerate(lines, 1) if line.strip(" \t"))
+        parse = _Columns(word_column, tag_column, tags, first_word(words))
     sentences, skipped = [], []
     for block in blocks:
         try:
@@ -160,26 +185,33 @@ class _BadSentenceError(Exception):
 
 
 class _Columns:
-    """Reads sentences of columns; how many there are, and what parts them, the first line says."""
+    """Reads sentences of columns; how many there are, and what parts them, the first word says."""
 
-    def __init__(self, word_column: int | None, tag_column: int | str | None, tags: bool) -> None:
+    def __init__(
+        self,
+        word_column: int | None,
+        tag_column: int | str | None,
+        tags: bool,
+        first: tuple[int, str] | None,
+    ) -> None:
         if isinstance(tag_column, str):
             raise InputError(
                 f"tag_column: expected a number from 1 (names are for CoNLL-U), "
                 f"received {tag_column!r}"
             )
         self._word, self._tag, self._tags = (word_column or 1) - 1, tag_column, tags
-        self._count, self._first, self._tabs = 0, 0, False
+        self._first, line = first or (0, "")
+        self._tabs = "\t" in line
+        self._count = len(self._split(line))
 
     def __call__(self, block: Sequence[tuple[int, str]]) -> TaggedSentence | None:
-        rows = [(n, line) for n, line in block if not line.startswith(_DOCUMENT)]
-        if not rows:
+        fields: list[tuple[int, list[str]]] = []
+        for n, line in block:
+            row = self._split(line)
+            if not is_comment(line, len(row), self._count, tabs=self._tabs, first=not fields):
+                fields.append((n, row))
+        if not fields:
             return None
-        if not self._count:
-            self._first, line = rows[0]
-            self._tabs = "\t" in line
-            self._count = len(self._split(line))
-        fields = [(n, self._split(line)) for n, line in rows]
         for n, row in fields:
             self._check(n, row)
         words = tuple(row[self._word] for _, row in fields)
@@ -235,8 +267,10 @@ class _Conllu:
                     n, f"expected 10 columns parted by tabs, received {len(row)}"
                 )
             found = _ID.fullmatch(row[0])
-            if found is None or (found[1] and int(found[1]) != len(words) + 1):
-                raise _BadSentenceError(n, f"expected the id {len(words) + 1}, received {row[0]!r}")
+            if found is None or (found[1] and found[1] != str(len(words) + 1)):
+                raise _BadSentenceError(
+                    n, f"expected the id {len(words) + 1}, received {brief(row[0])}"
+                )
             if found[2]:
                 continue
             if not row[1]:
@@ -264,11 +298,9 @@ class _Json:
     def __call__(self, block: Sequence[tuple[int, str]]) -> TaggedSentence | None:
         ((n, line),) = block
         try:
-            fields = json.loads(line)
-        except ValueError as error:
-            raise _BadSentenceError(n, f"expected a JSON object: {error}") from None
-        if not isinstance(fields, dict):
-            raise _BadSentenceError(n, f"expected a JSON object, received {type(fields).__name__}")
+            fields = parse_object(line)
+        except BadJSONError as error:
+            raise _BadSentenceError(n, str(error)) from None
         words = self._strings(n, fields, "words")
         if not self._tags:
             return TaggedSentence(words, None, (n,))
@@ -281,16 +313,17 @@ class _Json:
 
     def _strings(self, n: int, fields: dict[str, Any], key: str) -> tuple[str, ...]:
         if key not in fields:
-            raise _BadSentenceError(n, f'expected "{key}", found {", ".join(fields) or "nothing"}')
+            names = ", ".join(fields)[:100] or "nothing"
+            raise _BadSentenceError(n, f'expected "{key}", found {names}')
         found = fields[key]
         if not isinstance(found, list) or not found:
             raise _BadSentenceError(
-                n, f'"{key}": expected a list of strings, received {found!r}'[:200]
+                n, f'"{key}": expected a list of strings, received {brief(found)}'
             )
         for item in found:
             if not isinstance(item, str) or not item:
                 raise _BadSentenceError(
-                    n, f'"{key}": expected strings that are not empty, received {item!r}'
+                    n, f'"{key}": expected strings that are not empty, received {brief(item)}'
                 )
         return tuple(found)
 

@@ -1,80 +1,59 @@
-"""Labelled examples: texts, or sequences of numbers, from files or from memory. No torch."""
+"""Labelled examples from files and tables: texts, or sequences of numbers. No torch."""
 
 import hashlib
 import math
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recurra.data.tables import format_of, read_table
+from recurra.data.examples import Examples, in_memory, numbers_of
+from recurra.data.tables import Table, format_of, read_table
 from recurra.errors import InputError
-
-_MISSING = {"", "na", "nan", "null", "none", "?"}  # cells of a CSV file that hold no number
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Inputs and their labels.
-
-    inputs: texts, or arrays (T, F) float32 in which NaN is a missing value. labels: one a text,
-    None where there are none. places: where each stands, for errors. skipped: a line for each row
-    that could not be read. sha256: tells data apart. name: of the first file.
-    """
-
-    inputs: list[Any]
-    labels: list[str] | None
-    places: list[str]
-    skipped: list[str] = field(default_factory=list)
-    sha256: str = ""
-    name: str = "data"
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def take(self, indices: Sequence[int] | np.ndarray) -> "Examples":
-        """Some of the examples, in that order."""
-        chosen = [int(k) for k in indices]
-        return Examples(
-            [self.inputs[k] for k in chosen],
-            None if self.labels is None else [self.labels[k] for k in chosen],
-            [self.places[k] for k in chosen],
-            self.skipped,
-            self.sha256,
-            self.name,
-        )
+from recurra.given import columns_of, listed, path_of, shown
 
 
-def in_memory(inputs: Sequence[Any], labels: Sequence[Any] | None, *, numbers: bool) -> Examples:
-    """Examples of what is in memory already: texts, or arrays (T, F), (T,) for F = 1.
+def from_columns(
+    given: Any, *, value: str, label: str | None, numbers: bool, features: int
+) -> Examples:
+    """Examples of a DataFrame, or of a mapping of columns.
+
+    Args:
+        given: the columns.
+        value: the column of the texts, or of the sequences; where numbers have none of that name,
+            all columns but the labels' are the numbers of a row, as in a CSV file.
+        label: the column of the labels; None reads none.
+        numbers: whether inputs are sequences of numbers.
+        features: numbers of a step, where a row is a sequence.
 
     Raises:
-        InputError: the two differ in number, or something is neither.
+        InputError: a column is missing, or as `in_memory`.
     """
-    if labels is not None and len(inputs) != len(labels):
-        raise InputError(f"examples: received {len(inputs)} inputs and {len(labels)} labels")
-    if labels is not None and not len(inputs):
-        raise InputError("examples: expected inputs and their labels, received none")
-    places = [f"example {k}" for k in range(len(inputs))]
-    digest = hashlib.sha256()
-    made: list[Any] = []
-    for given, place in zip(inputs, places, strict=True):
-        if numbers:
-            made.append(_array(given, place))
-            digest.update(repr(made[-1].shape).encode() + made[-1].tobytes())
-        elif isinstance(given, str):
-            made.append(given)
-            digest.update(given.encode("utf-8", "surrogatepass") + b"\0")
-        else:
-            raise InputError(f"{place}: expected a text, received {type(given).__name__}")
-    if numbers:
-        _same_features(made, places)
-    told = None if labels is None else [str(label) for label in labels]
-    digest.update("\0".join(told or []).encode("utf-8", "surrogatepass"))
-    return Examples(made, told, places, [], digest.hexdigest())
+    columns = columns_of(given)
+    assert columns is not None
+    wide = numbers and value not in columns
+    wanted = [name for name in ("" if wide else value, label) if name]
+    absent = [name for name in wanted if name not in columns]
+    if absent or not columns:
+        there = ", ".join(map(repr, list(columns)[:8])) or "no column"
+        raise InputError(
+            f"data: expected the columns {', '.join(map(repr, wanted))}, received {there}: name "
+            "them with input_column and label_column"
+        )
+    if not wide:
+        return in_memory(columns[value], label and columns[label], numbers=numbers)
+    names = [name for name in columns if name != label]
+    parts = [listed(columns[name], f"column {name!r}", "a column of values") for name in names]
+    count = max(map(len, parts), default=0)
+    if any(len(part) != count for part in parts):
+        raise InputError("data: expected columns of one length")
+    rows = [tuple(row) for row in zip(*parts, strict=True)]
+    table = Table(tuple(names), rows, [f"row {k}" for k in range(count)])
+    read = _read_wide(table, Path("data"), None, None, features, False)
+    digest = in_memory(read.inputs, label and columns[label], numbers=True)
+    return digest
 
 
 def read_texts(
@@ -88,9 +67,21 @@ def read_texts(
     """Texts and labels from columns of tables (see `read_table`); `label` None reads none."""
     columns = [text] if label is None else [text, label]
     table = read_table(sources, columns, header=header, skip_bad=skip_bad)
-    labels = None if label is None else [str(value) for value in table.column(label)]
-    texts = [str(value) for value in table.column(text)]
-    return Examples(texts, labels, table.places, table.skipped, table.sha256, _name(sources))
+    skipped, kept = list(table.skipped), []
+    for row, place in zip(table.rows, table.places, strict=True):
+        try:
+            cells = [_text(cell, name) for cell, name in zip(row, columns, strict=True)]
+            kept.append((cells, place))
+        except ValueError as error:
+            if not skip_bad:
+                raise InputError(f"{place}: {error}: mend it, or skip bad rows") from None
+            skipped.append(f"{place}: {error}")
+    if not kept:
+        raise InputError(f"{_name(sources)}: expected rows, received none: all were bad")
+    texts = [cells[0] for cells, _ in kept]
+    labels = None if label is None else [cells[1] for cells, _ in kept]
+    places = [place for _, place in kept]
+    return Examples(texts, labels, places, skipped, table.sha256, _name(sources))
 
 
 def read_numbers(
@@ -119,7 +110,7 @@ def read_numbers(
     Raises:
         InputError: as `read_table`, and for cells that are no numbers.
     """
-    path = Path(source)
+    path = path_of(source, "data", "a file of sequences")
     if path.suffix.lower() == ".npz":
         return _read_npz(path, values, label)
     kind = format_of(path)
@@ -138,31 +129,6 @@ def read_numbers(
             )
     read = _read_steps if sequence is not None else _read_wide
     return read(table, path, label, sequence, features, skip_bad)
-
-
-def hold_out(examples: Examples, share: float, *, seed: int) -> tuple[Examples, Examples]:
-    """Part with a share of the examples, drawn from each label in proportion.
-
-    A label with one example keeps it in the first part.
-
-    Raises:
-        InputError: too few examples to part with any.
-    """
-    random = np.random.default_rng([seed, 0x5011])
-    labels = np.array(examples.labels)
-    kept, held = [], []
-    for label in sorted(set(labels.tolist())):
-        rows = random.permutation(np.flatnonzero(labels == label))
-        count = min(max(1, round(share * len(rows))), len(rows) - 1)
-        held.append(rows[:count])
-        kept.append(rows[count:])
-    chosen = np.sort(np.concatenate(held))
-    if chosen.size == 0:
-        raise InputError(
-            f"{examples.name}: no label has two examples, so none can be held out: give more, or "
-            "validation data"
-        )
-    return examples.take(np.sort(np.concatenate(kept))), examples.take(chosen)
 
 
 def _read_wide(
@@ -242,9 +208,8 @@ def _collect(
     width: int | None = None
     for given, label, place in zip(values, labels, places, strict=True):
         try:
-            if labelled and label is None:
-                raise InputError(f"{place}: no label")
-            array = _array(given, place)
+            text = _label(label, place) if labelled else ""
+            array = numbers_of(given, place)
             width = array.shape[1] if width is None else width
             if array.shape[1] != width:
                 raise InputError(
@@ -259,7 +224,7 @@ def _collect(
         found.inputs.append(array)
         found.places.append(place)
         if found.labels is not None:
-            found.labels.append(str(label))
+            found.labels.append(text)
     if not found.inputs:
         raise InputError(f"{path}: expected sequences, received none that can be read")
     return found
@@ -291,57 +256,32 @@ def _read_npz(path: Path, values: str, label: str | None) -> Examples:
     if labels is not None and len(labels) != len(x):
         raise InputError(f"{path}, {label}: expected {len(x)} labels, received {len(labels)}")
     places = [f"{path}, sequence {k}" for k in range(len(x))]
-    made = [_array(row[:n], place) for row, n, place in zip(x, lengths, places, strict=True)]
-    told = None if labels is None else [str(value) for value in labels]
+    made = [numbers_of(row[:n], place) for row, n, place in zip(x, lengths, places, strict=True)]
+    told = None
+    if labels is not None:
+        told = [_label(value, place) for value, place in zip(labels, places, strict=True)]
     return Examples(made, told, places, [], hashlib.sha256(data).hexdigest(), path.name)
 
 
-def _array(given: Any, place: str) -> np.ndarray:
-    """Numbers (T, F) float32 with at least a step, NaN where one is missing."""
+def _text(value: Any, column: str) -> str:
+    """A cell of a table as text; ValueError where it holds nothing, or several values."""
+    if isinstance(value, str):
+        return value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise ValueError(f"no value in the column {column!r}")
+    if isinstance(value, list | tuple | Mapping | np.ndarray):
+        raise ValueError(f"column {column!r}: expected one value, received {shown(value)}")
     try:
-        if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
-            array = given.astype(np.float32)
-        else:
-            array = np.array(_cells(given), np.float32)
-    except (TypeError, ValueError) as error:
-        told = str(error) if str(error).startswith("expected") else "expected steps of numbers"
-        raise InputError(f"{place}: {told}, all steps of as many features") from None
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2 or not array.size:
-        raise InputError(
-            f"{place}: expected numbers (T, F) with at least one step, received shape {array.shape}"
-        )
-    if np.isinf(array).any():
-        raise InputError(f"{place}: a value is infinite: expected numbers, or none where missing")
-    return array
+        return str(value)
+    except ValueError:  # more digits than Python writes
+        raise ValueError(f"column {column!r}: received {shown(value)}") from None
 
 
-def _cells(given: Any) -> Any:
-    """Nested lists with numbers for strings and NaN for what is missing."""
-    if given is None:
-        return math.nan
-    if isinstance(given, str):
-        if given.strip().lower() in _MISSING:
-            return math.nan
-        try:
-            return float(given)
-        except ValueError:
-            raise ValueError(f"expected numbers, received {given[:40]!r}") from None
-    if isinstance(given, list | tuple | np.ndarray):
-        return [_cells(item) for item in given]
-    if isinstance(given, int | float | np.number) and not isinstance(given, bool):
-        return float(given)
-    raise TypeError
-
-
-def _same_features(arrays: Sequence[np.ndarray], places: Sequence[str]) -> None:
-    for array, place in zip(arrays, places, strict=True):
-        if array.shape[1] != arrays[0].shape[1]:
-            raise InputError(
-                f"{place}: expected steps of {arrays[0].shape[1]} features, as the first has, "
-                f"received {array.shape[1]}"
-            )
+def _label(value: Any, place: str) -> str:
+    try:
+        return _text(value, "label")
+    except ValueError as error:
+        raise InputError(f"{place}: no label: {error}") from None
 
 
 def _name(sources: str | Path | Sequence[str | Path]) -> str:

@@ -11,7 +11,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from recurra.data.json_lines import BadJSONError, parse_object
 from recurra.errors import InputError
+from recurra.given import LeftOut, brief, columns_of, listed, path_of, shown
 
 _SHOWN = 40  # characters of what is wrong that an error shows
 _JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
@@ -37,17 +39,44 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.sources)
 
+    @property
+    def left_out(self) -> LeftOut:
+        """How many pairs could not be read, and the first of them."""
+        return LeftOut.of(self.skipped, kept=len(self), unit="pairs")
+
     @staticmethod
-    def of(pairs: Sequence[tuple[str, str]]) -> "Pairs":
-        """Pairs in memory; InputError for what is none."""
-        places = [f"pair {number}" for number in range(len(pairs))]
+    def of(pairs: Any) -> "Pairs":
+        """Pairs in memory: a list or generator of them, or a table with the columns `source` and
+        `target` (a DataFrame, a mapping of lists).
+
+        Raises:
+            InputError: what is none.
+        """
+        columns = columns_of(pairs)
+        if columns is not None:
+            absent = [name for name in ("source", "target") if name not in columns]
+            if absent:
+                raise InputError(
+                    f"pairs: expected the columns 'source' and 'target', received {shown(pairs)}"
+                )
+            sides = [
+                listed(columns[name], f"column {name!r}", "a column of texts")
+                for name in ("source", "target")
+            ]
+            if len(sides[0]) != len(sides[1]):
+                raise InputError(
+                    f"pairs: received {len(sides[0])} sources and {len(sides[1])} targets"
+                )
+            pairs = zip(*sides, strict=True)
+        rows = listed(pairs, "pairs", "a file, files, or pairs (source, target)")
+        places = [f"pair {number}" for number in range(len(rows))]
         digest = sha256()
         made = Pairs([], [], [])
-        for place, pair in zip(places, pairs, strict=True):
-            if not (
-                len(pair) == 2 and all(isinstance(text, str) and text.strip() for text in pair)
-            ):
-                raise InputError(f"{place}: expected a source and a target, received {pair!r}")
+        for place, pair in zip(places, rows, strict=True):
+            two = isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2
+            if not two or not all(isinstance(text, str) and text.strip() for text in pair):
+                received = " and ".join(map(shown, pair)) if two else shown(pair)
+                raise InputError(f"{place}: expected a source and a target, received {received}")
             digest.update(json.dumps(pair).encode() + b"\n")
             made.sources.append(pair[0].strip())
             made.targets.append(pair[1].strip())
@@ -83,9 +112,9 @@ def read_pairs(
         InputError: a file that is missing or not text, or has no pair in it; two files of different
             lengths; or the first pair that cannot be read: file, line, what was expected.
     """
-    listed = [files] if isinstance(files, str | Path) else list(files)
+    entries = [files] if isinstance(files, str | Path) else list(files)
     digest, made = sha256(), Pairs([], [], [])
-    for entry in listed:
+    for entry in entries:
         if isinstance(entry, tuple):
             first, second = (_read(Path(path), digest) for path in entry)
             rows = _side_by_side(Path(entry[0]), Path(entry[1]), first, second)
@@ -106,7 +135,7 @@ def read_pairs(
             made.targets.append(target)
             made.places.append(place)
     if not len(made):
-        name = listed[0] if listed else "no file"
+        name = entries[0] if entries else "no file"
         raise InputError(
             f"{name}: expected pairs of texts, received none"
             + (f": all {len(made.skipped)} were bad" if made.skipped else "")
@@ -114,21 +143,45 @@ def read_pairs(
     return Pairs(made.sources, made.targets, made.places, made.skipped, digest.hexdigest())
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Texts to translate, line by line; places and skipped as of `Pairs`. Lines with nothing in
+    them are among those that were skipped."""
+
+    texts: list[str]
+    places: list[str]
+    skipped: list[str]
+
+
 def read_sources(path: str | Path, *, column: str = "source") -> list[str]:
+    """The texts that `open_sources` reads."""
+    return open_sources(path, column=column).texts
+
+
+def open_sources(path: str | Path, *, column: str = "source", skip_bad: bool = False) -> Sources:
     """Read texts to translate: a line each, up to its first tab, or JSON lines with `column`.
 
-    `path` may be "-" for standard input; else it is as for `read_pairs`. Lines without anything are
-    passed over.
+    Args:
+        path: as for `read_pairs`, or "-" for standard input.
+        column: what JSON lines call a text.
+        skip_bad: leave out lines that cannot be read, as those without anything are.
 
     Raises:
         InputError: as `read_pairs`, for the first line that cannot be read.
     """
-    name = Path(path)
-    lines = sys.stdin.buffer.read().split(b"\n") if str(path) == "-" else _read(name, sha256())
+    name = path_of(path, "sources", "a file of texts, or -")
+    where = "standard input" if str(path) == "-" else str(path)
+    if str(path) == "-":
+        lines = sys.stdin.buffer.read().split(b"\n")
+        lines = lines[:-1] if lines[-1] == b"" else lines
+    else:
+        lines = _read(name, sha256())
     json_lines = str(path).lower().endswith(_JSON_LINES)
-    texts = []
+    texts, places, skipped = [], [], []
     for number, line in enumerate(lines, 1):
+        place = f"{where}, line {number}"
         if not line.strip():
+            skipped.append(f"{place}: there is nothing in it")
             continue
         try:
             text = _text(line)
@@ -136,11 +189,15 @@ def read_sources(path: str | Path, *, column: str = "source") -> list[str]:
             if not text.strip():
                 raise _BadPairError("expected a source, received nothing")
         except (_BadPairError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}, line {number}: {_reason(error)}: mend it") from None
+            if not skip_bad:
+                raise InputError(f"{place}: {_reason(error)}: mend it, or skip bad lines") from None
+            skipped.append(f"{place}: {_reason(error)}")
+            continue
         texts.append(text.strip())
+        places.append(place)
     if not texts:
-        raise InputError(f"{path}: expected a source a line, received none")
-    return texts
+        raise InputError(f"{where}: expected a source a line, received none")
+    return Sources(texts, places, skipped)
 
 
 class _BadPairError(ValueError):
@@ -192,11 +249,9 @@ def _json_reader(columns: tuple[str, str]) -> Callable[[str], tuple[str, str]]:
 def _object(line: str, columns: Sequence[str]) -> dict[str, Any]:
     """A JSON object that has texts of some names."""
     try:
-        value = json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
+        value = parse_object(line)
+    except BadJSONError:
         raise _BadPairError(f"expected a JSON object, received {_short(line)}") from None
-    if not isinstance(value, dict):
-        raise _BadPairError(f"expected a JSON object, received {_short(line)}")
     for name in columns:
         if not isinstance(value.get(name), str):
             found = f"{name!r} is {_short(value[name])}" if name in value else _short(value)
@@ -240,5 +295,5 @@ def _reason(error: Exception) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = brief(value)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + " …"

@@ -8,6 +8,7 @@ import numpy as np
 
 from recurra.data.timestamps import Step
 from recurra.errors import InputError
+from recurra.given import LeftOut, shown
 
 Time = np.datetime64 | int
 _NUMBERED = Step(1, "number")
@@ -53,6 +54,11 @@ class Panel:
     def __len__(self) -> int:
         return len(self.series)
 
+    @property
+    def left_out(self) -> LeftOut:
+        """How many rows could not be read, and the first of them."""
+        return LeftOut.of(self.skipped, kept=None)
+
     def times(self, series: Series, count: int | None = None) -> np.ndarray:
         """Times of the first `count` rows of a series, by default of all its values."""
         return self.step.after(series.start, len(series) if count is None else count)
@@ -97,7 +103,7 @@ class Panel:
             known = np.concatenate([one.known[: len(one)], behind.known])
             values = np.concatenate([one.values, behind.values])
             joined.append(replace(one, values=values, known=known))
-        return replace(self, series=tuple(joined))
+        return replace(self, series=tuple(joined), skipped=(*self.skipped, *after.skipped))
 
     @classmethod
     def of(cls, values: Any, *, columns: Sequence[str] = (), names: Sequence[str] = ()) -> "Panel":
@@ -108,13 +114,19 @@ class Panel:
         """
         if isinstance(values, Mapping):
             names, values = [str(name) for name in values], list(values.values())
-        elif isinstance(values, np.ndarray) or (len(values) and np.ndim(values[0]) == 0):
+        elif isinstance(values, np.ndarray) or (len(values) and np.isscalar(values[0])):
             values = [values]
         found = []
         for index, one in enumerate(values):
-            array = np.asarray(one, np.float64)
-            array = array[:, None] if array.ndim == 1 else array
             name = names[index] if index < len(names) else str(index)
+            try:
+                array = np.asarray(one, np.float64)
+            except (TypeError, ValueError, OverflowError):
+                raise InputError(
+                    f"series {name}: expected numbers (T,) or (T, C), NaN where missing, received "
+                    f"{shown(one)}"
+                ) from None
+            array = array[:, None] if array.ndim == 1 else array
             if array.ndim != 2 or not array.size or np.isinf(array).any():
                 raise InputError(
                     f"series {name}: expected finite numbers (T,) or (T, C), NaN where missing, "

@@ -1,14 +1,15 @@
 """Recordings and what was said in them: manifests, folders and archives of wav files."""
 
-import json
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from recurra.data.json_lines import BadJSONError, parse_line
 from recurra.data.wav import Sound, read_wav
 from recurra.errors import InputError
+from recurra.given import brief
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
 MANIFESTS = (".tsv", ".jsonl", ".json")
@@ -258,11 +259,9 @@ def _row(line: str, columns: tuple[int, int], place: str) -> tuple[str, str | No
 
 def _object(line: str, place: str) -> tuple[str, str | None]:
     try:
-        row = json.loads(line)
-    except ValueError as error:
+        row = parse_line(line)
+    except BadJSONError as error:
         raise InputError(f"{place}: no JSON: {error}") from None
-    except RecursionError:
-        raise InputError(f"{place}: no JSON that a manifest needs: nested too deeply") from None
     if not isinstance(row, dict):
         raise InputError(f'{place}: expected an object {{"path": …, "text": …}}')
     where = next((row[name] for name in _PATHS if name in row), None)
@@ -270,5 +269,5 @@ def _object(line: str, place: str) -> tuple[str, str | None]:
     if not isinstance(where, str) or not where:
         raise InputError(f"{place}: expected a path under one of {', '.join(_PATHS)}")
     if said is not None and not isinstance(said, str):
-        raise InputError(f"{place}: expected a text, received {said!r}")
+        raise InputError(f"{place}: expected a text, received {brief(said)}")
     return where, said

@@ -26,7 +26,7 @@ Row = tuple[int, str, Any, list[float], list[float], tuple[float | str, ...]]
 
 
 def read_series(
-    source: str | Path,
+    source: str | Path | Table,
     *,
     layout: str = "auto",
     series: str | None = None,
@@ -42,7 +42,7 @@ def read_series(
     """Read series from a CSV, TSV or Parquet file with a header.
 
     Args:
-        source: the file.
+        source: the file, or a table in memory.
         layout: `long`, a row a time (and series); `wide`, a row a series, its id first, shorter
             ones padded by empty cells; `calendar`, a row a year with 12 months or 4 quarters;
             `auto` looks at the first rows.
@@ -75,7 +75,10 @@ def read_series(
     ):
         if value not in allowed:
             raise InputError(f"{name} must be one of {', '.join(allowed)}, received {value!r}")
-    table = open_table(Path(source), delimiter=delimiter, skip_lines=skip_lines)
+    if isinstance(source, Table):
+        table, source = source, source.name
+    else:
+        table = open_table(Path(source), delimiter=delimiter, skip_lines=skip_lines)
     reader = _Reader(table, skip=on_error == "skip")
     if layout == "auto":
         layout = _guess(table, bool(series or time or values or known or static))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import InputError
+from recurra.given import LeftOut
 
 
 def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -70,12 +71,13 @@ def precision_recall(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Classified:
     """What a classifier made of examples whose labels are known.
 
-    labels: the classes, in the order of the confusion matrix. confusion: counts (C, C), rows true,
-    columns predicted. loss: the mean negative log-likelihood of the true labels, nats; NaN of a
-    classifier without probabilities. skipped: a line for each row that could not be read.
+    labels: the classes, as labels were given, in the order of the confusion matrix. confusion:
+    counts (C, C), rows true, columns predicted. loss: the mean negative log-likelihood of the true
+    labels, nats; NaN of a classifier without probabilities. skipped: a line for each row that could
+    not be read.
     """
 
-    labels: tuple[str, ...]
+    labels: tuple[Any, ...]
     confusion: np.ndarray
     loss: float = float("nan")
     skipped: tuple[str, ...] = ()
@@ -85,7 +87,7 @@ class Classified:
         cls,
         true: np.ndarray,
         probabilities: np.ndarray,
-        labels: Sequence[str],
+        labels: Sequence[Any],
         *,
         skipped: Sequence[str] = (),
     ) -> "Classified":
@@ -95,6 +97,11 @@ class Classified:
         tiny = np.finfo(np.float32).tiny
         loss = float(-np.log(np.maximum(chosen, tiny)).mean()) if len(true) else float("nan")
         return cls(tuple(labels), matrix, loss, tuple(skipped))
+
+    @property
+    def left_out(self) -> LeftOut:
+        """How many rows could not be read, and the first of them."""
+        return LeftOut.of(self.skipped, kept=self.count)
 
     @property
     def count(self) -> int:
@@ -123,7 +130,7 @@ class Classified:
             "labels": list(self.labels),
             "confusion": self.confusion.tolist(),
             "classes": {
-                label: {
+                str(label): {
                     "precision": float(precision[k]),
                     "recall": float(recall[k]),
                     "f1": None if np.isnan(scores[k]) else float(scores[k]),
@@ -132,6 +139,7 @@ class Classified:
                 for k, label in enumerate(self.labels)
             },
             "skipped": list(self.skipped),
+            "left_out": self.left_out.to_dict(),
         }
 
     def __str__(self) -> str:
@@ -140,9 +148,10 @@ class Classified:
             f"{self.count:,} examples" + (f", {len(self.skipped)} skipped" * bool(self.skipped))
         ]
         if len(self.labels) <= 20:
-            width = max(5, *(len(label) for label in self.labels)) + 2
+            names = [str(label) for label in self.labels]
+            width = max(5, *map(len, names)) + 2
             lines.append("true \\ predicted".ljust(width + 2))
-            lines.append(" " * width + "".join(label.rjust(width) for label in self.labels))
-            for label, row in zip(self.labels, self.confusion, strict=True):
+            lines.append(" " * width + "".join(name.rjust(width) for name in names))
+            for label, row in zip(names, self.confusion, strict=True):
                 lines.append(label.ljust(width) + "".join(f"{n}".rjust(width) for n in row))
         return "\n".join(lines)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from recurra.errors import FormatError, InputError
+from recurra.given import listed, path_of
 from recurra.settings import Settings, check, sort
 from recurra.storage import ModelFiles, read_model
 from recurra.tasks.job import Job
@@ -132,6 +133,8 @@ class TrainedModel:
         """What the `fit` of every task does; see its arguments there."""
         from recurra.train import Progress, TrainConfig
 
+        folder = None if out is None else path_of(out, "out", "the path of a run")
+        watching = listed(callbacks, "callbacks", "a list of callbacks")
         started = time.monotonic()
         chosen, how = sort(settings, self.Data, TrainConfig)
         data_settings, train_settings = self.Data(**chosen), TrainConfig(**how)
@@ -142,13 +145,13 @@ class TrainedModel:
         job = Job(
             source=data,
             valid=valid,
-            out=None if out is None else Path(out),
+            out=folder,
             fresh=fresh,
             model=self.config,
             data=data_settings,
             train=train_settings,
             files=self._files,
-            callbacks=(*shown, *callbacks),
+            callbacks=(*shown, *watching),
             started=started,
             pretrained=pretrained,
         )

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from recurra.errors import InputError
+from recurra.given import is_path, listed, path_of, shown
 from recurra.text.code_points import count_words
 from recurra.text.sources import FileSource, Source, SpooledSource, TextSource, files_in
 from recurra.text.tokenizer import utf8
@@ -66,7 +67,11 @@ class Corpus:
         "-" is standard input; it is copied to the file `spool`, or else to a temporary one.
         InputError where a source is missing, empty, or not text in UTF-8.
         """
-        given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+        expected = "the path of a file or folder, - for standard input, or several"
+        given: list[StrPath]
+        given = listed([sources] if is_path(sources) else sources, "text", expected)
+        for item in given:
+            path_of(item, "text", expected)
         if not given:
             raise InputError("no text: expected a file, a folder, or - for standard input")
         if [os.fspath(item) for item in given].count("-") > 1:
@@ -80,7 +85,9 @@ class Corpus:
 
     @classmethod
     def of(cls, text: str, *, name: str = "text") -> Corpus:
-        """A corpus of one string. InputError where it is empty."""
+        """A corpus of one string. InputError where it is empty, or no string."""
+        if not isinstance(text, str):
+            raise InputError(f"{name}: expected a text, received {shown(text)}")
         if not text:
             raise InputError(f"{name}: the text is empty")
         utf8(text, where=name)

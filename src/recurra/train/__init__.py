@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recurra.train.metrics import read_metrics
     from recurra.train.progress import Progress
     from recurra.train.report import write_report
-    from recurra.train.task import Batch, Judged, Layered, Rated, Sampled, State, Task
+    from recurra.train.task import Batch, Judged, Layered, Rated, Sampled, State, Task, Told
     from recurra.train.training import fit
 
 _HOMES = {
@@ -35,6 +35,7 @@ _HOMES = {
     "State": "task",
     "StepDone": "events",
     "Task": "task",
+    "Told": "task",
     "TrainConfig": "config",
     "Validation": "events",
     "fit": "training",
@@ -58,6 +59,7 @@ __all__ = [
     "State",
     "StepDone",
     "Task",
+    "Told",
     "TrainConfig",
     "Validation",
     "fit",

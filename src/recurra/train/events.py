@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from recurra.given import NOTHING, LeftOut
 from recurra.train.budget import Plan
 
 
@@ -54,7 +55,8 @@ class FitResult:
 
     `best` and `last` are the metrics of the best and the last validation, each with its "step".
     `stopped` is "steps" (all done) or "patience". `seconds` are those of training, over all
-    resumes; `tokens_per_second` counts validations and checkpoints as time too.
+    resumes; `tokens_per_second` counts validations and checkpoints as time too. `left_out` says
+    what of the data could not be used, `notes` what was switched off, and why.
     """
 
     steps: int
@@ -66,6 +68,8 @@ class FitResult:
     tokens_per_second: float
     skipped_steps: int
     metrics: Path
+    left_out: LeftOut = NOTHING
+    notes: tuple[str, ...] = ()
 
 
 class Callback(Protocol):

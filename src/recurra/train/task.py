@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from recurra.given import LeftOut
+
 State = Any
 """What a task carries from batch to batch: tensors, or tuples, lists and dicts of them, or None."""
 
@@ -78,3 +80,12 @@ class Sampled(Protocol):
 
     def samples(self) -> Sequence[tuple[str, str]]:
         """Some texts, as (prompt, continuation); called in eval mode with the best weights."""
+
+
+class Told(Protocol):
+    """What a task may add, so that the user learns what became of the data."""
+
+    left_out: LeftOut
+    """What of the data could not be used."""
+    notes: Sequence[str]
+    """What was switched off, and why; a line each."""

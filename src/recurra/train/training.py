@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from recurra.given import NOTHING, LeftOut
 from recurra.storage import BEST, Checkpoint
 from recurra.storage.disk import remove_tree, temporary_beside
 from recurra.train import random_state
@@ -240,6 +241,8 @@ class _Fit:
         at = self.state.position
         count = sum(p.numel() for p in self.task.module.parameters())
         notes = list(self.directory.notes)
+        notes += [str(self._left_out)] if self._left_out else []
+        notes += self._notes
         if at.stopped is not None:
             notes.append(f"{self.directory.path}: finished after {at.step} steps, nothing to do")
         event = Start(self.directory.path, plan, at.step, at.place, count, tuple(notes))
@@ -285,7 +288,18 @@ class _Fit:
             tokens_per_second=at.tokens / max(at.train_seconds, 1e-9),
             skipped_steps=at.skipped,
             metrics=self.directory.path / METRICS,
+            left_out=self._left_out,
+            notes=self._notes,
         )
+
+    @property
+    def _left_out(self) -> LeftOut:
+        found: LeftOut = getattr(self.task, "left_out", NOTHING)
+        return found
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        return tuple(getattr(self.task, "notes", ()))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from recurra.tasks.answers import remarks
 from recurra.tasks.card import shown
 from recurra.tasks.forecaster.config import ForecasterConfig
 
@@ -27,7 +28,7 @@ tags: [recurra, {config.cell}, forecasting]
 ({config.mode}, {config.output}). Trained on {training["series"]} series of
 {columns} with {training["steps"]:,} steps, seed {training["train"]["seed"]}
 (SHA-256 `{training["sha256"]}`).
-
+{remarks(training)}
 | held-out steps | |
 |---|---|
 {figures}

@@ -1,11 +1,17 @@
 """What a user may choose about a forecaster and its data."""
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from recurra.data.frames import series_source
 from recurra.data.panel import Panel
 from recurra.data.series import LAYOUTS, RULES, read_series
+from recurra.data.table_rows import Table
 from recurra.data.timestamps import CALENDAR
+from recurra.errors import InputError
 from recurra.runtime.forecaster import ForecastShape
 from recurra.settings import Settings, option
 from recurra.tasks.network import NetworkConfig
@@ -179,11 +185,23 @@ class SeriesConfig(Settings):
     skip_lines: int = option(0, "lines above the header", least=0, whole=True)
 
     def read(self, source: Any) -> Panel:
-        """The series of a file, a panel, or arrays (see `Panel.of`)."""
+        """The series of a file, a DataFrame, a panel, or arrays (see `Panel.of`); "-" is a table on
+        standard input."""
         if isinstance(source, Panel):
             return source
-        if not isinstance(source, str) and not hasattr(source, "__fspath__"):
+        source = series_source(source)
+        if not isinstance(source, Path | Table):
             return Panel.of(source)
+        if str(source) == "-":
+            with TemporaryDirectory(prefix="recurra-") as folder:
+                file = Path(folder) / "standard input"
+                file.write_bytes(sys.stdin.buffer.read())
+                try:
+                    panel = self.read(file)
+                except InputError as error:
+                    raise InputError(str(error).replace(str(file), file.name)) from None
+                skipped = tuple(line.replace(str(file), file.name) for line in panel.skipped)
+                return replace(panel, skipped=skipped)
         return read_series(
             source,
             layout=self.layout,

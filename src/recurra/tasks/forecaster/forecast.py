@@ -53,6 +53,16 @@ class Forecast:
     quantiles: np.ndarray | None = None
     samples: np.ndarray | None = None
 
+    def to_text(self) -> str:
+        """Lines of cells parted by tabs, one a step and column: the series, the time, the column,
+        the median, quantiles at rising levels, and draws where there are any."""
+        lines = str(self).split("\n")
+        if self.samples is None:
+            return "\n".join(lines)
+        drawn = self.samples.reshape(len(self.samples), -1).T
+        rows = zip(lines, drawn, strict=True)
+        return "\n".join("\t".join([line, *(f"{v:g}" for v in row)]) for line, row in rows)
+
     def __str__(self) -> str:
         lines = []
         for step, time in enumerate(self.times):

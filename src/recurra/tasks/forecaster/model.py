@@ -10,12 +10,14 @@ import numpy as np
 
 from recurra.data.panel import Panel
 from recurra.errors import FormatError, InputError
+from recurra.given import listed, shown
 from recurra.runtime import Architecture
 from recurra.runtime.described import described
 from recurra.runtime.draws import Draws, Random
 from recurra.runtime.forecast_paths import sample_paths
 from recurra.runtime.forecaster import ForecastShape, RuntimeForecaster
 from recurra.settings import Settings, option
+from recurra.tasks.answers import Unanswered
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.forecaster.config import ForecastDataConfig, ForecasterConfig, SeriesConfig
 from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each
@@ -134,6 +136,8 @@ class Forecaster(TrainedModel):
         Raises:
             InputError: series that do not fit the model, or levels that it does not know.
         """
+        ForecastPrediction(samples=samples, seed=seed).validate()
+        levels = _levels(levels)
         panel = self._read(data)
         ahead = self.config.horizon
         tracks = self._scaler.tracks(panel, ahead=ahead)
@@ -151,15 +155,21 @@ class Forecaster(TrainedModel):
             found += each(part, [one.name for one in series], panel.columns, times)
         return found
 
-    def predict_file(self, source: str, options: ForecastPrediction) -> Iterator[Forecast]:
-        """Forecasts of the series of a file."""
+    def predict_file(
+        self, source: str, options: ForecastPrediction
+    ) -> Iterator[Forecast | Unanswered]:
+        """Forecasts of the series of a file, or of a table on standard input ("-"). Rows that are
+        left out come as `Unanswered`."""
         try:
             levels = [float(q) for q in options.levels.split(",")] if options.levels else None
         except ValueError as error:
             raise InputError(
                 f"levels: expected numbers with commas, received {options.levels!r}"
             ) from error
-        yield from self.predict(source, levels=levels, samples=options.samples, seed=options.seed)
+        panel = self._read(source)
+        yield from self.predict(panel, levels=levels, samples=options.samples, seed=options.seed)
+        for reason in panel.skipped:
+            yield Unanswered(reason, line=False)
 
     def evaluate(
         self,
@@ -182,6 +192,7 @@ class Forecaster(TrainedModel):
         Raises:
             InputError: series that do not fit the model, or are too short.
         """
+        ForecastMeasurement(steps=steps, stride=stride, seed=seed).validate()
         panel = self._read(data)
         if truth is not None:
             panel = panel.followed_by(self._read(truth))
@@ -269,3 +280,15 @@ class Forecaster(TrainedModel):
             rng=rng,
         )
         return from_paths(paths[..., :horizon], units, levels)
+
+
+def _levels(levels: Any) -> tuple[float, ...] | None:
+    """Levels of quantiles that were asked for; InputError where they are none."""
+    if levels is None:
+        return None
+    found = listed(levels, "levels", "a list of numbers between 0 and 1")
+    for level in found:
+        right = isinstance(level, int | float | np.number) and not isinstance(level, bool)
+        if not right or not 0 < level < 1:
+            raise InputError(f"levels: expected numbers between 0 and 1, received {shown(level)}")
+    return tuple(map(float, found)) or None

@@ -1,13 +1,14 @@
 """Backtests: forecasts from many origins, each from what was known there, against what came."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from recurra.data.panel import Panel
 from recurra.errors import InputError
+from recurra.given import NOTHING, LeftOut
 from recurra.metrics import forecasting
 from recurra.runtime import student_t
 from recurra.tasks.forecaster.forecast import Forecasts
@@ -35,6 +36,7 @@ class ForecastScores:
         forecasts: how many windows.
         season: of the MASE.
         by_step: mean absolute error of each step ahead.
+        left_out: rows of the data that could not be read.
     """
 
     mae: float
@@ -48,6 +50,7 @@ class ForecastScores:
     forecasts: int = 0
     season: int = 1
     by_step: tuple[float, ...] = ()
+    left_out: LeftOut = NOTHING
 
     def __str__(self) -> str:
         found = [f"sMAPE {self.smape:.3f}", f"MASE {self.mase:.3f} (season {self.season})"]
@@ -60,6 +63,7 @@ class ForecastScores:
     def to_dict(self) -> dict[str, Any]:
         """As JSON values; figures that cannot be had are null."""
         found = {name: _plain(value) for name, value in vars(self).items()}
+        found["left_out"] = self.left_out.to_dict()
         found["coverage"] = {f"{p:g}": share for p, share in self.coverage.items()}
         return found
 
@@ -118,7 +122,7 @@ def backtest(
         part = together[first : first + ROWS]
         truth = np.stack([panel.series[t].values[o : o + horizon] for t, o in part])
         total.add(part[:, 0], predict(part), truth)
-    return total.scores(season)
+    return replace(total.scores(season), left_out=panel.left_out)
 
 
 class _Totals:
@@ -162,8 +166,11 @@ class _Totals:
         with np.errstate(invalid="ignore", divide="ignore"):
             scaled = sums / counts / self._seasonal
         by_step = tuple(_mean(step) for step in absolute.transpose(1, 0, 2))
+        means: dict[str, Any] = {
+            name: _mean(values) for name, values in errors.items() if "within" not in name
+        }
         return ForecastScores(
-            **{name: _mean(values) for name, values in errors.items() if "within" not in name},
+            **means,
             mase=_mean(scaled),
             coverage={
                 float(name.split()[1]): _mean(values)

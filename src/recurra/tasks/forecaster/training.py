@@ -17,6 +17,7 @@ from recurra.nn.distributions import output
 from recurra.nn.forecaster import Forecaster
 from recurra.runtime.forecaster import ForecastShape
 from recurra.storage import save_model
+from recurra.tasks.answers import told_of
 from recurra.tasks.forecaster.card import write_card
 from recurra.tasks.forecaster.config import ForecastDataConfig, ForecasterConfig, SeriesConfig
 from recurra.tasks.forecaster.scaling import Scaler
@@ -127,6 +128,7 @@ class ForecastTask:
         if job.files is not None:
             self._go_on(job.files.tensors)
         self._metrics: dict[str, float] = {}
+        self.left_out, self.notes = panel.left_out, self._untaught(kept)
 
     def batches(self, epoch: int, *, rank: int, world: int) -> TrainingWindows:
         """See `recurra.train.Task`."""
@@ -182,6 +184,20 @@ class ForecastTask:
             card=write_card(self._model, config["training"], self._metrics),
         )
 
+    def _untaught(self, kept: list[int]) -> tuple[str, ...]:
+        """Which series training learns nothing from, and why."""
+        used = set(self._rows[:, 0].tolist())
+        short = [k for k in kept if k not in used]
+        empty = [k for k in range(len(self._parts.train)) if k not in kept]
+        notes = []
+        for which, why in ((short, "too short"), (empty, "without a value before the validation")):
+            if which:
+                first, count = self._parts.panel.series[which[0]], len(which)
+                of = f"{count:,} of {len(self._parts.train):,} series"
+                size = f"{self._parts.train[which[0]]:,} steps to train on"
+                notes.append(f"{of} teach nothing, being {why}: the first: {first.name!r}, {size}")
+        return tuple(notes)
+
     def _validation_rows(self) -> np.ndarray:
         horizon, found = self._model.horizon, []
         ends = zip(self._parts.train, self._parts.valid, strict=True)
@@ -223,6 +239,7 @@ class ForecastTask:
                 "columns": list(panel.columns),
                 "steps": int(sum(self._parts.train)),
                 "sha256": self._parts.sha256,
+                **told_of(self),
                 "data": self._data.to_json(),
                 "train": job.train.to_json(),
             },

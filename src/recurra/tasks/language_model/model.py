@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recurra.errors import InputError
+from recurra.given import shown
 from recurra.runtime import Architecture, Evaluation, RuntimeLM
 from recurra.settings import Settings, option
 from recurra.tasks.base import TrainedModel
@@ -115,6 +116,10 @@ class LanguageModel(TrainedModel, TextModel):
         """
         if not dynamic:
             return super().evaluate(data, text=text)
+        if not isinstance(dynamic, bool | DynamicConfig):
+            raise InputError(
+                f"evaluate: dynamic: expected true, or a DynamicConfig, received {shown(dynamic)}"
+            )
         how = DynamicConfig() if dynamic is True else dynamic.validate()
         if (how.rule == "rms") != (trained_on is not None):
             raise InputError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from recurra.errors import FormatError, InputError
 from recurra.generate import Carried, Generation, Options, Piece, generate, stream
+from recurra.given import listed, shown
 from recurra.runtime import Evaluation
 from recurra.storage import ModelFiles
 from recurra.tasks.language_model.data import evaluate, log_probabilities
@@ -81,7 +82,8 @@ class TextModel:
         Raises:
             InputError: a text with symbols the model does not know.
         """
-        found = self.generate(list(inputs), max_tokens=1, temperature=0.0, eos=False)
+        texts = _texts(inputs, "predict")
+        found = self.generate(texts, max_tokens=1, temperature=0.0, eos=False)
         return [generation.text for generation in found]
 
     @overload
@@ -117,7 +119,7 @@ class TextModel:
         Raises:
             InputError: options out of range, or a prompt with symbols the model does not know.
         """
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        prompts = _texts([prompt] if isinstance(prompt, str) else prompt, "generate")
         chosen = _generation_options(options)
         found = generate(self.runtime, self.tokenizer, prompts, chosen, state=state)
         return found[0] if isinstance(prompt, str) else found
@@ -126,6 +128,7 @@ class TextModel:
         self, prompt: str = "", *, state: Carried | None = None, **options: Any
     ) -> Iterator[Piece]:
         """Continue a prompt and give the text as it is written; arguments as in `generate`."""
+        _texts([prompt], "stream")
         chosen = _generation_options(options)
         return stream(self.runtime, self.tokenizer, prompt, chosen, state=state)
 
@@ -138,6 +141,15 @@ class TextModel:
         lines = bool(self.files.config.get("lines"))
         with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
             yield TokenFile.write(Path(folder) / "tokens", corpus, self.tokenizer, lines=lines)
+
+
+def _texts(given: Any, what: str) -> list[str]:
+    """Some texts; InputError where they are none."""
+    found = listed(given, what, "a text, or a list of texts")
+    for number, text in enumerate(found):
+        if not isinstance(text, str):
+            raise InputError(f"{what}: text {number}: expected a text, received {shown(text)}")
+    return found
 
 
 def _generation_options(options: Mapping[str, Any]) -> Options:

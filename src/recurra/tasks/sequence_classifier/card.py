@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recurra.tasks.answers import remarks
 from recurra.tasks.card import shown
 from recurra.tasks.sequence_classifier.config import SequenceClassifierConfig
 
@@ -35,7 +36,7 @@ tags: [recurra, {config.cell}, sequence-classification]
 {config.layers} {both}{config.cell.upper()} {layers} of {config.hidden} units over {read}, pooled
 by {config.pooling}. Trained on `{data}` ({training["train_examples"]:,} examples,
 SHA-256 `{training["train_sha256"]}`) with seed {train["seed"]}. Labels: {told}.
-
+{remarks(training)}
 | {training["valid_examples"]:,} held-out examples | |
 |---|---|
 {figures}

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recurra.data.labelled import Examples, in_memory, read_numbers, read_texts
+from recurra.data.examples import Examples, in_memory
+from recurra.data.labelled import from_columns, read_numbers, read_texts
 from recurra.errors import InputError
+from recurra.given import columns_of, is_path, listed, path_of, shown
 from recurra.settings import Settings, option
 from recurra.tasks.network import NetworkConfig
 
@@ -123,34 +125,42 @@ class ColumnsConfig(Settings):
         numbers = not config.reads_text
         if isinstance(source, Examples):
             return source
-        if labelled and isinstance(source, tuple) and len(source) == 2:
+        pair = labelled and isinstance(source, tuple) and len(source) == 2
+        if pair and not all(map(is_path, source)):
+            if source[1] is None:
+                raise InputError("labels: expected a label for each input, received None")
             return in_memory(*source, numbers=numbers)
-        header = None if self.columns is None else self.columns.split(",")
-        if not isinstance(source, str | Path):
-            if not labelled:
-                return in_memory(source, None, numbers=numbers)
-            if not isinstance(source, Sequence) or not all(
-                isinstance(part, str | Path) for part in source
-            ):
-                raise InputError(
-                    f"data: expected files, or a pair (inputs, labels), "
-                    f"received {type(source).__name__}"
-                )
-        if not numbers:
-            label = (self.label_column or "label") if labelled else None
-            return read_texts(
-                source,
-                text=self.input_column or "text",
-                label=label,
-                header=header,
-                skip_bad=self.skip_bad,
+        value, label = self.input_column, self.label_column
+        value = value or ("x" if numbers else "text")
+        label = (label or ("y" if numbers else "label")) if labelled else None
+        if columns_of(source) is not None:
+            return from_columns(
+                source, value=value, label=label, numbers=numbers, features=self.features
             )
-        if not isinstance(source, str | Path):
+        header = None if self.columns is None else self.columns.split(",")
+        expected = "a file, several, a table with columns, or a pair (inputs, labels)"
+        if is_path(source):
+            source = path_of(source, "data", expected if labelled else "a file")
+        elif not labelled:
+            return in_memory(source, None, numbers=numbers)
+        else:
+            parts = listed(source, "data", expected)
+            if not parts or not all(map(is_path, parts)):
+                what = shown(parts[0]) if parts else "none"
+                raise InputError(
+                    f"data: expected {expected}, received {shown(source)}, the first {what}"
+                )
+            source = [path_of(part, "data", expected) for part in parts]
+        if not numbers:
+            return read_texts(
+                source, text=value, label=label, header=header, skip_bad=self.skip_bad
+            )
+        if not is_path(source):
             raise InputError("data: sequences of numbers are read from one file")
         return read_numbers(
             source,
-            values=self.input_column or "x",
-            label=(self.label_column or "y") if labelled else None,
+            values=value,
+            label=label,
             sequence=self.sequence_column,
             features=self.features,
             header=header,

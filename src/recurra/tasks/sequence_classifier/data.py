@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.labelled import Examples, hold_out
-from recurra.errors import InputError
+from recurra.data.examples import Examples, hold_out
+from recurra.data.labels import TEXTS, LabelKinds
+from recurra.errors import FormatError, InputError
+from recurra.given import NOTHING, LeftOut
 from recurra.storage import ModelFiles
 from recurra.tasks.pretrained import weights_sha256
 from recurra.tasks.sequence_classifier.config import DataConfig, SequenceClassifierConfig
@@ -37,8 +39,9 @@ class Encoded:
 class Prepared:
     """Training and held-out examples, and what was learnt of the former.
 
-    classes: of the training examples, and of those held out, (N,) each. about: the data, for the
-    model's card.
+    labels: the distinct ones, as texts; kinds: what they stand for. classes: of the training
+    examples, and of those held out, (N,) each. about: the data, for the model's card. left_out:
+    rows that could not be used.
     """
 
     labels: tuple[str, ...]
@@ -47,6 +50,8 @@ class Prepared:
     valid: Encoded
     classes: tuple[np.ndarray, np.ndarray]
     about: dict[str, Any]
+    kinds: LabelKinds = TEXTS
+    left_out: LeftOut = NOTHING
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -74,10 +79,12 @@ def prepare(
         InputError: examples that cannot be used.
     """
     train = data.read(source, config, labelled=True)
+    left_out = train.left_out
     if valid is None:
         train, held_out = hold_out(train, data.valid_share, seed=seed)
     else:
         held_out = data.read(valid, config, labelled=True)
+        left_out += held_out.left_out
     for examples in (train, held_out):
         if not len(examples) or examples.labels is None:
             raise InputError(f"{examples.name}: expected labelled examples, received none")
@@ -86,9 +93,10 @@ def prepare(
     assert train.labels is not None
     reader: Inputs
     if files is not None:
-        labels, reader = tuple(files.config["labels"]), reader_of(files, config)
+        (labels, kinds), reader = labels_of(files), reader_of(files, config)
     else:
-        labels = sort_labels(train.labels)
+        kinds = train.kinds
+        labels = sort_labels(train.labels, kinds)
         if config.reads_text:
             layout = None if pretrained is None else pretrained.tokenizer
             given = None if layout is None else Tokenizer.from_json(layout)
@@ -113,6 +121,8 @@ def prepare(
         encode(held_out, reader),
         (classes_of(train, labels), classes_of(held_out, labels)),
         about,
+        kinds,
+        left_out,
     )
 
 
@@ -139,9 +149,11 @@ def classes_of(examples: Examples, labels: Sequence[str]) -> np.ndarray:
     return np.array([classes[label] for label in examples.labels], np.int64)
 
 
-def sort_labels(labels: Sequence[str]) -> tuple[str, ...]:
+def sort_labels(labels: Sequence[str], kinds: LabelKinds = TEXTS) -> tuple[str, ...]:
     """The distinct labels, numbers by value where all are, else by code points."""
     distinct = sorted(set(labels))
+    if kinds.values:
+        return kinds.sorted(distinct)
     if all(re.fullmatch("-?[0-9]{1,18}", label) for label in distinct):
         distinct.sort(key=lambda label: (int(label), label))
     return tuple(distinct)
@@ -153,3 +165,15 @@ def reader_of(files: ModelFiles, config: SequenceClassifierConfig) -> Inputs:
     if config.reads_text:
         return TextInputs.from_json(config, state, files.tokenizer)
     return NumberInputs.from_json(config, state)
+
+
+def labels_of(files: ModelFiles) -> tuple[tuple[str, ...], LabelKinds]:
+    """The labels of a model as texts, and what they stand for; FormatError where its files do not
+    say."""
+    labels = files.config.get("labels")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise FormatError(f"{files.path}: config.json: expected a list of labels")
+    try:
+        return tuple(labels), LabelKinds.from_json(files.config.get("label_kinds"), labels)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{files.path}: config.json, label_kinds: {error}") from error

@@ -1,7 +1,8 @@
 """`SequenceClassifier`: train it, measure it, ask it. Only training needs torch."""
 
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from recurra.data.labelled import Examples
+from recurra.data.examples import Examples
+from recurra.data.labels import Label, LabelKinds
 from recurra.errors import FormatError
+from recurra.given import path_of
 from recurra.metrics.classification import Classified
 from recurra.runtime import Architecture
 from recurra.runtime.classifier import RuntimeClassifier, RuntimeCommittee
 from recurra.settings import sort
+from recurra.tasks.answers import Unanswered, answered
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.sequence_classifier.config import (
     ColumnsConfig,
@@ -23,7 +27,13 @@ from recurra.tasks.sequence_classifier.config import (
     SequenceClassifierConfig,
     Source,
 )
-from recurra.tasks.sequence_classifier.data import Inputs, classes_of, encode, reader_of
+from recurra.tasks.sequence_classifier.data import (
+    Inputs,
+    classes_of,
+    encode,
+    labels_of,
+    reader_of,
+)
 from recurra.tasks.sequence_classifier.inputs import NumberInputs, TextInputs
 from recurra.text import Corpus
 
@@ -39,17 +49,20 @@ LR = 0.002
 class LabelPrediction:
     """What a classifier says of one example.
 
-    label: the most probable one. probabilities: of every label, where they were asked for.
+    label: the most probable one, as labels were given. probabilities: of every label, where they
+    were asked for.
     """
 
-    label: str
+    label: Label
     probability: float
-    probabilities: dict[str, float] | None = None
+    probabilities: dict[Label, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Its fields as JSON values."""
+        """Its fields as JSON values; labels as names are texts."""
         told: dict[str, Any] = {"label": self.label, "probability": self.probability}
-        return told if self.probabilities is None else {**told, "probabilities": self.probabilities}
+        if self.probabilities is None:
+            return told
+        return {**told, "probabilities": {str(k): p for k, p in self.probabilities.items()}}
 
     def __str__(self) -> str:
         if self.probabilities is None:
@@ -92,8 +105,9 @@ class SequenceClassifier(TrainedModel):
         A model that is trained already goes on from its weights, with its vocabulary and labels.
 
         Args:
-            data: a file (CSV, TSV, JSON lines, Parquet; of numbers also .npz), several of them, or
-                a pair (inputs, labels): texts, or arrays (T, F) of any lengths T.
+            data: a file (CSV, TSV, JSON lines, Parquet; of numbers also .npz), several of them; a
+                pair (inputs, labels): texts, or arrays (T, F) of any lengths T, and for each a
+                text, number or truth value; or a DataFrame with columns for both.
             valid: the examples held out, likewise; by default a tenth of `data`, drawn at random
                 from each label in proportion.
             out: directory of the run: checkpoints, metrics, report, best model. The same call
@@ -123,33 +137,40 @@ class SequenceClassifier(TrainedModel):
         )
 
     @overload
-    def predict(self, inputs: str) -> str: ...
+    def predict(self, inputs: str) -> Any: ...
     @overload
-    def predict(self, inputs: Sequence[Any]) -> list[str]: ...
-    def predict(self, inputs: str | Sequence[Any]) -> str | list[str]:
+    def predict(self, inputs: Iterable[Any]) -> Any: ...
+    def predict(self, inputs: str | Iterable[Any]) -> Any:
         """The most probable label of each input; of a single text its label.
 
+        Labels come back as they were given to `fit`: from a file as texts; from a list as its
+        texts, numbers or truth values, in a list; from an array, a tensor or a Series of numpy's
+        kinds in an array of its dtype.
+
         Args:
-            inputs: texts, or arrays (T, F).
+            inputs: texts, or arrays (T, F): a list, generator, Series, array, or DataFrame with
+                their column.
 
         Raises:
             InputError: inputs of another kind than in training.
         """
         if isinstance(inputs, str):
-            return self.predict([inputs])[0]
-        return [self.labels[k] for k in self.predict_proba(inputs).argmax(1)]
+            (best,) = self.predict_proba([inputs]).argmax(1)
+            return self._kinds.one(self._texts[best])
+        return self._kinds.given([self._texts[k] for k in self.predict_proba(inputs).argmax(1)])
 
-    def predict_proba(self, inputs: Sequence[Any]) -> np.ndarray:
+    def predict_proba(self, inputs: Any) -> np.ndarray:
         """The probability of every label for each input, (N, C) float32, C as `labels`."""
-        return self._classify(ColumnsConfig().read(inputs, self.config, labelled=False))
+        return self._classify(self._columns({}).read(inputs, self.config, labelled=False))
 
     def predict_file(
         self, source: str | Path, options: PredictionConfig
-    ) -> Iterator[LabelPrediction]:
+    ) -> Iterator[LabelPrediction | Unanswered]:
         """What it says of each example of a file; `options` tell how to read it.
 
         Columns that `options` do not name are those of the training data; no labels are read. Of
         texts the source may also be "-" for standard input, or a .txt file: each line is a text.
+        A row that cannot be read, where such are left out, is answered by an `Unanswered`.
 
         Raises:
             InputError: a file that cannot be read.
@@ -157,16 +178,25 @@ class SequenceClassifier(TrainedModel):
         given = {n: v for n, v in options.to_json().items() if n in ColumnsConfig.names()}
         usual = ColumnsConfig().to_json()
         chosen = {name: value for name, value in given.items() if value != usual[name]}
-        read: Any = source
-        if self.config.reads_text and (str(source) == "-" or Path(source).suffix == ".txt"):
-            with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
-                read = list(Corpus.open(source, spool=Path(folder) / "stdin.txt").lines())
         columns = self._columns(chosen)
-        for row in self._classify(columns.read(read, self.config, labelled=False)):
-            best = int(row.argmax())
-            every = dict(zip(self.labels, row.tolist(), strict=True))
-            told = every if options.probabilities else None
-            yield LabelPrediction(self.labels[best], float(row[best]), told)
+        read: Any = path_of(source, "predict", "a file, or -")
+        if self.config.reads_text and (str(read) == "-" or read.suffix == ".txt"):
+            with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
+                read = list(Corpus.open(read, spool=Path(folder) / "stdin.txt").lines())
+        elif str(read) == "-":
+            read = [line.split() for line in sys.stdin.read().splitlines()]
+        examples = columns.read(read, self.config, labelled=False)
+        labels = self.labels
+        rows = self._classify(examples)
+
+        def made() -> Iterator[LabelPrediction]:
+            for row in rows:
+                best = int(row.argmax())
+                every = dict(zip(labels, row.tolist(), strict=True))
+                told = every if options.probabilities else None
+                yield LabelPrediction(labels[best], float(row[best]), told)
+
+        return answered(made(), examples.places, examples.skipped)
 
     def evaluate(self, data: Source, **settings: Any) -> Classified:
         """Measure it on examples with labels: accuracy, macro-F1, confusion matrix, loss.
@@ -181,17 +211,23 @@ class SequenceClassifier(TrainedModel):
         """
         (chosen,) = sort(settings, ColumnsConfig)
         examples = self._columns(chosen).read(data, self.config, labelled=True)
-        true = classes_of(examples, self.labels)
+        true = classes_of(examples, self._texts)
         found = self._classify(examples)
         return Classified.measure(true, found, self.labels, skipped=examples.skipped)
 
     @cached_property
-    def labels(self) -> tuple[str, ...]:
-        """The labels it tells apart, in the order of the columns of `predict_proba`."""
-        labels = self.files.config.get("labels")
-        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-            raise FormatError(f"{self.files.path}: config.json: expected a list of labels")
-        return tuple(labels)
+    def labels(self) -> tuple[Label, ...]:
+        """The labels it tells apart, as they were given, in the order of the columns of
+        `predict_proba`."""
+        return self._kinds.labels(self._texts)
+
+    @cached_property
+    def _texts(self) -> tuple[str, ...]:
+        return labels_of(self.files)[0]
+
+    @cached_property
+    def _kinds(self) -> LabelKinds:
+        return labels_of(self.files)[1]
 
     @cached_property
     def runtime(self) -> RuntimeClassifier | RuntimeCommittee:

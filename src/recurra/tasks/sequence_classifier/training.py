@@ -16,6 +16,7 @@ from recurra.nn import Recurrent
 from recurra.nn.classifier import Classifier, Committee, Forms
 from recurra.nn.token_embedding import TokenEmbedding
 from recurra.storage import save_model
+from recurra.tasks.answers import told_of
 from recurra.tasks.job import Job
 from recurra.tasks.pretrained import carried_over
 from recurra.tasks.sequence_classifier.card import write_card
@@ -88,6 +89,7 @@ class ClassifierTask:
         self._job, self._prepared, self._data, self._model = job, prepared, job.data, job.model
         self.module = module
         self.goal, self.goal_higher = job.data.goal, job.data.goal != "loss"
+        self.left_out = prepared.left_out
         self._metrics: dict[str, float] = {}
         self._weights: Tensor | None = None
         if job.data.class_weights == "balanced":
@@ -177,14 +179,20 @@ class ClassifierTask:
             "architecture": self._model.architecture().to_json(),
             "model": self._model.to_json(),
             "labels": list(self._prepared.labels),
+            **self._label_kinds(),
             "inputs": self._prepared.reader.to_json(),
             "columns": columns,
             "training": {
                 **self._prepared.about,
+                **told_of(self),
                 "data_settings": data.to_json(),
                 "train": job.train.to_json(),
             },
         }
+
+    def _label_kinds(self) -> dict[str, Any]:
+        kinds = self._prepared.kinds.to_json(self._prepared.labels)
+        return {} if kinds is None else {"label_kinds": kinds}
 
     def _logits(self, examples: Encoded, rows: np.ndarray) -> Tensor:
         """Logits (M, B, C) of some examples, by each member."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from recurra.tasks.answers import remarks
 from recurra.tasks.card import shown
 from recurra.tasks.sequence_tagger.config import SequenceTaggerConfig
 
@@ -27,7 +28,7 @@ tags: [recurra, {config.cell}, sequence-tagging]
 {config.layers} {both}{config.cell.upper()} {layers} of {config.hidden} units over {read}. Trained
 on `{shown(training["data"])}` ({training["train_sentences"]:,} sentences, SHA-256
 `{training["train_sha256"]}`) with seed {training["train"]["seed"]}. Tags: {told}.
-
+{remarks(training)}
 | {training["valid_sentences"]:,} held-out sentences | |
 |---|---|
 {figures}

@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.conll import TaggedSentence, read_tagged
+from recurra.data.conll import read_tagged
+from recurra.data.labels import TEXTS, LabelKinds, dtype_of, read_labels
 from recurra.data.word_forms import WordForms, WordVocabulary
 from recurra.errors import FormatError, InputError
+from recurra.given import NOTHING, LeftOut, is_path, listed, path_of, shown
 from recurra.metrics.tagging import SCHEMES
 from recurra.storage import ModelFiles
 from recurra.tasks.pretrained import weights_sha256, words_of
 from recurra.tasks.sequence_tagger.config import ColumnsConfig, DataConfig, SequenceTaggerConfig
-from recurra.tasks.sequence_tagger.scheme import find_scheme, marks_entities
+from recurra.tasks.sequence_tagger.scheme import breach, find_scheme, marks_entities, strangers
 
 #: A file, several of them, or sentences: pairs of words and tags.
 Source = str | Path | Sequence[str | Path] | Sequence[tuple[Sequence[str], Sequence[str]]]
@@ -23,15 +25,33 @@ Source = str | Path | Sequence[str | Path] | Sequence[tuple[Sequence[str], Seque
 
 @dataclass(frozen=True)
 class Sentences:
-    """Words and tags of sentences, what was left out, and what identifies them."""
+    """Words and tags of sentences, what was left out, and what identifies them.
+
+    tags: as texts; kinds: which tags they stand for. places: of each sentence its file and the
+    lines of its words; empty of sentences in memory.
+    """
 
     name: str
     words: list[tuple[str, ...]]
     tags: list[tuple[str, ...]]
     skipped: tuple[str, ...] = ()
+    places: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    kinds: LabelKinds = TEXTS
 
     def __len__(self) -> int:
         return len(self.words)
+
+    @property
+    def left_out(self) -> LeftOut:
+        """How many sentences could not be read, and the first of them."""
+        return LeftOut.of(self.skipped, kept=len(self), unit="sentences")
+
+    def where(self, sentence: int, word: int) -> str:
+        """Where a word stands; both are numbers from 0."""
+        if not self.places:
+            return f"sentence {sentence + 1}, word {word + 1}"
+        name, lines = self.places[sentence]
+        return f"{name}:{lines[min(word, len(lines) - 1)]}"
 
     @property
     def count(self) -> int:
@@ -51,15 +71,19 @@ class Sentences:
         """Some of the sentences."""
         chosen = list(rows)
         words, tags = ([kind[k] for k in chosen] for kind in (self.words, self.tags))
-        return Sentences(self.name, words, tags, self.skipped)
+        places = tuple(self.places[k] for k in chosen) if self.places else ()
+        return Sentences(self.name, words, tags, self.skipped, places, self.kinds)
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Training and held-out sentences, and what was learnt of the former.
 
-    counts: how often each word of the vocabulary occurs (V,). scheme: how the tags mark entities
-    (see `find_scheme`); entities: whether they do. train: sentences as forms and tags as numbers.
+    counts: how often each word of the vocabulary occurs (V,). tags: as texts; kinds: what they
+    stand for. scheme: how the tags mark entities (see `find_scheme`); entities: whether they do;
+    scored: whether those of the held-out sentences do, too. train: sentences as forms and tags as
+    numbers. left_out: sentences that could not be used. notes: which tags keep entities from being
+    chosen together or scored, and where they stand.
     """
 
     vocabulary: WordVocabulary
@@ -73,6 +97,10 @@ class Prepared:
     valid: list[np.ndarray]
     held_out: Sentences
     about: dict[str, Any]
+    kinds: LabelKinds = TEXTS
+    scored: bool = False
+    left_out: LeftOut = NOTHING
+    notes: tuple[str, ...] = ()
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -87,23 +115,24 @@ def read(source: Source, columns: ColumnsConfig) -> Sentences:
     Raises:
         InputError: what cannot be read, or has no tags.
     """
-    if isinstance(source, str | Path):
-        files: list[Any] = [source]
-    else:
-        files = list(source)
-        if files and not all(isinstance(part, str | Path) for part in files):
-            return _given(files)
+    if isinstance(source, Sentences):
+        return source
+    expected = "a file, files, or pairs (words, tags)"
+    files: list[Any] = [source] if is_path(source) else listed(source, "data", expected)
     if not files:
         raise InputError("data: expected tagged sentences, received none")
-    found: list[TaggedSentence] = []
-    skipped: list[str] = []
-    for file in files:
-        text = read_tagged(file, **columns.reading())
-        found.extend(text.sentences)
-        skipped.extend(text.skipped)
+    if not all(map(is_path, files)):
+        return _given(files)
+    texts = [read_tagged(path_of(file, "data", expected), **columns.reading()) for file in files]
+    found = [sentence for text in texts for sentence in text.sentences]
     name = Path(str(files[0])).name if len(files) == 1 else f"{len(files)} files"
-    words, tags = [s.words for s in found], [s.tags or () for s in found]
-    return Sentences(name, words, tags, tuple(skipped))
+    return Sentences(
+        name,
+        [sentence.words for sentence in found],
+        [sentence.tags or () for sentence in found],
+        tuple(line for text in texts for line in text.skipped),
+        tuple((text.name, sentence.lines) for text in texts for sentence in text.sentences),
+    )
 
 
 def prepare(
@@ -125,13 +154,17 @@ def prepare(
         InputError: sentences that cannot be used.
     """
     train = read(source, data)
+    left_out = train.left_out
     if valid is None:
         train, held_out = hold_out(train, data.valid_share, seed=seed)
     else:
         held_out = read(valid, data)
-    tags = tuple(sorted({tag for row in train.tags for tag in row}))
+        left_out += held_out.left_out
+    kinds = train.kinds
+    tags = kinds.sorted({tag for row in train.tags for tag in row})
     if files is not None:
         vocabulary, known, scheme = vocabulary_of(files), *tags_of(files)
+        kinds = kinds_of(files)
         if new := sorted(set(tags) - set(known)):
             raise InputError(
                 f"{train.name}: the tags {', '.join(map(repr, new[:5]))} are new to the model, "
@@ -151,6 +184,17 @@ def prepare(
             vocabulary = replace(vocabulary, words=words_of(pretrained))
     if len(tags) < 2:
         raise InputError(f"{train.name}: expected at least two tags, received {tags[0]!r} only")
+    entities = marks_entities(tags)
+    strange = [strangers(part.tags, part.where) for part in (train, held_out)]
+    scored = (
+        entities
+        and strange[1] is None
+        and marks_entities({tag for row in held_out.tags for tag in row} | set(tags))
+    )
+    notes = _notes(config, entities, scored, strange[0] or strange[1])
+    if files is None and entities and config.crf is not False and config.constrain:
+        broken = breach(train.tags, train.where)
+        notes += [f"{broken}: the CRF is held to no scheme: {_MEND}"] if broken else []
     forms = WordForms(vocabulary)
     number = {tag: k for k, tag in enumerate(tags)}
     about = {
@@ -169,14 +213,36 @@ def prepare(
         vocabulary.count(train.words),
         tags,
         scheme,
-        marks_entities(tags),
+        entities,
         forms,
         [forms.encode(row) for row in train.words],
         [np.array([number[tag] for tag in row], np.int64) for row in train.tags],
         [forms.encode(row) for row in held_out.words],
         held_out,
         about,
+        kinds,
+        scored,
+        left_out,
+        tuple(notes),
     )
+
+
+_MEND = "correct the tag in the data"
+
+
+def _notes(
+    config: SequenceTaggerConfig, entities: bool, scored: bool, strange: str | None
+) -> list[str]:
+    """What a tag that marks no entity, among others that do, switches off."""
+    if strange is None:
+        return []
+    off = [] if scored else ["F1 of entities"]
+    if not entities:
+        off += ["the CRF"] if config.crf is None else []
+        off += ["its scheme"] if config.constrain and config.crf is not False else []
+    *others, last = off or ["the scores of entities"]
+    named = f"{', '.join(others)} and {last}" if others else last
+    return [f"{strange}: {named} switched off: {_MEND}"]
 
 
 def hold_out(sentences: Sentences, share: float, *, seed: int) -> tuple[Sentences, Sentences]:
@@ -205,31 +271,51 @@ def tags_of(files: ModelFiles) -> tuple[tuple[str, ...], str | None]:
     raise FormatError(f"{files.path}: config.json: expected a list of tags and a scheme")
 
 
+def kinds_of(files: ModelFiles) -> LabelKinds:
+    """What the tags of a model stand for; FormatError where its files do not say."""
+    try:
+        return LabelKinds.from_json(files.config.get("tag_kinds"), tags_of(files)[0])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{files.path}: config.json, tag_kinds: {error}") from error
+
+
 def _given(pairs: Sequence[Any]) -> Sentences:
     """Sentences given as pairs of words and tags."""
-    words, tags = [], []
+    words: list[tuple[str, ...]] = []
+    given: list[Any] = []
+    places: list[str] = []
     for k, pair in enumerate(pairs):
         if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
             raise InputError(
-                f"sentence {k + 1}: expected a pair of words and tags, "
-                f"received {type(pair).__name__}"
+                f"sentence {k + 1}: expected a pair of words and tags, received {shown(pair)}"
             )
-        row, given = (check_words(part, k) for part in pair)
-        if len(row) != len(given) or not row:
+        row = check_words(pair[0], k)
+        tags = listed(pair[1], f"sentence {k + 1}", "a list of tags")
+        if len(row) != len(tags) or not row:
             raise InputError(
                 f"sentence {k + 1}: expected a tag for each of {len(row)} words, "
-                f"received {len(given)}"
+                f"received {len(tags)}"
             )
         words.append(row)
-        tags.append(given)
-    return Sentences("sentences", words, tags)
+        given.extend(tags)
+        places += [f"sentence {k + 1}, word {i + 1}" for i in range(len(row))]
+    texts, kinds = read_labels(given, places)
+    dtypes = {dtype_of(tags) for _, tags in pairs}
+    if len(dtypes) == 1:
+        kinds = replace(kinds, dtype=dtypes.pop())
+    ends = np.cumsum([len(row) for row in words]).tolist()
+    tags_of_each = [
+        tuple(texts[end - len(row) : end]) for row, end in zip(words, ends, strict=True)
+    ]
+    return Sentences("sentences", words, tags_of_each, kinds=kinds)
 
 
-def check_words(words: Sequence[Any], k: int) -> tuple[str, ...]:
+def check_words(words: Any, k: int) -> tuple[str, ...]:
     """The words of the k-th sentence; InputError where they are none."""
     if isinstance(words, str):
         raise InputError(f"sentence {k + 1}: expected a list of words, received a text: split it")
-    for word in words:
+    row = listed(words, f"sentence {k + 1}", "a list of words")
+    for word in row:
         if not isinstance(word, str) or not word:
-            raise InputError(f"sentence {k + 1}: expected words, received {word!r}")
-    return tuple(words)
+            raise InputError(f"sentence {k + 1}: expected words, received {shown(word)}")
+    return tuple(map(str, row))

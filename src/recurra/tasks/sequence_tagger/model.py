@@ -1,6 +1,6 @@
 """`SequenceTagger`: train it, measure it, ask it. Only training needs torch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recurra.data.beside import Beside
 from recurra.data.conll import read_tagged
+from recurra.data.labels import Label, LabelKinds
 from recurra.data.word_forms import WordForms
 from recurra.errors import FormatError, InputError
+from recurra.given import LeftOut, listed, shown
 from recurra.metrics.tagging import EntityScores, entity_scores, tag_accuracy
 from recurra.runtime import Architecture
 from recurra.runtime.tagger import RuntimeCommittee, RuntimeTagger
 from recurra.settings import sort
+from recurra.tasks.answers import Unanswered, answered
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.sequence_tagger.config import (
     ColumnsConfig,
@@ -22,8 +26,16 @@ from recurra.tasks.sequence_tagger.config import (
     PredictionConfig,
     SequenceTaggerConfig,
 )
-from recurra.tasks.sequence_tagger.data import Source, check_words, read, tags_of, vocabulary_of
-from recurra.tasks.sequence_tagger.scheme import allowed_steps, marks_entities
+from recurra.tasks.sequence_tagger.data import (
+    Sentences,
+    Source,
+    check_words,
+    kinds_of,
+    read,
+    tags_of,
+    vocabulary_of,
+)
+from recurra.tasks.sequence_tagger.scheme import allowed_steps, marks_entities, strangers
 
 if TYPE_CHECKING:
     from recurra.train import Callback, FitResult
@@ -39,7 +51,7 @@ Sentence = Sequence[str]
 class Tagging:
     """One way to tag a sentence: its tags, and ln of its probability."""
 
-    tags: tuple[str, ...]
+    tags: tuple[Label, ...]
     log_probability: float
 
 
@@ -49,6 +61,7 @@ class Tagged:
 
     accuracy: of all words; unknown_accuracy: of those that training did not have, None where there
     are none. entities: scores of entities, where the tags mark them. skipped: sentences left out.
+    notes: why entities are not scored, where most tags mark them.
     """
 
     accuracy: float
@@ -57,17 +70,20 @@ class Tagged:
     sentences: int
     words: int
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def measure(
         cls,
-        wanted: Sequence[Sentence],
-        found: Sequence[Sentence],
+        sentences: Sentences,
+        found: Sequence[Sequence[str]],
         *,
         unknown: Sequence[Sequence[bool]],
-        skipped: tuple[str, ...] = (),
     ) -> "Tagged":
-        """Compare tags with those of a model; `unknown` says which words were new to it."""
+        """Compare tags with those of a model, both as texts; `unknown` says which words were new
+        to it."""
+        wanted = sentences.tags
+        strange = strangers(wanted, sentences.where)
         new = [
             a == b
             for row, other, flags in zip(wanted, found, unknown, strict=True)
@@ -81,8 +97,14 @@ class Tagged:
             entity_scores(wanted, found) if marks_entities(every) else None,
             len(wanted),
             sum(map(len, wanted)),
-            skipped,
+            sentences.skipped,
+            () if strange is None else (f"{strange}: entities are not scored",),
         )
+
+    @property
+    def left_out(self) -> LeftOut:
+        """How many sentences could not be read, and the first of them."""
+        return LeftOut.of(self.skipped, kept=self.sentences, unit="sentences")
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as JSON values."""
@@ -92,6 +114,8 @@ class Tagged:
             "sentences": self.sentences,
             "words": self.words,
             "skipped": list(self.skipped),
+            "left_out": self.left_out.to_dict(),
+            "notes": list(self.notes),
         }
         return told if self.entities is None else {**told, **self.entities.to_dict()}
 
@@ -107,7 +131,7 @@ class Tagged:
                 f"{name:{width}}  {s.precision:9.4f}  {s.recall:6.4f}  {s.f1:6.4f}  {s.support:9,}"
                 for name, s in rows
             ]
-        lines += [f"left out: {line}" for line in self.skipped]
+        lines += [str(self.left_out)] if self.left_out else []
         return "\n".join(lines)
 
 
@@ -119,7 +143,7 @@ class SentenceTags:
     """
 
     words: tuple[str, ...]
-    tags: tuple[str, ...]
+    tags: tuple[Label, ...]
     text: str
     probabilities: tuple[float, ...] | None = None
     others: tuple[Tagging, ...] | None = None
@@ -202,18 +226,21 @@ class SequenceTagger(TrainedModel):
             settings=settings,
         )
 
-    def predict(self, sentences: Sequence[Any]) -> list[Any]:
+    def predict(self, sentences: Iterable[Any]) -> Any:
         """The best tags of sentences, each a list of words; of a single sentence its tags.
+
+        Tags come back as they were given to `fit`: texts, numbers or truth values in lists; in
+        arrays, where all sentences had theirs in arrays of one dtype.
 
         Raises:
             InputError: a text instead of words.
         """
         if isinstance(sentences, str):
             raise InputError("predict: expected lists of words, received a text: split it")
-        if sentences and isinstance(sentences[0], str):
-            return self.predict([sentences])[0]
-        found = map(self.runtime.chain.best, self._emissions(sentences))
-        return [[self.tags[y] for y in path.tags] for path in found]
+        rows = listed(sentences, "predict", "a sentence, a list of words, or several")
+        if rows and isinstance(rows[0], str):
+            return self.predict([rows])[0]
+        return [self._kinds.given(row) for row in self._tag(rows)]
 
     def predict_n_best(self, sentences: Sequence[Sentence], n: int) -> list[list[Tagging]]:
         """The `n` most probable taggings of each sentence, best first; fewer where there are fewer.
@@ -221,8 +248,8 @@ class SequenceTagger(TrainedModel):
         Raises:
             InputError: n below 1, or a text instead of words.
         """
-        if n < 1:
-            raise InputError(f"n: expected a number from 1 on, received {n}")
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise InputError(f"n: expected a whole number from 1 on, received {shown(n)}")
         return [self._n_best(scores, n) for scores in self._emissions(sentences)]
 
     def predict_proba(self, sentences: Sequence[Sentence]) -> list[np.ndarray]:
@@ -230,26 +257,36 @@ class SequenceTagger(TrainedModel):
         of a model with a CRF the marginals of its sequences."""
         return [self.runtime.chain.marginals(scores) for scores in self._emissions(sentences)]
 
-    def predict_file(self, source: str | Path, options: PredictionConfig) -> Iterator[SentenceTags]:
+    def predict_file(
+        self, source: str | Path, options: PredictionConfig
+    ) -> Iterator[SentenceTags | Unanswered]:
         """Tag a file; the texts of the predictions, a line end after each, are the file with its
-        tags: see `recurra.data.conll.TaggedText.parts`.
+        tags and what else is asked for: see `recurra.data.conll.TaggedText.parts`. A sentence that
+        is left out stays as it is in them, and is answered by an `Unanswered`.
 
         Raises:
             InputError: a file that cannot be read.
         """
         text = read_tagged(source, tags=False, **self._columns(options).reading())
         words = [sentence.words for sentence in text.sentences]
-        emissions = self._emissions(words)
-        tags = [[self.tags[y] for y in self.runtime.chain.best(e).tags] for e in emissions]
-        for row, found, scores, part in zip(words, tags, emissions, text.parts(tags), strict=True):
-            sure = others = None
-            if options.probabilities:
-                columns = [self.tags.index(tag) for tag in found]
-                each = self.runtime.chain.marginals(scores)[np.arange(len(row)), columns]
-                sure = tuple(float(p) for p in each)
-            if options.n_best > 1:
-                others = tuple(self._n_best(scores, options.n_best))
-            yield SentenceTags(row, tuple(found), part, sure, others)
+        chain, emissions = self.runtime.chain, self._emissions(words)
+        paths = [chain.best(scores) for scores in emissions]
+        tags = [[self._texts[y] for y in path.tags] for path in paths]
+        sure: list[tuple[float, ...] | None] = [None] * len(words)
+        others: list[tuple[Tagging, ...] | None] = [None] * len(words)
+        if options.probabilities:
+            both = zip(emissions, paths, strict=True)
+            every = [chain.marginals(e)[np.arange(len(e)), list(p.tags)] for e, p in both]
+            sure = [tuple(map(float, row)) for row in every]
+        if options.n_best > 1:
+            others = [tuple(self._n_best(scores, options.n_best)) for scores in emissions]
+        told = [_beside(*pair, options.n_best) for pair in zip(sure, others, strict=True)]
+        rows = zip(words, tags, text.parts(tags, told), sure, others, strict=True)
+        made = (
+            SentenceTags(row, self._kinds.labels(best), part, certain, taggings)
+            for row, best, part, certain, taggings in rows
+        )
+        return answered(made, text.places, text.skipped, unit="sentences", line=False)
 
     def evaluate(self, data: Source, **settings: Any) -> Tagged:
         """Measure it on tagged sentences: accuracy, and scores of entities where tags mark them.
@@ -266,16 +303,24 @@ class SequenceTagger(TrainedModel):
         sentences = read(data, self._columns(ColumnsConfig(**chosen)))
         forms = WordForms(vocabulary_of(self.files))
         return Tagged.measure(
-            sentences.tags,
-            self.predict(sentences.words),
+            sentences,
+            self._tag(sentences.words),
             unknown=[[not forms.knows(word) for word in row] for row in sentences.words],
-            skipped=sentences.skipped,
         )
 
     @cached_property
-    def tags(self) -> tuple[str, ...]:
-        """The tags it gives, in the order of the columns of `predict_proba`."""
+    def tags(self) -> tuple[Label, ...]:
+        """The tags it gives, as they were given, in the order of the columns of
+        `predict_proba`."""
+        return self._kinds.labels(self._texts)
+
+    @cached_property
+    def _texts(self) -> tuple[str, ...]:
         return tags_of(self.files)[0]
+
+    @cached_property
+    def _kinds(self) -> LabelKinds:
+        return kinds_of(self.files)
 
     @cached_property
     def runtime(self) -> RuntimeTagger | RuntimeCommittee:
@@ -311,8 +356,14 @@ class SequenceTagger(TrainedModel):
         names = [n for n in ColumnsConfig.names() if getattr(given, n) != getattr(usual, n)]
         return ColumnsConfig.from_json({**known, **{n: getattr(given, n) for n in names}})
 
-    def _emissions(self, sentences: Sequence[Sentence]) -> list[np.ndarray]:
-        words = [check_words(row, k) for k, row in enumerate(sentences)]
+    def _tag(self, sentences: Sequence[Sentence]) -> list[list[str]]:
+        """The best tags of sentences, as texts."""
+        found = map(self.runtime.chain.best, self._emissions(sentences))
+        return [[self._texts[y] for y in path.tags] for path in found]
+
+    def _emissions(self, sentences: Iterable[Sentence]) -> list[np.ndarray]:
+        rows = listed(sentences, "sentences", "lists of words")
+        words = [check_words(row, k) for k, row in enumerate(rows)]
         forms = WordForms(vocabulary_of(self.files))
         return self.runtime.emissions([forms.encode(row) for row in words], forms)
 
@@ -323,3 +374,16 @@ class SequenceTagger(TrainedModel):
             Tagging(tuple(self.tags[y] for y in path.tags), path.score - total)
             for path in chain.n_best(scores, n)
         ]
+
+
+def _beside(
+    sure: tuple[float, ...] | None, taggings: tuple[Tagging, ...] | None, count: int
+) -> Beside:
+    """What a file tells of a sentence beside its tags."""
+    best, *others = taggings or (None,)
+    return Beside(
+        sure or (),
+        [(tuple(map(str, one.tags)), one.log_probability) for one in others if one],
+        count - 1,
+        best.log_probability if best else None,
+    )

@@ -17,6 +17,7 @@ from recurra.nn.crf import CRF
 from recurra.nn.tagger import CharacterEncoder, FeatureScores, Tagger, TaggerCommittee
 from recurra.runtime.viterbi import Chain
 from recurra.storage import save_model
+from recurra.tasks.answers import told_of
 from recurra.tasks.job import Job
 from recurra.tasks.pretrained import carried_over
 from recurra.tasks.sequence_tagger.card import write_card
@@ -124,7 +125,11 @@ class TaggerTask:
         assert isinstance(job.data, DataConfig)
         self._job, self._prepared, self._data, self._model = job, prepared, job.data, job.model
         self.module = module
-        self.goal = job.data.goal or ("f1" if prepared.entities else "accuracy")
+        self.goal = job.data.goal or ("f1" if prepared.scored else "accuracy")
+        self.left_out, self.notes = prepared.left_out, prepared.notes
+        if self.goal == "f1" and not prepared.scored:
+            why = "; ".join(prepared.notes) or "the tags mark no entities"
+            raise InputError(f"goal f1: {why}: choose by accuracy or loss")
         self.goal_higher = self.goal != "loss"
         self._lengths = np.array([len(row) for row in prepared.train], np.int64)
         self._metrics: dict[str, float] = {}
@@ -174,7 +179,7 @@ class TaggerTask:
             "loss": nats / max(count, 1),
             "accuracy": tag_accuracy(prepared.held_out.tags, found),
         }
-        if prepared.entities:
+        if prepared.scored:
             scores = entity_scores(prepared.held_out.tags, found).overall
             self._metrics |= {n: getattr(scores, n) for n in ("precision", "recall", "f1")}
         return self._metrics
@@ -207,16 +212,19 @@ class TaggerTask:
     def config(self) -> dict[str, Any]:
         """`config.json` of the model."""
         job, prepared = self._job, self._prepared
+        kinds = prepared.kinds.to_json(prepared.tags)
         columns = {n: v for n, v in self._data.to_json().items() if n in ColumnsConfig.names()}
         return {
             "task": "sequence_tagger",
             "architecture": self._model.architecture().to_json(),
             "model": self._model.to_json(),
             "tags": list(prepared.tags),
+            **({} if kinds is None else {"tag_kinds": kinds}),
             "scheme": prepared.scheme,
             "columns": columns,
             "training": {
                 **prepared.about,
+                **told_of(self),
                 "data_settings": self._data.to_json(),
                 "train": job.train.to_json(),
             },

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from recurra.tasks.answers import remarks
 from recurra.tasks.transcriber.config import TranscriberConfig
 
 
@@ -25,7 +26,7 @@ tags: [recurra, {config.cell}, ctc]
 with connectionist temporal classification over {config.tokenizer} tokens; trained on
 {training["recordings"]:,} recordings ({training["seconds"] / 60:.1f} minutes, SHA-256
 `{training["sha256"]}`) with seed {training["train"]["seed"]}.
-
+{remarks(training)}
 | held-out recordings | |
 |---|---|
 {figures}

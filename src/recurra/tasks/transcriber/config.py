@@ -105,3 +105,10 @@ class Decoding(Settings):
         if self.n_best > self.beams:
             found.append(f"n_best must be at most beams ({self.beams}), received {self.n_best}")
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscriptOptions(Decoding):
+    """How recordings of files are transcribed, and what becomes of those that cannot be read."""
+
+    skip_bad: bool = option(False, "leave out recordings that cannot be read, and report them")

@@ -1,6 +1,7 @@
 """From recordings to what training reads; tokens and scale are those of the training data alone."""
 
 import hashlib
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 from recurra.data.features import LogMel, Scale
 from recurra.data.recordings import OnBad, Recording, clean, read_recordings
 from recurra.data.resample import resample
-from recurra.data.wav import Sound
+from recurra.data.wav import Sound, read_wav
 from recurra.errors import FormatError, InputError
+from recurra.given import LeftOut, is_path, listed, path_of, shown
 from recurra.tasks.transcriber.config import TranscriberConfig, TranscriberData
 from recurra.text import Tokenizer, train_tokenizer
 from recurra.text.tokenizer import whole_characters
@@ -47,6 +49,12 @@ class Prepared:
     skipped: tuple[str, ...]
     sha256: str
 
+    @property
+    def left_out(self) -> LeftOut:
+        """How many recordings could not be used, and the first of them."""
+        kept = len(self.train) + len(self.valid)
+        return LeftOut.of(self.skipped, kept=kept, unit="recordings")
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -63,20 +71,25 @@ def recordings_of(source: Any, *, texts: bool, on_bad: OnBad | None = None) -> I
     Raises:
         InputError: neither of these, or what `read_recordings` raises.
     """
+    expected = "paths, or recurra.data.Recording or Sound, one or several"
     if isinstance(source, Recording | Sound):
         source = [source]
-    if isinstance(source, str | Path):
-        return read_recordings(source, texts=texts, on_bad=on_bad)
-    given = list(source)
-    if all(isinstance(one, str | Path) for one in given):
-        return read_recordings(given, texts=texts, on_bad=on_bad)
+    if str(source) == "-" and is_path(source):
+        content, name = sys.stdin.buffer.read(), "standard input"
+        return [Recording(read_wav(content, name=name), None, name)]
+    if is_path(source):
+        path = path_of(source, "recordings", expected)
+        return read_recordings(path, texts=texts, on_bad=on_bad)
+    given = listed(source, "recordings", expected)
+    if given and all(map(is_path, given)):
+        paths = [path_of(one, "recordings", expected) for one in given]
+        return read_recordings(paths, texts=texts, on_bad=on_bad)
+    if not given:
+        raise InputError(f"recordings: expected {expected}, received none")
     found = [Recording(one) if isinstance(one, Sound) else one for one in given]
     wrong = [one for one in found if not isinstance(one, Recording)]
     if wrong:
-        raise InputError(
-            f"recordings: expected paths, or recurra.data.Recording, received "
-            f"{type(wrong[0]).__name__}"
-        )
+        raise InputError(f"recordings: expected {expected}, received {shown(wrong[0])}")
     silent = next((n for n, one in enumerate(found) if texts and one.text is None), None)
     if silent is not None:
         raise InputError(f"{found[silent].name} {silent}: there is no text")

@@ -17,8 +17,14 @@ from recurra.runtime import Architecture
 from recurra.runtime.transcriber import RuntimeTranscriber
 from recurra.settings import sort
 from recurra.storage import ModelFiles
+from recurra.tasks.answers import Unanswered
 from recurra.tasks.base import TrainedModel
-from recurra.tasks.transcriber.config import Decoding, TranscriberConfig, TranscriberData
+from recurra.tasks.transcriber.config import (
+    Decoding,
+    TranscriberConfig,
+    TranscriberData,
+    TranscriptOptions,
+)
 from recurra.tasks.transcriber.data import Fitted, Source, read_fitted, recordings_of
 from recurra.tasks.transcriber.transcript import (
     Judgement,
@@ -73,8 +79,8 @@ class Transcriber(TrainedModel):
     title = "transcriber"
     Config = TranscriberConfig
     Data = TranscriberData
-    Prediction = Decoding
-    Measurement = Decoding
+    Prediction = TranscriptOptions
+    Measurement = TranscriptOptions
 
     config: TranscriberConfig
 
@@ -149,24 +155,48 @@ class Transcriber(TrainedModel):
         recordings = recordings_of(data, texts=False)
         return [found for _, found in self._transcribe(recordings, decoder)]
 
-    def predict_file(self, source: str | Path, options: Decoding) -> Iterator[Transcript]:
-        """Transcribe recordings one after the other, as `recurra predict` does."""
-        decoder = self._opened(options)
-        return (f for _, f in self._transcribe(recordings_of(source, texts=False), decoder))
+    def predict_file(
+        self, source: str | Path, options: TranscriptOptions
+    ) -> Iterator[Transcript | Unanswered]:
+        """Transcribe recordings one after the other, as `recurra predict` does; "-" is a wav file
+        on standard input. One that is left out is answered by an `Unanswered`."""
+        decoder, bad = self._opened(options), list[str]()
+        on_bad = (lambda error: bad.append(str(error))) if options.skip_bad else None
+        before: list[int] = []  # how many were bad before each that was read
 
-    def evaluate(self, data: Any, *, language_model: Any = None, **options: Any) -> Judgement:
+        def noted() -> Iterator[Recording]:
+            for recording in recordings_of(source, texts=False, on_bad=on_bad):
+                before.append(len(bad))
+                yield recording
+
+        told = 0
+        for k, (_, found) in enumerate(self._transcribe(noted(), decoder)):
+            for reason in bad[told : before[k]]:
+                yield Unanswered(reason, "recordings")
+            told = before[k]
+            yield found
+        for reason in bad[told:]:
+            yield Unanswered(reason, "recordings")
+
+    def evaluate(
+        self, data: Any, *, language_model: Any = None, skip_bad: bool = False, **options: Any
+    ) -> Judgement:
         """Compare transcripts with what was said; arguments as for `predict`.
+
+        With `skip_bad` recordings that cannot be read, or have no text, are left out.
 
         Raises:
             InputError: recordings without a text, or options that cannot be used.
         """
-        decoder = self._decoder(language_model, options)
+        decoder, bad = self._decoder(language_model, options), list[str]()
+        on_bad = (lambda error: bad.append(str(error))) if skip_bad else None
+        recordings = recordings_of(data, texts=True, on_bad=on_bad)
         said, heard, seconds = [], [], 0.0
-        for recording, found in self._transcribe(recordings_of(data, texts=True), decoder):
+        for recording, found in self._transcribe(recordings, decoder):
             said.append(clean(recording.text or ""))
             heard.append(found.text)
             seconds += recording.sound.seconds
-        return Judgement.of(said, heard, seconds=seconds)
+        return Judgement.of(said, heard, seconds=seconds, skipped=bad)
 
     def stream(
         self, *, rate: int | None = None, language_model: Any = None, **options: Any

@@ -15,6 +15,7 @@ from recurra.generate.ctc import BestPath
 from recurra.nn import Recurrent
 from recurra.nn.ctc import RecurrentCTC
 from recurra.storage import save_model
+from recurra.tasks.answers import told_of
 from recurra.tasks.job import Job
 from recurra.tasks.transcriber.card import write_card
 from recurra.tasks.transcriber.config import TranscriberConfig, TranscriberData
@@ -113,6 +114,7 @@ class TranscriberTask:
         if job.files is not None:
             state = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
             self.module.load_state_dict(state)
+        self.left_out = prepared.left_out
         self._metrics: dict[str, float] = {}
         self._heard: list[str] = []
 
@@ -216,6 +218,7 @@ class TranscriberTask:
                 "recordings": len(prepared.train),
                 "seconds": sum(example.seconds for example in prepared.train),
                 "skipped": list(prepared.skipped),
+                **told_of(self),
                 "sha256": prepared.sha256,
                 "data": self._data.to_json(),
                 "train": job.train.to_json(),

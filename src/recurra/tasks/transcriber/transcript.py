@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from recurra.generate.ctc import BestPath, Labelling, PrefixBeam
+from recurra.given import NOTHING, LeftOut
 from recurra.metrics.transcription import ErrorRate, character_errors, word_errors
 from recurra.runtime.transcriber import SoundStream
 from recurra.text import Tokenizer
@@ -31,6 +32,10 @@ class Transcript:
     def __str__(self) -> str:
         return self.text
 
+    def to_text(self) -> str:
+        """A line of text: it, and its alternatives, parted by tabs, best first."""
+        return "\t".join([self.text, *(text for text, _ in self.alternatives)])
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""
         return {
@@ -51,14 +56,22 @@ class Judgement:
     characters: ErrorRate
     recordings: int
     seconds: float
+    left_out: LeftOut = NOTHING
 
     @classmethod
     def of(
-        cls, references: Sequence[str], hypotheses: Sequence[str], *, seconds: float
+        cls,
+        references: Sequence[str],
+        hypotheses: Sequence[str],
+        *,
+        seconds: float,
+        skipped: Sequence[str] = (),
     ) -> "Judgement":
-        """Compare what was said and what was heard in recordings of so many seconds in all."""
-        words = word_errors(references, hypotheses)
-        return cls(words, character_errors(references, hypotheses), len(references), seconds)
+        """Compare what was said and what was heard in recordings of so many seconds in all; of each
+        that could not be read `skipped` has a line."""
+        words, count = word_errors(references, hypotheses), len(references)
+        left_out = LeftOut.of(skipped, kept=count, unit="recordings")
+        return cls(words, character_errors(references, hypotheses), count, seconds, left_out)
 
     @property
     def word_error_rate(self) -> float:
@@ -89,6 +102,7 @@ class Judgement:
             "words": self.words.length,
             "recordings": self.recordings,
             "seconds": self.seconds,
+            "left_out": self.left_out.to_dict(),
         }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from recurra.tasks.answers import remarks
 from recurra.tasks.translator.config import TranslatorConfig
 
 
@@ -27,7 +28,7 @@ An encoder-decoder with {config.attention} attention over {tokens}: {config.laye
 {config.cell.upper()} of {config.hidden} units read, {config.decoder_layers or config.layers} write.
 Trained on {training["pairs"]:,} pairs (SHA-256 of the files `{training["pairs_sha256"]}`) with seed
 {training["train"]["seed"]}{precision}.
-
+{remarks(training)}
 | held-out pairs | |
 |---|---|
 {figures}

@@ -140,6 +140,13 @@ class TranslationOptions(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TranslationPrediction(TranslationOptions):
+    """How to translate the lines of a file, and how they are read."""
+
+    skip_bad: bool = option(False, "leave out lines that cannot be read, and report them")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TranslationMeasurement(TranslationOptions):
     """How to translate what is held to its targets, and how pairs are read."""
 

@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from recurra.data.pairs import Pairs, read_pairs
 from recurra.errors import InputError
+from recurra.given import columns_of, is_path, listed, path_of
 from recurra.tasks.translator.vocabulary import Vocabulary
 
 #: A file of pairs; two files side by side, or several of pairs; pairs in memory.
@@ -27,15 +27,22 @@ def open_pairs(source: Source, *, skip_bad: bool = False) -> Pairs:
     """
     if isinstance(source, Pairs):
         return source
-    if isinstance(source, str | Path):
-        return read_pairs(source, skip_bad=skip_bad)
-    listed: list[Any] = list(source)
-    if all(isinstance(entry, str | Path) for entry in listed):
-        plain = [not str(e).lower().removesuffix(".gz").endswith(_OF_PAIRS) for e in listed]
-        if len(listed) == 2 and all(plain):
-            return read_pairs([(listed[0], listed[1])], skip_bad=skip_bad)
-        return read_pairs(listed, skip_bad=skip_bad)
-    return Pairs.of(listed)
+    expected = "a file, files, or pairs (source, target)"
+    if is_path(source):
+        return read_pairs(path_of(source, "pairs", expected), skip_bad=skip_bad)
+    if columns_of(source) is not None:
+        return Pairs.of(source)
+    rows = listed(source, "pairs", expected)
+    if rows and all(map(is_path, rows)):
+        paths = [path_of(row, "pairs", expected) for row in rows]
+        plain = [not str(p).lower().removesuffix(".gz").endswith(_OF_PAIRS) for p in paths]
+        if len(paths) == 2 and all(plain):
+            return read_pairs([(paths[0], paths[1])], skip_bad=skip_bad)
+        return read_pairs(paths, skip_bad=skip_bad)
+    made = Pairs.of(rows)
+    if not len(made):
+        raise InputError(f"pairs: expected {expected}, received none")
+    return made
 
 
 def split_pairs(pairs: Pairs, share: float) -> tuple[Pairs, Pairs]:

@@ -32,6 +32,10 @@ class Translation:
     def __str__(self) -> str:
         return self.text
 
+    def to_text(self) -> str:
+        """A line of text: it, and the others of its n-best list, parted by tabs, best first."""
+        return "\t".join(" ".join(one.text.splitlines()) for one in (self, *self.others))
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON values."""
         made: dict[str, Any] = {

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from recurra.data.pairs import Pairs, read_sources
+from recurra.data.pairs import Pairs, open_sources
 from recurra.errors import FormatError, InputError
+from recurra.given import NOTHING, LeftOut, listed, shown
 from recurra.metrics.translation import bleu, chrf, error_rate
 from recurra.runtime.translator import RuntimeTranslator, TranslatorArchitecture
 from recurra.settings import sort
+from recurra.tasks.answers import Unanswered, answered
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.translator.alignment import Alignment
 from recurra.tasks.translator.config import (
     DataConfig,
     TranslationMeasurement,
     TranslationOptions,
+    TranslationPrediction,
     TranslatorConfig,
 )
 from recurra.tasks.translator.data import Encoded, open_pairs
@@ -42,7 +45,8 @@ class TranslationScores:
     of the nearest reference, tokens being what white space parts: the phoneme error rate of sounds,
     the word error rate of sentences. wrong: share of sources whose translation is none of their
     references: the word error rate of spellings. nats_per_token: mean negative log-likelihood of
-    the references' tokens, in the model's own vocabulary. sources, references: how many.
+    the references' tokens, in the model's own vocabulary. sources, references: how many. left_out:
+    pairs that could not be read.
     """
 
     bleu: float
@@ -52,6 +56,7 @@ class TranslationScores:
     nats_per_token: float
     sources: int
     references: int
+    left_out: LeftOut = NOTHING
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, as JSON values."""
@@ -67,7 +72,11 @@ class TranslationScores:
 
 
 def score(
-    texts: Sequence[str], references: Sequence[Sequence[str]], *, nats_per_token: float
+    texts: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    nats_per_token: float,
+    left_out: LeftOut = NOTHING,
 ) -> TranslationScores:
     """All figures of some translations."""
     edits = error_rate(texts, references)
@@ -79,6 +88,7 @@ def score(
         nats_per_token=nats_per_token,
         sources=len(texts),
         references=sum(map(len, references)),
+        left_out=left_out,
     )
 
 
@@ -91,7 +101,7 @@ def score_pairs(
     """All figures of the translations of some sources, each held to all targets it has."""
     sources, references = pairs.references()
     texts = [translation.text for translation in translate(sources)]
-    return score(texts, references, nats_per_token=nats_per_token)
+    return score(texts, references, nats_per_token=nats_per_token, left_out=pairs.left_out)
 
 
 class Translator(TrainedModel):
@@ -108,7 +118,7 @@ class Translator(TrainedModel):
     title = "translator"
     Config = TranslatorConfig
     Data = DataConfig
-    Prediction = TranslationOptions
+    Prediction = TranslationPrediction
     Measurement = TranslationMeasurement
 
     def fit(
@@ -174,25 +184,33 @@ class Translator(TrainedModel):
         """
         (chosen,) = sort(options, TranslationOptions)
         wanted = TranslationOptions(**chosen).validate()
-        texts = [source] if isinstance(source, str) else list(source)
+        several = [source] if isinstance(source, str) else source
+        texts = listed(several, "predict", "a text, or several")
         for number, text in enumerate(texts):
             if not (isinstance(text, str) and text.strip()):
-                raise InputError(f"predict: source {number}: expected a text, received {text!r}")
+                raise InputError(
+                    f"predict: source {number}: expected a text, received {shown(text)}"
+                )
         found = self._decoder.translate(texts, wanted)
         return found[0] if isinstance(source, str) else found
 
     def predict_file(
-        self, source: str | Path, options: TranslationOptions
-    ) -> Iterator[Translation]:
-        """Translate the sources of a file: see `recurra.data.pairs.read_sources`.
+        self, source: str | Path, options: TranslationPrediction
+    ) -> Iterator[Translation | Unanswered]:
+        """Translate the sources of a file: see `recurra.data.pairs.open_sources`. A line with
+        nothing in it, or one that is left out, is answered by an `Unanswered`.
 
         Raises:
             InputError: the file cannot be read, or has no text in it.
         """
-        texts = read_sources(source)
-        for first in range(0, len(texts), options.side_by_side):
-            part = texts[first : first + options.side_by_side]
-            yield from self._decoder.translate(part, options)
+        found = open_sources(source, skip_bad=options.skip_bad)
+        size = options.side_by_side
+
+        def made() -> Iterator[Translation]:
+            for first in range(0, len(found.texts), size):
+                yield from self._decoder.translate(found.texts[first : first + size], options)
+
+        return answered(made(), found.places, found.skipped, unit="lines")
 
     def evaluate(
         self, data: "Source", *, skip_bad: bool = False, **options: Any

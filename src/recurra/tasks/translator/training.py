@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from recurra.data import LengthBatches, Rows
 from recurra.data.pairs import Pairs
+from recurra.given import LeftOut
 from recurra.nn import Recurrent
 from recurra.nn.encoder_decoder import EncoderDecoder
 from recurra.runtime.translator import RuntimeTranslator
 from recurra.storage import save_model
+from recurra.tasks.answers import told_of
 from recurra.tasks.job import Job
 from recurra.tasks.translator.card import write_card
 from recurra.tasks.translator.config import (
@@ -90,6 +92,7 @@ class TranslatorTask:
         self._train = Encoded(pairs, vocabulary, copy=model.copy)
         self._valid = Encoded(valid, vocabulary, copy=model.copy)
         self._rows = within(pairs, self._train, data.max_length)
+        self.left_out = _left_out(job, pairs, valid, self._rows)
         self._sizes = self._train.lengths[self._rows]
         self.growth = self._train.growth()
         sources, references = valid.references()
@@ -215,6 +218,7 @@ class TranslatorTask:
                 "pairs_sha256": self._pairs.sha256,
                 "valid_sha256": self._valid_pairs.sha256,
                 "skipped": len(self._pairs.skipped),
+                **told_of(self),
                 "data": self._data.to_json(),
                 "train": self._job.train.to_json(),
             },
@@ -225,6 +229,15 @@ def _settings(job: Job) -> tuple[TranslatorConfig, DataConfig]:
     assert isinstance(job.model, TranslatorConfig)
     assert isinstance(job.data, DataConfig)
     return job.model, job.data
+
+
+def _left_out(job: Job, pairs: Pairs, valid: Pairs, rows: np.ndarray) -> LeftOut:
+    """Pairs that could not be read, or are longer than is to be read."""
+    _, data = _settings(job)
+    long = np.delete(np.arange(len(pairs)), rows)
+    told = [f"{pairs.places[k]}: more than {data.max_length} tokens on a side" for k in long]
+    found = LeftOut.of([*pairs.skipped, *told], kept=len(rows), unit="pairs")
+    return found if job.valid is None else found + valid.left_out
 
 
 def prepare(job: Job) -> tuple[Pairs, Pairs, Vocabulary]:

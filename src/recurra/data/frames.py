@@ -1,0 +1,83 @@
+"""Series in memory, of whatever kind: DataFrames as tables, tensors and generators as arrays."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from recurra.data.table_rows import Table
+from recurra.errors import InputError
+from recurra.given import is_frame, is_path, is_series, path_of, plain, shown
+
+_EXPECTED = "a file, a DataFrame, or numbers (T,) or (T, C), several of them or by name"
+
+
+def series_source(source: Any) -> Any:
+    """What series are read from: a path, a `Table` of a DataFrame or of a Series with times, or
+    arrays as `recurra.data.panel.Panel.of` takes them.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if is_path(source):
+        return path_of(source, "series", _EXPECTED)
+    if is_frame(source):
+        return _table(source, type(source).__name__)
+    if is_series(source):
+        return _table(source.to_frame("y"), "Series") if _dated(source) else source.to_numpy()
+    if isinstance(source, Mapping):
+        return {name: plain(values) for name, values in source.items()}
+    if not isinstance(source, Iterable) or isinstance(source, bytes | bytearray | set | frozenset):
+        raise InputError(f"series: expected {_EXPECTED}, received {shown(source)}")
+    given = plain(source)
+    return [plain(one) for one in given] if isinstance(given, list | tuple) else given
+
+
+def _table(frame: Any, name: str) -> Table:
+    """The cells of a DataFrame as text, its times first where they are its index."""
+    names = list(map(str, frame.columns))
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise InputError(f"{name}: the column {twice!r} stands there twice: rename one")
+    columns = [_texts(frame[column]) for column in frame.columns]
+    if _dated(frame):
+        title = str(frame.index.name or "time")
+        names.insert(0, title if title not in names else f"{title} of the index")
+        columns.insert(0, _texts(frame.index))
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    if not rows:
+        raise InputError(f"{name}: expected rows, received none")
+    return Table(name, tuple(names), list(enumerate(rows, 1)))
+
+
+def _dated(value: Any) -> bool:
+    """Whether the index of a DataFrame or Series is of times."""
+    index = getattr(value, "index", None)
+    kind = str(getattr(index, "dtype", ""))
+    return kind.startswith(("datetime64", "period["))
+
+
+def _texts(column: Iterable[Any]) -> list[str]:
+    """Cells as a file would have them; nothing where a value is missing."""
+    cells = list(column)
+    there = [cell for cell in cells if not _missing(cell)]
+    dates = bool(there) and all(_is_midnight(cell) for cell in there)
+    return ["" if _missing(cell) else _text(cell, dates=dates) for cell in cells]
+
+
+def _text(cell: Any, *, dates: bool) -> str:
+    if dates:
+        return str(cell.date())
+    if hasattr(cell, "item"):
+        cell = cell.item()
+    return str(int(cell)) if isinstance(cell, bool) else str(cell)
+
+
+def _is_midnight(cell: Any) -> bool:
+    return hasattr(cell, "date") and hasattr(cell, "time") and str(cell.time()) == "00:00:00"
+
+
+def _missing(cell: Any) -> bool:
+    """Whether it is None, NaN, NaT or NA."""
+    try:
+        return cell is None or bool(cell != cell)
+    except (TypeError, ValueError):  # pandas' NA knows no truth
+        return True

@@ -1,0 +1,199 @@
+"""What users give, whatever its kind: lists and generators, frames and tensors, paths, and what of
+it had to be left out. Other libraries' objects are known by what they can do: none is imported."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recurra.errors import InputError
+
+#: Characters of a text that messages show.
+SHOWN = 60
+#: A name longer than this, or of so many words, that no file has is taken for a text.
+_LONG, _WORDS = 200, 4
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What of some data could not be used.
+
+    count: how many. first: the place and the reason of the first. total: how many there were with
+    these, 0 where that is not known. unit: what is counted.
+    """
+
+    count: int = 0
+    first: str = ""
+    total: int = 0
+    unit: str = "rows"
+
+    @classmethod
+    def of(cls, lines: Sequence[str], *, kept: int | None, unit: str = "rows") -> "LeftOut":
+        """A summary of `lines`, "file, line 7: reason" each, beside `kept` that could be used."""
+        total = 0 if kept is None else kept + len(lines)
+        return cls(len(lines), lines[0] if lines else "", total, unit)
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def __add__(self, other: "LeftOut") -> "LeftOut":
+        """Both together, as of training and held-out data; units are those of the first."""
+        known = bool(self.total) and bool(other.total)
+        total = self.total + other.total if known else 0
+        unit = self.unit if self or not other else other.unit
+        return LeftOut(self.count + other.count, self.first or other.first, total, unit)
+
+    def __str__(self) -> str:
+        if not self:
+            return "nothing left out"
+        of = f" of {self.total:,}" if self.total else ""
+        unit = _singular(self.unit) if (self.total or self.count) == 1 else self.unit
+        which = "" if self.count == 1 else "the first: "
+        return f"left out {self.count:,}{of} {unit}: {which}{_cut(self.first, 4 * SHOWN)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return dict(vars(self))
+
+
+#: Of data of which everything could be used.
+NOTHING = LeftOut()
+
+
+def _singular(unit: str) -> str:
+    return unit if unit == "series" else unit.removesuffix("s")
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: what it is, never more than a line of it."""
+    if value is None:
+        return "None"
+    if isinstance(value, bool | int | float | complex):
+        try:
+            return _cut(f"{type(value).__name__} {value!r}", SHOWN)
+        except ValueError:  # more digits than Python writes
+            return "a number of thousands of digits"
+    if isinstance(value, str):
+        if len(value) > SHOWN:
+            return f"a text of {len(value):,} characters, {value[: SHOWN // 2]!r} …"
+        return f"the text {value!r}"
+    name = type(value).__name__
+    if is_frame(value):
+        columns = ", ".join(map(str, list(value.columns)[:6]))
+        return f"a {name} with the columns {_cut(columns, SHOWN)}"
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        size = f"({', '.join(map(str, shape))})"
+        return f"{_an(name)} {size} of {getattr(value, 'dtype', 'no dtype')}"
+    try:
+        return f"an empty {name}" if not len(value) else f"{_an(name)} of {len(value):,}"
+    except Exception:  # what has no length, or breaks when it is asked for
+        return _an(name)
+
+
+def brief(value: Any) -> str:
+    """A value read from a file, as Python writes it, cut to what a line can hold."""
+    try:
+        return _cut(repr(value), SHOWN)
+    except (ValueError, RecursionError):  # numbers of too many digits, lists too deep
+        return shown(value)
+
+
+def is_frame(value: Any) -> bool:
+    """Whether it is a DataFrame, of pandas or alike: columns that can be had by name."""
+    return hasattr(value, "columns") and hasattr(value, "shape") and hasattr(value, "__getitem__")
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether it is a tensor, as torch's: numbers that may need to be detached first."""
+    return hasattr(value, "detach") and hasattr(value, "cpu") and hasattr(value, "numpy")
+
+
+def is_series(value: Any) -> bool:
+    """Whether it is one column with an index, as pandas' Series."""
+    return hasattr(value, "to_numpy") and hasattr(value, "index") and not is_frame(value)
+
+
+def plain(value: Any) -> Any:
+    """A tensor or Series as numpy array, a generator as list; everything else as it is."""
+    if is_tensor(value):
+        tensor = value.detach().cpu()
+        return tensor.float().numpy() if str(tensor.dtype) == "torch.bfloat16" else tensor.numpy()
+    if is_series(value):
+        return value.to_numpy()
+    if isinstance(value, Iterable) and not hasattr(value, "__len__"):
+        return list(value)
+    return value
+
+
+def columns_of(value: Any) -> dict[str, Any] | None:
+    """The columns of a DataFrame or of a mapping of lists, by name; None of anything else."""
+    if isinstance(value, Mapping):
+        return {str(name): column for name, column in value.items()}
+    if is_frame(value):
+        return {str(name): value[name] for name in value.columns}
+    return None
+
+
+def listed(value: Any, what: str, expected: str) -> list[Any]:
+    """The items of a list, tuple, array, Series, tensor or generator.
+
+    Args:
+        value: what was given.
+        what: where it stands, for errors: `predict`.
+        expected: what it should be, for errors: `a text, or a list of texts`.
+
+    Raises:
+        InputError: it has no items, or none in an order.
+    """
+    wrong = isinstance(value, str | bytes | bytearray | Mapping | set | frozenset)
+    if wrong or is_frame(value) or not isinstance(value, Iterable):
+        raise InputError(f"{what}: expected {expected}, received {shown(value)}")
+    if getattr(value, "shape", None) == ():
+        raise InputError(f"{what}: expected {expected}, received a single value of an array")
+    try:
+        return list(plain(value))
+    except (TypeError, RuntimeError) as error:
+        raise InputError(f"{what}: expected {expected}, received {shown(value)}") from error
+
+
+def is_path(value: Any) -> bool:
+    """Whether it is meant as a path."""
+    return isinstance(value, str | os.PathLike)
+
+
+def path_of(value: Any, what: str, expected: str) -> Path:
+    """The path of a file or folder.
+
+    Raises:
+        InputError: it is no path, or a text where one was expected.
+    """
+    if not is_path(value):
+        raise InputError(f"{what}: expected {expected}, received {shown(value)}")
+    name = os.fspath(value)
+    if isinstance(name, bytes):
+        name = os.fsdecode(name)
+    if "\0" in name or "\n" in name or _reads_as_text(name):
+        raise InputError(
+            f"{what}: expected {expected}, received {shown(name)}: a text is not a path: write it "
+            "to a file"
+        )
+    return Path(name)
+
+
+def _reads_as_text(name: str) -> bool:
+    if len(name) <= _LONG and len(name.split()) < _WORDS:
+        return False
+    try:
+        return not os.path.lexists(name)
+    except (OSError, ValueError):
+        return True
+
+
+def _an(name: str) -> str:
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[:most] + " …"
