@@ -15,6 +15,7 @@ from recurra.ops.recurrent import (
     reference,
     straight,
 )
+from recurra.ops.threads import fixed_order, threads
 
 __all__ = [
     "Lookup",
@@ -22,6 +23,7 @@ __all__ = [
     "Stack",
     "Watch",
     "embedding",
+    "fixed_order",
     "fused",
     "fused_masked",
     "fused_name",
@@ -33,5 +35,6 @@ __all__ = [
     "recurrent",
     "reference",
     "straight",
+    "threads",
     "token_losses",
 ]

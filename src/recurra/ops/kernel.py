@@ -15,6 +15,7 @@ from recurra.errors import InputError
 from recurra.ops.arguments import Arguments, named
 from recurra.ops.fit import fitted
 from recurra.ops.memory import LARGE, empty
+from recurra.ops.threads import threads
 
 # torch's threads are there already: see `native.share_threads`.
 native.share_threads(str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"))
@@ -37,7 +38,7 @@ def forward(call: Arguments, *, save: bool) -> list[Tensor]:
         call.mask,
         call.keep,
         call.tokens,
-        -torch.get_num_threads(),
+        -threads(),
         None,
     )
     return [y, *last] if saved is None else [y, *last, saved]
@@ -90,7 +91,7 @@ def backward(
         call.mask,
         call.keep,
         call.tokens,
-        -torch.get_num_threads(),
+        -threads(),
     )
     return [dx, *dparameters, *dinitial]
 

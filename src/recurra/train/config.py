@@ -1,6 +1,7 @@
 """What a user may choose about a training run: one frozen table, also read for the command line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from recurra.settings import Settings, option
 
@@ -70,7 +71,11 @@ class TrainConfig(Settings):
     seed: int = option(0, "seed of everything random", least=0, most=2**32 - 1, whole=True)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     threads: int | None = option(
-        None, "threads of torch; its own choice by default", least=1, whole=True, free=True
+        None,
+        "threads to compute on, by default as many as there are cores; results do not depend on it",
+        least=1,
+        whole=True,
+        free=True,
     )
     deterministic: bool = option(False, "refuse operations whose result may vary between runs")
     max_bad_steps: int = option(
@@ -89,6 +94,11 @@ class TrainConfig(Settings):
         if self.weight_decay is not None:
             return self.weight_decay
         return 0.1 if self.optimizer == "adamw" else 0.0
+
+    def lasting(self) -> dict[str, Any]:
+        """The fields that decide what a model becomes, as JSON: what its directory records."""
+        free = {field.name for field in fields(self) if field.metadata["free"]}
+        return {name: value for name, value in self.to_json().items() if name not in free}
 
     def mistakes(self) -> list[str]:
         """What is wrong with the values, one by one and together."""

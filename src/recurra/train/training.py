@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from recurra.ops import fixed_order
 from recurra.storage import Checkpoint
 from recurra.train import random_state
 from recurra.train.budget import (
@@ -275,15 +276,13 @@ class _Fit:
 
 @contextmanager
 def _torch_settings(config: TrainConfig) -> Iterator[None]:
-    """torch's threads and determinism as configured, and as they were at the end."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    """Threads and determinism as configured, and as they were at the end."""
+    strict = torch.are_deterministic_algorithms_enabled()
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as torch asks for
         torch.use_deterministic_algorithms(True)
     try:
-        yield
+        with fixed_order(config.threads):
+            yield
     finally:
-        torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)

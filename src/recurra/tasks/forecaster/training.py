@@ -224,7 +224,7 @@ class ForecastTask:
                 "steps": int(sum(self._parts.train)),
                 "sha256": self._parts.sha256,
                 "data": self._data.to_json(),
-                "train": job.train.to_json(),
+                "train": job.train.lasting(),
             },
         }
 

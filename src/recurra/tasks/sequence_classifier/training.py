@@ -182,7 +182,7 @@ class ClassifierTask:
             "training": {
                 **self._prepared.about,
                 "data_settings": data.to_json(),
-                "train": job.train.to_json(),
+                "train": job.train.lasting(),
             },
         }
 

@@ -218,7 +218,7 @@ class TaggerTask:
             "training": {
                 **prepared.about,
                 "data_settings": self._data.to_json(),
-                "train": job.train.to_json(),
+                "train": job.train.lasting(),
             },
         }
 

@@ -218,7 +218,7 @@ class TranscriberTask:
                 "skipped": list(prepared.skipped),
                 "sha256": prepared.sha256,
                 "data": self._data.to_json(),
-                "train": job.train.to_json(),
+                "train": job.train.lasting(),
             },
         }
 

@@ -215,7 +215,7 @@ class TranslatorTask:
                 "valid_sha256": self._valid_pairs.sha256,
                 "skipped": len(self._pairs.skipped),
                 "data": self._data.to_json(),
-                "train": self._job.train.to_json(),
+                "train": self._job.train.lasting(),
             },
         }
 
