@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recurra.tasks.forecaster.config import ForecasterConfig
+from recurra.train.config import plan_note
 
 
 def write_card(
@@ -13,6 +14,8 @@ def write_card(
     figures = "\n".join(f"| {name.replace('_', ' ')} | {v:.4f} |" for name, v in metrics.items())
     layers = "layer" if config.layers == 1 else "layers"
     several = f", {config.members} of them side by side" if config.members > 1 else ""
+    seed = training["train"]["seed"]
+    plan = plan_note(training)
     return f"""---
 library_name: recurra
 pipeline_tag: time-series-forecasting
@@ -23,7 +26,7 @@ tags: [recurra, {config.cell}, forecasting]
 {config.layers} {config.cell.upper()} {layers} of {config.hidden} units{several}: from
 {config.context} steps of history, {config.segment} at once, {config.horizon} steps ahead
 ({config.mode}, {config.output}). Trained on {training["series"]} series of
-{", ".join(training["columns"])} with {training["steps"]:,} steps, seed {training["train"]["seed"]}
+{", ".join(training["columns"])} with {training["steps"]:,} steps, seed {seed}{plan}
 (SHA-256 `{training["sha256"]}`).
 
 | held-out steps | |

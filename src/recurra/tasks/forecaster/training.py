@@ -127,6 +127,7 @@ class ForecastTask:
         if job.files is not None:
             self._go_on(job.files.tensors)
         self._metrics: dict[str, float] = {}
+        self.planned = ""  # see `recurra.train.Planned`
 
     def batches(self, epoch: int, *, rank: int, world: int) -> TrainingWindows:
         """See `recurra.train.Task`."""
@@ -224,7 +225,7 @@ class ForecastTask:
                 "steps": int(sum(self._parts.train)),
                 "sha256": self._parts.sha256,
                 "data": self._data.to_json(),
-                "train": job.train.lasting(),
+                "train": job.train.lasting(self.planned),
             },
         }
 

@@ -111,6 +111,7 @@ class LanguageModelTask:
         if job.files is not None:
             set_tensors(self.module, job.files.tensors)
         self._metrics: dict[str, float] = {}
+        self.planned = ""  # see `recurra.train.Planned`
 
     def batches(self, epoch: int, *, rank: int, world: int) -> Batches:
         """See `recurra.train.Task`."""
@@ -193,7 +194,7 @@ class LanguageModelTask:
                 "corpus_characters": header.characters,
                 "valid_sha256": self._prepared.valid.header.corpus_sha256,
                 "data": self._data.to_json(),
-                "train": job.train.lasting(),
+                "train": job.train.lasting(self.planned),
             },
         }
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recurra.tasks.sequence_classifier.config import SequenceClassifierConfig
+from recurra.train.config import plan_note
 
 
 def write_card(
@@ -21,6 +22,7 @@ def write_card(
     kind = "text-classification" if config.reads_text else "other"
     shown = ", ".join(f"`{label}`" for label in labels[:20]) + (" …" if len(labels) > 20 else "")
     example = '["a text", "another"]' if config.reads_text else "[array]  # (T, F)"
+    plan = plan_note(training)
     return f"""---
 library_name: recurra
 pipeline_tag: {kind}
@@ -30,7 +32,7 @@ tags: [recurra, {config.cell}, sequence-classification]
 
 {config.layers} {both}{config.cell.upper()} {layers} of {config.hidden} units over {read}, pooled
 by {config.pooling}. Trained on `{training["data"]}` ({training["train_examples"]:,} examples,
-SHA-256 `{training["train_sha256"]}`) with seed {train["seed"]}. Labels: {shown}.
+SHA-256 `{training["train_sha256"]}`) with seed {train["seed"]}{plan}. Labels: {shown}.
 
 | {training["valid_examples"]:,} held-out examples | |
 |---|---|

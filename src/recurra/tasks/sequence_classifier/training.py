@@ -89,6 +89,7 @@ class ClassifierTask:
         self.module = module
         self.goal, self.goal_higher = job.data.goal, job.data.goal != "loss"
         self._metrics: dict[str, float] = {}
+        self.planned = ""  # see `recurra.train.Planned`
         self._weights: Tensor | None = None
         if job.data.class_weights == "balanced":
             counts = np.bincount(prepared.classes[0], minlength=len(prepared.labels))
@@ -182,7 +183,7 @@ class ClassifierTask:
             "training": {
                 **self._prepared.about,
                 "data_settings": data.to_json(),
-                "train": job.train.lasting(),
+                "train": job.train.lasting(self.planned),
             },
         }
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recurra.tasks.sequence_tagger.config import SequenceTaggerConfig
+from recurra.train.config import plan_note
 
 
 def write_card(
@@ -16,6 +17,8 @@ def write_card(
     both = "bidirectional " if config.bidirectional else ""
     read = " and ".join(name for name in ("words", "characters") if getattr(config, _SIZES[name]))
     shown = ", ".join(f"`{tag}`" for tag in tags[:20]) + (" …" if len(tags) > 20 else "")
+    seed = training["train"]["seed"]
+    plan = plan_note(training)
     return f"""---
 library_name: recurra
 pipeline_tag: token-classification
@@ -25,7 +28,7 @@ tags: [recurra, {config.cell}, sequence-tagging]
 
 {config.layers} {both}{config.cell.upper()} {layers} of {config.hidden} units over {read}. Trained
 on `{training["data"]}` ({training["train_sentences"]:,} sentences, SHA-256
-`{training["train_sha256"]}`) with seed {training["train"]["seed"]}. Tags: {shown}.
+`{training["train_sha256"]}`) with seed {seed}{plan}. Tags: {shown}.
 
 | {training["valid_sentences"]:,} held-out sentences | |
 |---|---|

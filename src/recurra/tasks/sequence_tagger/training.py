@@ -128,6 +128,7 @@ class TaggerTask:
         self.goal_higher = self.goal != "loss"
         self._lengths = np.array([len(row) for row in prepared.train], np.int64)
         self._metrics: dict[str, float] = {}
+        self.planned = ""  # see `recurra.train.Planned`
 
     def batches(self, epoch: int, *, rank: int, world: int) -> LengthBatches:
         """See `recurra.train.Task`."""
@@ -218,7 +219,7 @@ class TaggerTask:
             "training": {
                 **prepared.about,
                 "data_settings": self._data.to_json(),
-                "train": job.train.lasting(),
+                "train": job.train.lasting(self.planned),
             },
         }
 

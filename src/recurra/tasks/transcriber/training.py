@@ -114,6 +114,7 @@ class TranscriberTask:
             state = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
             self.module.load_state_dict(state)
         self._metrics: dict[str, float] = {}
+        self.planned = ""  # see `recurra.train.Planned`
         self._heard: list[str] = []
 
     def batches(self, epoch: int, *, rank: int, world: int) -> SpeechBatches:
@@ -218,7 +219,7 @@ class TranscriberTask:
                 "skipped": list(prepared.skipped),
                 "sha256": prepared.sha256,
                 "data": self._data.to_json(),
-                "train": job.train.lasting(),
+                "train": job.train.lasting(self.planned),
             },
         }
 

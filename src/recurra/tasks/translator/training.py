@@ -99,6 +99,7 @@ class TranslatorTask:
             state = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
             self.module.load_state_dict(state | self._twice(state))
         self._metrics: dict[str, float] = {}
+        self.planned = ""  # see `recurra.train.Planned`
 
     def batches(self, epoch: int, *, rank: int, world: int) -> LengthBatches:
         """See `recurra.train.Task`."""
@@ -215,7 +216,7 @@ class TranslatorTask:
                 "valid_sha256": self._valid_pairs.sha256,
                 "skipped": len(self._pairs.skipped),
                 "data": self._data.to_json(),
-                "train": self._job.train.lasting(),
+                "train": self._job.train.lasting(self.planned),
             },
         }
 
