@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from recurra.train.budget import Rates, auto_eval_every, fit_steps, make_plan
+from recurra.train.budget import Rates, auto_eval_every, fit_total, make_plan
 from recurra.train.config import TrainConfig
 from recurra.train.schedule import Schedule, plateau
 
@@ -63,7 +63,10 @@ def test_length_in_steps(values, steps):
 def test_steps_fill_the_time_with_everything_counted():
     rates = Rates(step=0.01, validation=0.5, checkpoint=0.1, end=1.0)
     config = TrainConfig(minutes=1, eval_every=100, checkpoint_every=10.0)
-    steps = fit_steps(config, rates, 60, epoch=50, cost=None)
+    plan = make_plan(config, epoch=50, cost=None, world=1, device="cpu")
+    steps = fit_total(config, plan, rates, 60, step=0)
     # A hundred steps and their validation are 1.5 s, a hundredth of that goes to checkpoints.
     assert steps == pytest.approx((60 - 1) / 1.01 / 1.5 * 100, rel=0.02)
-    assert fit_steps(config, rates, 0.1, epoch=50, cost=None) == 1
+    assert fit_total(config, plan, rates, 0.1, step=0) == 1
+    # From the middle on, half of the time is enough.
+    assert fit_total(config, plan, rates, 30, step=steps // 2) == pytest.approx(steps, rel=0.02)

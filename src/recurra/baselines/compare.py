@@ -214,7 +214,9 @@ class Own:
     def fit(self, data: Any, *, valid: Any = None, budget: Budget) -> None:
         """See `Contender`; its length is what the settings say where the budget does not."""
         how = {**self._training, "seed": budget.seed, "threads": budget.threads}
-        if budget.minutes is not None and not {"epochs", "steps", "minutes"} & set(self._training):
+        if budget.minutes is not None and not {"epochs", "steps", "minutes", "plan"} & set(
+            self._training
+        ):
             how["minutes"] = budget.minutes
         found = self.model.fit(data, valid=valid, progress=False, **self._data, **how)
         self.left_out, self.notes = found.left_out, found.notes

@@ -60,7 +60,7 @@ class TransformerEncoderDecoder(nn.Module):
         self.source_embedding = self.target_embedding
         if not shared:
             self.source_embedding = nn.Embedding(source_vocabulary, width)
-        for table in {self.source_embedding, self.target_embedding}:
+        for table in dict.fromkeys((self.source_embedding, self.target_embedding)):
             nn.init.normal_(table.weight, std=width**-0.5)
         self.encoder = nn.ModuleList(_Layer(width, heads, dropout, False) for _ in range(layers))
         self.decoder = nn.ModuleList(_Layer(width, heads, dropout, True) for _ in range(layers))

@@ -17,6 +17,7 @@ from recurra.ops.recurrent import (
     reference,
     straight,
 )
+from recurra.ops.threads import fixed_order, threads
 
 __all__ = [
     "KeptWeights",
@@ -25,6 +26,7 @@ __all__ = [
     "Stack",
     "Watch",
     "embedding",
+    "fixed_order",
     "fused",
     "fused_masked",
     "fused_name",
@@ -37,5 +39,6 @@ __all__ = [
     "recurrent",
     "reference",
     "straight",
+    "threads",
     "token_losses",
 ]

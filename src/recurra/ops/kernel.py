@@ -16,6 +16,7 @@ from recurra.errors import InputError
 from recurra.ops.arguments import Arguments, named
 from recurra.ops.fit import fitted
 from recurra.ops.memory import LARGE, empty
+from recurra.ops.threads import threads
 
 # torch's threads are there already: see `native.share_threads`.
 native.share_threads(str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"))
@@ -41,7 +42,7 @@ def forward(call: Arguments, *, save: bool, ordered: Any = None) -> list[Tensor]
         call.mask,
         call.keep,
         call.tokens,
-        -torch.get_num_threads(),
+        -threads(),
         ordered,
     )
     return [y, *last] if saved is None else [y, *last, saved]
@@ -94,7 +95,7 @@ def backward(
         call.mask,
         call.keep,
         call.tokens,
-        -torch.get_num_threads(),
+        -threads(),
         True,
     )
     return [dx, *dparameters, *dinitial]

@@ -15,6 +15,7 @@ from recurra import native
 from recurra.errors import InputError
 from recurra.ops.memory import empty
 from recurra.ops.recurrent import on_kernels
+from recurra.ops.threads import threads
 from recurra.ops.watch import batched, special, traced
 
 
@@ -191,7 +192,7 @@ def _inputs(
         None if bias is None else bias.contiguous(),
         targets.contiguous(),
         None if counted is None else counted.contiguous(),
-        torch.get_num_threads(),
+        threads(),
         half,
     )
 

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from recurra.train.metrics import read_metrics
     from recurra.train.progress import Progress
     from recurra.train.report import write_report
-    from recurra.train.task import Batch, Judged, Layered, Rated, Sampled, State, Task, Told
+    from recurra.train.task import (
+        Batch,
+        Judged,
+        Layered,
+        Planned,
+        Rated,
+        Sampled,
+        State,
+        Task,
+        Told,
+    )
     from recurra.train.training import fit
 
 _HOMES = {
@@ -28,6 +38,7 @@ _HOMES = {
     "Judged": "task",
     "Layered": "task",
     "Plan": "budget",
+    "Planned": "task",
     "Progress": "progress",
     "Rated": "task",
     "Sampled": "task",
@@ -52,6 +63,7 @@ __all__ = [
     "Judged",
     "Layered",
     "Plan",
+    "Planned",
     "Progress",
     "Rated",
     "Sampled",

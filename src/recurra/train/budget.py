@@ -1,13 +1,12 @@
-"""How long a run is: in steps from the start, also where the user gave minutes."""
+"""How long a run is, in steps; also where the user gave minutes, which are planned on the way."""
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from recurra.errors import InputError
-from recurra.train.config import EPOCHS, TrainConfig
+from recurra.train.config import EPOCHS, TrainConfig, parse_plan, write_plan
 
 if TYPE_CHECKING:
     from recurra.train.task import Task
@@ -15,18 +14,16 @@ if TYPE_CHECKING:
 VALIDATIONS = 20  # of a run, where eval_every is auto
 VALIDATION_SHARE = 0.05  # of the time of a run, where eval_every is auto
 LINES = 400  # of metrics, besides validations
-
-_AIM = 0.985  # of the budget; steps vary, and a late end is worse than an early one
-_TRIAL_SECONDS, _TRIAL_SHARE = 3.0, 0.03
-_WARM_UP = 3
+FIRST = 1000  # steps that a budget in minutes begins with, until one of them has been timed
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is decided once and recorded, so that a resumed run does the same.
+    """What is decided and recorded, so that a resumed run does the same.
 
     `epoch` is the number of batches in one; `eval_every` 0 is at the end of each; `world` is the
-    number of processes.
+    number of processes. A budget in `minutes` is planned anew while it runs: `revisions` are pairs
+    (step, total), each in force from its step on, the first from step 0; `steps` is the last total.
     """
 
     steps: int
@@ -38,15 +35,68 @@ class Plan:
     goal: str = "loss"  # see `recurra.train.Judged`, as the next two
     goal_higher: bool = False
     unit: str = "tokens"
+    minutes: float | None = None
+    cost: float | None = None  # see `recurra.train.Rated`
+    revisions: tuple[tuple[int, int], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)
+        """The fields as JSON values; revisions in the form of the option `plan`."""
+        return {**asdict(self), "revisions": self.text}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Plan":
+        """What `to_json` wrote, also an older version's."""
+        known = {field.name for field in fields(cls)}
+        text = values.get("revisions")
+        kept = {name: value for name, value in values.items() if name in known}
+        return cls(**{**kept, "revisions": parse_plan(text) if text else ()})
+
+    @property
+    def text(self) -> str:
+        """The revisions in the form of the option `plan`; empty where the length was given."""
+        return write_plan(self.revisions)
+
+    def at(self, step: int, config: TrainConfig) -> "Plan":
+        """The plan as it stands at a step: without what was revised later."""
+        if not self.revisions or self.revisions[-1][0] <= step:
+            return self
+        return self._with(tuple(pair for pair in self.revisions if pair[0] <= step), config)
+
+    def revised(self, step: int, total: int, config: TrainConfig) -> "Plan":
+        """The plan with another total from `step` on."""
+        return self._with((*self.revisions, (step, total)), config)
+
+    def place(self, step: int) -> float:
+        """Where in a run of `steps` steps the learning rate is at a step.
+
+        Without revisions the step itself. Each revision spreads what is left of the run evenly over
+        the steps that are left, so that the learning rate never jumps and its end is the run's.
+        """
+        if len(self.revisions) < 2:
+            return step
+        done = 0.0
+        ends = [first for first, _ in self.revisions[1:]] + [step]
+        for (first, total), end in zip(self.revisions, ends, strict=True):
+            done += (1 - done) * (min(end, step) - first) / max(1, total - first)
+            if end >= step:
+                break
+        return min(done, 1.0) * self.steps
+
+    def _with(self, revisions: tuple[tuple[int, int], ...], config: TrainConfig) -> "Plan":
+        steps = revisions[-1][1]
+        return replace(
+            self,
+            revisions=revisions,
+            steps=steps,
+            eval_every=_eval_every(config, steps, self.cost),
+            log_every=max(1, steps // LINES),
+        )
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds that each part of a run takes on this machine."""
+    """Seconds that each part of a run takes on this machine; `end` is what follows the last step's
+    validation."""
 
     step: float
     validation: float
@@ -55,19 +105,21 @@ class Rates:
 
 
 def make_plan(
-    config: TrainConfig, *, epoch: int, cost: float | None, world: int, device: str, steps: int = 0
+    config: TrainConfig, *, epoch: int, cost: float | None, world: int, device: str
 ) -> Plan:
-    """The plan of a run whose epochs have `epoch` batches.
-
-    `cost` is `Rated.validation_cost`. `steps` is what `minutes` came to (see `fit_steps`).
-    """
-    if not steps:
-        epochs = config.epochs or EPOCHS
-        steps = config.steps or max(1, round(epochs * epoch))
-    every = {"auto": auto_eval_every(steps, cost), "epoch": 0}.get(
-        str(config.eval_every), config.eval_every
-    )
-    return Plan(steps, epoch, int(every), max(1, steps // LINES), world, device)
+    """The plan of a run whose epochs have `epoch` batches; `cost` is `Rated.validation_cost`."""
+    revisions: tuple[tuple[int, int], ...] = ()
+    if config.plan:
+        revisions = parse_plan(config.plan)
+    elif config.minutes:
+        revisions = ((0, FIRST),)
+    epochs = config.epochs or EPOCHS
+    steps = config.steps or max(1, round(epochs * epoch))
+    plan = Plan(steps, epoch, 0, 1, world, device, minutes=config.minutes, cost=cost)
+    if revisions:
+        return plan._with(revisions, config)
+    every = _eval_every(config, steps, cost)
+    return replace(plan, eval_every=every, log_every=max(1, steps // LINES))
 
 
 def judge(task: "Task", plan: Plan) -> Plan:
@@ -76,64 +128,37 @@ def judge(task: "Task", plan: Plan) -> Plan:
     return replace(plan, **said)
 
 
+def _eval_every(config: TrainConfig, steps: int, cost: float | None) -> int:
+    if config.eval_every == "auto":
+        return auto_eval_every(steps, cost)
+    return 0 if config.eval_every == "epoch" else int(config.eval_every)
+
+
 def auto_eval_every(steps: int, cost: float | None) -> int:
     """Steps between validations: 20 of them, fewer where each costs much. No clock decides it."""
     spared = math.ceil((cost or 0.0) / VALIDATION_SHARE)
     return min(steps, max(math.ceil(steps / VALIDATIONS), spared))
 
 
-def fit_steps(
-    config: TrainConfig, rates: Rates, seconds: float, *, epoch: int, cost: float | None
-) -> int:
-    """The largest number of steps whose run, with all that belongs to it, takes `seconds`."""
+def duration(config: TrainConfig, plan: Plan, rates: Rates, *, step: int, total: int) -> float:
+    """Seconds from `step` to the end of a run of `total` steps, with all that belongs to it."""
+    every = _eval_every(config, total, plan.cost) or plan.epoch
+    validations = total // every - step // every + (total % every > 0)
+    work = (total - step) * rates.step + validations * rates.validation
+    saves = work / max(config.checkpoint_every, rates.checkpoint, 1e-3)
+    return work + saves * rates.checkpoint + rates.end
 
-    def duration(steps: int) -> float:
-        if config.eval_every == "auto":
-            validations = math.ceil(steps / auto_eval_every(steps, cost))
-        elif config.eval_every == "epoch":
-            validations = 1 + steps // epoch
-        else:
-            validations = math.ceil(steps / int(config.eval_every))
-        work = steps * rates.step + validations * rates.validation
-        saves = work / max(config.checkpoint_every, rates.checkpoint, 1e-3)
-        return work + saves * rates.checkpoint + rates.end
 
-    low, high = 1, max(2, int(seconds / rates.step) + 1)
+def fit_total(config: TrainConfig, plan: Plan, rates: Rates, seconds: float, *, step: int) -> int:
+    """The largest total with which the rest of a run, from `step` on, takes `seconds`."""
+    low, high = max(1, step), step + max(2, int(seconds / max(rates.step, 1e-9)) + 1)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if duration(middle) <= seconds else (low, middle)
+        if duration(config, plan, rates, step=step, total=middle) <= seconds:
+            low = middle
+        else:
+            high = middle
     return low
-
-
-def seconds_left(config: TrainConfig, started: float) -> float:
-    """What is left of the budget in minutes that began at `started` (of `time.monotonic`)."""
-    assert config.minutes is not None
-    return config.minutes * 60 * _AIM - (time.monotonic() - started)
-
-
-def time_steps(
-    step: Callable[[Any], None],
-    batches: Sequence[Any],
-    *,
-    budget: float,
-    go_on: Callable[[bool], bool],
-    wait: Callable[[], None],
-) -> float:
-    """Seconds a step takes, from steps on batches spread over the epoch.
-
-    `go_on` turns this process's wish to continue into that of all; `wait` waits for the device.
-    """
-    limit = min(_TRIAL_SECONDS, _TRIAL_SHARE * budget)
-    stride = max(1, round(len(batches) * 0.382)) | 1
-    for number in range(_WARM_UP):
-        step(batches[number * stride % len(batches)])
-    wait()
-    start, done = time.perf_counter(), 0
-    while go_on(done < _WARM_UP or time.perf_counter() - start < limit):
-        step(batches[(_WARM_UP + done) * stride % len(batches)])
-        done += 1
-    wait()
-    return (time.perf_counter() - start) / done
 
 
 def count_batches(batches: Sequence[Any]) -> int:

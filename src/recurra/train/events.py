@@ -25,7 +25,8 @@ class Start:
 class StepDone:
     """One step, with its mean loss in nats; `skipped` where its update was not made.
 
-    `tokens` are those since the run began, `seconds` the time it has taken, validations included.
+    `tokens` are those since the run began, `seconds` the time it has taken, validations included;
+    `planned` is how many steps the run is to have, as planned by now.
     """
 
     step: int
@@ -36,6 +37,7 @@ class StepDone:
     tokens: int
     seconds: float
     skipped: bool
+    planned: int = 0
 
 
 @dataclass(frozen=True)

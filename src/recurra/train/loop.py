@@ -21,6 +21,7 @@ from recurra.train.events import Callback, StepDone, Validation
 from recurra.train.interrupt import Abandoned, Interrupted, Signals
 from recurra.train.layers import Unfreezing
 from recurra.train.metrics import MetricsWriter, decode, encode
+from recurra.train.pace import Pace
 from recurra.train.run_directory import RunDirectory
 from recurra.train.schedule import Schedule, plateau
 from recurra.train.step import Step
@@ -48,7 +49,7 @@ class Loop:
     """Trains from the state it is given until the plan is done, a signal comes, or it diverges.
 
     Every rank runs one, and all of them decide alike. `directory`, `metrics` and `callbacks` are
-    for rank 0 alone.
+    for rank 0 alone. With a `pace` the plan is revised so that the run ends in time.
     """
 
     def __init__(
@@ -64,13 +65,15 @@ class Loop:
         directory: RunDirectory,
         metrics: MetricsWriter | None,
         callbacks: Sequence[Callback],
+        pace: Pace | None = None,
     ) -> None:
         self.task, self.config, self.plan, self.world = task, config, plan, world
         self.step, self.state, self.signals = step, state, signals
         self.directory, self.metrics, self.callbacks = directory, metrics, callbacks
         self.at = state.position
-        self.schedule = Schedule.plan(config, plan.steps)
-        self.unfreezing = Unfreezing.plan(config, plan.steps, count=len(step.layers))
+        self.pace = pace
+        self._follow()
+        self._steps_here = 0
         self._read_every = 1 if world.device.type == "cpu" else _READ_EVERY
         self._pending: list[_Pending] = []
         self._since = self._saved = time.monotonic()
@@ -88,12 +91,14 @@ class Loop:
         batches = self.task.batches(epoch, rank=self.world.rank, world=self.world.size)
         length = count_batches(batches)
         while at.stopped is None and at.epoch == epoch:
-            lr = self.schedule.at(at.step, factor=at.factor)
+            where = self.now.place(at.step)
+            lr = self.schedule.at(where, factor=at.factor)
             batch = batches[at.index]
             figures, count, self.state.carried = self.step(
-                batch, self.state.carried, lr, shares=self.unfreezing.at(at.step)
+                batch, self.state.carried, lr, shares=self.unfreezing.at(int(where))
             )
             at.step += 1
+            self._steps_here += 1
             at.index += 1
             place = epoch + at.index / length
             if at.index == length:
@@ -103,12 +108,16 @@ class Loop:
 
     def _boundary(self) -> None:
         """What may happen between two steps; here the state of the run is whole."""
-        at, plan = self.at, self.plan
+        signal_number, save, total = self._agreed()
+        if total and not signal_number:
+            self.plan = self.plan.revised(self.at.step, total, self.config)
+            self.world.on_first(lambda: self.directory.record(self.plan))
+        self._follow()
+        at, plan = self.at, self.now
         done = at.step >= plan.steps
         due = done or (at.step % plan.eval_every == 0 if plan.eval_every else at.index == 0)
         due = due and at.step > at.validated
         logging = due or (at.step % plan.log_every == 0 and at.step > at.logged)
-        signal_number, save = self._agreed()
         if logging or signal_number or save or len(self._pending) >= self._read_every:
             logging |= self._read()
         if at.bad_in_row >= self.config.max_bad_steps:
@@ -126,15 +135,35 @@ class Loop:
         if signal_number:
             raise Interrupted(self._interrupted(), signal_number)
 
-    def _agreed(self) -> tuple[int, bool]:
-        """The signal that any rank received (or 0), and whether rank 0 is to save."""
+    def _follow(self) -> None:
+        """Take up what the plan says from this step on."""
+        self.now = self.plan.at(self.at.step, self.config)
+        self.schedule = Schedule.plan(self.config, self.now.steps)
+        count = len(self.step.layers)
+        self.unfreezing = Unfreezing.plan(self.config, self.now.steps, count=count)
+
+    def _wish(self) -> int:
+        """The total that the first rank's clock asks for, or 0."""
+        at, planned = self.at, self.plan.revisions
+        # Where a run goes on, its first boundary was passed before, and later revisions are its
+        # own: they are followed, so that it ends as it would have.
+        if self.pace is None or not self._steps_here or at.step <= planned[-1][0]:
+            return 0
+        spent = at.seconds + time.monotonic() - self._since
+        return self.pace.wish(self.now, step=at.step, spent=spent)
+
+    def _agreed(self) -> tuple[int, bool, int]:
+        """The signal that any rank received (or 0), whether rank 0 is to save, and the total that
+        it asks for."""
         received = self.signals.received
         old = time.monotonic() - self._saved >= self.config.checkpoint_every
         save = old and self.world.first and self.at.step > 0
-        interrupts, terminations, saves = self.world.total(
-            [received == SIGINT, received == SIGTERM, save]
+        wish = self._wish() if self.world.first else 0
+        interrupts, terminations, saves, total = self.world.total(
+            [received == SIGINT, received == SIGTERM, save, wish]
         )
-        return int(SIGINT if interrupts else SIGTERM if terminations else 0), bool(saves)
+        number = int(SIGINT if interrupts else SIGTERM if terminations else 0)
+        return number, bool(saves), int(total)
 
     def _read(self) -> bool:
         """Take the figures of the steps since the last read from the device.
@@ -146,7 +175,9 @@ class Loop:
         at, pending = self.at, self._pending
         self._pending = []
         rows = torch.stack([p.figures for p in pending]).tolist()
-        self._tick(training=True)
+        passed = self._tick(training=True)
+        if self.pace is not None:
+            self.pace.stepped(len(pending), passed)
         for step, (total, norm, good) in zip(pending, rows, strict=True):
             at.loss, at.lr, at.grad_norm = total / max(step.count, 1.0), step.lr, norm
             at.place = step.epoch
@@ -182,6 +213,8 @@ class Loop:
         if improved:
             at.best = at.last
             self.state.best = {k: t.clone() for k, t in weights(self.task.module).items()}
+            if hasattr(self.task, "planned"):
+                self.task.planned = self.now.text
             self.world.on_first(lambda: self.task.save(self.directory.path / BEST))
         if self.config.schedule == "plateau":
             at.factor, at.waited = plateau(self.config, at.factor, at.waited, improved=improved)
@@ -190,7 +223,9 @@ class Loop:
         event = Validation(at.step, at.place, found, improved, time.monotonic() - start)
         for callback in self.callbacks:
             callback.on_validation(event)
-        self._tick(training=False)
+        passed = self._tick(training=False)
+        if self.pace is not None:
+            self.pace.validated(passed)
         return found, 0
 
     def _log(self, found: dict[str, float], step: int | None = None) -> None:
@@ -223,23 +258,34 @@ class Loop:
         self._tick(training=False)
         if self.metrics is not None:
             self.metrics.sync()
-        save(self.state, self.world, self.directory)
-        self._tick(training=False)
+        save(self.state, self.world, self.directory, plan=self.plan.text)
+        passed = self._tick(training=False)
+        if self.pace is not None:
+            self.pace.saved(passed)
         self._saved = time.monotonic()
 
-    def _tick(self, *, training: bool) -> None:
-        """Count the time since the last call."""
+    def _tick(self, *, training: bool) -> float:
+        """Count the seconds since the last call, and return them."""
         now = time.monotonic()
         passed, self._since = now - self._since, now
         self.at.seconds += passed
         if training:
             self.at.train_seconds += passed
             self.at.line_seconds += passed
+        return passed
 
     def _tell_step(self, step: int, *, skipped: bool) -> None:
         at = self.at
         event = StepDone(
-            step, at.place, at.loss, at.lr, at.grad_norm, at.tokens, at.seconds, skipped
+            step,
+            at.place,
+            at.loss,
+            at.lr,
+            at.grad_norm,
+            at.tokens,
+            at.seconds,
+            skipped,
+            self.now.steps,
         )
         for callback in self.callbacks:
             callback.on_step(event)
@@ -258,7 +304,7 @@ class Loop:
         at = self.at
         return (
             f"{self.directory.path}: stopped by a signal after step {at.step} of "
-            f"{self.plan.steps}, checkpoint written: run the same again to go on"
+            f"{self.now.steps}, checkpoint written: run the same again to go on"
         )
 
 
@@ -278,8 +324,8 @@ def validate(task: Task, signals: Signals) -> tuple[dict[str, Any], int]:
         task.module.train()
 
 
-def save(state: RunState, world: World, directory: RunDirectory) -> None:
-    """Write a checkpoint of the step that is done."""
+def save(state: RunState, world: World, directory: RunDirectory, *, plan: str) -> None:
+    """Write a checkpoint of the step that is done; `plan` as the option of that name."""
     arrays, values = capture(state, world)
-    step = state.position.step
+    step, values = state.position.step, {**values, "plan": plan}
     world.on_first(lambda: str(directory.checkpoints.write(step, arrays, values)))

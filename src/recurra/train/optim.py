@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra import native
-from recurra.ops import on_kernels
+from recurra.ops import on_kernels, threads
 from recurra.train.config import TrainConfig
 
 
@@ -82,8 +82,7 @@ class Updater:
     def _step_by_kernel(
         self, given: list[nn.Parameter], loss: Tensor, rates: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
-        threads = torch.get_num_threads()
-        norm = math.sqrt(native.sum_of_squares([p.grad for p in given], threads=threads))
+        norm = math.sqrt(native.sum_of_squares([p.grad for p in given], threads=threads()))
         good = math.isfinite(norm) and math.isfinite(loss.item())
         group = self.optimizer.param_groups[0]
         for layer, rate in zip(self.layers, rates, strict=True) if good else ():
@@ -94,7 +93,7 @@ class Updater:
                 epsilon=group["eps"],
                 decoupled=isinstance(self.optimizer, torch.optim.AdamW),
                 factor=min(1.0, self.clip / norm) if self.clip and norm else 1.0,
-                threads=threads,
+                threads=threads(),
             )
         if (
             good

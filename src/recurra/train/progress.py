@@ -30,6 +30,7 @@ class Progress:
         self.live = live
         self._bar: Bar | None = None
         self._steps = 0
+        self._minutes: float | None = None
         self._goal, self._unit = "loss", "tokens"
         self._first: StepDone | None = None
         self._window: StepDone | None = None  # begin of the rate that is shown
@@ -45,10 +46,11 @@ class Progress:
         for note in event.notes:
             self._line(note)
         ranks = f" × {plan.world}" if plan.world > 1 else ""
-        self._line(
-            f"{event.run}: {plan.steps:,} steps ({plan.steps / plan.epoch:.3g} epochs), "
-            f"{event.parameters:,} parameters, {plan.device}{ranks}"
-        )
+        self._minutes = plan.minutes
+        length = f"{plan.steps:,} steps ({plan.steps / plan.epoch:.3g} epochs)"
+        if plan.minutes and event.step == 0:
+            length = f"{plan.minutes:g} minutes"
+        self._line(f"{event.run}: {length}, {event.parameters:,} parameters, {plan.device}{ranks}")
         if 0 < event.step < plan.steps:
             self._line(f"resumed after step {event.step:,}")
         if self.live and event.step < plan.steps:
@@ -59,6 +61,7 @@ class Progress:
         if self._first is None or self._window is None:
             self._first = self._window = event
             self._shown = time.monotonic()  # a rate takes two steps
+        self._steps = event.planned or self._steps
         self._skipped += event.skipped
         if math.isfinite(event.loss):
             memory = 0.0 if math.isnan(self._loss) else min(_MEMORY, 1 - 1 / (event.step + 1))
@@ -113,6 +116,8 @@ class Progress:
                 self._window = event
 
     def _left(self, event: StepDone) -> str:
+        if self._minutes:
+            return _duration(max(0.0, 60 * self._minutes - event.seconds))
         first = self._first
         if first is None or event.step == first.step:
             return "?"

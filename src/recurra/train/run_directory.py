@@ -59,7 +59,7 @@ class RunDirectory:
         if recorded is None:
             self.record(None)
             return None, None
-        plan = None if recorded["plan"] is None else Plan(**recorded["plan"])
+        plan = None if recorded["plan"] is None else Plan.from_json(recorded["plan"])
         plan = self._compared(recorded, plan, world, device)
         checkpoint, skipped = self.checkpoints.latest()
         self.notes += skipped

@@ -6,8 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from recurra.ops import fixed_order
 from recurra.train.config import TrainConfig
 from recurra.train.distributed import World, choose_device, join
 from recurra.train.events import Callback, FitResult
@@ -43,10 +42,8 @@ def run(
         The result, the directory of the best model, and what removes that directory again where
         `out` is None.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
     device = choose_device(config.device)
-    with ExitStack() as stack:
+    with ExitStack() as stack, fixed_order(config.threads):
         world = stack.enter_context(join(device))
         if out is None:
             folder = tempfile.TemporaryDirectory(prefix="recurra-")

@@ -23,8 +23,8 @@ class Schedule:
         lr, least = config.highest_lr, config.min_lr
         return cls(config.schedule, lr, least, min(int(warmup), steps), steps)
 
-    def at(self, step: int, *, factor: float = 1.0) -> float:
-        """The learning rate of step number `step`, counted from 0.
+    def at(self, step: float, *, factor: float = 1.0) -> float:
+        """The learning rate of step number `step`, counted from 0; see `Plan.place`.
 
         `factor` is what the plateau schedule has come to (see `plateau`).
         """

@@ -75,6 +75,14 @@ class Rated(Protocol):
         """
 
 
+class Planned(Protocol):
+    """What a task may add, so that its model directory says how a budget in minutes came out."""
+
+    planned: str
+    """The plan as carried out so far, in the form of the option `plan`; empty where the length was
+    given. Set before each `save`."""
+
+
 class Sampled(Protocol):
     """What a task may add, so that the report of a run shows what the model writes."""
 

@@ -6,42 +6,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from signal import SIGINT
 from typing import Any
 
 import torch
 
 from recurra.given import NOTHING, LeftOut
+from recurra.ops import fixed_order
 from recurra.storage import BEST, Checkpoint
 from recurra.storage.disk import remove_tree, temporary_beside
 from recurra.train import random_state
-from recurra.train.budget import (
-    Plan,
-    Rates,
-    count_batches,
-    fit_steps,
-    judge,
-    make_plan,
-    seconds_left,
-    time_steps,
-)
+from recurra.train.budget import Plan, count_batches, judge, make_plan
 from recurra.train.checkpoint import Position, RunState, restore, set_weights, weights
 from recurra.train.config import TrainConfig
 from recurra.train.distributed import World, choose_device, join, lost_ranks_named
 from recurra.train.events import Callback, FitResult, Start
-from recurra.train.interrupt import Interrupted, Signals
-from recurra.train.loop import Loop, save, validate
+from recurra.train.interrupt import Signals
+from recurra.train.loop import Loop, save
 from recurra.train.metrics import MetricsWriter
-from recurra.train.optim import Updater
+from recurra.train.pace import Pace
 from recurra.train.report import Reporter
 from recurra.train.run_directory import METRICS, RunDirectory
 from recurra.train.step import Step
-from recurra.train.task import State, Task
+from recurra.train.task import Task
 
 # What a budget sets aside for what it cannot time beforehand.
 _REPORT_SECONDS = 1.5  # mostly the import of matplotlib
 _DISK = 5e8  # bytes a second, written, hashed and read back
-_IMPROVING = 0.7  # share of validations that improve, so that the model is saved
 
 
 def fit(
@@ -116,15 +106,16 @@ class _Fit:
         self.callbacks = tuple(callbacks) if world.first else ()
         task.module.to(world.device)
         random_state.seed(config.seed, world.rank)
+        self.save_seconds = 0.0
         self.step = Step(task, config, world)
         self.state = RunState(task.module, self.step.updater, Position())
 
     def run(self, fresh: bool) -> FitResult:
-        recorded, save_seconds = self._open(fresh)
+        recorded, self.save_seconds = self._open(fresh)
         at = self.state.position
         if at.stopped is None:
             self.world.on_first(self._rehearse)
-        plan = self._plan(save_seconds) if recorded is None else Plan(**recorded)
+        plan = self._plan() if recorded is None else Plan.from_json(recorded)
         if at.stopped == "steps" and at.step < plan.steps:  # the run was made longer
             at.stopped = None
         finished = at.stopped is not None
@@ -170,72 +161,28 @@ class _Fit:
             restore(self.state, self.world, held, str(self.directory.path))
             return plan, 0.0
         start = time.monotonic()
-        save(self.state, self.world, self.directory)
+        save(self.state, self.world, self.directory, plan="")
         return plan, time.monotonic() - start
 
-    def _plan(self, save_seconds: float) -> Plan:
+    def _plan(self) -> Plan:
         config, world = self.config, self.world
-        batches = self.task.batches(0, rank=world.rank, world=world.size)
-        epoch = count_batches(batches)
+        epoch = count_batches(self.task.batches(0, rank=world.rank, world=world.size))
         rate = getattr(self.task, "validation_cost", None)
         cost = None if rate is None else float(rate())
-        steps = 0
-        if config.minutes:
-            rates = self._measure(batches, save_seconds)
-            left = seconds_left(config, self.started)
-            steps = world.tell(fit_steps(config, rates, left, epoch=epoch, cost=cost))
-        plan = make_plan(
-            config, epoch=epoch, cost=cost, world=world.size, device=world.device.type, steps=steps
-        )
+        plan = make_plan(config, epoch=epoch, cost=cost, world=world.size, device=world.device.type)
         plan = judge(self.task, plan)
         world.on_first(lambda: self.directory.record(plan))
         return plan
 
-    def _measure(self, batches: Sequence[Any], save_seconds: float) -> Rates:
-        """Time the parts of the run by doing them; nothing is left of it but the figures."""
-        assert self.config.minutes
-        before = {name: tensor.clone() for name, tensor in weights(self.task.module).items()}
-        carried: State = None
-
-        def step(batch: Any) -> None:
-            nonlocal carried
-            carried = self.step(batch, carried, self.config.highest_lr)[2]
-
-        def go_on(wish: bool) -> bool:
-            self._stop_if(self.world.total([self.signals.received])[0])
-            return bool(self.world.tell(wish))
-
-        with random_state.preserved():
-            self.task.module.train()
-            seconds = time_steps(
-                step, batches, budget=self.config.minutes * 60, go_on=go_on, wait=self._wait
-            )
-            start = time.monotonic()
-            _, number = self.world.on_first(lambda: validate(self.task, self.signals))
-            self._stop_if(number)
-            validation = time.monotonic() - start
-        set_weights(self.task.module, before, str(self.directory.path))
-        updater = Updater(self.task.module, self.config, layers=self.step.layers)
-        self.step.updater = self.state.updater = updater
+    def _pace(self) -> Pace | None:
+        """What keeps a budget in minutes."""
+        if not self.config.minutes:
+            return None
         # A later checkpoint also holds two moments and the best weights.
-        size = sum(tensor.numel() * tensor.element_size() for tensor in before.values())
-        checkpoint = save_seconds + 3 * size / _DISK
-        validation += _IMPROVING * save_seconds
+        size = sum(t.numel() * t.element_size() for t in weights(self.task.module).values())
         reporting = any(isinstance(callback, Reporter) for callback in self.callbacks)
         report = _REPORT_SECONDS if reporting and find_spec("matplotlib") else 0.0
-        return Rates(seconds, validation, checkpoint, checkpoint + report)
-
-    def _wait(self) -> None:
-        if self.world.device.type == "cuda":
-            torch.cuda.synchronize()
-
-    def _stop_if(self, number: float) -> None:
-        if number:
-            raise Interrupted(
-                f"{self.directory.path}: stopped by a signal before the first step: "
-                "run the same again to begin",
-                self.signals.received or SIGINT,
-            )
+        return Pace(self.config, save=self.save_seconds + 3 * size / _DISK, report=report)
 
     def _tell_start(self, plan: Plan) -> None:
         at = self.state.position
@@ -265,6 +212,7 @@ class _Fit:
                 directory=self.directory,
                 metrics=metrics,
                 callbacks=self.callbacks,
+                pace=self._pace(),
             ).train()
         finally:
             if metrics is not None:
@@ -304,15 +252,13 @@ class _Fit:
 
 @contextmanager
 def _torch_settings(config: TrainConfig) -> Iterator[None]:
-    """torch's threads and determinism as configured, and as they were at the end."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    """Threads and determinism as configured, and as they were at the end."""
+    strict = torch.are_deterministic_algorithms_enabled()
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as torch asks for
         torch.use_deterministic_algorithms(True)
     try:
-        yield
+        with fixed_order(config.threads):
+            yield
     finally:
-        torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)

@@ -6,6 +6,7 @@ from typing import Any
 from recurra.tasks.answers import remarks
 from recurra.tasks.card import shown
 from recurra.tasks.forecaster.config import ForecasterConfig
+from recurra.train.config import plan_note
 
 
 def write_card(
@@ -16,6 +17,8 @@ def write_card(
     layers = "layer" if config.layers == 1 else "layers"
     several = f", {config.members} of them side by side" if config.members > 1 else ""
     columns = ", ".join(map(shown, training["columns"]))
+    seed = training["train"]["seed"]
+    plan = plan_note(training)
     return f"""---
 library_name: recurra
 pipeline_tag: time-series-forecasting
@@ -26,7 +29,7 @@ tags: [recurra, {config.cell}, forecasting]
 {config.layers} {config.cell.upper()} {layers} of {config.hidden} units{several}: from
 {config.context} steps of history, {config.segment} at once, {config.horizon} steps ahead
 ({config.mode}, {config.output}). Trained on {training["series"]} series of
-{columns} with {training["steps"]:,} steps, seed {training["train"]["seed"]}
+{columns} with {training["steps"]:,} steps, seed {training["train"]["seed"]}{plan}
 (SHA-256 `{training["sha256"]}`).
 {remarks(training)}
 | held-out steps | |

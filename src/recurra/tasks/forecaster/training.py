@@ -129,6 +129,7 @@ class ForecastTask:
             self._go_on(job.files.tensors)
         self._metrics: dict[str, float] = {}
         self.left_out, self.notes = panel.left_out, self._untaught(kept)
+        self.planned = ""  # see `recurra.train.Planned`
 
     def batches(self, epoch: int, *, rank: int, world: int) -> TrainingWindows:
         """See `recurra.train.Task`."""
@@ -241,7 +242,7 @@ class ForecastTask:
                 "sha256": self._parts.sha256,
                 **told_of(self),
                 "data": self._data.to_json(),
-                "train": job.train.to_json(),
+                "train": job.train.lasting(self.planned),
             },
         }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from recurra.tasks.card import shown
 from recurra.tasks.language_model.config import LanguageModelConfig
+from recurra.train.config import plan_note
 
 
 def write_card(
@@ -16,6 +17,7 @@ def write_card(
     figures = "\n".join(f"| {name.replace('_', ' ')} | {v:.4f} |" for name, v in named.items())
     layers = "layer" if config.layers == 1 else "layers"
     precision = "" if config.precision == "float32" else ", products in bfloat16"
+    plan = plan_note(training)
     return f"""---
 library_name: recurra
 pipeline_tag: text-generation
@@ -25,7 +27,7 @@ tags: [recurra, {config.cell}, language-model]
 
 {config.layers} {config.cell.upper()} {layers} of {config.hidden} units over {config.tokenizer}
 tokens, trained on `{shown(training["corpus"])}` ({training["corpus_characters"]:,} characters,
-SHA-256 `{training["corpus_sha256"]}`) with seed {train["seed"]}{precision}.
+SHA-256 `{training["corpus_sha256"]}`) with seed {train["seed"]}{plan}{precision}.
 
 | held-out text | |
 |---|---|

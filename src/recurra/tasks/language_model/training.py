@@ -14,6 +14,7 @@ from torch import Tensor
 from recurra.generate import Options, generate
 from recurra.nn import Recurrent
 from recurra.nn.language_model import RecurrentLM, State
+from recurra.ops import fixed_order
 from recurra.runtime import Evaluation, RuntimeLM
 from recurra.storage import ModelFiles, save_model
 from recurra.tasks.job import Job
@@ -110,6 +111,7 @@ class LanguageModelTask:
         if job.files is not None:
             set_tensors(self.module, job.files.tensors)
         self._metrics: dict[str, float] = {}
+        self.planned = ""  # see `recurra.train.Planned`
 
     def batches(self, epoch: int, *, rank: int, world: int) -> Batches:
         """See `recurra.train.Task`."""
@@ -192,7 +194,7 @@ class LanguageModelTask:
                 "corpus_characters": header.characters,
                 "valid_sha256": self._prepared.valid.header.corpus_sha256,
                 "data": self._data.to_json(),
-                "train": job.train.to_json(),
+                "train": job.train.lasting(self.planned),
             },
         }
 
@@ -236,16 +238,16 @@ def evaluate_dynamic(
     tokenizer = Tokenizer.from_json(files.tokenizer)
     module = build(replace(config, precision="float32"), len(tokenizer), seed=0)
     set_tensors(module, files.tensors)
-    sizes = None
-    if trained_on is not None:
-        batches = StreamBatches(
-            trained_on.data, batch=_GRADIENT_STREAMS, bptt=how.segment, seed=0, epoch=0
-        )
-        step = max(1, len(batches) // _GRADIENTS)
-        sizes = gradient_sizes(module, (batches[k] for k in range(0, len(batches), step)))
-    nats, count = 0.0, 0
-    for losses in dynamic_losses(module, texts_of(tokens), how, sizes=sizes):
-        nats, count = nats + float(losses.sum()), count + len(losses)
+    sizes, nats, count = None, 0.0, 0
+    with fixed_order():
+        if trained_on is not None:
+            batches = StreamBatches(
+                trained_on.data, batch=_GRADIENT_STREAMS, bptt=how.segment, seed=0, epoch=0
+            )
+            step = max(1, len(batches) // _GRADIENTS)
+            sizes = gradient_sizes(module, (batches[k] for k in range(0, len(batches), step)))
+        for losses in dynamic_losses(module, texts_of(tokens), how, sizes=sizes):
+            nats, count = nats + float(losses.sum()), count + len(losses)
     return Evaluation(nats, count, predicted_characters(tokens, tokenizer), tokens.words)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from recurra.tasks.answers import remarks
 from recurra.tasks.card import shown
 from recurra.tasks.sequence_classifier.config import SequenceClassifierConfig
+from recurra.train.config import plan_note
 
 
 def write_card(
@@ -26,6 +27,7 @@ def write_card(
     )
     example = '["a text", "another"]' if config.reads_text else "[array]  # (T, F)"
     data = shown(training["data"])
+    plan = plan_note(training)
     return f"""---
 library_name: recurra
 pipeline_tag: {kind}
@@ -35,7 +37,7 @@ tags: [recurra, {config.cell}, sequence-classification]
 
 {config.layers} {both}{config.cell.upper()} {layers} of {config.hidden} units over {read}, pooled
 by {config.pooling}. Trained on `{data}` ({training["train_examples"]:,} examples,
-SHA-256 `{training["train_sha256"]}`) with seed {train["seed"]}. Labels: {told}.
+SHA-256 `{training["train_sha256"]}`) with seed {train["seed"]}{plan}. Labels: {told}.
 {remarks(training)}
 | {training["valid_examples"]:,} held-out examples | |
 |---|---|

@@ -91,6 +91,7 @@ class ClassifierTask:
         self.goal, self.goal_higher = job.data.goal, job.data.goal != "loss"
         self.left_out = prepared.left_out
         self._metrics: dict[str, float] = {}
+        self.planned = ""  # see `recurra.train.Planned`
         self._weights: Tensor | None = None
         if job.data.class_weights == "balanced":
             counts = np.bincount(prepared.classes[0], minlength=len(prepared.labels))
@@ -186,7 +187,7 @@ class ClassifierTask:
                 **self._prepared.about,
                 **told_of(self),
                 "data_settings": data.to_json(),
-                "train": job.train.to_json(),
+                "train": job.train.lasting(self.planned),
             },
         }
 

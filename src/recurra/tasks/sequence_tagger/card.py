@@ -6,6 +6,7 @@ from typing import Any
 from recurra.tasks.answers import remarks
 from recurra.tasks.card import shown
 from recurra.tasks.sequence_tagger.config import SequenceTaggerConfig
+from recurra.train.config import plan_note
 
 
 def write_card(
@@ -18,6 +19,8 @@ def write_card(
     both = "bidirectional " if config.bidirectional else ""
     read = " and ".join(name for name in ("words", "characters") if getattr(config, _SIZES[name]))
     told = ", ".join(f"`{shown(tag)}`" for tag in tags[:20]) + (" …" if len(tags) > 20 else "")
+    seed = training["train"]["seed"]
+    plan = plan_note(training)
     return f"""---
 library_name: recurra
 pipeline_tag: token-classification
@@ -27,7 +30,7 @@ tags: [recurra, {config.cell}, sequence-tagging]
 
 {config.layers} {both}{config.cell.upper()} {layers} of {config.hidden} units over {read}. Trained
 on `{shown(training["data"])}` ({training["train_sentences"]:,} sentences, SHA-256
-`{training["train_sha256"]}`) with seed {training["train"]["seed"]}. Tags: {told}.
+`{training["train_sha256"]}`) with seed {training["train"]["seed"]}{plan}. Tags: {told}.
 {remarks(training)}
 | {training["valid_sentences"]:,} held-out sentences | |
 |---|---|

@@ -133,6 +133,7 @@ class TaggerTask:
         self.goal_higher = self.goal != "loss"
         self._lengths = np.array([len(row) for row in prepared.train], np.int64)
         self._metrics: dict[str, float] = {}
+        self.planned = ""  # see `recurra.train.Planned`
 
     def batches(self, epoch: int, *, rank: int, world: int) -> LengthBatches:
         """See `recurra.train.Task`."""
@@ -226,7 +227,7 @@ class TaggerTask:
                 **prepared.about,
                 **told_of(self),
                 "data_settings": self._data.to_json(),
-                "train": job.train.to_json(),
+                "train": job.train.lasting(self.planned),
             },
         }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from recurra.tasks.answers import remarks
 from recurra.tasks.transcriber.config import TranscriberConfig
+from recurra.train.config import plan_note
 
 
 def write_card(
@@ -15,6 +16,7 @@ def write_card(
     figures = "\n".join(f"| {name.replace('_', ' ')} | {v:.4f} |" for name, v in named.items())
     layers = "layer" if config.layers == 1 else "layers"
     ways = "bidirectional " if config.bidirectional else ""
+    plan = plan_note(training)
     return f"""---
 library_name: recurra
 pipeline_tag: automatic-speech-recognition
@@ -25,7 +27,7 @@ tags: [recurra, {config.cell}, ctc]
 {config.layers} {ways}{config.cell.upper()} {layers} of {config.hidden} units over log-mel features,
 with connectionist temporal classification over {config.tokenizer} tokens; trained on
 {training["recordings"]:,} recordings ({training["seconds"] / 60:.1f} minutes, SHA-256
-`{training["sha256"]}`) with seed {training["train"]["seed"]}.
+`{training["sha256"]}`) with seed {training["train"]["seed"]}{plan}.
 {remarks(training)}
 | held-out recordings | |
 |---|---|

@@ -116,6 +116,7 @@ class TranscriberTask:
             self.module.load_state_dict(state)
         self.left_out = prepared.left_out
         self._metrics: dict[str, float] = {}
+        self.planned = ""  # see `recurra.train.Planned`
         self._heard: list[str] = []
 
     def batches(self, epoch: int, *, rank: int, world: int) -> SpeechBatches:
@@ -221,7 +222,7 @@ class TranscriberTask:
                 **told_of(self),
                 "sha256": prepared.sha256,
                 "data": self._data.to_json(),
-                "train": job.train.to_json(),
+                "train": job.train.lasting(self.planned),
             },
         }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from recurra.tasks.answers import remarks
 from recurra.tasks.translator.config import TranslatorConfig
+from recurra.train.config import plan_note
 
 
 def write_card(
@@ -17,6 +18,7 @@ def write_card(
     both = config.source_tokenizer, config.target_tokenizer
     tokens = f"{both[0]} tokens" if both[0] == both[1] else f"{both[0]} and {both[1]} tokens"
     direction = "bidirectional " if config.bidirectional else ""
+    plan = plan_note(training)
     return f"""---
 library_name: recurra
 pipeline_tag: translation
@@ -27,7 +29,7 @@ tags: [recurra, {config.cell}, encoder-decoder, attention]
 An encoder-decoder with {config.attention} attention over {tokens}: {config.layers} {direction}
 {config.cell.upper()} of {config.hidden} units read, {config.decoder_layers or config.layers} write.
 Trained on {training["pairs"]:,} pairs (SHA-256 of the files `{training["pairs_sha256"]}`) with seed
-{training["train"]["seed"]}{precision}.
+{training["train"]["seed"]}{plan}{precision}.
 {remarks(training)}
 | held-out pairs | |
 |---|---|

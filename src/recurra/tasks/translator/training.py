@@ -103,6 +103,7 @@ class TranslatorTask:
             state = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
             self.module.load_state_dict(state | self._twice(state))
         self._metrics: dict[str, float] = {}
+        self.planned = ""  # see `recurra.train.Planned`
 
     def batches(self, epoch: int, *, rank: int, world: int) -> LengthBatches:
         """See `recurra.train.Task`."""
@@ -220,7 +221,7 @@ class TranslatorTask:
                 "skipped": len(self._pairs.skipped),
                 **told_of(self),
                 "data": self._data.to_json(),
-                "train": self._job.train.to_json(),
+                "train": self._job.train.lasting(self.planned),
             },
         }
 
