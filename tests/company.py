@@ -1,7 +1,7 @@
 """Small models of every task, and what each says of inputs alone and in company.
 
-As a script, `python company.py FOLDER` reads the models that `build` wrote there and prints for each
-case where an input's result depends on its company, and a digest of all results: see
+As a script, `python company.py FOLDER` reads the models that `build` wrote there and prints for
+each case where an input's result depends on its company, and a digest of all results: see
 `tests/runtime/test_company.py`. It needs no torch.
 """
 
@@ -66,9 +66,9 @@ def build(folder: Path) -> None:
     """Train the models for a step and write them; needs torch."""
     import recurra
     from recurra.baselines.bag_of_words import BagOfWords
+    from recurra.baselines.hmm import HMMTagger
     from recurra.baselines.mixture import MixtureModel
     from recurra.baselines.ngram import NGramModel
-    from recurra.baselines.hmm import HMMTagger
 
     prose = folder / "prose.txt"
     prose.write_text("\n".join(texts(400, 1)) + "\n", encoding="utf-8")
@@ -178,9 +178,7 @@ def cases(folder: Path) -> dict[str, tuple[Say, list[Any], Any]]:
 
     def written(lm: Any) -> Say:
         options = {"max_tokens": 12, "temperature": 0.0}
-        return lambda rows: [
-            (one.ids, one.logprobs) for one in lm.generate(list(rows), **options)
-        ]
+        return lambda rows: [(one.ids, one.logprobs) for one in lm.generate(list(rows), **options)]
 
     def beams(lm: Any) -> Say:
         return lambda rows: [
@@ -215,7 +213,9 @@ def cases(folder: Path) -> dict[str, tuple[Say, list[Any], Any]]:
         found[name] = (lambda rows, m=model[name]: list(m.predict_proba(list(rows))), inputs, other)
     for name in ("tag", "tag committee", "tag hmm"):
         found[name] = (
-            lambda rows, m=model[name]: list(zip(m.predict(rows), _marginals(m, rows), strict=True)),
+            lambda rows, m=model[name]: list(
+                zip(m.predict(rows), _marginals(m, rows), strict=True)
+            ),
             words(COUNT, 23),
             words(1, 24, most=2)[0] * 300,
         )

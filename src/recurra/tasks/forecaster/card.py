@@ -29,7 +29,7 @@ tags: [recurra, {config.cell}, forecasting]
 {config.layers} {config.cell.upper()} {layers} of {config.hidden} units{several}: from
 {config.context} steps of history, {config.segment} at once, {config.horizon} steps ahead
 ({config.mode}, {config.output}). Trained on {training["series"]} series of
-{columns} with {training["steps"]:,} steps, seed {training["train"]["seed"]}{plan}
+{columns} with {training["steps"]:,} steps, seed {seed}{plan}
 (SHA-256 `{training["sha256"]}`).
 {remarks(training)}
 | held-out steps | |

@@ -30,7 +30,7 @@ tags: [recurra, {config.cell}, sequence-tagging]
 
 {config.layers} {both}{config.cell.upper()} {layers} of {config.hidden} units over {read}. Trained
 on `{shown(training["data"])}` ({training["train_sentences"]:,} sentences, SHA-256
-`{training["train_sha256"]}`) with seed {training["train"]["seed"]}{plan}. Tags: {told}.
+`{training["train_sha256"]}`) with seed {seed}{plan}. Tags: {told}.
 {remarks(training)}
 | {training["valid_sentences"]:,} held-out sentences | |
 |---|---|
