@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 from recurra.errors import FormatError, InputError
 from recurra.settings import Settings, check, sort
 from recurra.storage import ModelFiles, read_model
+from recurra.tasks.copies import Copied
 from recurra.tasks.job import Job
 from recurra.tasks.network import NetworkConfig
 from recurra.tasks.pretrained import adopt, read_pretrained
@@ -31,7 +32,7 @@ class TrainingSide(Protocol):
         """
 
 
-class TrainedModel:
+class TrainedModel(Copied):
     """Base of the tasks' classes: a network with its settings, untrained or read from files.
 
     A task's class names itself in `task`, as its model directories do, and a person's words for it
