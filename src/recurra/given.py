@@ -174,7 +174,7 @@ def path_of(value: Any, what: str, expected: str) -> Path:
     name = os.fspath(value)
     if isinstance(name, bytes):
         name = os.fsdecode(name)
-    if "\0" in name or "\n" in name or _reads_as_text(name):
+    if "\0" in name or _reads_as_text(name):
         raise InputError(
             f"{what}: expected {expected}, received {shown(name)}: a text is not a path: write it "
             "to a file"
@@ -183,7 +183,7 @@ def path_of(value: Any, what: str, expected: str) -> Path:
 
 
 def _reads_as_text(name: str) -> bool:
-    if len(name) <= _LONG and len(name.split()) < _WORDS:
+    if len(name) <= _LONG and len(name.split()) < _WORDS and "\n" not in name:
         return False
     try:
         return not os.path.lexists(name)

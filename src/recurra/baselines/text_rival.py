@@ -5,10 +5,11 @@ from typing import Self
 
 from recurra.errors import InputError
 from recurra.storage import ModelFiles, read_model
+from recurra.tasks.copies import Copied
 from recurra.tasks.language_model import TextModel
 
 
-class TextRival(TextModel):
+class TextRival(Copied, TextModel):
     """Base of a language model that is kept as a model directory."""
 
     #: What messages call it.

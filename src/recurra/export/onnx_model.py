@@ -37,6 +37,18 @@ class OnnxModel:
         self._attributes: dict[int, Mapping[str, Any]] = {}
         self._prepare(file.graph, file.graph.constants)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of: not what is prepared, which is bound to this graph's nodes."""
+        kept = {**vars(self)}
+        for name in ("_prepared", "_attributes"):
+            del kept[name]
+        return kept
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._prepared, self._attributes = {}, {}
+        self._prepare(self._graph, self._graph.constants)
+
     @classmethod
     def load(cls, path: str | Path) -> "OnnxModel":
         """Read a file.

@@ -20,7 +20,23 @@ from recurra.native.arrays import (
 from recurra.native.library import index_of
 
 
-class Packed:
+class Remade:
+    """Base of objects around compiled ones, which are copied by being made anew.
+
+    `_given` are the arguments by position and by name.
+    """
+
+    _given: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remake, (type(self), *self._given)
+
+
+def _remake(cls: type, positions: tuple[Any, ...], names: dict[str, Any]) -> Any:
+    return cls(*positions, **names)
+
+
+class Packed(Remade):
     """Parameters in the kernels' order, to run the same layer many times (see `forward`).
 
     Bound to the instruction set in use, and a copy: make a new one when the parameters change.
@@ -42,6 +58,8 @@ class Packed:
         half: bool = False,
         table: Array | None = None,
     ) -> None:
+        names = {"threads": threads, "half": half, "table": table}
+        self._given = (program, list(parameters)), names
         hidden, projection = hidden_and_projection(program, parameters)
         make = (
             library.compiled().Packed64 if is_double(parameters[0]) else library.compiled().Packed32
@@ -76,7 +94,7 @@ def watched(parameters: Sequence[Array]) -> Any:
     return make(list(parameters), [int(n) for pair in sizes for n in pair])
 
 
-class Stepper:
+class Stepper(Remade):
     """Streams that move on together, one step at a time, with little to do but the arithmetic.
 
     A stream's outputs do not depend on the others. The parameters are copied.
@@ -98,6 +116,8 @@ class Stepper:
         threads: int = 1,
         half: bool = False,
     ) -> None:
+        kept = [np.array(p.detach() if hasattr(p, "detach") else p) for p in parameters]
+        self._given = (program, kept), {"batch": batch, "threads": threads, "half": half}
         hidden, projection = hidden_and_projection(program, parameters)
         double = is_double(parameters[0])
         self._type = np.float64 if double else np.float32
@@ -112,6 +132,12 @@ class Stepper:
         #: `step(x)`: inputs (B, I), contiguous, to outputs (B, R); the array returned is the
         #: stepper's own, and the next step writes over it.
         self.step = handle.step
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return *super().__reduce__(), self.states
+
+    def __setstate__(self, states: list[np.ndarray]) -> None:
+        self.states = states
 
     @property
     def states(self) -> list[np.ndarray]:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from recurra.native import library
-from recurra.native.packed import Packed
+from recurra.native.packed import Packed, Remade
 from recurra.native.product import Product
 
 #: By layer its states, each (1, R) or (1, H).
 State = Sequence[Sequence[np.ndarray]]
 
 
-class Choosing:
+class Choosing(Remade):
     """How a token is chosen from logits: as `recurra.generate` does, in float64.
 
     Threads may share it.
@@ -27,6 +27,8 @@ class Choosing:
     def __init__(
         self, symbols: int, *, temperature: float, top_k: int | None, banned: Sequence[int]
     ) -> None:
+        names = {"temperature": temperature, "top_k": top_k, "banned": list(banned)}
+        self._given = (symbols,), names
         self.handle = library.compiled().Choosing(
             symbols, temperature == 0, temperature, top_k or symbols, list(banned)
         )
@@ -35,7 +37,7 @@ class Choosing:
         self.choose = self.handle.choose
 
 
-class Writing:
+class Writing(Remade):
     """A model that writes one text: layers, packed, and the output layer; float32.
 
     Threads may share it: they write at the same time, each with memory of its own.
@@ -57,6 +59,8 @@ class Writing:
         head: Product,
         threads: int,
     ) -> None:
+        names = {"keep": list(keep), "residual": residual, "head": head, "threads": threads}
+        self._given = (list(layers),), names
         handles = [layer.handle for layer in layers]
         self._handle = library.compiled().Writing(
             handles, list(keep), residual, head.handle, threads

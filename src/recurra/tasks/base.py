@@ -13,6 +13,7 @@ from recurra.errors import FormatError, InputError
 from recurra.given import listed, path_of
 from recurra.settings import Settings, check, sort
 from recurra.storage import ModelFiles, read_model
+from recurra.tasks.copies import Copied
 from recurra.tasks.job import Job
 from recurra.tasks.network import NetworkConfig
 from recurra.tasks.pretrained import adopt, read_pretrained
@@ -32,7 +33,7 @@ class TrainingSide(Protocol):
         """
 
 
-class TrainedModel:
+class TrainedModel(Copied):
     """Base of the tasks' classes: a network with its settings, untrained or read from files.
 
     A task's class names itself in `task`, as its model directories do, and a person's words for it

@@ -83,6 +83,7 @@ class Transcriber(TrainedModel):
     Measurement = TranscriptOptions
 
     config: TranscriberConfig
+    _network: RuntimeTranscriber | None = None
 
     @classmethod
     def around(cls, files: ModelFiles, runtime: RuntimeTranscriber) -> "Transcriber":
@@ -90,7 +91,7 @@ class Transcriber(TrainedModel):
         model = cls.__new__(cls)
         model.config = TranscriberConfig.from_json(files.config["model"])
         model._files, model._precision = files, "float32"
-        model.__dict__["runtime"] = runtime
+        model._network = runtime
         return model
 
     def fit(
@@ -221,6 +222,8 @@ class Transcriber(TrainedModel):
     @cached_property
     def runtime(self) -> RuntimeTranscriber:
         """The network, without torch."""
+        if self._network is not None:
+            return self._network
         fitted, files = self._fitted, self.files
         made = RuntimeTranscriber(
             Architecture.from_json(files.config.get("architecture")),
