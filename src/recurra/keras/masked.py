@@ -45,7 +45,7 @@ class _WithoutNorm:
 
 @lru_cache(maxsize=8)
 def masked(of: Cell) -> Cell:
-    """Return the cell, without its norm, with a state `mask_<gate>` behind its own for each gate, in their order."""
+    """Return the cell without its norm, with a state `mask_<gate>` behind its own for each gate."""
     masks = [f"mask_{gate}" for gate in of.gates]
     states = [*of.states, *masks]
 
