@@ -63,7 +63,34 @@ is no compiler the reference runs, many times slower, and a `RecurraWarning` say
 `RECURRA_COMPILE=off` in the environment asks for that. `recurra doctor` tells what is so here.
 
 Kernels have at most 8 gates, 6 states and 4 recurrent products a step; what they refuse, the
-reference computes. A saved model has the name of its cell: import the definition before loading it.
+reference computes.
+
+A definition is called once for every set of its options, with symbols in place of vectors: `if` and
+comparisons are for options (`if opt.norm:`, `opt.reset == "before"`), not for signals. Mistakes are
+refused in one line with the cell and the line, where it is defined:
+
+```python
+from recurra.cells import cell, tanh
+from recurra.errors import InputError
+
+try:
+
+    @cell(states="h", gates="n")
+    def leaking(x, u, h, opt):
+        return dict(h=tanh(x.n) if h > 0 else 0.1 * h)
+
+except InputError as error:
+    print(error)
+```
+
+```output
+cell leaking, line ...: a comparison (>, min, max) with h: ...
+```
+
+Layers keep the equations that they were made with when a definition is edited and run again; a
+function that defines a cell may be called with other constants: its cells live beside each other.
+What was pickled, or exported as a graph, is refused where the cell is defined by other equations.
+Models of the tasks have the built-in cells.
 
 ## Weights
 

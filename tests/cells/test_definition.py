@@ -247,6 +247,7 @@ def test_mistakes_show_where_the_cell_is_defined(function, arguments, message):
             lambda: lstm.program(recurrent_activation="x"),
             "lstm, recurrent_activation: unknown function",
         ),
+        (lambda: rnn.program(bias="no"), "cell rnn, bias: expected True or False, received 'no'"),
         (lambda: find("lsmt"), "unknown cell 'lsmt': expected one of .*gru, .*lstm"),
     ],
 )

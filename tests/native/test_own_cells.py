@@ -5,6 +5,7 @@ import warnings
 import pytest
 import torch
 
+from conftest import ROOT
 from native.cases import Case, Problem, compare
 from native.own import HOSTILE, MINIMAL_GATED, PROGRAMS, made
 from recurra import native
@@ -12,6 +13,8 @@ from recurra.cells import definition, find, tanh
 from recurra.cells.definition import Cell
 from recurra.cells.emit import own
 from recurra.errors import InputError, RecurraWarning
+from recurra.native import compiler
+from recurra.native.library import compiled
 from recurra.nn import Recurrent
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="the kernels are not compiled")
@@ -216,3 +219,42 @@ def test_a_layer_elsewhere_compiles_nothing(monkeypatch, tmp_path):
     assert module._kernel is not None
     assert half.float()._kernel is not None
     assert len(list(tmp_path.glob("cells/*.so"))) == 1
+
+
+def test_an_interrupt_while_compiling_is_no_answer(monkeypatch):
+    def interrupted(x, u, h, opt):
+        return dict(h=tanh(x.g + 0.1875 * u(h).g))
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    program = made(interrupted, "", "g").program()
+    with monkeypatch.context() as patched:
+        patched.setattr(native.own, "_source", stop)
+        with pytest.raises(KeyboardInterrupt):
+            native.find(program)
+    assert native.find(program) is not None
+
+
+def test_a_fault_of_the_generator_is_told_as_one(monkeypatch):
+    def faulty(x, u, h, opt):
+        return dict(h=tanh(x.g + 0.3125 * u(h).g))
+
+    def fail(program):
+        raise KeyError(7)
+
+    program = made(faulty, "", "g").program()
+    monkeypatch.setattr(native.own.emit, "own", fail)
+    with pytest.warns(RecurraWarning, match=r"a fault of the generator of kernels \(KeyError: 7\)"):
+        assert native.find(program) is None
+
+
+def test_flags_are_those_of_the_build():
+    """What decides the arithmetic of cells compiled on first use is what the library's had."""
+    for isa in native.isas():
+        flags = compiler.all_flags(compiled().own_flags(isa))
+        assert {"-ffp-contract=fast", "-fno-math-errno", "-std=c++17"} <= set(flags)
+        assert any(flag.startswith("-O") for flag in flags)
+    text = (ROOT / "native" / "CMakeLists.txt").read_text()
+    assert "${CMAKE_CXX_FLAGS_RELEASE} ${arithmetic} ${ARGN}" in text
+    assert "PRIVATE ${arithmetic} " in text

@@ -54,7 +54,8 @@ def same_place(one: Any, other: Any) -> bool:
     """Whether two functions are of one module, or of one file: as a script and imported."""
     if getattr(one, "__module__", None) == getattr(other, "__module__", None):
         return True
-    return _file(one) is not None and _file(one) == _file(other)
+    file = _file(one)
+    return file is not None and not file.startswith("<") and file == _file(other)
 
 
 def words(given: object, what: str) -> tuple[str, ...]:

@@ -109,6 +109,8 @@ class Cell:
         equations. Options the cell does not list, or values they do not have, are an `InputError`.
         """
         where = f"cell {self.name},"
+        if bias not in (True, False):
+            raise InputError(f"{where} bias: expected True or False, received {bias!r}")
         check_function(activation, f"{where} activation")
         check_function(recurrent_activation, f"{where} recurrent_activation")
         chosen = self._choose(options)

@@ -30,9 +30,22 @@ class _ByGate(Bundle):
         return _ByGate({g: getattr(other, g) + s for g, s in self._signals.items()})
 
 
+class _WithoutNorm:
+    """Options of a cell whose norm is off: it is over all gates of one product."""
+
+    def __init__(self, opt: Any) -> None:
+        self._opt = opt
+
+    def norm(self, value: Any, name: str = "c") -> Any:
+        return value
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._opt, name)
+
+
 @lru_cache(maxsize=8)
 def masked(of: Cell) -> Cell:
-    """Return the cell with a state `mask_<gate>` behind its own for each gate, in their order."""
+    """Return the cell without its norm, with a state `mask_<gate>` behind its own for each gate."""
     masks = [f"mask_{gate}" for gate in of.gates]
     states = [*of.states, *masks]
 
@@ -44,7 +57,8 @@ def masked(of: Cell) -> Cell:
             pairs = zip(of.gates, factors, strict=True)
             return _ByGate({gate: getattr(u(factor * value), gate) for gate, factor in pairs})
 
-        return {**of.define(x, by_gate, *own, opt), **dict(zip(masks, factors, strict=True))}
+        new = of.define(x, by_gate, *own, _WithoutNorm(opt))
+        return {**new, **dict(zip(masks, factors, strict=True))}
 
     define.__name__ = f"keras_{of.name}"
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -53,6 +67,7 @@ def masked(of: Cell) -> Cell:
     options = [
         name if False in values else f"{name}={'|'.join(map(str, values))}"
         for name, values in of.options.items()
+        if name != "norm"
     ]
     return cell(states=" ".join(states), gates=" ".join(of.gates), options=" ".join(options))(
         define

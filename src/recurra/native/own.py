@@ -46,11 +46,14 @@ def number(extension: Any, program: Program) -> int | None:
     isa = extension.isa()
     with _lock:
         if (program, isa) not in _numbers:
-            _numbers[program, isa] = None
+            _numbers[program, isa] = None  # for who asks again while a warning is shown
             try:
                 _numbers[program, isa] = _make(extension, program, isa)
             except _NoKernelsError as error:
                 tell(program, str(error))
+            except BaseException:  # an interrupt is no answer
+                del _numbers[program, isa]
+                raise
         return _numbers[program, isa]
 
 
