@@ -1,7 +1,7 @@
 """Run the tests marked `matrix` under other threads, BLAS kernels, locales, paths and hash seeds.
 
-Each row of the table below is a process of pytest over the same tests; two run at a time. A row that
-fails prints its output and the environment it ran in. `python tools/matrix.py NAME...` runs some.
+Each row of the table below is a process of pytest over the same tests; two run at a time. A row
+that fails prints its output and its environment. `python tools/matrix.py NAME...` runs some rows.
 """
 
 import os
@@ -98,7 +98,7 @@ def main(names: list[str]) -> int:
             check=True,
         )
         with ThreadPoolExecutor(2) as pool:
-            passed = list(pool.map(lambda row: run(*row, models, folder), chosen.items()))
+            passed = list(pool.map(lambda name: run(name, chosen[name], models, folder), chosen))
     return 0 if all(passed) else 1
 
 
