@@ -1,13 +1,14 @@
-"""Small models of every task, and what each says of inputs alone and in company.
+"""Small models of every task, and what each says of inputs alone, in company, and of many threads.
 
-As a script, `python company.py FOLDER` reads the models that `build` wrote there and prints for
-each case where an input's result depends on its company, and a digest of all results: see
+As a script, `python company.py alone|quick|threads FOLDER` reads the models that `build` wrote and
+prints for each case, as JSON, what is wrong, and a digest of the results: see
 `tests/runtime/test_company.py`. It needs no torch.
 """
 
 import hashlib
 import json
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 16, 33)
+#: The same where there is little time.
+QUICK = (1, 3, 8)
 COUNT = max(SIZES)
 _ONE = {"steps": 1, "progress": False, "threads": 1}
 _LETTERS = "abcdefghijklmnop"
@@ -203,6 +206,14 @@ def cases(folder: Path) -> dict[str, tuple[Say, list[Any], Any]]:
         lm = model[name]
         found[f"{name}: written"] = (written(lm), prose, long)
         found[f"{name}: scored"] = (scored(lm), [f"{text} ab" for text in prose], long)
+    found["lm: streamed"] = (
+        lambda rows: [
+            "".join(piece.text for piece in model["lm"].stream(row, temperature=0, max_tokens=60))
+            for row in rows
+        ],
+        prose[:9],
+        long,
+    )
     found["lm: beams"] = (beams(model["lm"]), prose[:9], long)
     for name, inputs, other in (
         ("classify texts", prose, long),
@@ -277,8 +288,11 @@ def plain(value: Any) -> Any:
     return value
 
 
-def differences(say: Say, inputs: list[Any], other: Any) -> tuple[list[str], str]:
+def differences(
+    say: Say, inputs: list[Any], other: Any, sizes: Sequence[int]
+) -> tuple[list[str], str]:
     """Where a result depends on its company, and a digest of the results alone."""
+    inputs = inputs[: max(sizes)]
     alone = [plain(say([one])[0]) for one in inputs]
     count, wrong = len(inputs), []
 
@@ -288,20 +302,57 @@ def differences(say: Say, inputs: list[Any], other: Any) -> tuple[list[str], str
         if bad:
             wrong.append(f"{label}: inputs {bad}")
 
-    for size in SIZES:
+    for size in sizes:
         for first in range(0, count, size):
             if size > 1 or first == 0:
                 check(f"batches of {size}", list(range(first, min(first + size, count))), [])
     check("reversed", list(range(count))[::-1], [])
     check("beside a long one", list(range(min(count, 6))), [other])
-    return wrong, hashlib.sha256(json.dumps(alone).encode()).hexdigest()[:16]
+    return wrong, digest(alone[: max(QUICK)])
 
 
-def main(folder: Path) -> None:
-    """Print by case [differences, digest] as JSON."""
-    found = {name: differences(*case) for name, case in cases(folder).items()}
+def digest(values: Any) -> str:
+    """A name of results by their bits."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+
+def together(say: Say, inputs: list[Any], expected: list[Any], *, threads: int = 4) -> list[str]:
+    """What is wrong when many threads ask at once, from the first call on."""
+    wrong: list[str] = []
+    begin = threading.Barrier(threads)
+
+    def ask(number: int) -> None:
+        begin.wait()
+        for turn in range(2 * len(inputs)):
+            k = (turn + number) % len(inputs)
+            try:
+                if plain(say([inputs[k]])[0]) != expected[k]:
+                    wrong.append(f"thread {number}, turn {turn}: input {k}")
+            except Exception as error:
+                wrong.append(f"thread {number}, turn {turn}: {error!r}")
+
+    workers = [threading.Thread(target=ask, args=(number,)) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return wrong
+
+
+def main(what: str, folder: Path) -> None:
+    """Print by case [what is wrong, digest] as JSON."""
+    found: dict[str, tuple[list[str], str]] = {}
+    if what == "threads":
+        sys.setswitchinterval(1e-4)
+        fresh = cases(folder)  # not asked anything yet
+        for name, (say, inputs, _) in cases(folder).items():
+            expected = [plain(say([one])[0]) for one in inputs[:5]]
+            found[name] = (together(fresh[name][0], inputs[:5], expected), digest(expected))
+    else:
+        sizes = SIZES if what == "alone" else QUICK
+        found = {name: differences(*case, sizes) for name, case in cases(folder).items()}
     print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

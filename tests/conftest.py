@@ -50,3 +50,15 @@ def data_dir() -> Path:
     if not path.is_dir():
         pytest.skip(f"real data not found at {path}: set RECURRA_DATA to its folder")
     return path
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small models of every task: see `company`. RECURRA_TEST_MODELS names a folder with them."""
+    if given := os.environ.get("RECURRA_TEST_MODELS"):
+        return Path(given)
+    import company
+
+    folder = tmp_path_factory.mktemp("models")
+    company.build(folder)
+    return folder

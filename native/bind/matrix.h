@@ -46,8 +46,8 @@ class Matrix {
   long columns() const { return columns_; }
   long depth() const { return depth_; }
 
-  // The part of a thread of the product with one row; `to` has room for whole panels.
-  void row(const float* x, float* to, int thread, int threads) const { isa_->head(packed_, x, to, thread, threads); }
+  const Isa* isa() const { return isa_; }
+  const void* packed() const { return packed_; }
 
  private:
   void multiply(const float* x, long rows, float* to, int wanted) const {

@@ -1,9 +1,8 @@
-// Text written token by token: layers, output layer and choice in one loop, without Python between.
+// Text written token by token, without Python between.
 #include <memory>
 
-#include "../chooser.h"
+#include "../writer.h"
 #include "matrix.h"
-#include "shelf.h"
 
 namespace recurra {
 
@@ -49,49 +48,35 @@ class Choosing {
   Shelf<Chooser> shelf_;
 };
 
-// Threads may share it: what a call works in is its own.
 class Writing {
  public:
   Writing(std::vector<const PackedWeights<float>*> layers, const std::vector<double>& rates, bool residual,
           const Matrix* head, int threads)
-      : layers_(std::move(layers)), rates_(rates), residual_(residual), head_(*head), symbols_(head->columns()) {
-    const auto fits = [](bool good) {
-      if (!good) throw std::invalid_argument("layers and output layer do not fit together");
-    };
-    fits(!layers_.empty() && layers_[0]->symbols() == symbols_);
-    for (size_t k = 0; k < layers_.size(); ++k) {
-      fits(k == 0 || layers_[k]->shape().inputs == layers_[k - 1]->shape().recurrent());
-      fits(!residual || k == 0 || layers_[k]->shape().recurrent() == layers_[k]->shape().inputs);
-    }
-    const long features = layers_.back()->shape().recurrent();
-    fits(head_.depth() == features);
-    // Others are not woken where no part of a step is worth its barrier.
-    bool large = symbols_ * features >= many;
-    for (const auto* layer : layers_) large = large || layer->shape().hidden * layer->shape().hidden >= many;
-    threads_ = large ? threads : 1;
+      : symbols_(head->columns()), writer_(checked(layers, residual, *head), rates, residual, head->isa(), head->packed(),
+                                           head->columns(), threads) {
+    for (const auto* layer : layers) shapes_.push_back(layer->shape());
   }
 
-  // Reads a token from a state (per layer its states, (1, R) or (1, H)), chooses the next, reads that,
-  // and so on, for as many as there are numbers in `uniforms`. Returns the tokens, their log
-  // probabilities, and by layer and state what it was when each was chosen, (tokens, R or H).
-  // Stops early, with fewer tokens, where nothing can be chosen.
+  // See `Writer::write`: per layer its states, (1, R) or (1, H). Returns how many tokens, the tokens, their
+  // log probabilities, and by layer and state what it was when each was chosen, (tokens, R or H).
   nb::tuple write(long token, const std::vector<std::vector<State>>& state, Choosing& choosing, Numbers uniforms) {
     const size_t count = uniforms.shape(0);
-    if (token < 0 || token >= symbols_ || choosing.symbols() != symbols_ || state.size() != layers_.size())
+    if (token < 0 || token >= symbols_ || choosing.symbols() != symbols_ || state.size() != shapes_.size())
       throw std::invalid_argument("a token or a state of another model");
     nb::list found, history;
     auto* ids = owned<int64_t>(found, {count});
     auto* log_probabilities = owned<double>(found, {count});
-    std::vector<std::vector<float*>> states(layers_.size());
-    for (size_t k = 0; k < layers_.size(); ++k) {
-      const Shape& shape = layers_[k]->shape();
+    Writer::Given given(shapes_.size());
+    Writer::Taken states(shapes_.size());
+    for (size_t k = 0; k < shapes_.size(); ++k) {
       nb::list of_layer;
       if (state[k].empty() || state[k].size() > size_t(most_states))
         throw std::invalid_argument("a state of another model");
       for (size_t s = 0; s < state[k].size(); ++s) {
-        const size_t width = size_t(s == 0 ? shape.recurrent() : shape.hidden);
+        const size_t width = size_t(s == 0 ? shapes_[k].recurrent() : shapes_[k].hidden);
         if (state[k][s].shape(0) != 1 || state[k][s].shape(1) != width)
           throw std::invalid_argument("a state of another model");
+        given[k].push_back(state[k][s].data());
         states[k].push_back(owned<float>(of_layer, {count, width}));
       }
       history.append(of_layer);
@@ -99,123 +84,32 @@ class Writing {
     size_t done = 0;
     {
       nb::gil_scoped_release release;
-      std::vector<int64_t> read(count + 1, token);
-      const auto work = shelf_.take([] { return std::make_unique<Arena>(); });
-      const Ending ending{*work};
-      float* const logits = work->take<float>(symbols_ + 16);
       const auto chooser = choosing.chooser();
-      const auto choose = [&](size_t n) {
-        read[n + 1] = chooser->choose(logits, uniforms.data()[n], log_probabilities + n);
-        if (read[n + 1] < 0) return false;
-        ids[n] = read[n + 1];
-        done = n + 1;
-        return true;
-      };
-      run(count, read.data(), state, states, *work, logits, choose);
+      done = writer_.write(token, given, states, *chooser, uniforms.data(), count, ids, log_probabilities);
     }
     return nb::make_tuple(done, found[0], found[1], history);
   }
 
  private:
-  struct Ending {  // ends the pieces whatever happens
-    Arena& work;
-    ~Ending() { work.reset(); }
-  };
-
-  struct Layer {
-    const Kernels<float>* kernels;
-    void* steps;      // what `begin` returned
-    int threads;      // how many go through it
-    const float* x;   // inputs of all steps, where they are no tokens
-    const float* y;   // outputs of all steps: the cell's state
-    float* sum;       // y + x, where that is what goes on; else null
-    long outputs;
-
-    const float* out() const { return sum ? sum : y; }
-    void add(long n) const {
-      for (long u = n * outputs; u < (n + 1) * outputs; ++u) sum[u] = y[u] + x[u];
+  static std::vector<WritingLayer> checked(const std::vector<const PackedWeights<float>*>& layers, bool residual,
+                                           const Matrix& head) {
+    const auto fits = [](bool good) {
+      if (!good) throw std::invalid_argument("layers and output layer do not fit together");
+    };
+    fits(!layers.empty() && layers[0]->symbols() == head.columns());
+    std::vector<WritingLayer> found;
+    for (size_t k = 0; k < layers.size(); ++k) {
+      fits(k == 0 || layers[k]->shape().inputs == layers[k - 1]->shape().recurrent());
+      fits(!residual || k == 0 || layers[k]->shape().recurrent() == layers[k]->shape().inputs);
+      found.push_back({layers[k]->kernels(), layers[k]->get(), layers[k]->shape(), layers[k]->half()});
     }
-  };
-
-  // `count` steps of all layers and the output layer; `choose(n)` finds the token that step n + 1 reads,
-  // or that there is none. The threads stay for all of it: waking them takes as long as a step does.
-  template <class Choose>
-  void run(size_t count, const int64_t* read, const std::vector<std::vector<State>>& given,
-           const std::vector<std::vector<float*>>& states, Arena& work, float* logits, Choose choose) const {
-    const long turn = turn_.fetch_add(long(count));
-    Team team(threads_);
-    const int threads = team.threads();
-    std::vector<Layer> layers;
-    for (size_t k = 0; k < layers_.size(); ++k)
-      layers.push_back(begin(k, count, read, k ? layers.back().out() : nullptr, given[k], states[k], turn, work, threads));
-    const long features = layers.back().outputs;
-    const int choosing = symbols_ * features >= many ? threads : 1;
-    Barrier barrier(threads);
-    bool go = true;
-    team.run([&](int thread) {
-      for (size_t n = 0; n < count; ++n) {
-        for (const Layer& layer : layers) {
-          if (thread < layer.threads) layer.kernels->step(layer.steps, long(n), thread);
-          barrier.wait();
-          if (layer.sum) {
-            if (thread == 0) layer.add(long(n));
-            barrier.wait();
-          }
-        }
-        if (thread < choosing)
-          head_.row(layers.back().out() + long(n) * features, logits, thread, choosing);
-        if (choosing > 1) barrier.wait();
-        if (thread == 0) go = choose(n);
-        barrier.wait();
-        if (!go) break;
-      }
-    });
+    fits(head.depth() == layers.back()->shape().recurrent());
+    return found;
   }
 
-  Layer begin(size_t k, size_t count, const int64_t* read, const float* x, const std::vector<State>& given,
-              const std::vector<float*>& states, long turn, Arena& work, int threads) const {
-    const PackedWeights<float>& weights = *layers_[k];
-    const Shape& shape = weights.shape();
-    Call<float> call;
-    call.shape = shape;
-    call.shape.steps = long(count);
-    call.shape.batch = 1;
-    call.half = weights.half();
-    call.each = true;
-    call.turn = turn;
-    if (k == 0) {
-      call.tokens = read;
-      call.symbols = symbols_;
-    } else {
-      call.x = x;
-      call.x_row = call.x_step = shape.inputs;
-    }
-    for (size_t s = 0; s < states.size(); ++s) {
-      call.initial[s] = given[s].data();
-      call.last[s] = states[s];
-      if (s < rates_.size()) call.keep_rate[s] = float(rates_[s]);
-    }
-    const long outputs = shape.recurrent();
-    float* y = work.take<float>(long(count) * outputs + 16);
-    call.y = y;
-    call.y_row = call.y_step = outputs;
-    const int mine = shape.hidden * shape.hidden >= many ? threads : 1;
-    void* steps = weights.kernels()->begin(weights.kernels()->program, weights.get(), call, work, mine);
-    float* sum = residual_ && k ? work.take<float>(long(count) * outputs) : nullptr;
-    return {weights.kernels(), steps, mine, x, y, sum, outputs};
-  }
-
-  // Weights from which on a second thread is worth its barrier.
-  static constexpr long many = 1 << 16;
-
-  const std::vector<const PackedWeights<float>*> layers_;
-  const std::vector<double> rates_;
-  const bool residual_;
-  const Matrix& head_;
   const long symbols_;
-  int threads_ = 1;
-  mutable std::atomic<long> turn_{0};  // of the steps
-  Shelf<Arena> shelf_;
+  std::vector<Shape> shapes_;
+  Writer writer_;
 };
 
 }  // namespace

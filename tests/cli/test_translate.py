@@ -18,6 +18,7 @@ def pairs(tmp_path):
     return path
 
 
+@pytest.mark.matrix
 def test_train_evaluate_predict(recurra, pairs, tmp_path):
     out = tmp_path / "run"
     done = recurra("train", "translate", pairs, "--out", out, "--json", *SIZES, *KINDS)

@@ -47,8 +47,8 @@ def _series(tail: float) -> Array:
     """Coefficients of log x(u), where P(X > x) = tail for df = 1 / u, u from 0 to 1."""
     angles = np.pi * (np.arange(_NODES) + 0.5) / _NODES
     values = np.log(_solved(tail, 2 / (1 + np.cos(angles))))
-    # At these nodes the polynomials are orthogonal: a sum for each; a fit would leave the last bits
-    # to the processor's LAPACK.
+    # At these nodes the polynomials are orthogonal: a sum for each, where a fit would leave the
+    # last bits to the processor's LAPACK.
     series = 2 / _NODES * (np.cos(np.arange(_NODES)[:, None] * angles) * values).sum(1)
     series[0] /= 2
     return series
