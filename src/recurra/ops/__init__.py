@@ -4,6 +4,7 @@ from recurra.ops.embedding import embedding
 from recurra.ops.fused import Stack, fused, fused_masked, fused_name
 from recurra.ops.loss import token_losses
 from recurra.ops.observed import Watch, observed
+from recurra.ops.readable import are_plain
 from recurra.ops.recurrent import (
     Lookup,
     Noise,
@@ -21,6 +22,7 @@ __all__ = [
     "Noise",
     "Stack",
     "Watch",
+    "are_plain",
     "embedding",
     "fused",
     "fused_masked",
