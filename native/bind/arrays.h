@@ -22,6 +22,7 @@ struct Rowed {
 
 // Finds arrays; None has no address. An array to write to (of `T`, not `const T`) must be laid out as
 // it is asked for; one of torch's to read is copied where it is not, and the copy lives as long as this.
+// Throws for tensors whose memory does not hold their values (recurra/ops/readable.py settles those).
 class Arrays {
  public:
   // All elements next to one another.
@@ -44,9 +45,13 @@ class Arrays {
     }
     const nb::object strides = call(array, stride_);
     check(PyTuple_GET_SIZE(strides.ptr()) == last + 1);
-    if (std::is_const_v<T> && number(strides, last) != 1) {
-      const nb::handle copy = contiguous(array);
-      if (!copy.is(array)) return rowed<T>(copy, table);
+    if (std::is_const_v<T>) {
+      if (number(strides, last) != 1) {
+        const nb::handle copy = contiguous(array);
+        if (!copy.is(array)) return rowed<T>(copy, table);
+      } else {
+        values(array);
+      }
     }
     return {static_cast<T*>(address(array)), table ? 0 : number(strides, 0), number(strides, last - 1)};
   }
@@ -95,14 +100,23 @@ class Arrays {
   }
 
   static void* address(nb::handle array) {
-    return PyLong_AsVoidPtr(call(array, data_ptr_).ptr());
+    void* const at = PyLong_AsVoidPtr(call(array, data_ptr_).ptr());
+    if (!at && PyLong_AsLong(call(array, numel_).ptr()) != 0)
+      throw std::invalid_argument("a tensor without memory");
+    return at;
   }
 
   static long number(const nb::object& tuple, Py_ssize_t place) {
     return PyLong_AsLong(PyTuple_GET_ITEM(tuple.ptr(), place));
   }
 
+  // Refuses memory that holds the negatives of the values.
+  static void values(nb::handle array) {
+    if (call(array, is_neg_).ptr() == Py_True) throw std::invalid_argument("a tensor of negatives");
+  }
+
   nb::handle contiguous(nb::handle array) {
+    values(array);
     nb::object same = call(array, contiguous_);
     if (same.is(array)) return array;
     copies_.push_back(std::move(same));
@@ -110,6 +124,8 @@ class Arrays {
   }
 
   static inline PyObject* const data_ptr_ = PyUnicode_InternFromString("data_ptr");
+  static inline PyObject* const numel_ = PyUnicode_InternFromString("numel");
+  static inline PyObject* const is_neg_ = PyUnicode_InternFromString("is_neg");
   static inline PyObject* const stride_ = PyUnicode_InternFromString("stride");
   static inline PyObject* const contiguous_ = PyUnicode_InternFromString("contiguous");
 

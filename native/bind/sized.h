@@ -134,7 +134,7 @@ void bind_sized(nb::module_& m, const char* name) {
            nb::arg("mask").none(), nb::arg("keep"), nb::arg("tokens").none(), nb::arg("threads"),
            nb::arg("packed").none())
       .def("backward", &Sized<T>::backward, nb::arg("x"), nb::arg("parameters"),
-           nb::arg("initial"), nb::arg("y"), nb::arg("saved"), nb::arg("dy").none(),
+           nb::arg("initial"), nb::arg("y").none(), nb::arg("saved"), nb::arg("dy").none(),
            nb::arg("dlast"), nb::arg("dx").none(), nb::arg("dparameters"), nb::arg("dinitial"),
            nb::arg("dstates"), nb::arg("valid").none(), nb::arg("mask").none(), nb::arg("keep"),
            nb::arg("tokens").none(), nb::arg("threads"), nb::arg("fresh"));

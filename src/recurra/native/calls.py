@@ -114,8 +114,8 @@ def _sized(
     )
 
 
-def _of(inputs: Inputs) -> Any:
-    """What the call shares with others of its sizes and options."""
+def sized_for(inputs: Inputs) -> Any:
+    """Return what `sized` does for this call: it shares that with others of its sizes and options."""
     return _sized(
         inputs.program,
         # A compiler's sizes are symbols until they are asked for their value.
@@ -129,9 +129,14 @@ def _of(inputs: Inputs) -> Any:
     )
 
 
+def reads_output(run: Any) -> bool:
+    """Whether backward reads the outputs again: of what `sized` returns."""
+    return bool(run.saved_states()[0] < 0)
+
+
 def saved_size(inputs: Inputs) -> int:
     """Return how many elements forward has to leave for backward."""
-    return int(_of(inputs).saved_size)
+    return int(sized_for(inputs).saved_size)
 
 
 def forward(
@@ -151,7 +156,7 @@ def forward(
         saved: flat, of `saved_size(inputs)` elements, written; None: no backward pass will follow.
         packed: the parameters, where they were packed beforehand.
     """
-    _of(inputs).forward(
+    sized_for(inputs).forward(
         inputs.x,
         inputs.parameters,
         inputs.initial,
@@ -166,7 +171,7 @@ def forward(
 
 def backward(
     inputs: Inputs,
-    y: Array,
+    y: Array | None,
     saved: Array,
     dy: Array | None,
     dlast: Sequence[Array | None],
@@ -181,7 +186,7 @@ def backward(
 
     Args:
         inputs: those of the forward call.
-        y: what it computed.
+        y: what it computed; read, and not None, where `reads_output` says so.
         saved: what it saved; not changed, so that backward can run again.
         dy: dL/dy (T, B, R), last axis contiguous; None: zeros.
         dlast: per state dL/d(last), contiguous; None: zeros.
@@ -193,7 +198,7 @@ def backward(
             (T, B, R or H rounded up to `PAD`), written, contiguous; zeros at steps that do not
             count; None: not wanted.
     """
-    _of(inputs).backward(
+    sized_for(inputs).backward(
         inputs.x,
         inputs.parameters,
         inputs.initial,
@@ -252,7 +257,7 @@ def states(inputs: Inputs, y: Array, saved: Array, *, computed: bool = False) ->
     With `computed` they are as the equations give them, before zoneout, and without meaning at
     steps that do not count.
     """
-    starts = _of(inputs).saved_states()
+    starts = sized_for(inputs).saved_states()
     starts = starts[len(starts) // 2 :] if computed else starts
     steps, batch, _, hidden, projection = inputs.sizes
     found = []

@@ -103,7 +103,10 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
         Raises:
             InputError: a shape does not fit; says what was expected and received.
         """
-        name, shape = type(self).__name__, tuple(input.shape)
+        name = type(self).__name__
+        if input.is_nested:
+            raise InputError(f"{name}: expected an input (B, I) or (I,), received a nested one")
+        shape = tuple(input.shape)
         if input.dim() not in (1, 2) or shape[-1] != self.input_size:
             raise InputError(
                 f"{name}: expected an input of shape (B, {self.input_size}) or "

@@ -246,6 +246,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         """Whether layers are calls of the kernels, to which little time may be added."""
         return (
             type(input) is Tensor
+            and not input.is_nested
             and input.dim() == 3
             and input.shape[2] == self.input_size
             and self._kernel is not None

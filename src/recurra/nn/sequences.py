@@ -47,6 +47,11 @@ class Sequences:
             data, sizes = pad_packed_sequence(given)
             _check_features(data, features, name, packed=True)
             return cls(data, _valid(sizes, len(data), data.device), given, False, batch_first)
+        if isinstance(given, Tensor) and given.is_nested:
+            raise InputError(
+                f"{name}: expected one tensor of all sequences, received a nested one: pad it with "
+                "torch.nested.to_padded_tensor(x, 0.0), and give lengths"
+            )
         unbatched = given.dim() == 2
         if given.dim() not in (2, 3):
             layout = "(B, T, I)" if batch_first else "(T, B, I)"
@@ -66,6 +71,8 @@ class Sequences:
                     f"received {str(mask.dtype).removeprefix('torch.')} {tuple(mask.shape)}"
                 )
             turned = mask.unsqueeze(1) if unbatched else mask.T if batch_first else mask
+            # A copy: the caller may fill the mask anew before the backward pass reads it.
+            turned = turned.clone(memory_format=torch.contiguous_format)
             return cls(data, turned, None, unbatched, batch_first)
         if lengths is not None:
             sizes = torch.as_tensor(lengths)

@@ -5,6 +5,7 @@ from recurra.ops.fused import Stack, fused, fused_masked, fused_name
 from recurra.ops.kept import KeptWeights
 from recurra.ops.loss import token_losses
 from recurra.ops.observed import Watch, observed
+from recurra.ops.readable import are_plain
 from recurra.ops.recurrent import (
     Lookup,
     Noise,
@@ -25,6 +26,7 @@ __all__ = [
     "Noise",
     "Stack",
     "Watch",
+    "are_plain",
     "embedding",
     "fixed_order",
     "fused",

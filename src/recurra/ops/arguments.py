@@ -110,7 +110,7 @@ def on_kernels(weight: Tensor) -> bool:
 
 
 def packed(
-    call: Arguments, y: Tensor, saved: Tensor
+    call: Arguments, y: Tensor | None, saved: Tensor | None
 ) -> tuple[tuple[Tensor | None, ...], tuple[Any, ...]]:
     """Return all a backward pass needs, as tensors for autograd to keep, and the rest."""
     split = len(call.parameters), len(call.parameters) + len(call.initial)
@@ -119,7 +119,7 @@ def packed(
     return (*single, *call.parameters, *call.initial, *call.keep), fixed
 
 
-def unpacked(tensors: Sequence[Any], fixed: tuple[Any, ...]) -> tuple[Arguments, Tensor, Tensor]:
+def unpacked(tensors: Sequence[Any], fixed: tuple[Any, ...]) -> tuple[Arguments, Any, Any]:
     """Return what went into `packed`."""
     name, rates, reverse, half, (one, two) = fixed
     y, saved, x, valid, mask, tokens, *rest = tensors

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recurra.ops.memory import empty
+from recurra.ops.readable import are_plain
 from recurra.ops.recurrent import on_kernels
 from recurra.ops.watch import batched, special, traced
 
@@ -56,4 +57,6 @@ class _Embedding(torch.autograd.Function):
             return None, start.index_add(0, tokens, drows)
         if dweight is None:
             dweight = empty(ctx.shape, drows).zero_()
+        elif not (are_plain(dweight) and dweight.is_contiguous()):  # one number for many, say
+            dweight = dweight.clone(memory_format=torch.contiguous_format)
         return None, dweight.index_add_(0, tokens, drows)

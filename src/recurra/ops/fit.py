@@ -17,12 +17,14 @@ class Fit(NamedTuple):
     Attributes:
         run: the kernels: see `native.sized`.
         saved: elements that forward leaves for backward.
+        reads_output: whether backward reads the outputs, too.
         outputs: the shape (T, B, R).
         states: shapes of the final states.
     """
 
     run: Any
     saved: int
+    reads_output: bool
     outputs: tuple[int, ...]
     states: tuple[tuple[int, ...], ...]
 
@@ -116,7 +118,8 @@ def _fitted(
         rates=rates,
         factors=[a is not None for a in drawn[1:]],
     )
-    return Fit(run, run.saved_size, (steps, batch, recurrent), tuple(final))
+    reads = native.reads_output(run)
+    return Fit(run, run.saved_size, reads, (steps, batch, recurrent), tuple(final))
 
 
 def no_half(received: str) -> InputError:

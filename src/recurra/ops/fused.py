@@ -106,7 +106,7 @@ def fused_masked(
     rows = torch.nonzero(lengths).flatten()
     if not len(rows):
         width = states[0].shape[-1] * (2 if stack.bidirectional else 1)
-        return x.new_zeros(*x.shape[:2], width), tuple(states)
+        return x.new_zeros(*x.shape[:2], width), tuple(s.clone() for s in states)
     # A stable sort brings each row's valid steps to the front, in their order.
     order = torch.argsort(valid.logical_not().int(), dim=0, stable=True)[:, rows]
     closed = x[:, rows].gather(0, order[..., None].expand(-1, -1, x.shape[-1]))

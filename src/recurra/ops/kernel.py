@@ -16,21 +16,38 @@ from recurra.errors import InputError
 from recurra.ops.arguments import Arguments, named
 from recurra.ops.fit import fitted
 from recurra.ops.memory import LARGE, empty
+from recurra.ops.readable import settled
 from recurra.ops.threads import threads
 
 # torch's threads are there already: see `native.share_threads`.
 native.share_threads(str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"))
 
 
-def forward(call: Arguments, *, save: bool, ordered: Any = None) -> list[Tensor]:
-    """Return outputs (T, B, R), the final state of each kind, and what backward needs if `save`.
+#: Outputs (T, B, R) and the final state of each kind; what backward needs, or None; and whether it
+#: reads the outputs, too.
+Forward = tuple[list[Tensor], Tensor | None, bool]
 
-    `ordered` is what `KeptWeights.ordered` says of the parameters.
+
+def forward(call: Arguments, *, save: bool, room: bool = False, ordered: Any = None) -> Forward:
+    """Run the layer; with `save` for a backward pass.
+
+    With `room` what is saved ends with space for the outputs, where backward reads them. `ordered`
+    is what `KeptWeights.ordered` says of the parameters.
     """
+    try:
+        return _forward(call, save, room, ordered)
+    except Exception:
+        if (plain := _settled(call)) is None:
+            raise
+    return _forward(plain, save, room)
+
+
+def _forward(call: Arguments, save: bool, room: bool, ordered: Any = None) -> Forward:
     fit, x = fitted(call), call.x
     y = empty(fit.outputs, x)
     last = [x.new_empty(*shape) for shape in fit.states]
-    saved = empty((fit.saved,), x) if save else None
+    size = fit.saved + y.numel() if room and fit.reads_output else fit.saved
+    saved = empty((size,), x) if save else None
     fit.run.forward(
         x,
         call.parameters,
@@ -45,12 +62,12 @@ def forward(call: Arguments, *, save: bool, ordered: Any = None) -> list[Tensor]
         -threads(),
         ordered,
     )
-    return [y, *last] if saved is None else [y, *last, saved]
+    return [y, *last], saved, fit.reads_output
 
 
 def backward(
     call: Arguments,
-    y: Tensor,
+    y: Tensor | None,
     saved: Tensor,
     dy: Tensor | None,
     dlast: Sequence[Tensor | None],
@@ -59,17 +76,38 @@ def backward(
 ) -> list[Tensor | None]:
     """Return the gradients by x, each parameter and each initial state, None where not `wanted`.
 
+    `y` and `saved` are those of `forward`; `y` may be None where it is not read.
     `dstates`, where given, are written: see `native.backward`.
     """
+    try:
+        return _backward(call, y, saved, dy, dlast, wanted, dstates)
+    except Exception:
+        plain, given = _settled(call), settled("recurrent", dy, *dlast)
+        if plain is None and all(a is b for a, b in zip(given, (dy, *dlast), strict=True)):
+            raise
+    return _backward(plain or call, y, saved, given[0], given[1:], wanted, dstates)
+
+
+def _backward(
+    call: Arguments,
+    y: Tensor | None,
+    saved: Tensor,
+    dy: Tensor | None,
+    dlast: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+    dstates: Sequence[Tensor],
+) -> list[Tensor | None]:
     fit, (first, *rest) = fitted(call), wanted
-    if (
-        y.shape != fit.outputs
-        or saved.numel() != fit.saved
-        or not y.dtype == saved.dtype == call.x.dtype
-    ):
+    wrong = saved.numel() != fit.saved or saved.dtype != call.x.dtype
+    if y is None:
+        wrong |= fit.reads_output
+    else:
+        wrong |= y.shape != fit.outputs or y.dtype != call.x.dtype
+    if wrong:
+        received = "no outputs" if y is None else f"outputs {y.dtype} {tuple(y.shape)}"
         raise InputError(
             "recurrent: expected for the backward pass what the forward pass saved, received "
-            f"{y.dtype} {tuple(y.shape)} and {saved.dtype} {tuple(saved.shape)}: hooks of saved "
+            f"{received} and {saved.dtype} {tuple(saved.shape)}: hooks of saved "
             "tensors must give back what they were given"
         )
     dx = _empty_like(call.x) if first else None
@@ -101,6 +139,37 @@ def backward(
     return [dx, *dparameters, *dinitial]
 
 
+def _settled(call: Arguments) -> Arguments | None:
+    """Return the call with tensors whose memory holds their values; None where it is such a call.
+
+    Asked of calls that failed alone: the binding refuses what it cannot read, which costs less.
+    """
+    one, two = len(call.parameters), len(call.parameters) + len(call.initial)
+    given = (
+        *call.parameters,
+        *call.initial,
+        call.x,
+        call.valid,
+        call.mask,
+        call.tokens,
+        *call.keep,
+    )
+    plain = settled(f"recurrent ({named(call.name).cell})", *given)
+    if all(a is b for a, b in zip(given, plain, strict=True)):
+        return None
+    x, valid, mask, tokens, *keep = plain[two:]
+    assert x is not None
+    return call._replace(
+        x=x,
+        parameters=[p for p in plain[:one] if p is not None],
+        initial=[s for s in plain[one:two] if s is not None],
+        valid=valid,
+        mask=mask,
+        tokens=tokens,
+        keep=keep,
+    )
+
+
 def recorded(call: Arguments, y: Tensor, saved: Tensor) -> dict[str, Tensor] | None:
     """Return copies (T, B, ·) of all that the cell names, zeros at steps that do not count.
 
@@ -122,9 +191,10 @@ def states_before(call: Arguments, y: Tensor, saved: Tensor) -> list[Tensor]:
     return found
 
 
-def saved_size(call: Arguments) -> int:
-    """Return the size of what forward saves for backward, also for tensors without storage.
+def saved_size(call: Arguments) -> tuple[int, bool]:
+    """Return the size of what forward saves for backward, and whether that reads the outputs.
 
+    Also for tensors without storage.
     Everything saved is a step's and a row's own, so that one of each tells the size of all.
     """
     program = named(call.name)
@@ -136,7 +206,8 @@ def saved_size(call: Arguments) -> int:
         valid=None if call.valid is None else torch.ones(1, 1, dtype=torch.bool),
         keep=[1.0 if k is not None else r for k, r in zip(call.keep, call.rates, strict=True)],
     )
-    return call.steps[0] * call.steps[1] * native.saved_size(one)
+    run = native.sized_for(one)
+    return call.steps[0] * call.steps[1] * run.saved_size, native.reads_output(run)
 
 
 def _inputs(call: Arguments) -> native.Inputs:

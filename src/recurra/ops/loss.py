@@ -14,6 +14,7 @@ from torch.nn import functional
 from recurra import native
 from recurra.errors import InputError
 from recurra.ops.memory import empty
+from recurra.ops.readable import are_plain, check_together, plain_types, settled
 from recurra.ops.recurrent import on_kernels
 from recurra.ops.threads import threads
 from recurra.ops.watch import batched, special, traced
@@ -50,15 +51,17 @@ def token_losses(
     """
     if torch.is_autocast_enabled("cpu"):
         x = x.to(weight.dtype)
+    if not torch.compiler.is_compiling():
+        check_together("token_losses", x, weight, bias, targets, counted)
     _check(x, weight, bias, targets, counted)
     if not _served(x, weight):
         if half:
             _check_half(weight)
         return _by_torch(x, weight, bias, targets, counted)
-    if torch.compiler.is_compiling() or traced(x):
+    leaves = [t for t in (x, weight, bias) if t is not None]
+    if torch.compiler.is_compiling() or traced(x) or not plain_types(leaves):
         found: Tensor = token_losses_op(x, weight, bias, targets, counted, half)[0]
         return found
-    leaves = [t for t in (x, weight, bias) if t is not None]
     if torch.is_grad_enabled() and any(t.requires_grad for t in leaves):
         function: Tensor = _TokenLosses.apply(x, weight, bias, targets, counted, half)
         return function
@@ -174,7 +177,10 @@ def _backward(
     leaves = zip((x, weight, bias), wanted, strict=True)
     made = [empty(leaf.shape, leaf) if leaf is not None and w else None for leaf, w in leaves]
     dx, dweight, dbias = made
-    native.loss_backward(inputs, spread, dloss.contiguous(), dx=dx, dweight=dweight, dbias=dbias)
+    (gradient,) = settled("token_losses", dloss)
+    assert gradient is not None
+    gradient = gradient.contiguous()
+    native.loss_backward(inputs, spread, gradient, dx=dx, dweight=dweight, dbias=dbias)
     return [m for m in made if m is not None]
 
 
@@ -186,6 +192,9 @@ def _inputs(
     counted: Tensor | None,
     half: bool,
 ) -> native.LossInputs:
+    if not are_plain(x, weight, bias, targets, counted):
+        given = settled("token_losses", x, weight, bias, targets, counted)
+        return _inputs(*given, half)  # type: ignore[arg-type]
     return native.LossInputs(
         x if x.stride(-1) == 1 or x.shape[-1] == 1 else x.contiguous(),
         weight.contiguous(),

@@ -12,6 +12,7 @@ from recurra.cells import Program
 from recurra.errors import InputError
 from recurra.ops import kernel as kernels
 from recurra.ops.arguments import Arguments, packed, unpacked
+from recurra.ops.output import keep, kept
 from recurra.ops.recurrent import (
     Lookup,
     Noise,
@@ -108,7 +109,8 @@ class _Observed(torch.autograd.Function):
     def forward(ctx: Any, seen: _Observation, *leaves: Tensor) -> tuple[Tensor, ...]:
         call, saved, visible = seen.call, None, None
         if call.name:
-            y, *last, saved = kernels.forward(call, save=True)
+            (y, *last), saved, _ = kernels.forward(call, save=True)
+            assert saved is not None
             visible = kernels.recorded(call, y, saved) if seen.record else {}
         if visible is None and call.half:
             raise not_in_half(seen.program, call.parameters[0])
@@ -120,7 +122,7 @@ class _Observed(torch.autograd.Function):
         seen.names = tuple(visible)
         ctx.set_materialize_grads(False)
         ctx.program, ctx.watch = seen.program, seen.watch
-        tensors, ctx.fixed = packed(call, y, saved)
+        tensors, ctx.fixed = packed(call, keep(ctx, y), saved)
         ctx.save_for_backward(*tensors)
         return y, *last, *visible.values()
 
@@ -137,6 +139,7 @@ class _Observed(torch.autograd.Function):
             found, dstates = _gradients(ctx.program, call, gradients, wanted)
         else:
             dy, *dlast = gradients[:split]
+            y = kept(ctx, y, lambda: kernels.forward(call, save=False)[0][0])
             room = [y.new_zeros(*y.shape[:2], _padded(s.shape[1])) for s in call.initial]
             room = room if ctx.watch else []
             found = kernels.backward(call, y, saved, dy, dlast, wanted, room)

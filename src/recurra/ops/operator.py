@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recurra.ops import kernel
-from recurra.ops.arguments import Arguments, packed, unpacked
+from recurra.ops.arguments import Arguments, named, packed, unpacked
 
 
 @torch.library.custom_op("recurra::recurrent", mutates_args=(), device_types="cpu")
@@ -32,7 +32,13 @@ def recurrent(
     """Outputs, final states, and with `save` what backward needs; see `Arguments`."""
     noise = valid, mask, keep, rates
     call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
-    return kernel.forward(call, save=save)
+    # With a copy of the outputs: those may be written to, and nothing in a graph watches over that.
+    (y, *last), saved, reads = kernel.forward(call, save=save, room=True)
+    if saved is None:
+        return [y, *last]
+    if reads:
+        saved[len(saved) - y.numel() :].copy_(y.flatten())
+    return [y, *last, saved]
 
 
 @recurrent.register_fake
@@ -41,9 +47,20 @@ def _(  # type: ignore[no-untyped-def]
 ):
     noise = valid, mask, keep, rates
     call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
-    y = x.new_empty(*call.steps, initial[0].shape[-1])
-    last = [x.new_empty(s.shape) for s in initial]
-    return [y, *last, x.new_empty(kernel.saved_size(call))] if save else [y, *last]
+    y = x.new_empty(*call.steps, parameters[1].shape[-1])
+    last = [x.new_empty(s.shape) for s in initial or _zeros(call)]
+    if not save:
+        return [y, *last]
+    size, reads = kernel.saved_size(call)
+    return [y, *last, x.new_empty(size + y.numel() if reads else size)]
+
+
+def _zeros(call: Arguments) -> list[Tensor]:
+    """The initial states of a call that has none."""
+    program = named(call.name)
+    hidden, recurrent = len(call.parameters[0]) // len(program.gates), call.parameters[1].shape[-1]
+    widths = [recurrent, *[hidden] * (len(program.states) - 1)]
+    return [call.x.new_zeros(1, call.steps[1], w) for w in widths]
 
 
 @torch.library.custom_op("recurra::recurrent_backward", mutates_args=(), device_types="cpu")
@@ -59,7 +76,6 @@ def recurrent_backward(
     reverse: bool,
     half: bool,
     tokens: Tensor | None,
-    y: Tensor,
     saved: Tensor,
     dy: Tensor | None,
     dlast: list[Tensor | None],
@@ -68,7 +84,9 @@ def recurrent_backward(
     """Gradients by x, parameters and initial states, those that are `wanted`."""
     noise = valid, mask, keep, rates
     call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
-    found = kernel.backward(call, y, saved, dy, dlast, wanted)
+    fit = kernel.fitted(call)
+    y = saved[fit.saved :].view(fit.outputs) if fit.reads_output else None
+    found = kernel.backward(call, y, saved[: fit.saved], dy, dlast, wanted)
     return [f for f in found if f is not None]
 
 
@@ -85,7 +103,6 @@ def _(  # type: ignore[no-untyped-def]
     reverse,
     half,
     tokens,
-    y,
     saved,
     dy,
     dlast,
@@ -102,14 +119,14 @@ def _format(leaf: Tensor, x: Tensor) -> torch.memory_format:
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     call = Arguments(*inputs[:-1])
     ctx.wanted = [v.requires_grad for v in (call.x, *call.parameters, *call.initial)]
-    tensors, ctx.fixed = packed(call, output[0], output[-1])
+    tensors, ctx.fixed = packed(call, None, output[-1])
     ctx.save_for_backward(*tensors)
 
 
 def _differentiate(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
-    call, y, saved = unpacked(ctx.saved_tensors, ctx.fixed)
+    call, _, saved = unpacked(ctx.saved_tensors, ctx.fixed)
     dy, *dlast = gradients[:-1]
-    found = iter(recurrent_backward(*call, y, saved, dy, dlast, ctx.wanted))
+    found = iter(recurrent_backward(*call, saved, dy, dlast, ctx.wanted))
     dx, *rest = [next(found) if w else None for w in ctx.wanted]
     split = len(call.parameters)
     keep, rates = _nothing(call.keep), _nothing(call.rates)

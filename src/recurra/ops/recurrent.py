@@ -26,6 +26,8 @@ from recurra.ops.fit import fitted, no_half
 from recurra.ops.interpreted import interpreted
 from recurra.ops.kept import MOST_ROWS, KeptWeights
 from recurra.ops.kernel import backward, forward
+from recurra.ops.output import keep, kept
+from recurra.ops.readable import check_together, plain_types
 from recurra.ops.watch import batched, eager, traced
 from recurra.reference import Interpreter, Run
 
@@ -105,8 +107,11 @@ def reference(
     noise: Noise = Noise(),
     record: bool = False,
 ) -> Run:
-    """Run one direction of one layer by the reference; shapes as in `Interpreter.run`."""
-    return Interpreter(program, weights).run(
+    """Run one direction of one layer by the reference; shapes as in `Interpreter.run`.
+
+    The final states are copies, which may be written to: the graph reads those of the last step.
+    """
+    run = Interpreter(program, weights).run(
         x,
         states,
         valid=valid,
@@ -115,6 +120,7 @@ def reference(
         keep=noise.keep,
         record=record,
     )
+    return Run(run.outputs, tuple(s.clone() for s in run.states), run.visible)
 
 
 def recurrent(
@@ -163,6 +169,8 @@ def recurrent(
         raise not_in_half(program, parameters[0])
     tokens = None
     if isinstance(x, Lookup):
+        if not torch.compiler.is_compiling():
+            check_together("tokens and their rows", x.rows, x.tokens, parameters[0])
         if served and _pays(program, x, len(parameters[0])):
             x, tokens = x.rows, x.tokens
         else:
@@ -175,6 +183,8 @@ def recurrent(
             return as_operator(
                 name, program, parameters, x, states, valid=valid, reverse=reverse, noise=noise
             )
+        if not torch.compiler.is_compiling():
+            check_together(f"recurrent ({program.cell})", x, *parameters, *states, valid)
         return reference(
             program,
             weights,
@@ -234,13 +244,22 @@ def plain(
 
 
 def _eagerly(call: Arguments, ordered: Any = None) -> Sequence[Tensor]:
-    """Outputs and final states, and the gradient's function behind them where one is wanted."""
+    """Outputs and final states, and the gradient's function behind them where one is wanted.
+
+    A compiler may come here alone, past those who ask whether one is there; and a weight or a state
+    may be of a class that computes by itself.
+    """
+    leaves = (call.x, *call.parameters, *call.initial)
+    if torch.compiler.is_compiling() or not plain_types(leaves):
+        saves = _saves(call)
+        found = operator.recurrent(*call, saves)
+        return found[:-1] if saves else found
     if not _saves(call):
-        return forward(call, save=False, ordered=ordered)
+        return forward(call, save=False, ordered=ordered)[0]
     # Past what `Function.apply` does before: it looks for `torch.func`, which is not at work here.
     apply = super(torch.autograd.Function, _Recurrent).apply
-    found: tuple[Tensor, ...] = apply((call, ordered), call.x, *call.parameters, *call.initial)
-    return found
+    results: tuple[Tensor, ...] = apply((call, ordered), *leaves)
+    return results
 
 
 def _saves(call: Arguments) -> bool:
@@ -275,9 +294,9 @@ class _Recurrent(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, given: tuple[Arguments, Any], *leaves: Tensor) -> tuple[Tensor, ...]:
         call, ordered = given
-        *found, saved = forward(call, save=True, ordered=ordered)
+        found, saved, reads = forward(call, save=True, ordered=ordered)
         ctx.set_materialize_grads(False)
-        tensors, ctx.fixed = packed(call, found[0], saved)
+        tensors, ctx.fixed = packed(call, keep(ctx, found[0] if reads else None), saved)
         ctx.save_for_backward(*tensors)
         return tuple(found)
 
@@ -288,6 +307,7 @@ class _Recurrent(torch.autograd.Function):
         if torch.is_grad_enabled() or batched(dy, *dlast):
             given = iter(_gradients_by_reference(call, dy, dlast, wanted))
             return None, *(next(given) if w else None for w in wanted)
+        y = kept(ctx, y, lambda: forward(call, save=False)[0][0])
         return None, *backward(call, y, saved, dy, dlast, wanted)
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra import native
-from recurra.ops import on_kernels, threads
+from recurra.ops import are_plain, on_kernels, threads
 from recurra.train.config import TrainConfig
 
 
@@ -63,7 +63,9 @@ class Updater:
         for group in self.optimizer.param_groups:
             group["lr"] = rates[group["layer"]]
         given = [p for p in self.parameters if p.grad is not None]
-        if self.adam and given and _by_kernel(given):
+        for parameter in given:
+            _settle_gradient(parameter)
+        if self.adam and given and self._by_kernel(given):
             norm, good = self._step_by_kernel(given, loss, rates)
         else:
             norm, good = self._step_by_torch(given, loss)
@@ -95,11 +97,26 @@ class Updater:
                 factor=min(1.0, self.clip / norm) if self.clip and norm else 1.0,
                 threads=threads(),
             )
-        if (
-            good
-        ):  # as every operation in place does: what was made of the old values is no longer right
+        if good:  # as an operation in place does: what was made of the old values is wrong now
             torch.autograd.graph.increment_version(given)
         return given[0].new_tensor(norm), torch.tensor(good)
+
+    def _by_kernel(self, given: list[nn.Parameter]) -> bool:
+        """Whether the kernel can update them: all of one dtype that it knows, without gaps."""
+        dtype = given[0].dtype
+        if not on_kernels(given[0]):
+            return False
+        for parameter in given:
+            state = self.optimizer.state.get(parameter, {})
+            arrays = [parameter, parameter.grad]
+            arrays += [state[key] for key in ("exp_avg", "exp_avg_sq") if key in state]
+            if not are_plain(*arrays) or not all(
+                a.shape == parameter.shape and a.dtype == dtype and a.is_contiguous()
+                for a in arrays
+                if a is not None
+            ):
+                return False
+        return native.usable()
 
     def _updated(self, parameter: nn.Parameter) -> native.Updated:
         """What the kernel needs of a parameter; the optimizer's state is laid out as torch does."""
@@ -130,12 +147,16 @@ class Updater:
             self.optimizer.state[owner][key] = value.to(owner.device, copy=True)
 
 
-def _by_kernel(parameters: list[nn.Parameter]) -> bool:
-    """Whether the kernel can update them: all of one dtype that it knows, without gaps."""
-    arrays = [array for p in parameters for array in (p, p.grad) if array is not None]
-    dtype = parameters[0].dtype
-    fits = all(on_kernels(a) and a.dtype == dtype and a.is_contiguous() for a in arrays)
-    return fits and native.usable()
+def _settle_gradient(parameter: nn.Parameter) -> None:
+    """Give a gradient that is one number for many, or not in memory as such, memory like its weight.
+
+    torch's fused optimizers read others wrongly.
+    """
+    gradient = parameter.grad
+    if gradient is None or gradient.layout is not torch.strided:
+        return
+    if gradient.stride() != parameter.stride() or gradient.is_neg() or gradient._is_zerotensor():
+        parameter.grad = torch.empty_like(parameter).copy_(gradient)
 
 
 def _optimizer(
