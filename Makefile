@@ -8,7 +8,7 @@ BIN := .venv/bin
 # More for pytest: make test ARGS="-k lstm"
 ARGS ?=
 
-.PHONY: help setup demo test test-quality check sanitize docs bench format clean
+.PHONY: help setup demo test test-quality kills check sanitize docs bench format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -25,6 +25,11 @@ test: setup  ## run every test, and every example in the documents
 
 test-quality: setup  ## the figures that the examples promise, on the whole of their data: minutes each
 	$(BIN)/python -m pytest -m quality --timeout 0 $(ARGS)
+
+KILLS ?= 100
+kills: setup  ## kill training of all six tasks with SIGKILL, 100 times (KILLS=), and compare the bytes at the end
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python tests/train/kill_tasks.py "$$folder" $(KILLS)
 
 check: setup  ## format, lint, types, import rules: a few seconds
 	$(BIN)/ruff format --check --quiet .
