@@ -190,7 +190,7 @@ def compare(
         given = {**config, **of_data, **training}
         lasting = {name: value for name, value in given.items() if name not in _FREE}
         parts = {"data": data, "valid": valid, "test": test}
-        identity = {name: digest(part, name) for name, part in parts.items()}
+        identity: dict[str, Any] = {name: digest(part, name) for name, part in parts.items()}
         identity |= {"task": task, "minutes": minutes, "seed": seed}
         kept = Finished(Path(out), {**identity, **_as_json(lasting)}, fresh=fresh)
     budget = Budget(minutes, None, seed, threads)
