@@ -8,7 +8,7 @@ BIN := .venv/bin
 # More for pytest: make test ARGS="-k lstm"
 ARGS ?=
 
-.PHONY: help setup demo test matrix test-quality check sanitize docs bench format clean
+.PHONY: help setup demo test matrix test-quality kills check sanitize docs bench format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -28,6 +28,11 @@ matrix: setup  ## a minute of the tests under other threads, BLAS kernels, local
 
 test-quality: setup  ## the figures that the examples promise, on the whole of their data: minutes each
 	$(BIN)/python -m pytest -m quality --timeout 0 $(ARGS)
+
+KILLS ?= 100
+kills: setup  ## kill training of all six tasks with SIGKILL, 100 times (KILLS=), and compare the bytes at the end
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python tests/train/kill_tasks.py "$$folder" $(KILLS)
 
 check: setup  ## format, lint, types, import rules: a few seconds
 	$(BIN)/ruff format --check --quiet .

@@ -1,3 +1,5 @@
+import errno
+import io
 import os
 import signal
 import subprocess
@@ -11,7 +13,7 @@ import torch
 
 from conftest import ROOT
 from recurra.storage import Checkpoints, RunLock
-from recurra.train import Interrupted, TrainConfig, fit, read_metrics
+from recurra.train import Interrupted, Progress, TrainConfig, fit, read_metrics
 from recurra.train.interrupt import Abandoned, Signals
 from train.kill_runs import left
 from train.small import SmallTask
@@ -93,7 +95,9 @@ class Sender:
         assert result is None
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 @pytest.mark.parametrize("bad", [False, True])
 def test_the_step_is_finished_and_the_handlers_are_put_back(tmp_path, number, code, bad):
     before = signal.getsignal(number)
@@ -112,7 +116,12 @@ def test_the_step_is_finished_and_the_handlers_are_put_back(tmp_path, number, co
 
 
 @pytest.mark.parametrize(
-    ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+    ("number", "error"),
+    [
+        (signal.SIGINT, KeyboardInterrupt),
+        (signal.SIGTERM, SystemExit),
+        (signal.SIGHUP, SystemExit),
+    ],
 )
 def test_the_second_signal_ends_at_once(tmp_path, number, error):
     sender = Sender(7, number, number)
@@ -121,6 +130,35 @@ def test_the_second_signal_ends_at_once(tmp_path, number, error):
     assert Checkpoints(tmp_path / "checkpoints").steps() == [0]
     with RunLock(tmp_path):
         pass
+
+
+def test_a_closed_terminal_ends_nothing_that_nohup_protects(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        sender = Sender(7, signal.SIGHUP)
+        sender.on_end = lambda result: None
+        done = fit(SmallTask(), tmp_path, TrainConfig(steps=9), callbacks=[sender], report=False)
+        assert done.steps == 9
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+class Gone(io.StringIO):
+    """A terminal that closes after some lines."""
+
+    lines = 0
+
+    def write(self, text):
+        self.lines += 1
+        if self.lines > 2:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().write(text)
+
+
+def test_a_run_goes_on_where_nobody_reads_its_progress(tmp_path):
+    shown = Progress(Gone(), live=False)
+    done = fit(SmallTask(), tmp_path, TrainConfig(steps=9), callbacks=[shown], report=False)
+    assert done.steps == 9
 
 
 def test_work_that_can_be_left_is_left_once():

@@ -1,6 +1,7 @@
 """Going on with a run: exactly, or not at all."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -76,6 +77,33 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_note(tmp_path, unbroken):
     again = run(tmp_path)
     assert again.resumed == 28
     assert "step 29 skipped" in again.notes[0]
+    assert left(tmp_path) == unbroken
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+DESTROYED = {
+    "damaged": lambda folder: [damage(f) for f in folder.rglob("*.safetensors")],
+    "cut": lambda folder: [f.write_bytes(f.read_bytes()[:100]) for f in folder.rglob("state.json")],
+    "removed": shutil.rmtree,
+}
+
+
+@pytest.mark.parametrize("how", DESTROYED)
+def test_a_run_without_a_whole_checkpoint_stops_and_says_so(tmp_path, unbroken, how):
+    run(tmp_path, 30)
+    DESTROYED[how](tmp_path / "checkpoints")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != "lock"}
+    with pytest.raises(FormatError, match="no checkpoint of it can be read") as caught:
+        run(tmp_path)
+    assert "--fresh" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert {p: p.read_bytes() for p in before} == before
+    run(tmp_path, fresh=True)
     assert left(tmp_path) == unbroken
 
 

@@ -3,19 +3,24 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from recurra.baselines.catalog import Contest, contest_of, find
+from recurra.baselines.finished import Finished, digest
 from recurra.baselines.protocol import Budget, Contender
-from recurra.errors import InputError
+from recurra.errors import FormatError, InputError
 from recurra.given import NOTHING, LeftOut
 from recurra.settings import sort
 from recurra.tasks import catalog as tasks
 from recurra.tasks.base import TrainedModel
+
+if TYPE_CHECKING:
+    from recurra.train import Callback
 
 CELLS = ("rnn", "lstm", "gru")
 
@@ -139,6 +144,10 @@ def compare(
     seed: int = 0,
     threads: int | None = None,
     told: Callable[[str], None] = lambda line: None,
+    out: str | Path | None = None,
+    fresh: bool = False,
+    grown: Callable[["Comparison"], None] = lambda comparison: None,
+    watch: "Callable[[], Sequence[Callback]]" = tuple,
     **settings: Any,
 ) -> Comparison:
     """Train models on the same data and measure them on the same test data.
@@ -156,11 +165,18 @@ def compare(
         minutes: of training for each; by default the recurrent models train as `settings` say.
         seed: of everything random.
         threads: of torch.
-        told: is given a line when a model begins.
+        told: is given the name of a model when it begins.
+        out: a directory in which each finished model's row is kept at once, in `finished.json`; the
+            same call again goes on with those that are missing.
+        fresh: start over where `out` holds a comparison.
+        grown: is given what there is so far, after each model.
+        watch: makes the callbacks of one training (see `recurra.train.Callback`).
         **settings: of the task's class, of its data and of training, by name.
 
     Raises:
-        InputError: a model or setting that does not exist, or data that cannot be used.
+        InputError: a model or setting that does not exist, data that cannot be used, or an `out`
+            with another comparison.
+        Interrupted: a signal came; what is finished is kept in `out`.
     """
     contest, names = contest_of(task), list(models)
     names = names or list(contest.models)
@@ -176,29 +192,97 @@ def compare(
     own._training_side()  # importing torch is no part of a training
     make_inputs, _ = find(contest.inputs)
     inputs = make_inputs(test, config, of_data)
+    kept = None
+    if out is not None:
+        given = {**config, **of_data, **training}
+        lasting = {name: value for name, value in given.items() if name not in _FREE}
+        parts = {"data": data, "valid": valid, "test": test}
+        identity: dict[str, Any] = {name: digest(part, name) for name, part in parts.items()}
+        identity |= {"task": task, "minutes": minutes, "seed": seed}
+        kept = Finished(Path(out), {**identity, **_as_json(lasting)}, fresh=fresh)
     budget = Budget(minutes, None, seed, threads)
-    results, left_out = [], NOTHING
-    notes: dict[str, None] = {}
+    entered: list[_Entered] = []
     for name in sorted(names, key=lambda name: name not in CELLS):
-        told(name)
-        contender: Contender
-        if name in CELLS:
-            contender = Own(own(**{**config, "cell": name}), of_data, training)
+        row = None if kept is None else kept.get(name, budget.limits)
+        if row is None:
+            told(name)
+            contender: Contender
+            if name in CELLS:
+                contender = Own(own(**{**config, "cell": name}), of_data, training)
+            else:
+                rival, arguments = find(contest.rivals[name])
+                contender = rival(**{**config, **of_data, **arguments})
+            watched = replace(budget, callbacks=tuple(watch()))
+            with _stops_explained(name, entered, out):
+                entry = _enter(name, contender, contest, data, valid, test, inputs, watched)
+            if kept is not None:
+                kept.put(name, budget.limits, entry.to_json())
         else:
-            rival, arguments = find(contest.rivals[name])
-            contender = rival(**{**config, **of_data, **arguments})
-        entered = _enter(name, contender, contest, data, valid, test, inputs, budget)
-        result, missed, remarks = entered
-        results.append(result)
-        notes |= dict.fromkeys(remarks)
-        left_out = max(left_out, missed, key=lambda one: one.count)
+            try:
+                entry = _Entered.from_json(row)
+            except (TypeError, KeyError):
+                raise FormatError(f"{out}: the row of {name} is damaged: use --fresh") from None
+        entered.append(entry)
+        grown(_ranked(task, contest, entered))
         if budget.parameters is None and name in CELLS:
-            first = results[0]
+            first = entered[0].result
             budget = Budget(minutes or first.seconds / 60, first.parameters, seed, threads)
+    return _ranked(task, contest, entered)
+
+
+#: Settings that may change between two calls of one comparison.
+_FREE = ("threads", "checkpoint_every", "max_bad_steps")
+
+
+class _Entered(NamedTuple):
+    """A model that was trained and measured; what of the data it could not use, and its notes."""
+
+    result: Result
+    left_out: LeftOut
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        more = {"left_out": self.left_out.to_dict(), "notes": list(self.notes)}
+        return {"figures": asdict(self.result), **more}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "_Entered":
+        left_out, notes = LeftOut(**row["left_out"]), tuple(map(str, row["notes"]))
+        return cls(Result(**row["figures"]), left_out, notes)
+
+
+def _ranked(task: str, contest: Contest, entered: Sequence[_Entered]) -> Comparison:
+    """The results so far, best first."""
     order = -1 if contest.higher else 1
-    metric = next(iter(results[0].figures))
-    results.sort(key=lambda r: order * r.figures[metric])
-    return Comparison(task, metric, contest.higher, tuple(results), left_out, tuple(notes))
+    metric = next(iter(entered[0].result.figures))
+    ranked = sorted(entered, key=lambda e: order * e.result.figures[metric])
+    left_out = max((e.left_out for e in entered), key=lambda one: one.count)
+    notes = dict.fromkeys(note for e in entered for note in e.notes)
+    results = tuple(e.result for e in ranked)
+    return Comparison(task, metric, contest.higher, results, left_out, tuple(notes))
+
+
+def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: list(v) if isinstance(v, tuple) else str(v) if isinstance(v, Path) else v
+        for name, v in settings.items()
+    }
+
+
+@contextmanager
+def _stops_explained(
+    name: str, entered: Sequence["_Entered"], out: str | Path | None
+) -> Iterator[None]:
+    """Say of a signal in a training what is kept: the training's own directory is temporary."""
+    from recurra.train.interrupt import Interrupted
+
+    try:
+        yield
+    except Interrupted as stop:
+        done = ", ".join(entry.result.model for entry in entered) or "no model"
+        kept = f"kept in {out}: run the same again to go on" if out else "lost without --out"
+        message = f"compare: stopped by a signal while {name} was trained; {done} finished, {kept}"
+        raise Interrupted(message, stop.signal) from None
 
 
 class Own:
@@ -218,7 +302,14 @@ class Own:
             self._training
         ):
             how["minutes"] = budget.minutes
-        found = self.model.fit(data, valid=valid, progress=False, **self._data, **how)
+        found = self.model.fit(
+            data,
+            valid=valid,
+            progress=False,
+            callbacks=budget.callbacks,
+            **self._data,
+            **how,
+        )
         self.left_out, self.notes = found.left_out, found.notes
 
     def evaluate(self, data: Any) -> Any:
@@ -251,8 +342,8 @@ def _enter(
     test: Any,
     inputs: Sequence[Any],
     budget: Budget,
-) -> tuple[Result, LeftOut, tuple[str, ...]]:
-    """Train and measure one model; also what of the data it could not use, and its notes."""
+) -> "_Entered":
+    """Train and measure one model."""
     start = time.monotonic()
     contender.fit(data, valid=valid, budget=budget)
     seconds = time.monotonic() - start
@@ -269,7 +360,7 @@ def _enter(
     latency = float(np.median(list(_times(contender, inputs))))
     result = Result(name, figures, contender.parameters, seconds, latency, size)
     notes = (*getattr(contender, "notes", ()), *getattr(measured, "notes", ()))
-    return result, left_out, notes
+    return _Entered(result, left_out, notes)
 
 
 def _times(contender: Contender, inputs: Sequence[Any]) -> Iterator[float]:

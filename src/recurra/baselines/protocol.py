@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from recurra.train import Callback
 
 
 @dataclass(frozen=True)
@@ -12,13 +15,19 @@ class Budget:
 
     minutes: of training; None for as long as it takes. parameters: about so many; None for its own
     choice. What cannot use so much, as a model with a closed solution, uses less. threads: of
-    torch; None for torch's own choice.
+    torch; None for torch's own choice. callbacks: watch the training where it has steps.
     """
 
     minutes: float | None = None
     parameters: int | None = None
     seed: int = 0
     threads: int | None = None
+    callbacks: "tuple[Callback, ...]" = ()
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What decides the result, as JSON."""
+        return {"minutes": self.minutes, "parameters": self.parameters, "seed": self.seed}
 
 
 class Measured(Protocol):

@@ -58,7 +58,7 @@ def train_rival(
         out=None,
         settings=job.settings,
         fresh=False,
-        callbacks=(),
+        callbacks=budget.callbacks,
         started=time.monotonic(),
     )
     with cleanup:

@@ -1,5 +1,6 @@
 """The command `recurra`: one file a verb, each importing what it needs when it runs."""
 
+import contextlib
 import io
 import os
 import sys
@@ -12,8 +13,9 @@ from recurra.cli.parser import make_parser
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    0 done; 1 what was asked could not be done; 2 what was asked makes no sense; 130 and 143 ended
-    by Ctrl-C or a request to terminate. Errors are one line on standard error.
+    0 done; 1 what was asked could not be done; 2 what was asked makes no sense; 129, 130 and 143
+    ended by a terminal that closed, Ctrl-C or a request to terminate. Errors are one line on
+    standard error.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a symbol the terminal lacks ends no command
@@ -55,4 +57,5 @@ def _complain(error: BaseException) -> None:
         if text.lower() not in told.lower():
             told += f"; because: {text}"
         cause = cause.__cause__
-    sys.stderr.write(f"recurra: {told}\n")
+    with contextlib.suppress(OSError):  # a terminal that is gone reads no message
+        sys.stderr.write(f"recurra: {told}\n")

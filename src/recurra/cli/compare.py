@@ -5,12 +5,15 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recurra.baselines.catalog import CONTESTS
 from recurra.cli.parser import Parser, add_settings, describe, settings
 from recurra.cli.telling import tell
 from recurra.tasks.catalog import ENTRIES, Entry
+
+if TYPE_CHECKING:
+    from recurra.baselines.compare import Comparison
 
 _EXAMPLE = "recurra compare classify train.csv --test test.csv --models gru,tfidf,transformer"
 
@@ -47,7 +50,15 @@ def _fill(child: argparse.ArgumentParser, entry: Entry) -> None:
         default=",".join(contest.models),
         help=f"of {known} (default: {','.join(contest.models)})",
     )
-    child.add_argument("--out", metavar="DIR", help="write compare.json and compare.png there")
+    child.add_argument(
+        "--out",
+        metavar="DIR",
+        help="write compare.json and compare.png there, and keep what is finished: the same "
+        "command again goes on",
+    )
+    child.add_argument(
+        "--fresh", action="store_true", help="start over where DIR holds a comparison"
+    )
     child.add_argument("--json", action="store_true", help="print one JSON object")
     model = entry.load()
     add_settings(child, "model", model.Config)
@@ -57,20 +68,26 @@ def _fill(child: argparse.ArgumentParser, entry: Entry) -> None:
 
 def _run(entry: Entry, arguments: argparse.Namespace) -> int:
     from recurra.baselines.compare import compare
-    from recurra.storage import make_directory, write_json
+    from recurra.storage import write_json
+    from recurra.train import Progress
     from recurra.train.config import TrainConfig
 
     task: Any = entry.load()
     out = None if arguments.out is None else Path(arguments.out)
-    if out is not None:
-        make_directory(out)
+    names = [name.strip() for name in arguments.models.split(",")]
+    shown = _Shown(len(names), getattr(arguments, "minutes", None), quiet=arguments.json)
+    bars = sys.stderr.isatty() and not arguments.json
     found = compare(
         entry.word,
         arguments.data,
         test=arguments.test,
         valid=arguments.valid,
-        models=[name.strip() for name in arguments.models.split(",")],
-        told=lambda line: None if arguments.json else _tell(line),
+        models=names,
+        told=shown.begun,
+        out=out,
+        fresh=arguments.fresh,
+        grown=shown.grown,
+        watch=lambda: (Progress(),) if bars else (),
         **settings(arguments, task.Config, task.Data, TrainConfig),
     )
     if out is not None:
@@ -83,8 +100,30 @@ def _run(entry: Entry, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(model: str) -> None:
-    sys.stderr.write(f"training {model} …\n")
+class _Shown:
+    """What is said of a comparison while it goes on, on standard error."""
+
+    def __init__(self, count: int, minutes: float | None, *, quiet: bool) -> None:
+        self._count, self._minutes, self._quiet = count, minutes, quiet
+        self._done = 0
+        self._table: Comparison | None = None
+
+    def begun(self, model: str) -> None:
+        """Show the table so far, which model is trained now, and how long the rest takes at most
+        where that is known."""
+        if self._quiet:
+            return
+        if self._table is not None:
+            sys.stderr.write(f"{self._table}\n")
+        left = self._count - self._done
+        known = f" (about {left * self._minutes:.3g} minutes left)" if self._minutes else ""
+        sys.stderr.write(f"training {model} …{known}\n")
+
+    def grown(self, comparison: "Comparison") -> None:
+        """Remember the table so far; the whole is printed at the end anyway."""
+        self._table, self._done = comparison, len(comparison.results)
+        if self._minutes is None and self._done:  # of the recurrent model, which sets the limit
+            self._minutes = max(result.seconds for result in comparison.results) / 60
 
 
 def _nothing(arguments: argparse.Namespace) -> int:

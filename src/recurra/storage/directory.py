@@ -12,6 +12,8 @@ from . import disk
 from .lock import RunLock
 from .manifest import NAME, read_manifest, verify_manifest, write_manifest
 
+#: Temporaries that a call of this process is filling now.
+_being_written: set[Path] = set()
 _OLD = re.compile(r"\.(.+)\.old-\d+")
 
 
@@ -43,12 +45,15 @@ def atomic_directory(
     temporary = disk.temporary_beside(target)
     try:
         disk.make_directory(target.parent)
-        if temporary.exists():
+        if temporary in _being_written:
             raise InputError(f"{target}: is being written by this process already")
+        if temporary.exists():  # what an earlier call could not remove
+            disk.remove_tree(temporary)
         temporary.mkdir()
     except OSError as error:
         raise disk.failure(target, error) from error
     problem: OSError | None = None
+    _being_written.add(temporary)
     try:
         yield temporary
         write_manifest(temporary, kind=kind, extra=extra)
@@ -59,6 +64,7 @@ def atomic_directory(
             raise
     finally:
         disk.remove_tree(temporary)
+        _being_written.discard(temporary)
     if problem is not None:  # told now, when the bytes free no longer miss those just given back
         raise disk.failure(target, problem) from problem
 

@@ -5,7 +5,8 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
@@ -27,6 +28,15 @@ def failure(path: Path, error: OSError) -> InputError:
         )
     reason = (error.strerror or str(error)).lower()
     return InputError(f"{path}: {reason}: check the path and its permissions")
+
+
+@contextmanager
+def refusals_named(path: Path) -> Iterator[None]:
+    """Raise what the system refuses inside the block as the one line of `failure`."""
+    try:
+        yield
+    except OSError as error:
+        raise failure(path, error) from error
 
 
 def full(error: BaseException) -> OSError | None:
@@ -190,10 +200,12 @@ def discard(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder or file of ours; what is gone already is no error."""
+    """Remove a folder or file of ours. What the system does not let go stays under its hidden name
+    until `remove_stale`: the work is done, and would be reported as failed."""
     from shutil import rmtree
 
     if path.is_dir() and not path.is_symlink():
         rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()

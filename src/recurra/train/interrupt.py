@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: asked once, the run ends in good order; asked twice, at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends the run in good order, a second one at once."""
 
 import signal
 import threading
@@ -10,7 +10,7 @@ from recurra.errors import RecurraError
 
 
 class Interrupted(RecurraError):  # noqa: N818 (an order obeyed, not an error)
-    """The run was told to stop and has saved what it had; `exit_code` is 130 or 143."""
+    """The run was stopped by a signal and has saved its state; `exit_code` is 129, 130 or 143."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
@@ -18,12 +18,18 @@ class Interrupted(RecurraError):  # noqa: N818 (an order obeyed, not an error)
         self.exit_code = 128 + number
 
 
+#: The signals that end a run: Ctrl-C, a request to terminate, a terminal or connection that closed.
+NUMBERS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
 class Abandoned(BaseException):
     """Raised inside `Signals.abandonable` to leave work that can be done again."""
 
 
 class Signals:
-    """Listens for SIGINT and SIGTERM; `received` is the number of the first that came, or 0.
+    """Listens for `NUMBERS`; `received` is the number of the first that came, or 0.
 
     Outside the main thread Python takes no signals, and nothing is listened for.
     """
@@ -34,9 +40,9 @@ class Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received:
-            if number == signal.SIGTERM:
-                raise SystemExit(128 + number)
-            raise KeyboardInterrupt
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            raise SystemExit(128 + number)
         self.received = number
         if self._abandon:
             self._abandon = False
@@ -44,12 +50,15 @@ class Signals:
 
     @contextmanager
     def listen(self) -> Iterator["Signals"]:
-        """Take over both signals inside the block."""
+        """Take over the signals inside the block; a SIGHUP that nohup has switched off stays so."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._handle) for number in numbers}
+        before = {
+            number: signal.signal(number, self._handle)
+            for number in NUMBERS
+            if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN
+        }
         try:
             yield self
         finally:

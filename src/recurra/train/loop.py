@@ -3,14 +3,14 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from signal import SIGINT, SIGTERM
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from recurra.errors import RecurraError
+from recurra.errors import InputError, RecurraError
 from recurra.storage import BEST
 from recurra.train import random_state
 from recurra.train.budget import Plan, count_batches
@@ -18,7 +18,7 @@ from recurra.train.checkpoint import RunState, capture, weights
 from recurra.train.config import TrainConfig
 from recurra.train.distributed import World
 from recurra.train.events import Callback, StepDone, Validation
-from recurra.train.interrupt import Abandoned, Interrupted, Signals
+from recurra.train.interrupt import NUMBERS, Abandoned, Interrupted, Signals
 from recurra.train.layers import Unfreezing
 from recurra.train.metrics import MetricsWriter, decode, encode
 from recurra.train.pace import Pace
@@ -159,11 +159,11 @@ class Loop:
         old = time.monotonic() - self._saved >= self.config.checkpoint_every
         save = old and self.world.first and self.at.step > 0
         wish = self._wish() if self.world.first else 0
-        interrupts, terminations, saves, total = self.world.total(
-            [received == SIGINT, received == SIGTERM, save, wish]
+        saves, total, *came = self.world.total(
+            [save, wish, *(received == number for number in NUMBERS)]
         )
-        number = int(SIGINT if interrupts else SIGTERM if terminations else 0)
-        return number, bool(saves), int(total)
+        signals = [int(number) for number, ranks in zip(NUMBERS, came, strict=True) if ranks]
+        return signals[0] if signals else 0, bool(saves), int(total)
 
     def _read(self) -> bool:
         """Take the figures of the steps since the last read from the device.
@@ -234,9 +234,9 @@ class Loop:
         step = at.step if step is None else step
         if step <= at.logged:
             return
-        at.logged = step
+        before, at.logged = at.logged, step
         if self.metrics is not None:
-            self.metrics.write(
+            self._write(
                 {
                     "step": step,
                     "epoch": round(at.place, 6),
@@ -248,10 +248,28 @@ class Loop:
                     "tokens_per_second": round(at.line_tokens / max(at.line_seconds, 1e-9), 1),
                     "seconds": round(at.seconds, 3),
                     **{f"valid_{name}": value for name, value in found.items()},
-                }
+                },
+                before=before if step == at.step and not found else None,
             )
         at.line_sum = at.line_count = at.line_seconds = 0.0
         at.line_tokens = at.line_skipped = 0
+
+    def _write(self, record: dict[str, Any], *, before: int | None) -> None:
+        """Write a line of the metrics. Where the system refuses it, keep what has been trained.
+
+        `before` is the step of the line before where the state is whole; None for the line of a
+        validation, which the last checkpoint makes up for.
+        """
+        assert self.metrics is not None
+        try:
+            self.metrics.write(record)
+        except InputError:
+            alone = self.world.size == 1  # the other ranks do not know of it
+            if before is not None and alone and self.at.bad_in_row == 0:
+                self.at.logged = before
+                with suppress(InputError):  # a disk that is full takes no checkpoint either
+                    save(self.state, self.world, self.directory, plan=self.plan.text)
+            raise
 
     def _save(self) -> None:
         """Write a checkpoint of the step that is done."""

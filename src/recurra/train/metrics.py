@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from recurra.errors import FormatError
+from recurra.storage.disk import refusals_named
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class MetricsWriter:
-    """Appends to a metrics file, after cutting off what lies beyond `step`."""
+    """Appends to a metrics file, after cutting off what lies beyond `step`.
+
+    What the system refuses is raised as InputError; a line written in part is left out by
+    `read_metrics` and cut off by the next writer.
+    """
 
     def __init__(self, path: Path, *, step: int) -> None:
         end = 0
@@ -25,18 +30,23 @@ class MetricsWriter:
             if record["step"] > step:
                 break
             end = end_of_line
-        self._file = open(path, "ab")  # noqa: SIM115
-        self._file.truncate(end)
+        self._path = path
+        with refusals_named(path):
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115
+            self._file.truncate(end)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one line and hand it to the system, so that only a power cut can take it."""
-        line = json.dumps(encode(dict(record)), allow_nan=False)
-        self._file.write(line.encode() + b"\n")
-        self._file.flush()
+        line = json.dumps(encode(dict(record)), allow_nan=False).encode() + b"\n"
+        with refusals_named(self._path):
+            written = self._file.write(line)
+            if written != len(line):  # the next write would say why
+                self._file.write(line[written:])
 
     def sync(self) -> None:
         """Bring the file to the disk: before a checkpoint that counts on its lines."""
-        os.fsync(self._file.fileno())
+        with refusals_named(self._path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
@@ -56,7 +66,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if not path.exists():
         return
     end = 0
-    with open(path, "rb") as file:
+    with refusals_named(path), open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return

@@ -4,7 +4,9 @@ import importlib.util
 import math
 import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TextIO
 
 from recurra.train.events import FitResult, Start, StepDone, Validation
 
@@ -14,6 +16,20 @@ if TYPE_CHECKING:
 _LINE_SECONDS = 10.0
 _BAR_SECONDS = 0.2
 _MEMORY = 0.95  # of the running mean of the loss, per step
+
+
+def _shown(method: Callable[["Progress", Any], None]) -> Callable[["Progress", Any], None]:
+    """The method of a display whose terminal may go away: the run goes on without it."""
+
+    @wraps(method)
+    def show(self: "Progress", event: Any) -> None:
+        if not self._gone:
+            try:
+                method(self, event)
+            except OSError:
+                self._gone = True
+
+    return show
 
 
 class Progress:
@@ -29,6 +45,7 @@ class Progress:
             live = self.stream.isatty() and importlib.util.find_spec("rich") is not None
         self.live = live
         self._bar: Bar | None = None
+        self._gone = False
         self._steps = 0
         self._minutes: float | None = None
         self._goal, self._unit = "loss", "tokens"
@@ -39,6 +56,7 @@ class Progress:
         self._skipped = 0
         self._shown = time.monotonic()
 
+    @_shown
     def on_start(self, event: Start) -> None:
         """Say what is going to be done."""
         plan = event.plan
@@ -56,6 +74,7 @@ class Progress:
         if self.live and event.step < plan.steps:
             self._open(event.step)
 
+    @_shown
     def on_step(self, event: StepDone) -> None:
         """Show the step, if the last showing is long enough ago."""
         if self._first is None or self._window is None:
@@ -76,6 +95,7 @@ class Progress:
         else:
             self._line(self._text(event) + self._valid)
 
+    @_shown
     def on_validation(self, event: Validation) -> None:
         """Show what was found."""
         figures = [f"valid {event.metrics['loss']:.4f}"]
@@ -87,6 +107,7 @@ class Progress:
             self._line(f"{place}  loss {self._loss:.4f}  {'  '.join(figures)}{mark}")
             self._shown = time.monotonic()
 
+    @_shown
     def on_end(self, result: FitResult | None) -> None:
         """Close the bar; say how it ended."""
         if self._bar:
@@ -153,7 +174,8 @@ class Progress:
             f"{event.step}/{self._steps}  [bold]loss {self._loss:.3f}[/][cyan]{self._valid}[/]  "
             f"{self._rate:,.0f} {self._unit}/s  {self._left(event)} left{skipped}"
         )
-        self._bar.update(self._bar.task_ids[0], completed=event.step, description=text)
+        task = self._bar.task_ids[0]
+        self._bar.update(task, total=self._steps, completed=event.step, description=text)
         self._bar.refresh()
 
     def _line(self, text: str) -> None:

@@ -4,6 +4,7 @@ import importlib.util
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ class Reporter:
     def on_validation(self, event: Validation) -> None:
         """Write a report, if the last is long ago."""
         if time.monotonic() - self._written >= _SECONDS:
-            write_report(self._run)
+            with suppress(InputError):  # the last report says what the system refuses
+                write_report(self._run)
             self._written = time.monotonic()
 
     def on_end(self, result: FitResult | None) -> None:

@@ -62,6 +62,13 @@ class RunDirectory:
         plan = None if recorded["plan"] is None else Plan.from_json(recorded["plan"])
         plan = self._compared(recorded, plan, world, device)
         checkpoint, skipped = self.checkpoints.latest()
+        if plan is not None and checkpoint is None:  # the first is written before the plan
+            why = "; ".join(skipped) or f"{self.checkpoints.directory} holds none"
+            raise FormatError(
+                f"{self.path}: this run cannot go on, no checkpoint of it can be read ({why}): "
+                "start over with --fresh, which removes what it has trained, or choose another "
+                "--out"
+            )
         self.notes += skipped
         self.record(plan)
         return plan, checkpoint

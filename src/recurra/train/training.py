@@ -66,7 +66,7 @@ def fit(
             another run.
         FormatError: a directory that is damaged.
         DivergedError: too many steps in a row were not finite.
-        Interrupted: SIGINT or SIGTERM came; the run is saved.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     config.validate()
     started = time.monotonic() if started is None else started
