@@ -1,6 +1,7 @@
 """What programs written for `torch.nn` do to a layer: find it, measure it, take its weights."""
 
 import copy
+import io
 import pickle
 import warnings
 
@@ -211,3 +212,75 @@ def test_layers_pickled_before_an_attribute_was_added_still_run(made):
     assert torch.equal(result[0], expected[0])
     assert repr(old) == repr(layer)
     assert all(getattr(old, n) is not v for n, v in type(layer).EARLIER.items() if v == [])
+
+
+class WordModel(theirs.Module):
+    """As the language model of torch's own examples, saved whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop, self.encoder = theirs.Dropout(0.2), theirs.Embedding(11, I)
+        self.rnn, self.decoder = nn.LSTM(I, H, 2, dropout=0.2), theirs.Linear(H, 11)
+
+    def forward(self, tokens):
+        return self.decoder(self.rnn(self.drop(self.encoder(tokens)))[0])
+
+
+def loaded(module, *classes):
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    with torch.serialization.safe_globals([*classes]):
+        return torch.load(file, weights_only=True)
+
+
+WHOLE = {
+    "rnn": lambda: nn.RNN(I, H, nonlinearity="relu", learn_initial_state=True),
+    "lstm": lambda: nn.LSTM(I, H, 2, bidirectional=True, layer_norm=True, peephole=True),
+    "gru": lambda: nn.GRU(I, H, reset="before", zoneout=0.1),
+    "own": lambda: nn.Recurrent(torch_base_mgu, I, H),
+    "rnn cell": lambda: nn.RNNCell(I, H),
+    "lstm cell": lambda: nn.LSTMCell(I, H),
+    "gru cell": lambda: nn.GRUCell(I, H),
+    "own cell": lambda: nn.RecurrentCell(torch_base_mgu, I, H),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_layers_are_data_to_torch(name):
+    layer = WHOLE[name]().eval()
+    x = torch.randn(B, I) if "cell" in name else torch.randn(T, B, I)
+    layer(x)
+    other = loaded(layer)
+    assert repr(other) == repr(layer)
+    for one, two in zip(as_tuple(layer(x)), as_tuple(other(x)), strict=True):
+        for a, b in zip(as_tuple(one), as_tuple(two), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_a_whole_model_with_our_layers_loads_as_one_with_torchs():
+    model = WordModel().eval()
+    parts = (theirs.Dropout, theirs.Embedding, theirs.Linear)
+    other = loaded(model, WordModel, *parts)
+    tokens = torch.randint(11, (T, B))
+    assert torch.equal(other(tokens), model(tokens))
+
+
+def test_no_equations_of_a_file_are_read():
+    """What a layer's pickle names is looked up; a program of another's making is refused."""
+    layer = nn.LSTM(I, H)
+    file = io.BytesIO()
+    torch.save(layer, file)
+    file.seek(0)
+    allowed = {f"{c.__module__}.{c.__qualname__}" for c in torch.serialization.get_safe_globals()}
+    assert not {"Program", "Node", "Cell"} & {name.rpartition(".")[2] for name in allowed}
+    assert torch.serialization.get_unsafe_globals_in_checkpoint(file) == []
+    for program in ('["lstm"', "[1, 2]", '["nothing", {}]', '["lstm", {"norm": 7}]', "[" * 99999):
+        made = nn.LSTM.__new__(nn.LSTM)
+        with pytest.raises(InputError) as caught:
+            made.__setstate__(layer.__getstate__() | {"program": program})
+        assert "\n" not in str(caught.value)
+    holder = theirs.Linear(1, 1)
+    holder.program = layer.program
+    with pytest.raises(pickle.UnpicklingError):
+        loaded(holder, theirs.Linear)

@@ -214,15 +214,15 @@ def compare(
                 contender = rival(**{**config, **of_data, **arguments})
             watched = replace(budget, callbacks=tuple(watch()))
             with _stops_explained(name, entered, out):
-                entry = _enter(name, contender, contest, data, valid, test, inputs, watched)
+                made = _enter(name, contender, contest, data, valid, test, inputs, watched)
             if kept is not None:
-                kept.put(name, budget.limits, entry.to_json())
+                kept.put(name, budget.limits, made.to_json())
         else:
             try:
-                entry = _Entered.from_json(row)
+                made = _Entered.from_json(row)
             except (TypeError, KeyError):
                 raise FormatError(f"{out}: the row of {name} is damaged: use --fresh") from None
-        entered.append(entry)
+        entered.append(made)
         grown(_ranked(task, contest, entered))
         if budget.parameters is None and name in CELLS:
             first = entered[0].result

@@ -32,10 +32,15 @@ class OnKernels(nn.Module):
     __setattr__ = nn.Module.__setattr__
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
+        state = {name: value for name, value in self.__dict__.items() if name != "_kept"}
+        # By its name: a reader has the definition, and never compiles a stranger's equations.
+        return state | {"program": self._name}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        nn.Module.__setstate__(self, copy.deepcopy(self.EARLIER) | state)
+        state = copy.deepcopy(self.EARLIER) | state
+        if isinstance(state["program"], str):
+            state["program"] = ops.named(state["program"])
+        nn.Module.__setstate__(self, state)
         self._find_kernels()  # it may come from a machine with others
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

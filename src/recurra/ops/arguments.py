@@ -9,6 +9,7 @@ from torch import Tensor
 
 from recurra import native
 from recurra.cells import Program, find_program
+from recurra.errors import InputError
 
 
 class Arguments(NamedTuple):
@@ -93,10 +94,12 @@ def named(name: str) -> Program:
         InputError: its cell is not defined here, or by other equations.
     """
     if name not in _named:
-        cell, options, *digest = json.loads(name)
-        _named[name] = find_program(
-            cell, options, {_DIGESTS.get(len(d), "digest"): d for d in digest}
-        )
+        try:
+            cell, options, *digest = json.loads(name)
+            digests = {_DIGESTS.get(len(d), "digest"): d for d in digest}
+            _named[name] = find_program(cell, options, digests)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"{name[:80]!r} names no program: load what a layer wrote") from error
     return _named[name]
 
 

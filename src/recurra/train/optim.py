@@ -148,7 +148,7 @@ class Updater:
 
 
 def _settle_gradient(parameter: nn.Parameter) -> None:
-    """Give a gradient that is one number for many, or not in memory as such, memory like its weight.
+    """Give a gradient of one number for many, or not in memory as such, memory like its weight.
 
     torch's fused optimizers read others wrongly.
     """
