@@ -30,8 +30,9 @@ TAIL = """\
 ## A cell of your own
 
 A definition is its equations: `x` holds the input's part of each gate, `u(v)` the recurrent part
-for the vector `v`, and `+ - *` and the functions below work unit by unit. It has layers, lengths,
-masks and noise, gradients, compiled kernels, and runs without torch, as those above:
+for the vector `v`, and `+ - *` and the functions below work unit by unit. It has layers and single
+steps (`recurra.nn.Recurrent`, `RecurrentCell`), lengths, masks and noise, gradients, compiled
+kernels, and an [ONNX file](conversion.md#writing-onnx):
 
 ```python
 import torch
@@ -56,14 +57,17 @@ print(tuple(outputs.shape), tuple(h.shape))
 ```
 
 Its kernels, forward and backward, are compiled when the first layer is made, by the compiler that
-`CXX` names, else `c++`, `g++` or `clang++`: about a second, once. They are kept for later processes
-in `RECURRA_CACHE`, else in the user's cache folder (`~/.cache/recurra`), which can be emptied at
-any time. The built-in cells with functions that do not come compiled take the same way. Where there
-is no compiler the reference runs, many times slower, and a `RecurraWarning` says so once;
-`RECURRA_COMPILE=off` in the environment asks for that. `recurra doctor` tells what is so here.
+`CXX` names, else `c++`, `g++` or `clang++`: about a second, once for each choice of options. They
+are kept for later processes in `RECURRA_CACHE`, else in the user's cache folder
+(`~/.cache/recurra`; on macOS `~/Library/Caches/recurra`), which can be emptied at any time. The
+built-in cells with functions that do not come compiled take the same way. Where there is no
+compiler, and on Windows, the reference runs, many times slower, and a `RecurraWarning` says so
+once; `RECURRA_COMPILE=off` in the environment asks for that. `recurra doctor` tells what is so
+here.
 
-Kernels have at most 8 gates, 6 states and 4 recurrent products a step; what they refuse, the
-reference computes.
+Kernels have at most 8 gates, 6 states and 4 recurrent products a step, and limits on what such
+cells hardly reach (`check_size` in `src/recurra/cells/layout.py` has all of them). What they refuse
+the reference computes, and the warning names the limit.
 
 A definition is called once for every set of its options, with symbols in place of vectors: `if` and
 comparisons are for options (`if opt.norm:`, `opt.reset == "before"`), not for signals. Mistakes are
@@ -90,7 +94,30 @@ cell leaking, line ...: a comparison (>, min, max) with h: ...
 Layers keep the equations that they were made with when a definition is edited and run again; a
 function that defines a cell may be called with other constants: its cells live beside each other.
 What was pickled, or exported as a graph, is refused where the cell is defined by other equations.
-Models of the tasks have the built-in cells.
+
+What a cell of your own does not have:
+
+- **Models of the tasks.** Language models, classifiers and the others have the three cells above:
+
+```python
+import recurra
+
+try:
+    recurra.LanguageModel(cell="minimal_gated")
+except InputError as error:
+    print(error)
+```
+
+```output
+settings: cell must be one of rnn, lstm, gru, received 'minimal_gated'
+```
+
+- **Options that it does not declare.** `layer_norm`, `peephole` and `proj_size` of a layer need
+  `@cell(…, options="norm peephole projection")`, and equations that use them.
+- **Its equations in what torch saves.** A `state_dict` holds the weights, and a graph of
+  `torch.export` names the cell: import the definition before such a graph is loaded. An ONNX file
+  holds the equations and needs no definition.
+- **Counterparts elsewhere.** `to_torch` and `to_keras` refuse it, and `from_onnx` reads none back.
 
 ## Weights
 
