@@ -81,13 +81,15 @@ class Writer {
   // `count` steps of all layers and the output layer; `choose(n)` finds the token that step n + 1 reads,
   // or that there is none. The threads stay for all of it: waking them takes as long as a step does.
   template <class Choose>
-  void run(size_t count, const int64_t* read, const Given& given, const Taken& states, Arena& work, float* logits, Choose choose) const {
+  void run(size_t count, const int64_t* read, const Given& given, const Taken& states, Arena& work, float* logits,
+           Choose choose) const {
     const long turn = turn_.fetch_add(long(count));
     Team team(threads_);
     const int threads = team.threads();
     std::vector<Layer> layers;
     for (size_t k = 0; k < layers_.size(); ++k)
-      layers.push_back(begin(k, count, read, k ? layers.back().out() : nullptr, given[k], states[k], turn, work, threads));
+      layers.push_back(
+          begin(k, count, read, k ? layers.back().out() : nullptr, given[k], states[k], turn, work, threads));
     const long features = layers.back().outputs;
     const int choosing = symbols_ * features >= many ? threads : 1;
     Barrier barrier(threads);

@@ -52,8 +52,8 @@ class Writing {
  public:
   Writing(std::vector<const PackedWeights<float>*> layers, const std::vector<double>& rates, bool residual,
           const Matrix* head, int threads)
-      : symbols_(head->columns()), writer_(checked(layers, residual, *head), rates, residual, head->isa(), head->packed(),
-                                           head->columns(), threads) {
+      : symbols_(head->columns()),
+        writer_(checked(layers, residual, *head), rates, residual, head->isa(), head->packed(), symbols_, threads) {
     for (const auto* layer : layers) shapes_.push_back(layer->shape());
   }
 
