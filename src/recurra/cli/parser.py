@@ -4,8 +4,9 @@ import argparse
 import dataclasses
 import difflib
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 #: Verbs, in the order of help: a line each, and the module in which they are.
@@ -127,18 +128,25 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, title: str, table: Any, *, without: Collection[str] = ()
+    parser: argparse.ArgumentParser,
+    title: str,
+    table: Any,
+    *,
+    without: Collection[str] = (),
+    usual: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Add an option for every field of a table of settings; only those given are set.
 
-    Fields `without` which it is to be, another table has added already.
+    Fields `without` which it is to be, another table has added already. `usual` are defaults, by
+    name, that are others than the table's.
     """
     group = parser.add_argument_group(title)
     for field in dataclasses.fields(table):
         if field.name in without:
             continue
         rule, flag = field.metadata, "--" + field.name.replace("_", "-")
-        shown = "" if field.default is None else f" (default: {_show(field.default)})"
+        default = usual.get(field.name, field.default)
+        shown = "" if default is None else f" (default: {_show(default)})"
         known = f": {', '.join(rule['choices'])}" if len(rule["choices"]) > 5 else ""
         help_text = (rule["help"] + known + shown).replace("%", "%%")
         common: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": field.name}
@@ -158,6 +166,25 @@ def add_settings(
         else:
             kind = str if rule["choices"] or rule["text"] else value
             group.add_argument(flag, type=kind, metavar=metavar, help=help_text, **common)
+
+
+def usual_of(model: Any) -> Mapping[str, Any]:
+    """Defaults of training that a task's class has in the place of the loop's."""
+    found: Mapping[str, Any] = getattr(model, "usual", {})
+    return found
+
+
+def add_skipping(parser: argparse.ArgumentParser, table: Any) -> None:
+    """Add `--skip-bad` for data that call it otherwise: one option serves every task."""
+    if "bad" in table.names():
+        parser.add_argument(
+            "--skip-bad",
+            action="store_const",
+            const="skip",
+            dest="bad",
+            default=argparse.SUPPRESS,
+            help="leave out what cannot be read, and report it: --bad skip",
+        )
 
 
 def settings(arguments: argparse.Namespace, *tables: Any) -> dict[str, Any]:

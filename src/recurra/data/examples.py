@@ -155,7 +155,8 @@ def _cells(given: Any) -> Any:
             raise ValueError(f"expected numbers, received {given[:40]!r}") from None
     if isinstance(given, list | tuple | np.ndarray):
         return [_cells(item) for item in given]
-    if isinstance(given, int | float | np.number) and not isinstance(given, bool):
+    real = isinstance(given, int | float | np.integer | np.floating)
+    if real and not isinstance(given, bool):
         return float(given)
     raise TypeError
 

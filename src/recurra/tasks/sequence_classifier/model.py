@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
@@ -88,6 +88,7 @@ class SequenceClassifier(TrainedModel):
     Data = DataConfig
     Prediction = PredictionConfig
     Measurement = ColumnsConfig
+    usual: ClassVar = {"lr": LR}
 
     def fit(
         self,
