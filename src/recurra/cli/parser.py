@@ -133,22 +133,24 @@ def add_settings(
     table: Any,
     *,
     without: Collection[str] = (),
-    usual: Mapping[str, Any] = MappingProxyType({}),
+    usual: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Add an option for every field of a table of settings; only those given are set.
 
-    Fields `without` which it is to be, another table has added already. `usual` are defaults, by
-    name, that are others than the table's.
+    Fields `without` which it is to be, another table has added already. `usual` says, by
+    name, what is done by default where that is not what the table says.
     """
     group = parser.add_argument_group(title)
     for field in dataclasses.fields(table):
         if field.name in without:
             continue
         rule, flag = field.metadata, "--" + field.name.replace("_", "-")
-        default = usual.get(field.name, field.default)
-        shown = "" if default is None else f" (default: {_show(default)})"
+        shown = "" if field.default is None else f" (default: {_show(field.default)})"
+        described = rule["help"]
+        if field.name in usual:
+            described = f"{described.partition('; by default')[0]}; by default {usual[field.name]}"
         known = f": {', '.join(rule['choices'])}" if len(rule["choices"]) > 5 else ""
-        help_text = (rule["help"] + known + shown).replace("%", "%%")
+        help_text = (described + known + shown).replace("%", "%%")
         common: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": field.name}
         if rule["switch"]:
             action = argparse.BooleanOptionalAction
@@ -168,9 +170,9 @@ def add_settings(
             group.add_argument(flag, type=kind, metavar=metavar, help=help_text, **common)
 
 
-def usual_of(model: Any) -> Mapping[str, Any]:
-    """Defaults of training that a task's class has in the place of the loop's."""
-    found: Mapping[str, Any] = getattr(model, "usual", {})
+def usual_of(model: Any) -> Mapping[str, str]:
+    """What a task's class does by default in training, where that is not what the loop does."""
+    found: Mapping[str, str] = getattr(model, "usual", {})
     return found
 
 

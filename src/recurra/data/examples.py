@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,32 @@ def in_memory(inputs: Any, labels: Any, *, numbers: bool) -> Examples:
         same_features(made, places)
     digest.update("\0".join(texts or []).encode("utf-8", "surrogatepass"))
     return Examples(made, texts, places, [], digest.hexdigest(), kinds=kinds)
+
+
+def numbers_in_lines(lines: Iterable[str], features: int) -> Examples:
+    """Sequences of standard input, a line each: numbers parted by commas or white space, all
+    `features` of a step together. Lines without anything are among those that were skipped.
+
+    Raises:
+        InputError: a line that is something else, or no line has numbers.
+    """
+    found = Examples([], None, [])
+    for number, line in enumerate(lines, 1):
+        place = f"standard input, line {number}"
+        cells = line.replace(",", " ").split()
+        if not cells:
+            found.skipped.append(f"{place}: there is nothing in it")
+            continue
+        if len(cells) % features:
+            raise InputError(
+                f"{place}: expected whole steps of {features} numbers, received {len(cells)}"
+            )
+        steps = [cells[k : k + features] for k in range(0, len(cells), features)]
+        found.inputs.append(numbers_of(steps, place))
+        found.places.append(place)
+    if not found.inputs:
+        raise InputError("standard input: expected a sequence of numbers a line, received none")
+    return found
 
 
 def hold_out(examples: Examples, share: float, *, seed: int) -> tuple[Examples, Examples]:

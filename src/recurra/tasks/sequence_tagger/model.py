@@ -180,7 +180,7 @@ class SequenceTagger(TrainedModel):
     Data = DataConfig
     Prediction = PredictionConfig
     Measurement = ColumnsConfig
-    usual: ClassVar = {"lr": LR}
+    usual: ClassVar = {"lr": f"{LR:g} for adam and adamw, 1 for sgd"}
 
     def fit(
         self,
