@@ -153,9 +153,10 @@ def listed(value: Any, what: str, expected: str) -> list[Any]:
     if getattr(value, "shape", None) == ():
         raise InputError(f"{what}: expected {expected}, received a single value of an array")
     try:
-        return list(plain(value))
-    except (TypeError, RuntimeError) as error:
+        items = iter(plain(value))
+    except TypeError as error:
         raise InputError(f"{what}: expected {expected}, received {shown(value)}") from error
+    return list(items)
 
 
 def is_path(value: Any) -> bool:

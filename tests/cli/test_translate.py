@@ -43,8 +43,15 @@ def test_train_evaluate_predict(recurra, pairs, tmp_path):
     assert [row["source"] for row in rows][:3] == ["aaa", "aab", "aac"]
     sources = tmp_path / "sources.txt"
     sources.write_text("cab\n\nabc\n", encoding="utf-8")
-    expected = [model.predict(source).text for source in ("cab", "abc")]
-    assert recurra("predict", out, sources).out.splitlines() == expected
+    best, other = [model.predict(source).text for source in ("cab", "abc")]
+    done = recurra("predict", out, sources)
+    assert done.out.splitlines() == [best, "", other]  # a line for each line
+    assert "left out 1 of 3 lines: " in done.err
+    assert f"{sources}, line 2: there is nothing in it" in done.err
+    lines = recurra("predict", out, sources, "--beams", 4, "--n-best", 3).out.splitlines()
+    several = model.predict(["cab", "abc"], beams=4, n_best=3)
+    shown = ["\t".join([one.text, *(o.text for o in one.others)]) for one in several]
+    assert lines == [shown[0], "", shown[1]]
 
 
 def test_two_files_side_by_side(recurra, tmp_path):

@@ -114,7 +114,7 @@ def test_labels_that_training_did_not_have():
         (([], []), "received none"),
         ((["", "  ", "", ""], ["x", "y", "x", "y"]), "empty"),
         (([np.zeros((2, 1))] * 4, ["x", "y", "x", "y"]), "example 0: expected a text"),
-        (3, "expected files, or a pair"),
+        (3, "or a pair"),
         ("no such file.csv", "no such file"),
     ],
 )
@@ -188,7 +188,11 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
     assert main(asked) == 2
     assert "plain.tsv, line 3: no value in the column 'text'" in capsys.readouterr().err
     assert main([*asked, "--skip-bad"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    shown = capsys.readouterr()
+    answers = shown.out.splitlines()
+    assert [bool(answer) for answer in answers] == [True, False, True]  # a line for each row
+    assert "left out 1 of 3 rows: " in shown.err
+    assert "plain.tsv, line 3: no value in the column 'text'" in shown.err
     # lines of text, from a file and from standard input
     (tmp_path / "lines.txt").write_text("a fine day\n\nawful\n", encoding="utf-8")
     assert main(["predict", run, str(tmp_path / "lines.txt")]) == 0

@@ -160,7 +160,7 @@ def test_a_stray_value_among_right_ones(task, tmp_path, monkeypatch):
     model, settings, parts, make = task
     random = np.random.default_rng(0)
     names = list(odd_values.values())
-    for _ in range(60):
+    for _ in range(30):
         value = odd_values.values()[names[random.integers(len(names))]]
         changed = [list(part) for part in parts]
         side = changed[random.integers(len(changed))]
@@ -242,7 +242,8 @@ def test_frames_tensors_and_generators_are_taken(tmp_path):
         model = Forecaster(horizon=2, lookback=4, hidden=4, embedding=4)
         model.fit(data, **ONE)
         found.append(model.predict(data)[0])
-        assert [str(time) for time in found[-1].times] == ["2024-03-01", "2024-03-02"]
+        days_ahead = found[-1].times.astype("datetime64[D]").astype(str).tolist()
+        assert days_ahead == ["2024-03-01", "2024-03-02"]
         np.testing.assert_array_equal(found[-1].mean, found[0].mean)
 
     pairs = pd.DataFrame({"source": ["ab", "ba", "bb"] * 4, "target": ["x", "y", "z"] * 4})

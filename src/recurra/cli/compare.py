@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recurra.baselines.catalog import CONTESTS
-from recurra.cli.parser import Parser, add_settings, describe, settings
+from recurra.cli.parser import (
+    Parser,
+    add_settings,
+    add_skipping,
+    describe,
+    settings,
+    usual_of,
+)
 from recurra.cli.telling import tell
 from recurra.tasks.catalog import ENTRIES, Entry
 
@@ -38,7 +45,7 @@ def _fill(child: argparse.ArgumentParser, entry: Entry) -> None:
         partial(_run, entry),
         f"Train several models, each {entry.about}, on the same data; measure each on the same "
         "test data.\nRivals have as many parameters and as much time as the first recurrent model.",
-        _EXAMPLE.replace("classify", entry.word),
+        _example(entry),
         usage=f"DATA {'[DATA ...] ' if entry.many else ''}--test FILE [options]",
     )
     child.add_argument("data", nargs="+" if entry.many else None, metavar="DATA", help=entry.data)
@@ -63,7 +70,16 @@ def _fill(child: argparse.ArgumentParser, entry: Entry) -> None:
     model = entry.load()
     add_settings(child, "model", model.Config)
     add_settings(child, "data", model.Data)
-    add_settings(child, "training", TrainConfig)
+    add_settings(child, "training", TrainConfig, usual=usual_of(model))
+    add_skipping(child, model.Data)
+
+
+def _example(entry: Entry) -> str:
+    """A comparison of the task's own models, on data as its training takes them."""
+    data = entry.example.split()[3]
+    test = f"test{Path(data).suffix}" if "train" not in data else data.replace("train", "test")
+    models = ",".join(CONTESTS[entry.word].models)
+    return f"recurra compare {entry.word} {data} --test {test} --models {models}"
 
 
 def _run(entry: Entry, arguments: argparse.Namespace) -> int:

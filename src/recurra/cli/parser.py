@@ -4,8 +4,9 @@ import argparse
 import dataclasses
 import difflib
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 #: Verbs, in the order of help: a line each, and the module in which they are.
@@ -127,11 +128,17 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, title: str, table: Any, *, without: Collection[str] = ()
+    parser: argparse.ArgumentParser,
+    title: str,
+    table: Any,
+    *,
+    without: Collection[str] = (),
+    usual: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Add an option for every field of a table of settings; only those given are set.
 
-    Fields `without` which it is to be, another table has added already.
+    Fields `without` which it is to be, another table has added already. `usual` says, by
+    name, what is done by default where that is not what the table says.
     """
     group = parser.add_argument_group(title)
     for field in dataclasses.fields(table):
@@ -139,8 +146,11 @@ def add_settings(
             continue
         rule, flag = field.metadata, "--" + field.name.replace("_", "-")
         shown = "" if field.default is None else f" (default: {_show(field.default)})"
+        described = rule["help"]
+        if field.name in usual:
+            described = f"{described.partition('; by default')[0]}; by default {usual[field.name]}"
         known = f": {', '.join(rule['choices'])}" if len(rule["choices"]) > 5 else ""
-        help_text = (rule["help"] + known + shown).replace("%", "%%")
+        help_text = (described + known + shown).replace("%", "%%")
         common: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": field.name}
         if rule["switch"]:
             action = argparse.BooleanOptionalAction
@@ -158,6 +168,25 @@ def add_settings(
         else:
             kind = str if rule["choices"] or rule["text"] else value
             group.add_argument(flag, type=kind, metavar=metavar, help=help_text, **common)
+
+
+def usual_of(model: Any) -> Mapping[str, str]:
+    """What a task's class does by default in training, where that is not what the loop does."""
+    found: Mapping[str, str] = getattr(model, "usual", {})
+    return found
+
+
+def add_skipping(parser: argparse.ArgumentParser, table: Any) -> None:
+    """Add `--skip-bad` for data that call it otherwise: one option serves every task."""
+    if "bad" in table.names():
+        parser.add_argument(
+            "--skip-bad",
+            action="store_const",
+            const="skip",
+            dest="bad",
+            default=argparse.SUPPRESS,
+            help="leave out what cannot be read, and report it: --bad skip",
+        )
 
 
 def settings(arguments: argparse.Namespace, *tables: Any) -> dict[str, Any]:

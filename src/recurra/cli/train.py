@@ -6,9 +6,17 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
-from recurra.cli.parser import Parser, add_settings, describe, settings
+from recurra.cli.parser import (
+    Parser,
+    add_settings,
+    add_skipping,
+    describe,
+    settings,
+    usual_of,
+)
 from recurra.cli.telling import tell
 from recurra.tasks.catalog import ENTRIES, Entry
 
@@ -40,7 +48,8 @@ def _fill(child: argparse.ArgumentParser, entry: Entry) -> None:
     model = entry.load()
     add_settings(child, "model", model.Config)
     add_settings(child, "data", model.Data)
-    add_settings(child, "training", TrainConfig)
+    add_settings(child, "training", TrainConfig, usual=usual_of(model))
+    add_skipping(child, model.Data)
 
 
 def _run(entry: Entry, arguments: argparse.Namespace) -> int:
@@ -77,11 +86,19 @@ def _run(entry: Entry, arguments: argparse.Namespace) -> int:
         "best validation:": told,
         "model": str(out / "best"),
         "curves": str(out / "report.html"),
-        "try it": entry.then.format(run=out),
+        "try it": _next(entry, out, data),
     }
     width = max(map(len, lines)) + 1
     sys.stdout.write("\n" + "".join(f"{k:{width}}{v}\n" for k, v in lines.items()))
     return 0
+
+
+def _next(entry: Entry, out: Path, data: Any) -> str:
+    """What to do with a trained model, with files in the form that it was trained on."""
+    first = Path(data[0] if entry.many else data)
+    ends = "".join(first.suffixes[-2:] if first.suffix == ".gz" else first.suffixes[-1:])
+    words = {"run": str(out), "data": str(first)}
+    return entry.then.format(**{k: quote(v) for k, v in words.items()}, suffix=ends or ".csv")
 
 
 def _nothing(arguments: argparse.Namespace) -> int:

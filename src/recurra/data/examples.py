@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +95,32 @@ def in_memory(inputs: Any, labels: Any, *, numbers: bool) -> Examples:
     return Examples(made, texts, places, [], digest.hexdigest(), kinds=kinds)
 
 
+def numbers_in_lines(lines: Iterable[str], features: int) -> Examples:
+    """Sequences of standard input, a line each: numbers parted by commas or white space, all
+    `features` of a step together. Lines without anything are among those that were skipped.
+
+    Raises:
+        InputError: a line that is something else, or no line has numbers.
+    """
+    found = Examples([], None, [])
+    for number, line in enumerate(lines, 1):
+        place = f"standard input, line {number}"
+        cells = line.replace(",", " ").split()
+        if not cells:
+            found.skipped.append(f"{place}: there is nothing in it")
+            continue
+        if len(cells) % features:
+            raise InputError(
+                f"{place}: expected whole steps of {features} numbers, received {len(cells)}"
+            )
+        steps = [cells[k : k + features] for k in range(0, len(cells), features)]
+        found.inputs.append(numbers_of(steps, place))
+        found.places.append(place)
+    if not found.inputs:
+        raise InputError("standard input: expected a sequence of numbers a line, received none")
+    return found
+
+
 def hold_out(examples: Examples, share: float, *, seed: int) -> tuple[Examples, Examples]:
     """Part with a share of the examples, drawn from each label in proportion.
 
@@ -155,7 +181,8 @@ def _cells(given: Any) -> Any:
             raise ValueError(f"expected numbers, received {given[:40]!r}") from None
     if isinstance(given, list | tuple | np.ndarray):
         return [_cells(item) for item in given]
-    if isinstance(given, int | float | np.number) and not isinstance(given, bool):
+    real = isinstance(given, int | float | np.integer | np.floating)
+    if real and not isinstance(given, bool):
         return float(given)
     raise TypeError
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from recurra.data.table_rows import Table
 from recurra.errors import InputError
-from recurra.given import is_frame, is_path, is_series, path_of, plain, shown
+from recurra.given import is_frame, is_path, is_series, listed, path_of, plain
 
 _EXPECTED = "a file, a DataFrame, or numbers (T,) or (T, C), several of them or by name"
 
@@ -25,10 +27,10 @@ def series_source(source: Any) -> Any:
         return _table(source.to_frame("y"), "Series") if _dated(source) else source.to_numpy()
     if isinstance(source, Mapping):
         return {name: plain(values) for name, values in source.items()}
-    if not isinstance(source, Iterable) or isinstance(source, bytes | bytearray | set | frozenset):
-        raise InputError(f"series: expected {_EXPECTED}, received {shown(source)}")
     given = plain(source)
-    return [plain(one) for one in given] if isinstance(given, list | tuple) else given
+    if isinstance(given, np.ndarray) and given.dtype != object and given.ndim:
+        return given
+    return [plain(one) for one in listed(given, "series", _EXPECTED)]
 
 
 def _table(frame: Any, name: str) -> Table:

@@ -120,8 +120,10 @@ class Panel:
         for index, one in enumerate(values):
             name = names[index] if index < len(names) else str(index)
             try:
+                if np.iscomplexobj(one):
+                    raise TypeError
                 array = np.asarray(one, np.float64)
-            except (TypeError, ValueError, OverflowError):
+            except (TypeError, ValueError, OverflowError, RecursionError):
                 raise InputError(
                     f"series {name}: expected numbers (T,) or (T, C), NaN where missing, received "
                     f"{shown(one)}"

@@ -41,7 +41,7 @@ class TrainedModel(Copied):
     it keeps in cached properties. A task that `recurra predict` serves has a table `Prediction` of
     options and a method `predict_file(source, options)`, which yields rows that have `str` and
     `to_dict`; one whose `evaluate` has options for `recurra evaluate` has them in a table
-    `Measurement`.
+    `Measurement`; defaults of training that are its own are in `usual`.
     """
 
     task: ClassVar[str]

@@ -23,7 +23,8 @@ class Entry:
         data: help for the data that `train` takes.
         example: a command that trains it.
         many: whether several DATA make one.
-        then: what to do with a trained one, a command with {run} for its directory.
+        then: what to do with a trained one, a command with {run} for its directory, {data} for what
+            it was trained on, and {suffix} for how the name of that ends.
     """
 
     word: str
@@ -64,7 +65,7 @@ ENTRIES = (
         "a classifier of texts, or of sequences of numbers",
         "a file with labels (.csv .tsv .jsonl .parquet; of numbers also .npz)",
         "recurra train classify reviews.csv --epochs 6 --out runs/reviews",
-        "recurra predict {run} new.csv",
+        "recurra predict {run} new{suffix}",
     ),
     Entry(
         "tag",
@@ -82,7 +83,7 @@ ENTRIES = (
         "a forecaster, of time series",
         "a table of one series or many: .csv, .tsv, .parquet",
         "recurra train forecast series.csv --horizon 24 --minutes 3 --out runs/series",
-        "recurra predict {run} series.csv",
+        "recurra predict {run} {data}",
     ),
     Entry(
         "translate",

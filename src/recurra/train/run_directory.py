@@ -1,6 +1,7 @@
 """The directory of a run: opened once, under its lock; continued, refused, or started over."""
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -136,11 +137,7 @@ class RunDirectory:
         texts = [f"{k} {before.get(k)} there, {now.get(k)} now" for k in sorted(different)]
         before, now = _flat(recorded["identity"]), _flat(self.wanted["identity"])
         keys = sorted(before.keys() | now.keys())
-        texts += [
-            f"{k} {_show(before, k)} there, {_show(now, k)} now"
-            for k in keys
-            if before.get(k) != now.get(k)
-        ]
+        texts += [_changed(before, now, k) for k in keys if before.get(k) != now.get(k)]
         if plan is not None and plan.world != world:
             texts.append(f"processes {plan.world} there, {world} now")
         if plan is not None and plan.device != device:
@@ -178,6 +175,30 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     for key, item in value.items():
         flat.update(_flat(item, f"{name}.{key}" if name else str(key)))
     return flat
+
+
+#: What the hashes of a run's identity are of.
+_HASHED = {
+    "train": "the training data",
+    "valid": "the held-out data",
+    "series": "the series",
+    "recordings": "the recordings",
+    "tokenizer": "the tokenizer",
+    "source": "the vocabulary of the sources",
+    "target": "the vocabulary of the targets",
+    "pretrained": "the language model it begins from",
+}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any], key: str) -> str:
+    """What differs between the identity of a run and that of one that would go on with it."""
+    pair = before.get(key), now.get(key)
+    if key in _HASHED and all(isinstance(v, str) and _SHA256.fullmatch(v) for v in pair):
+        return f"{_HASHED[key]} changed (other contents, or read otherwise)"
+    if key in _HASHED and None in pair:
+        return f"{_HASHED[key]} {'is new' if pair[0] is None else 'was there and is not now'}"
+    return f"{key} {_show(before, key)} there, {_show(now, key)} now"
 
 
 def _show(values: Mapping[str, Any], key: str) -> str:

@@ -38,6 +38,7 @@ class ForecastPrediction(Settings):
     levels: str | None = option(None, "quantiles to give, with commas: 0.1,0.5,0.9", text=True)
     samples: int = option(0, "draws to give of each series", least=0, whole=True)
     seed: int = option(0, "seed of what is drawn", least=0, whole=True)
+    skip_bad: bool = option(False, "leave out rows that cannot be read, and report them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,7 @@ class ForecastMeasurement(Settings):
     )
     stride: int = option(1, "steps from one forecast of them to the next", least=1, whole=True)
     seed: int = option(0, "seed of what is drawn", least=0, whole=True)
+    skip_bad: bool = option(False, "leave out rows that cannot be read, and report them")
 
 
 class Forecaster(TrainedModel):
@@ -166,7 +168,7 @@ class Forecaster(TrainedModel):
             raise InputError(
                 f"levels: expected numbers with commas, received {options.levels!r}"
             ) from error
-        panel = self._read(source)
+        panel = self._read(source, skip_bad=options.skip_bad)
         yield from self.predict(panel, levels=levels, samples=options.samples, seed=options.seed)
         for reason in panel.skipped:
             yield Unanswered(reason, line=False)
@@ -179,6 +181,7 @@ class Forecaster(TrainedModel):
         steps: int | None = None,
         stride: int = 1,
         seed: int = 0,
+        skip_bad: bool = False,
     ) -> ForecastScores:
         """Forecast the end of each series from what came before, from one or many origins.
 
@@ -188,14 +191,15 @@ class Forecaster(TrainedModel):
             steps: how many last values are forecast; by default a horizon, from one origin.
             stride: steps from origin to origin.
             seed: of the paths of an autoregressive forecaster.
+            skip_bad: leave out rows that cannot be read.
 
         Raises:
             InputError: series that do not fit the model, or are too short.
         """
         ForecastMeasurement(steps=steps, stride=stride, seed=seed).validate()
-        panel = self._read(data)
+        panel = self._read(data, skip_bad=skip_bad)
         if truth is not None:
-            panel = panel.followed_by(self._read(truth))
+            panel = panel.followed_by(self._read(truth, skip_bad=skip_bad))
         steps = self.config.horizon if steps is None else steps
         known = [max(len(one) - steps, 1) for one in panel.series]
         tracks = self._scaler.tracks(panel, lengths=known)
@@ -242,12 +246,12 @@ class Forecaster(TrainedModel):
     def _scaler(self) -> Scaler:
         return Scaler.from_json(self.files.config.get("scaler"))
 
-    def _read(self, data: Any) -> Panel:
+    def _read(self, data: Any, *, skip_bad: bool = False) -> Panel:
         try:
             how = SeriesConfig.from_json(self.files.config.get("series"))
         except InputError as error:
             raise FormatError(f'{self.files.path}: config.json, "series": {error}') from error
-        return how.read(data)
+        return replace(how, skip_bad=how.skip_bad or skip_bad).read(data)
 
     def _source(self, tracks: list[Track]) -> WindowSource:
         return WindowSource(tracks, self.runtime.shape, self.config.normalise)

@@ -10,7 +10,7 @@ import numpy as np
 from recurra.data.examples import Examples, hold_out
 from recurra.data.labels import TEXTS, LabelKinds
 from recurra.errors import FormatError, InputError
-from recurra.given import NOTHING, LeftOut
+from recurra.given import NOTHING, LeftOut, brief
 from recurra.storage import ModelFiles
 from recurra.tasks.pretrained import weights_sha256
 from recurra.tasks.sequence_classifier.config import DataConfig, SequenceClassifierConfig
@@ -104,7 +104,9 @@ def prepare(
         else:
             reader = NumberInputs.fit(config, train.inputs)
     if len(labels) < 2:
-        raise InputError(f"{train.name}: expected at least two labels, received {labels[0]!r} only")
+        raise InputError(
+            f"{train.name}: expected at least two labels, received {brief(labels[0])} only"
+        )
     about = {
         "data": train.name,
         "train_examples": len(train),
@@ -141,10 +143,10 @@ def classes_of(examples: Examples, labels: Sequence[str]) -> np.ndarray:
     assert examples.labels is not None
     for label, place in zip(examples.labels, examples.places, strict=True):
         if label not in classes:
-            known = ", ".join(map(repr, labels[:10])) + (" …" if len(labels) > 10 else "")
+            known = ", ".join(map(brief, labels[:5])) + (" …" if len(labels) > 5 else "")
             raise InputError(
-                f"{place}: the label {label!r} was not in the training data, which had {known}: "
-                "take the example out, or train with it"
+                f"{place}: the label {brief(label)} was not in the training data, which had "
+                f"{known}: take the example out, or train with it"
             )
     return np.array([classes[label] for label in examples.labels], np.int64)
 

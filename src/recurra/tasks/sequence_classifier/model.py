@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
-from recurra.data.examples import Examples
+from recurra.data.examples import Examples, numbers_in_lines
 from recurra.data.labels import Label, LabelKinds
 from recurra.errors import FormatError
 from recurra.given import path_of
@@ -88,6 +88,7 @@ class SequenceClassifier(TrainedModel):
     Data = DataConfig
     Prediction = PredictionConfig
     Measurement = ColumnsConfig
+    usual: ClassVar = {"lr": f"{LR:g} for adam and adamw, 1 for sgd"}
 
     def fit(
         self,
@@ -168,8 +169,9 @@ class SequenceClassifier(TrainedModel):
     ) -> Iterator[LabelPrediction | Unanswered]:
         """What it says of each example of a file; `options` tell how to read it.
 
-        Columns that `options` do not name are those of the training data; no labels are read. Of
-        texts the source may also be "-" for standard input, or a .txt file: each line is a text.
+        Columns that `options` do not name are those of the training data; no labels are read. The
+        source may also be "-" for standard input, and of texts a .txt file: each line is a text, or
+        a sequence of numbers parted by commas or white space, those of a step together.
         A row that cannot be read, where such are left out, is answered by an `Unanswered`.
 
         Raises:
@@ -184,7 +186,8 @@ class SequenceClassifier(TrainedModel):
             with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
                 read = list(Corpus.open(read, spool=Path(folder) / "stdin.txt").lines())
         elif str(read) == "-":
-            read = [line.split() for line in sys.stdin.read().splitlines()]
+            assert isinstance(self._reader, NumberInputs)
+            read = numbers_in_lines(sys.stdin, self._reader.features)
         examples = columns.read(read, self.config, labelled=False)
         labels = self.labels
         rows = self._classify(examples)

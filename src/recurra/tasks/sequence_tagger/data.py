@@ -12,7 +12,7 @@ from recurra.data.conll import read_tagged
 from recurra.data.labels import TEXTS, LabelKinds, dtype_of, read_labels
 from recurra.data.word_forms import WordForms, WordVocabulary
 from recurra.errors import FormatError, InputError
-from recurra.given import NOTHING, LeftOut, is_path, listed, path_of, shown
+from recurra.given import NOTHING, LeftOut, brief, is_path, listed, path_of, shown
 from recurra.metrics.tagging import SCHEMES
 from recurra.storage import ModelFiles
 from recurra.tasks.pretrained import weights_sha256, words_of
@@ -167,7 +167,7 @@ def prepare(
         kinds = kinds_of(files)
         if new := sorted(set(tags) - set(known)):
             raise InputError(
-                f"{train.name}: the tags {', '.join(map(repr, new[:5]))} are new to the model, "
+                f"{train.name}: the tags {', '.join(map(brief, new[:5]))} are new to the model, "
                 f"which has {', '.join(known[:20])}: train one of its own"
             )
         tags = known
@@ -183,7 +183,9 @@ def prepare(
         if pretrained is not None:
             vocabulary = replace(vocabulary, words=words_of(pretrained))
     if len(tags) < 2:
-        raise InputError(f"{train.name}: expected at least two tags, received {tags[0]!r} only")
+        raise InputError(
+            f"{train.name}: expected at least two tags, received {brief(tags[0])} only"
+        )
     entities = marks_entities(tags)
     strange = [strangers(part.tags, part.where) for part in (train, held_out)]
     scored = (

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -180,6 +180,7 @@ class SequenceTagger(TrainedModel):
     Data = DataConfig
     Prediction = PredictionConfig
     Measurement = ColumnsConfig
+    usual: ClassVar = {"lr": f"{LR:g} for adam and adamw, 1 for sgd"}
 
     def fit(
         self,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from recurra.given import brief
 from recurra.metrics.tagging import is_entity_tag
 
 
@@ -48,7 +49,7 @@ def strangers(sentences: Sequence[Sequence[str]], where: Where) -> str | None:
     k, i, first = found[0]
     others = f" and {len(strange) - 1} others" if len(strange) > 1 else ""
     return (
-        f"{where(k, i)}: the tag {first!r}{others} (of {len(found):,} words in all) marks no "
+        f"{where(k, i)}: the tag {brief(first)}{others} (of {len(found):,} words in all) marks no "
         "entity as the other tags do (O, or B- and I- with a type)"
     )
 
@@ -75,10 +76,10 @@ def breach(sentences: Sequence[Sequence[str]], where: Where) -> str | None:
     scheme, bad = best
     k, i = bad[0]
     sentence, i = sentences[k], min(i, len(sentences[k]) - 1)
-    before = f"after {sentence[i - 1]!r}" if i else "at the beginning"
+    before = f"after {brief(sentence[i - 1])}" if i else "at the beginning"
     sentences_told = "1 sentence" if len(bad) == 1 else f"{len(bad):,} sentences"
     return (
-        f"{where(k, i)}: the tag {sentence[i]!r} {before} does not keep to {scheme} "
+        f"{where(k, i)}: the tag {brief(sentence[i])} {before} does not keep to {scheme} "
         f"({sentences_told} in all)"
     )
 

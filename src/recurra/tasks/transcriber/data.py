@@ -74,7 +74,7 @@ def recordings_of(source: Any, *, texts: bool, on_bad: OnBad | None = None) -> I
     expected = "paths, or recurra.data.Recording or Sound, one or several"
     if isinstance(source, Recording | Sound):
         source = [source]
-    if str(source) == "-" and is_path(source):
+    if is_path(source) and str(source) == "-":
         content, name = sys.stdin.buffer.read(), "standard input"
         return [Recording(read_wav(content, name=name), None, name)]
     if is_path(source):
