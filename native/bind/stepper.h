@@ -53,10 +53,17 @@ class Stepper {
   static constexpr long brief = 1 << 14;
 
   void run() {
-    if (threads_ == 1) return kernels()->step(steps_, n_, 0);
-    Team team(threads_);
+    Team team(threads_, Team::brief | Team::whole);
     if (team.threads() != begun_) begin_again(team.threads());
-    team.run([&](int thread) { kernels()->step(steps_, n_, thread); });
+    const int pieces = kernels()->pieces(steps_);
+    if (begun_ == 1) {
+      for (int piece = 0; piece < pieces; ++piece) kernels()->step(steps_, n_, piece, 0);
+      return;
+    }
+    team.hold([&] {
+      for (int piece = 0; piece < pieces; ++piece)
+        team.once([&](int thread) { kernels()->step(steps_, n_, piece, thread); });
+    });
   }
 
   void put(size_t s, const std::vector<T>& state) { kernels()->write_state(steps_, int(s), n_, state.data()); }
