@@ -3,10 +3,11 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <new>
-#include <system_error>
 #include <thread>
 
 namespace recurra {
@@ -83,11 +84,7 @@ Pool::Pool() {
 
 // A forked child has none of the threads, neither ours nor OpenMP's, and what they held is held for
 // ever: it starts with a new pool, in the same place, since there may be no memory for another.
-void Pool::forget() {
-  const OpenMP* openmp = pool->openmp_.load(std::memory_order_relaxed);
-  new (pool) Pool;
-  pool->openmp_.store(openmp, std::memory_order_relaxed);
-}
+void Pool::forget() { new (pool) Pool; }
 
 Pool& Pool::instance() {
   static std::once_flag once;
@@ -289,9 +286,29 @@ struct Pool::Region {
   }
 };
 
+namespace {
+
+// Whether the system has room for the stacks of so many threads: OpenMP ends the process where it cannot
+// make one.
+bool room_for(int threads) {
+  static std::atomic<int> known{1};
+  if (threads <= known.load(std::memory_order_relaxed)) return true;
+  rlimit stack;
+  size_t each = size_t(8) << 20;
+  if (getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur != RLIM_INFINITY) each = size_t(stack.rlim_cur);
+  const size_t size = size_t(threads) * (each + (size_t(1) << 16));
+  void* at = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) return false;
+  munmap(at, size);
+  known.store(threads, std::memory_order_relaxed);
+  return true;
+}
+
+}  // namespace
+
 bool Pool::help_by_openmp(int threads, void (*body)(void*), void* at) {
   const OpenMP* openmp = openmp_.load(std::memory_order_acquire);
-  if (!openmp || openmp->nested() || crowded()) return false;
+  if (!openmp || openmp->nested() || crowded() || !room_for(threads)) return false;
   Region region{*this, *openmp, body, at, 0, 0, nullptr};
   const int64_t begin = now();
   openmp->parallel(Region::run, &region, unsigned(threads), 0);
@@ -310,7 +327,7 @@ void Pool::grow(int workers) {
     bool made = true;
     try {
       std::thread([this, home = workers_ + 1] { work(home); }).detach();
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
       made = false;  // the system has no room for one: others compute its parts
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -11,6 +11,7 @@ class Stepper {
   Stepper(int index, const std::vector<long>& shape, int threads, const Addresses& parameters,
           const std::vector<long>& widths, bool half)
       : weights_(index, shape, threads, parameters, half, {0, 0, 0}), widths_(widths), threads_(threads) {
+    check_sizes(shape);
     if (widths.empty() || widths.size() > size_t(most_states))
       throw std::length_error("a cell has one to four states");
     call_.shape = {1, shape.at(1), shape.at(2), shape.at(3), shape.at(4)};

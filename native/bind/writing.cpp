@@ -146,6 +146,10 @@ class Writing {
   template <class Choose>
   void run(size_t count, const int64_t* read, const std::vector<std::vector<State>>& given,
            const std::vector<std::vector<float*>>& states, Choose choose) {
+    struct Resetting {
+      Arena& arena;
+      ~Resetting() { arena.reset(); }
+    } const resetting{work_};
     const long features = layers_.back()->shape().recurrent();
     bool shared = symbols_ * features >= many;
     for (const auto* layer : layers_) shared = shared || shares(layer->shape());
@@ -191,7 +195,6 @@ class Writing {
         return ++mine.token < count;
       });
     turn_ += long(count);
-    work_.reset();
   }
 
   Layer begin(size_t k, size_t count, const int64_t* read, const float* x, const std::vector<State>& given,

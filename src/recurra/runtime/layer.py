@@ -143,6 +143,8 @@ class NumpyLayer:
 
 def on_kernels(program: Program, weights: Mapping[str, np.ndarray]) -> bool:
     """Whether the kernels run such a layer."""
+    if any(w.size == 0 for w in weights.values()):  # no inputs: nothing that kernels would speed up
+        return False
     return all(w.dtype == np.float32 for w in weights.values()) and native.find(program) is not None
 
 
