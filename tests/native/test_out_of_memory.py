@@ -46,9 +46,11 @@ def layer(steps, batch, hidden, threads):
 
 def loss(rows, features, tokens, threads):
     given = native.LossInputs(
-        draw.normal(size=(rows, features)).astype("f"), draw.normal(size=(tokens, features)).astype("f"),
+        draw.normal(size=(rows, features)).astype("f"),
+        draw.normal(size=(tokens, features)).astype("f"),
         None, np.zeros(rows, np.int64), threads=threads)
-    losses, spread, dweight = np.zeros(rows, "f"), np.zeros((rows, 2), "f"), np.zeros((tokens, features), "f")
+    losses, spread = np.zeros(rows, "f"), np.zeros((rows, 2), "f")
+    dweight = np.zeros((tokens, features), "f")
     def forward():
         native.loss_forward(given, losses, spread)
         return losses.copy()
@@ -61,9 +63,11 @@ def update(size, threads):
     weight, gradient = np.zeros(size, "f"), draw.normal(size=size).astype("f")
     def step():
         weight[:] = 0
-        one = native.Updated(gradient, weight, np.zeros(size, "f"), np.zeros(size, "f"), np.zeros(1, "f"), 0.0)
+        moments = np.zeros(size, "f"), np.zeros(size, "f"), np.zeros(1, "f")
+        one = native.Updated(gradient, weight, *moments, 0.0)
         native.sum_of_squares([gradient], threads=threads)
-        native.adam([one], lr=0.1, betas=(0.9, 0.99), epsilon=1e-8, decoupled=False, threads=threads)
+        native.adam([one], lr=0.1, betas=(0.9, 0.99), epsilon=1e-8, decoupled=False,
+                    threads=threads)
         return weight.copy()
     return (step,)
 
@@ -112,10 +116,10 @@ print(" ".join(sorted(set(said))))
 @pytest.mark.parametrize(
     ("call", "some"),
     [
-        ("layer(400, 64, 512, 2)", True),
-        ("layer(20, 20, 650, 1)", True),
-        ("loss(2000, 512, 9000, 2)", True),
-        ("loss(700, 100, 30000, 1)", True),
+        ("layer(60, 64, 256, 2)", True),
+        ("layer(10, 20, 650, 1)", True),
+        ("loss(700, 512, 4000, 2)", True),
+        ("loss(300, 100, 20000, 1)", True),
         ("update(4_000_000, 2)", True),
         ("writing(2)", True),
     ],

@@ -34,7 +34,7 @@ def weights(cell, inputs, hidden):
         lambda program, given: native.forward(
             native.Inputs(
                 program,
-                np.zeros((2, 1, list(given.values())[0].shape[1]), "f"),
+                np.zeros((2, 1, next(iter(given.values())).shape[1]), "f"),
                 list(given.values()),
                 [None] * len(program.states),
             ),

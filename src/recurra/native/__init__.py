@@ -18,6 +18,7 @@ from recurra.native.calls import (
 )
 from recurra.native.library import (
     PRECISIONS,
+    at_most,
     available,
     cells,
     crowded,
@@ -53,6 +54,7 @@ __all__ = [
     "Updated",
     "Writing",
     "adam",
+    "at_most",
     "available",
     "backward",
     "built_in",

@@ -89,6 +89,11 @@ def threads() -> int:
     return chosen()
 
 
+def at_most(count: int) -> int:
+    """Return so many threads, or fewer: as many as this process may have processors now."""
+    return max(1, min(count, int(_native.cores())))
+
+
 def crowded() -> bool:
     """Whether short calls use one thread at the moment, since others of the machine held one up."""
     return _native is not None and bool(_native.crowded())

@@ -1,8 +1,8 @@
 """How many threads to use: OMP_NUM_THREADS, and the processors that this process may really use.
 
-Beside the processors it is bound to (`taskset`, `sched_setaffinity`), a process in a container often
-has a quota of time: two processors' worth of 64, say. More threads than that would be stopped for the
-rest of every period, in the middle of what others wait for.
+Beside the processors it is bound to (`taskset`, `sched_setaffinity`), a process in a container
+often has a quota of time: two processors' worth of 64, say. More threads than that would be stopped
+for the rest of every period, in the middle of what others wait for.
 """
 
 import math
@@ -51,25 +51,20 @@ def asked(environment: str | None, processors: int) -> tuple[int, str | None]:
     """
     if environment is None or not environment.strip():
         return min(processors, MOST), None
-    first = environment.split(",")[0].strip()
+    first = environment.split(",")[0].strip().removeprefix("+")
     # Far beyond any machine, a number need not be read: int() refuses some thousand digits.
-    digits = first.lstrip("+0") if first.isascii() and first.lstrip("+").isdigit() else ""
-    if not digits:
-        return min(processors, MOST), (
-            f"OMP_NUM_THREADS={_short(environment)}: expected a number of threads from 1 to {MOST}; "
-            f"{processors} are used, one for each processor of this process"
-        )
-    if len(digits) > 6 or int(digits) > MOST:
-        used = min(processors, MOST)
-        return used, (
-            f"OMP_NUM_THREADS={_short(environment)}: expected a number of threads from 1 to {MOST}; "
-            f"{used} are used, one for each processor of this process"
-        )
-    return int(digits), None
+    digits = first.lstrip("0") if first.isascii() and first.isdigit() else ""
+    if digits and len(digits) < 7 and int(digits) <= MOST:
+        return int(digits), None
+    used = min(processors, MOST)
+    return used, (
+        f"OMP_NUM_THREADS={_short(environment)}: expected a number of threads from 1 to {MOST}; "
+        f"{used} are used, one for each processor of this process"
+    )
 
 
 def chosen() -> int:
-    """Return how many threads to use where no library says; a strange OMP_NUM_THREADS is told once."""
+    """Return how many threads to use where no library says; warn once of a strange variable."""
     count, line = asked(os.environ.get("OMP_NUM_THREADS"), allowed())
     if line and line not in _told:
         _told.add(line)

@@ -191,7 +191,7 @@ def _inputs(
         None if bias is None else bias.contiguous(),
         targets.contiguous(),
         None if counted is None else counted.contiguous(),
-        torch.get_num_threads(),
+        native.at_most(torch.get_num_threads()),
         half,
     )
 

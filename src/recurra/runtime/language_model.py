@@ -203,7 +203,7 @@ class RuntimeLM:
             residual=self.architecture.residual,
             weight=np.ascontiguousarray(head),
             bias=self._head_bias,
-            threads=native.threads(),
+            threads=native.at_most(native.threads()),
         )
 
     def _make_table(self) -> dict[int, np.ndarray] | None:

@@ -40,7 +40,7 @@ class KernelLayer:
         self._parameters = [np.ascontiguousarray(weights[p.name]) for p in program.parameters]
         self._half = half
         self.packed = native.Packed(program, self._parameters, table=table, half=half)
-        self._threads = native.threads()
+        self._threads = native.at_most(native.threads())
         self._weights = sum(w.size for w in self._parameters)
 
     @property

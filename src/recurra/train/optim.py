@@ -82,7 +82,7 @@ class Updater:
     def _step_by_kernel(
         self, given: list[nn.Parameter], loss: Tensor, rates: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
-        threads = torch.get_num_threads()
+        threads = native.at_most(torch.get_num_threads())
         norm = math.sqrt(native.sum_of_squares([p.grad for p in given], threads=threads))
         good = math.isfinite(norm) and math.isfinite(loss.item())
         group = self.optimizer.param_groups[0]
