@@ -8,7 +8,7 @@ BIN := .venv/bin
 # More for pytest: make test ARGS="-k lstm"
 ARGS ?=
 
-.PHONY: help setup demo test matrix test-quality kills check sanitize docs bench format clean
+.PHONY: help setup demo test matrix test-quality kills check sanitize sanitize-threads docs bench format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -45,6 +45,9 @@ check: setup  ## format, lint, types, import rules: a few seconds
 
 sanitize: setup  ## the kernels' tests under the address and undefined-behaviour sanitizers (gcc)
 	$(BIN)/python tools/sanitize.py $(ARGS)
+
+sanitize-threads: setup  ## a driver of the kernels' threads under the thread sanitizer (gcc): seconds
+	$(BIN)/python tools/thread_sanitizer.py
 
 docs: setup  ## run what README and docs/ show, compare what it prints, follow the links
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/project/test_documents.py $(ARGS)

@@ -40,6 +40,7 @@ OWN = {
     "whole_step": "bench.whole_step:measure",
     "training": "bench.training:measure",
     "memory": "bench.memory:measure",
+    "busy": "bench.busy:measure",
 }
 PACKAGES = ("recurra", "torch", "jax", "jaxlib", "tensorflow", "keras", "onnxruntime", "numpy")
 

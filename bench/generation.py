@@ -22,7 +22,7 @@ def measure(plan: Plan) -> list[dict[str, Any]]:
     modules = {n: f"bench.peers.{n}_text" for n in ("recurra", "torch") if n in plan.peers}
     with tempfile.TemporaryDirectory() as folder, libraries(modules, plan.threads) as there:
         for hidden in HIDDEN:
-            text = Text(_model(Path(folder), hidden), characters, prompt="THE ")
+            text = Text(model(Path(folder), hidden), characters, prompt="THE ")
             made = ready(there, text._asdict(), plan)
             row = {"what": "generation", "cell": "lstm", "size": (1, characters, hidden)}
             rows.append({**row, **compared(turns(made, plan))})
@@ -32,7 +32,7 @@ def measure(plan: Plan) -> list[dict[str, Any]]:
     return rows
 
 
-def _model(folder: Path, hidden: int) -> str:
+def model(folder: Path, hidden: int) -> str:
     """Train a model for a moment: its weights do not matter, but for which token is likeliest."""
     from recurra import LanguageModel
 

@@ -114,6 +114,20 @@ def _flat(part: str, *words: str, figure: str = "ratio") -> Callable[[Results], 
     return lambda results: flat(results, part, *words, figure=figure)
 
 
+def _busy(text: str, situation: str, figure: str) -> Callable[[Results], Points]:
+    """Of Recurra's rows of a situation."""
+
+    def points(results: Results) -> Points:
+        return {
+            row["what"]: row[figure]
+            for row in rows(results, "busy")
+            if row["library"] == "recurra" and text in row["what"] and situation in row["what"]
+        }
+
+    return points
+
+
+ONE, BUSY = "one processor", "neighbours"
 BEST = "the best of torch, JAX, TensorFlow"
 
 TARGETS = (
@@ -146,5 +160,46 @@ TARGETS = (
         "torch",
         partial(layers, part="generation", what="generation", cells=["lstm"], peers=["torch"]),
         each=10,
+    ),
+    *(
+        target
+        for where in (ONE, BUSY)
+        for target in (
+            Target(
+                f"2 threads, LSTM 1×100×64, {where}",
+                "1 thread",
+                _busy("1×100×64", where, "worst of five"),
+                each=1.5,
+                at_most=True,
+            ),
+            Target(
+                f"2 threads, LSTM 1×100×64, {where}: 99th percentile",
+                "ms",
+                _busy("1×100×64", where, "99th percentile"),
+                each=5,
+                at_most=True,
+            ),
+            Target(
+                f"2 threads, LSTM of all sizes, {where}",
+                "1 thread",
+                _busy("LSTM", where, "ratio"),
+                each=1.5,
+                at_most=True,
+            ),
+        )
+    ),
+    Target(
+        "2 threads write text, one processor",
+        "1 thread",
+        _busy("text", ONE, "ratio"),
+        each=1.11,
+        at_most=True,
+    ),
+    Target(
+        "2 threads write text, beside neighbours",
+        "1 thread",
+        _busy("text", BUSY, "ratio"),
+        each=1.25,
+        at_most=True,
     ),
 )

@@ -55,9 +55,12 @@ class Library:
         name: in the results.
         module: what it measures; see `bench.peers`.
         threads: how many.
+        processors: that it is bound to; None: the first, as many as threads.
     """
 
-    def __init__(self, name: str, module: str, threads: int) -> None:
+    def __init__(
+        self, name: str, module: str, threads: int, processors: list[int] | None = None
+    ) -> None:
         self.name = name
         self._made = 0
         self._process = subprocess.Popen(
@@ -71,7 +74,7 @@ class Library:
                 "OMP_NUM_THREADS": str(threads),
                 "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
             },
-            preexec_fn=partial(_bind, threads),
+            preexec_fn=partial(_bind, cores(threads) if processors is None else processors),
         )
         if missing := self._read():
             self.close()
@@ -94,10 +97,14 @@ class Library:
 
     def block(self, key: str, seconds: float) -> float:
         """Return the median time of a call in one turn."""
+        return statistics.median(self.times(key, seconds))
+
+    def times(self, key: str, seconds: float) -> list[float]:
+        """Return the times of the calls of one turn."""
         times, resting = self.ask("block", key=key, seconds=seconds)
         if resting > RESTLESS:
             print(f"bench: {self.name} still computed {resting:.1f} s after its turn", flush=True)
-        return statistics.median(times)
+        return [float(time) for time in times]
 
     def close(self) -> None:
         """End the process."""
@@ -116,10 +123,17 @@ class Library:
         return json.loads(line)
 
 
-def _bind(threads: int) -> None:
-    """Leave this process so many processors, for libraries that take what there is."""
+def cores(count: int | None) -> list[int]:
+    """Return the first processors that this process may use; all with None."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))[:count]
+    return list(range(os.cpu_count() or 1))[:count]
+
+
+def _bind(processors: list[int]) -> None:
+    """Leave this process these processors, for libraries that take what there is."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        os.sched_setaffinity(0, processors)
 
 
 @contextmanager

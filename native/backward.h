@@ -15,40 +15,59 @@ class Backward : public OverTime<V> {
 
  public:
   using T = Scalar<V>;
-  using OverTime<V>::add_tokens_of, OverTime<V>::finish_tokens;
+  using OverTime<V>::add_tokens_of, OverTime<V>::begin_tokens, OverTime<V>::finish_tokens;
 
   Backward(const Plan<V>& plan, const Vectors<V>& vectors, const Transposed<V>& transposed,
            const Call<T>& call, Arena& arena, int threads, int finishing)
       : OverTime<V>(plan, transposed, call, arena, threads, finishing),
         vectors_(vectors),
-        sums_(call.shape, count_rows(plan.backward), arena) {
+        sums_(call.shape, count_rows(plan.backward), arena),
+        threads_(threads),
+        levels_(1 + (plan.backward.end() - 1)->level) {
     const long hidden = padded(shape_.hidden);
     for (int s = 0; s < plan.states; ++s) place_gradients(s, arena);
     dweights_ = arena.zeros<T>(plan.weights.size * hidden);
     dbiases_ = arena.zeros<T>(plan.slots[0] * hidden);
     own_ = arena.take<Own>(threads);
     for (int thread = 0; thread < threads; ++thread) {
+      own_[thread].end = shape_.steps;
+      own_[thread].step = shape_.steps - 1;
+      own_[thread].piece = 0;
       own_[thread].u = arena.take<T>(batch_ * max_products * 8 * lanes<V>);
       own_[thread].grad = arena.take<T>(max_states * batch_ * 8 * lanes<V>);
       own_[thread].sums = arena.zeros<T>(2 * plan.moments * batch_);
     }
   }
 
-  void run(int thread, int threads, Barrier& barrier) {
-    const long steps = shape_.steps;
-    for (long n1 = steps; n1 > 0; n1 -= chunk_) {
-      const long n0 = n1 > chunk_ ? n1 - chunk_ : 0;
-      for (long n = n1 - 1; n >= n0; --n) step(n, n0, thread, threads, barrier);
-      gradients(n0, n1, thread, threads, barrier);
-      barrier.wait();
-      if (n0 > 0) keep_boundary(n0 < chunk_ ? n0 : chunk_, thread, threads);
-      barrier.wait();
+  // The next piece of a thread's part; false: it was the last. Threads meet after each.
+  bool advance(int thread) {
+    Own& own = own_[thread];
+    if (own.end > 0) {
+      const long n0 = own.end > chunk_ ? own.end - chunk_ : 0;
+      if (own.step >= n0) {
+        do level(own.step, n0, own.piece, thread);
+        while (++own.piece < levels_ && threads_ == 1);
+        if (own.piece == levels_) own.piece = 0, --own.step;
+        return true;
+      }
+      if (own.piece < plan_.gradients.size) {
+        own.piece = gradients(n0, own.end, own.piece, thread, threads_);
+        if (n0 > 0 || own.piece < plan_.gradients.size) return true;
+      } else {
+        keep_boundary(n0 < chunk_ ? n0 : chunk_, thread, threads_);
+        own.piece = 0;
+        own.end = n0;
+        return true;
+      }
     }
-    finish(thread, threads);
+    finish(thread);
+    return false;
   }
 
  private:
   struct Own {  // of one thread
+    long end, step;  // what its next piece is: the chunk's end, the step,
+    int piece;       // the level, or after the chunk's steps the number of the gradient
     T* u;       // products of a block of panels
     T* grad;    // (states, B, block): dL/d(new state)
     T* sums;    // (moments, 2, B)
@@ -62,29 +81,22 @@ class Backward : public OverTime<V> {
     if (mixes(s) || call_.valid) passed_[s] = arena.zeros<T>(batch_ * row);
   }
 
-  void step(long n, long n0, int thread, int threads, Barrier& barrier) {
-    const Own& own = own_[thread];
-    int product = 0, rows = 0, level = 0;
+  void level(long n, long n0, int level, int thread) {
+    if (level > 0) sums_.join(plan_.backward, level - 1, false, own_[thread].sums, batch_);
+    int product = 0, rows = 0;
     for (const Segment<V>& segment : plan_.backward) {
-      if (segment.level != level) {
-        barrier.wait();
-        sums_.join(plan_.backward, level, false, own.sums, batch_);
-        level = segment.level;
-      }
-      run_segment(segment, n, n0, product, rows, thread, threads);
+      if (segment.level == level) run_segment(segment, n, n0, product, rows, thread);
       product += segment.products.size;
       rows += segment.rows.size;
     }
-    barrier.wait();
   }
 
-  void run_segment(const Segment<V>& segment, long n, long n0, int product, int rows, int thread,
-                   int threads) {
+  void run_segment(const Segment<V>& segment, long n, long n0, int product, int rows, int thread) {
     constexpr long W = lanes<V>;
     const Own& own = own_[thread];
     const int space = segment.space;
-    const long first = share(panels(space), thread, threads);
-    const long last = share(panels(space), thread + 1, threads), hidden = padded(shape_.hidden);
+    const long first = share(panels(space), thread, threads_);
+    const long last = share(panels(space), thread + 1, threads_), hidden = padded(shape_.hidden);
     const T* stats = call_.saved + saved_.stats + time(n) * whole_ * 2 * plan_.moments;
     Ports<V> ports;
     ports.kept_row = saved_.kept_row;
@@ -227,20 +239,20 @@ class Backward : public OverTime<V> {
   }
 
   // Gradients of the initial states, and of the vectors of parameters: the thread's units.
-  void finish(int thread, int threads) {
+  void finish(int thread) {
     constexpr long W = lanes<V>;
     for (int s = 0; s < plan_.states; ++s) {
       const long count = panels(plan_.projected[s]);
       if (!call_.dinitial[s]) continue;
-      for (long p = share(count, thread, threads); p < share(count, thread + 1, threads); ++p) {
+      for (long p = share(count, thread, threads_); p < share(count, thread + 1, threads_); ++p) {
         gather(s, -1, 0, p, 1, own_[thread].grad, false);
         const long left = units(s) - p * W;
         for (long b = 0; b < batch_ && left > 0; ++b)
           store_left<V>(call_.dinitial[s] + b * units(s) + p * W, load<V>(own_[thread].grad + b * W), left);
       }
     }
-    const long hidden = shape_.hidden, first = share(panels(0), thread, threads) * W;
-    const long end = share(panels(0), thread + 1, threads) * W, last = end < hidden ? end : hidden;
+    const long hidden = shape_.hidden, first = share(panels(0), thread, threads_) * W;
+    const long end = share(panels(0), thread + 1, threads_) * W, last = end < hidden ? end : hidden;
     for (const Bias& b : plan_.biases)
       if (T* to = call_.dparameter[b.parameter])
         for (long k = first; k < last; ++k)
@@ -255,6 +267,7 @@ class Backward : public OverTime<V> {
 
   const Vectors<V>& vectors_;
   RowSums<V> sums_;
+  const int threads_, levels_;
   T* direct_[max_states] = {};
   T* passed_[max_states] = {};
   T* dweights_ = nullptr;

@@ -22,7 +22,9 @@ class Forward : Loop<V> {
       : Loop<V>(plan, call),
         packed_(packed),
         saved_(plan, call),
-        sums_(call.shape, count_rows(plan.forward), arena) {
+        sums_(call.shape, count_rows(plan.forward), arena),
+        threads_(threads),
+        levels_(1 + (plan.forward.end() - 1)->level) {
     const long steps = shape_.steps;
     chunk_ = !call.each && whole_ < chunk_rows ? chunk_rows / (whole_ ? whole_ : 1) : 1;
     if (chunk_ > steps) chunk_ = steps;
@@ -36,6 +38,8 @@ class Forward : Loop<V> {
     for (int thread = 0; thread < threads; ++thread) {
       const long mine = share(panels(0), thread + 1, threads) - share(panels(0), thread, threads);
       Own& own = own_[thread];
+      own.step = 0;
+      own.piece = first_piece(0);
       own.x_row = mine * plan.x_gates.size * lanes<V> + lanes<V>;  // odd: no two rows in one set
       const long rows = chunk_ * batch_;
       own.x = call.tokens ? table.at + share(panels(0), thread, threads) * plan.x_gates.size * lanes<V>
@@ -49,27 +53,28 @@ class Forward : Loop<V> {
     }
   }
 
-  void run(int thread, int threads, Barrier& barrier) {
-    const long steps = shape_.steps;
-    for (long n0 = 0; n0 < steps; n0 += chunk_) {
-      const long n1 = n0 + chunk_ < steps ? n0 + chunk_ : steps;
-      if (!call_.tokens && !alone()) input_product(n0, n1, thread, threads, barrier);
-      for (long n = n0; n < n1; ++n) {
-        step(n, n0, n1, thread, threads, barrier);
-        if (n + 1 < steps) barrier.wait();  // after the last the call ends
-      }
+  // The next piece of a thread's part; false: it was the last. Threads meet after each.
+  bool advance(int thread) {
+    Own& own = own_[thread];
+    if (own.step < shape_.steps) {
+      const long n0 = own.step / chunk_ * chunk_, n1 = n0 + chunk_ < shape_.steps ? n0 + chunk_ : shape_.steps;
+      do piece(own.step, n0, n1, own.piece, thread);
+      while (++own.piece <= levels_ && threads_ == 1);
+      if (own.piece <= levels_) return true;
+      own.piece = first_piece(++own.step);
+      if (own.step < shape_.steps) return true;
     }
     for (int s = 0; s < plan_.states; ++s)
-      if (call_.last[s]) copy_last(s, steps, call_.last[s], thread, threads);
+      if (call_.last[s]) copy_last(s, shape_.steps, call_.last[s], thread);
+    return false;
   }
 
-  // Step n of a call whose steps come one by one.
-  void run_one(long n, int thread, int threads, Barrier& barrier) {
-    if (!call_.tokens && !alone()) input_product(n, n + 1, thread, threads, barrier);
-    step(n, n, n + 1, thread, threads, barrier);
-    for (int s = 0; s < plan_.states; ++s)
-      if (call_.last[s])
-        copy_last(s, n + 1, call_.last[s] + n * whole_ * units(s), thread, threads);
+  // Piece number `k` of step n of a call whose steps come one by one, and how many a step has.
+  int pieces() const { return levels_ + 1 - first_piece(0); }
+  void run_one(long n, int k, int thread) {
+    piece(n, n, n + 1, first_piece(n) + k, thread);
+    for (int s = 0; k + 1 == pieces() && s < plan_.states; ++s)
+      if (call_.last[s]) copy_last(s, n + 1, call_.last[s] + n * whole_ * units(s), thread);
   }
 
   // A state before step n of such a call: the rows of this part, of all.
@@ -92,6 +97,8 @@ class Forward : Loop<V> {
   static constexpr long chunk_rows = 256;
 
   struct Own {   // of one thread
+    long step;   // what its next piece is
+    int piece;
     T* x;        // (chunk * B, its panels * gates of the input), `x_row` apart
     T* u;        // products of a block of panels
     T* stats;    // (moments, 2, chunk * B)
@@ -150,10 +157,10 @@ class Forward : Loop<V> {
     }
   }
 
-  void input_product(long n0, long n1, int thread, int threads, Barrier& barrier) {
+  void input_product(long n0, long n1, int thread) {
     const Own& own = own_[thread];
-    const long steps = n1 - n0, first = share(panels(0), thread, threads);
-    const long last = share(panels(0), thread + 1, threads);
+    const long steps = n1 - n0, first = share(panels(0), thread, threads_);
+    const long last = share(panels(0), thread + 1, threads_);
     const long time0 = call_.reverse ? time(n1 - 1) : n0;
     const T* x = call_.x + time0 * call_.x_step;
     const bool even = batch_ == 1 || call_.x_step == batch_ * call_.x_row;
@@ -178,11 +185,6 @@ class Forward : Loop<V> {
       if (plan_.x_moments >= 0)
         input_moments(p, count, own.x + (p - first) * gates * lanes<V>, own.x_row, steps * batch_);
     });
-    if (plan_.x_moments < 0) return;
-    barrier.wait();
-    join_rows<V, true>(x_partial_, stats_slot_, steps * batch_, shape_.hidden, gates,
-                       own.stats + 2 * plan_.x_moments * stats_slot_, stats_slot_);
-    barrier.wait();
   }
 
   // The products of step n, which is alone, with the panels [panel, panel + count) of a thread that owns those
@@ -212,34 +214,48 @@ class Forward : Loop<V> {
     }
   }
 
-  void step(long n, long n0, long n1, int thread, int threads, Barrier& barrier) {
+  // Pieces of a step: 0 is the input's product where its moments are joined next, in the first step of
+  // a chunk alone; 1 and on are the levels.
+  int first_piece(long n) const { return plan_.x_moments >= 0 && n % chunk_ == 0 ? 0 : 1; }
+
+  void piece(long n, long n0, long n1, int number, int thread) {
     const Own& own = own_[thread];
+    if (number == 0) return input_product(n0, n1, thread);
+    if (number == 1 && n == n0) begin_chunk(n0, n1, thread);
+    const int level = number - 1;
     const long place = call_.reverse ? n1 - 1 - n : n - n0;  // of this step in the chunk
-    T* stats = own.stats + place * batch_;
-    int product = 0, rows = 0, level = 0;
+    T* const stats = own.stats + place * batch_;
+    if (level > 0) sums_.join(plan_.forward, level - 1, true, stats, stats_slot_);
+    int product = 0, rows = 0;
     for (const Segment<V>& segment : plan_.forward) {
-      if (segment.level != level) {
-        barrier.wait();
-        sums_.join(plan_.forward, level, true, stats, stats_slot_);
-        level = segment.level;
-      }
-      run_segment(segment, n, call_.tokens ? own.x : own.x + place * batch_ * own.x_row, stats, product,
-                  rows, thread, threads);
+      if (segment.level == level)
+        run_segment(segment, n, call_.tokens ? own.x : own.x + place * batch_ * own.x_row, stats, product, rows, thread);
       product += segment.products.size;
       rows += segment.rows.size;
     }
+    if (number < levels_) return;
     for (int k = 0; stats_out_ && thread == 0 && k < 2 * plan_.moments; ++k)
       for (long b = 0; b < batch_; ++b)
         stats_out_[(time(n) * 2 * plan_.moments + k) * whole_ + b] = stats[k * stats_slot_ + b];
   }
 
+  // What a thread needs of the inputs of the steps [n0, n1).
+  void begin_chunk(long n0, long n1, int thread) {
+    if (plan_.x_moments >= 0) {
+      join_rows<V, true>(x_partial_, stats_slot_, (n1 - n0) * batch_, shape_.hidden, plan_.x_gates.size,
+                         own_[thread].stats + 2 * plan_.x_moments * stats_slot_, stats_slot_);
+    } else if (!call_.tokens && !alone()) {
+      input_product(n0, n1, thread);
+    }
+  }
+
   void run_segment(const Segment<V>& segment, long n, const T* x, const T* stats, int product,
-                   int rows, int thread, int threads) {
+                   int rows, int thread) {
     constexpr long W = lanes<V>;
     const Own& own = own_[thread];
-    const long first = share(panels(segment.space), thread, threads);
-    const long last = share(panels(segment.space), thread + 1, threads);
-    const long first_x = segment.space ? share(panels(0), thread, threads) : first;
+    const long first = share(panels(segment.space), thread, threads_);
+    const long last = share(panels(segment.space), thread + 1, threads_);
+    const long first_x = segment.space ? share(panels(0), thread, threads_) : first;
     int gates = 0;
     for (const Product& p : segment.products) gates += p.gates;
     const int most = segment.products.size > 1 ? 1 : panels_at_once(gates ? gates : 1, batch_);
@@ -371,6 +387,7 @@ class Forward : Loop<V> {
   }
 
   // The thread's units of a state as it was before step n.
+  void copy_last(int s, long n, T* to, int thread) const { copy_last(s, n, to, thread, threads_); }
   void copy_last(int s, long n, T* to, int thread, int threads) const {
     constexpr long W = lanes<V>;
     const long units = units_of(shape_, plan_.projected[s]), count = panels(plan_.projected[s]);
@@ -384,6 +401,7 @@ class Forward : Loop<V> {
   const Packed<V>& packed_;
   const Saved<V> saved_;
   RowSums<V> sums_;
+  const int threads_, levels_;
   long chunk_ = 0, stats_slot_ = 0;
   States<V> states_[max_states], fresh_[max_states];
   T* kept_ = nullptr;

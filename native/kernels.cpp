@@ -23,24 +23,32 @@ const Plan<V>& plan_of(const void* program) {
   return *static_cast<const Plan<V>*>(program);
 }
 
-// How many threads a call is to have. With a number below 0 at most so many, of which each has work
-// enough to pay for what it costs at every step: barriers, and the lines of the states that come
-// from another core, unless each has rows of its own; and the call enough to wake them. Measured on
-// Sapphire Rapids, in microseconds.
+// How many threads a call is to have, and whether it is brief. With a number below 0 at most so many as
+// there are processors, of which each has work enough to pay for what it costs at every step: the
+// meeting, and the lines of the states that come from another core, unless each has rows of its own; and
+// the call enough to wake them. Measured on Sapphire Rapids, in microseconds.
+struct Threads {
+  int count;
+  unsigned manner;
+};
+
 template <class V>
-int threads_of(const Plan<V>& plan, const Call<Scalar<V>>& call) {
-  if (call.threads >= 0) return call.threads;
+Threads threads_of(const Plan<V>& plan, const Call<Scalar<V>>& call) {
+  if (call.threads >= 0) return {call.threads, 0};
+  const int room = recurra::cores(), most = -call.threads < room ? -call.threads : room;
+  if (most == 1) return {1, 0};
   const Shape& shape = call.shape;
-  const double waking = 40;
+  const double waking = 40, long_enough = 3000;
   const double batch = double(shape.batch), inputs = call.tokens ? 0 : double(shape.inputs);
   const double products = batch * plan.gates * double(shape.hidden) * (inputs + double(shape.recurrent()));
   const double work = products * (shape.batch == 1 ? 24e-6 : 15e-6);
-  if (work * double(shape.steps) < waking) return 1;
-  if (row_parts(plan, call) >= -call.threads) return -call.threads;
-  const int barriers = 1 + (plan.forward.end() - 1)->level;
-  const double cost = 0.25 * barriers + 0.95e-3 * batch * double(shape.hidden);
+  if (work * double(shape.steps) < waking) return {1, Team::brief};
+  const unsigned brief = work * double(shape.steps) < long_enough ? Team::brief : 0;
+  if (row_parts(plan, call) >= most) return {most, brief};
+  const int meetings = 1 + (plan.forward.end() - 1)->level;
+  const double cost = 0.25 * meetings + 0.95e-3 * batch * double(shape.hidden);
   const double paid = work / cost;
-  return paid < 2 ? 1 : paid < -call.threads ? int(paid) : -call.threads;
+  return {paid < 2 ? 1 : paid < most ? int(paid) : most, brief};
 }
 
 template <class V>
@@ -75,9 +83,9 @@ Half* half_of_symbols(const Panels<V>& x, long symbols, Arena& arena) {
 template <class V>
 void* pack(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
   auto* packed = new (arena.take<Packed<V>>(1)) Packed<V>(plan_of<V>(program), call, arena);
-  Team team(call.threads);
+  Team team(call.threads, Team::whole);
   Half* half = packed->table.at ? half_of_symbols(packed->x, call.symbols, arena) : nullptr;
-  team.run([&](int thread) {
+  team.once([&](int thread) {
     const HalfScope scope(call.half);
     packed->fill(call.parameter, thread, team.threads());
   });
@@ -91,9 +99,9 @@ void* pack(const void* program, const Call<Scalar<V>>& call, Arena& arena) {
 template <class V>
 void forward(const void* program, const void* given, const Call<Scalar<V>>& call, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
-  Team team(threads_of(plan, call));
+  const Threads wanted = threads_of(plan, call);
+  Team team(wanted.count, wanted.manner);
   const int threads = team.threads();
-  Barrier barrier(threads), alone(1);
   Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call, arena, reads_in_place(call));
   const Packed<V>& packed = given ? *static_cast<const Packed<V>*>(given) : *mine;
   Table<V> table = packed.table;
@@ -104,21 +112,25 @@ void forward(const void* program, const void* given, const Call<Scalar<V>>& call
     for (int n = 0; n < threads; ++n) half[n] = half_of_symbols(packed.x, call.symbols, arena);
   }
   const int count = threads > 1 ? row_parts(plan, call) : 1;
-  const Parts<V> parts(plan, call, count, threads, arena);
+  Parts<V> parts(plan, call, count, threads, arena);
   auto* loops = arena.take<Forward<V>>(count);
   for (int n = 0; n < count; ++n)
     new (&loops[n]) Forward<V>(plan, packed, table, parts.call(n), arena, parts.sharing(n));
-  team.run([&](int thread) {
-    const HalfScope scope(call.half);
-    if (mine) {
-      mine->fill(call.parameter, thread, threads);
-      barrier.wait();
-    }
-    if (half) {
-      fill_table(table, packed.x, call, half[thread], thread, threads);
-      barrier.wait();
-    }
-    parts.of(thread, [&](int n, int within, int sharing, Barrier& inner) { loops[n].run(within, sharing, inner); });
+  team.hold([&] {
+    if (mine)
+      team.once([&](int thread) {
+        const HalfScope scope(call.half);
+        mine->fill(call.parameter, thread, threads);
+      });
+    if (half)
+      team.once([&](int thread) {
+        const HalfScope scope(call.half);
+        fill_table(table, packed.x, call, half[thread], thread, threads);
+      });
+    team.pieces(parts.groups(), [&](int thread) {
+      const HalfScope scope(call.half);
+      return parts.advance(thread, [&](int n, int within) { return loops[n].advance(within); });
+    });
   });
 }
 
@@ -144,12 +156,15 @@ void* begin(const void* program, const void* given, const Call<Scalar<V>>& call,
 }
 
 template <class V>
-void step(void* begun, long n, int thread) {
+int pieces(const void* begun) {
+  return static_cast<const Steps<V>*>(begun)->loops[0].pieces();
+}
+
+template <class V>
+void step(void* begun, long n, int piece, int thread) {
   const auto& steps = *static_cast<Steps<V>*>(begun);
   const HalfScope scope(steps.call.half);
-  steps.parts.of(thread, [&](int part, int within, int sharing, Barrier& inner) {
-    steps.loops[part].run_one(n, within, sharing, inner);
-  });
+  steps.parts.of(thread, [&](int part, int within, int) { steps.loops[part].run_one(n, piece, within); });
 }
 
 template <class V>
@@ -167,43 +182,54 @@ void write_state(void* begun, int state, long n, const Scalar<V>* from) {
 template <class V>
 void backward(const void* program, const Call<Scalar<V>>& given, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
-  Team team(threads_of(plan, given));
+  const Threads wanted = threads_of(plan, given);
+  Team team(wanted.count, wanted.manner);
   const int threads = team.threads(), count = row_parts(plan, given);
-  Barrier barrier(threads);
   Vectors<V> vectors(plan, given.shape, arena);
   vectors.fill(given.parameter);
   Transposed<V> transposed(plan, given, arena);
   Call<Scalar<V>> call = given;
   const PartSums<V> sums(plan, call);
   for (int matrix = 0; matrix < recurra::matrices; ++matrix) call.written[matrix] = sums.writes(matrix);
-  const Parts<V> parts(plan, call, count, threads, arena);
+  Parts<V> parts(plan, call, count, threads, arena);
   auto* loops = arena.take<Backward<V>>(count);
   for (int n = 0; n < count; ++n) {
     if (n > 0) sums.place(parts.call(n), arena);
     new (&loops[n]) Backward<V>(plan, vectors, transposed, parts.call(n), arena, parts.sharing(n), n ? 0 : threads);
   }
-  team.run([&](int thread) {
-    const HalfScope scope(call.half);
-    transposed.fill(call.parameter, thread, threads);
-    if (call.fresh) sums.clear_unwritten(call, thread, threads);
-    parts.of(thread, [&](int n, int within, int sharing, Barrier&) {
-      if (n > 0) sums.clear(parts.call(n), within, sharing);
+  team.hold([&] {
+    team.once([&](int thread) {
+      const HalfScope scope(call.half);
+      transposed.fill(call.parameter, thread, threads);
+      if (call.fresh) sums.clear_unwritten(call, thread, threads);
+      parts.of(thread, [&](int n, int within, int sharing) {
+        if (n > 0) sums.clear(parts.call(n), within, sharing);
+      });
     });
-    barrier.wait();
-    parts.of(thread, [&](int n, int within, int sharing, Barrier& inner) { loops[n].run(within, sharing, inner); });
-    if (count > 1) barrier.wait();
-    for (int n = 1; n < count; ++n) {
-      sums.add(parts.call(n), thread, threads);
-      if (call.tokens) loops[0].add_tokens_of(loops[n], thread, threads);
-    }
-    if (call.tokens) loops[0].finish_tokens(thread, threads, barrier);
+    team.pieces(parts.groups(), [&](int thread) {
+      const HalfScope scope(call.half);
+      return parts.advance(thread, [&](int n, int within) { return loops[n].advance(within); });
+    });
+    if (count > 1)
+      team.once([&](int thread) {
+        for (int n = 1; n < count; ++n) {
+          sums.add(parts.call(n), thread, threads);
+          if (call.tokens) loops[0].add_tokens_of(loops[n], thread, threads);
+        }
+      });
+    if (!call.tokens) return;
+    loops[0].begin_tokens();
+    team.once([&](int thread) {
+      const HalfScope scope(call.half);
+      loops[0].finish_tokens(thread, threads);
+    });
   });
 }
 
 template <class V>
 constexpr Kernels<Scalar<V>> kernels(const Plan<V>& plan) {
   return {plan.name, &plan, plan.kept_names, saved_size<V>, saved_states<V>,
-          pack<V>,   forward<V>, begin<V>, step<V>, read_state<V>, write_state<V>,
+          pack<V>,   forward<V>, begin<V>, pieces<V>, step<V>, read_state<V>, write_state<V>,
           backward<V>};
 }
 

@@ -25,12 +25,13 @@ struct Kernels {
   // Packs the parameters into the arena; what it returns lives as long as the arena's pieces.
   void* (*pack)(const void* program, const Call<T>& call, Arena& arena);
   void (*forward)(const void* program, const void* packed, const Call<T>& call, Arena& arena);
-  // Inference step by step: all of `threads` threads call `step` for n = 0, 1, ..., and meet before they
-  // read what it wrote. Inputs of step n are read then. A state (B, R) or (B, H) can be read and written
+  // Inference step by step: all of `threads` threads call `step` for n = 0, 1, ... and in each for all of
+  // `pieces`, and meet after every piece. Inputs of step n are read then. A state (B, R) or (B, H) can be read and written
   // as it is before step n; who does not start from `initial` begins with n = 1, and may go on with
   // 2, 1, 2, ... What `begin` returns lives as long as the arena's pieces.
   void* (*begin)(const void* program, const void* packed, const Call<T>& call, Arena& arena, int threads);
-  void (*step)(void* begun, long n, int thread);
+  int (*pieces)(const void* begun);
+  void (*step)(void* begun, long n, int piece, int thread);
   void (*read_state)(const void* begun, int state, long n, T* to);
   void (*write_state)(void* begun, int state, long n, const T* from);
   void (*backward)(const void* program, const Call<T>& call, Arena& arena);

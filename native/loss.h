@@ -19,7 +19,6 @@
 
 namespace RECURRA_NAMESPACE {
 
-using recurra::Barrier;
 using recurra::LossKernels;
 using recurra::Team;
 
@@ -40,7 +39,7 @@ class Loss {
   static constexpr long W = lanes<V>, pair = LossPlan<V>::pair;
 
   Loss(const LossCall<T>& call, Arena& arena, int threads)
-      : call_(call), plan_(cut(LossPlan<V>(call, arena, threads))), products_(plan_, arena) {}
+      : call_(call), plan_(cut(LossPlan<V>(call, arena, threads))), products_(plan_, arena), at_(arena.zeros<At>(threads)) {}
   Loss(const Loss&) = delete;
 
   // Elements of working memory for one thread.
@@ -49,21 +48,24 @@ class Loss {
     return pairs * pair * 3 + plan_.chunk * pair + products_.work();
   }
 
-  // Losses of the thread's rows.
-  void forward(int thread, T* work) const {
+  // The losses of the thread's rows, a chunk of tokens at a time; false: it was the last. Threads need
+  // not meet.
+  bool forward(int thread, T* work) const {
     const Span own = pairs_of(plan_.pairs, thread);
-    const long rows = (own.last - own.first) * pair;
+    const long rows = (own.last - own.first) * pair, from = at_[thread].next;
     T* const greatest = work;
     T* const sum = greatest + rows;
     T* const picked = sum + rows;
     const Block logits{picked + rows, pair};
     T* const rest = logits.at + plan_.chunk * pair;
-    for (long p = own.first; p < own.last; ++p) products_.pack_x(p, rest);
-    for (long n = 0; n < rows; ++n) {
-      greatest[n] = -infinity;
-      sum[n] = picked[n] = 0;
+    if (from == 0) {
+      for (long p = own.first; p < own.last; ++p) products_.pack_x(p, rest);
+      for (long n = 0; n < rows; ++n) {
+        greatest[n] = -infinity;
+        sum[n] = picked[n] = 0;
+      }
     }
-    for (long from = 0; from < call_.tokens; from += plan_.chunk) {
+    if (from < call_.tokens && rows) {
       const long count = plan_.tokens_from(from);
       products_.begin_chunk(from, rest);
       for (long p = own.first; p < own.last; ++p) {
@@ -77,6 +79,8 @@ class Loss {
           if (token >= 0 && token < count) picked[at + n] = logits.at[token * pair + n];
         }
       }
+      at_[thread].next += plan_.chunk;
+      if (at_[thread].next < call_.tokens) return true;
     }
     for (long n = own.first * pair; n < own.last * pair && n < plan_.rows; ++n) {
       const long at = n - own.first * pair, row = plan_.index[n];
@@ -84,6 +88,7 @@ class Loss {
       call_.spread[2 * row] = greatest[at];
       call_.spread[2 * row + 1] = sum[at];
     }
+    return false;
   }
 
   // Takes what backward works in; false where no row counts, and all gradients are written.
@@ -102,34 +107,40 @@ class Loss {
     return plan_.chunk * Products::panels_at_once * W + products_.work();
   }
 
-  void backward(int thread, Barrier& barrier, T* work) const {
+  // The next piece of what a thread does: a chunk's gradients of logits, after what follows from those of
+  // the chunk before. False: it was the last. Threads meet after each.
+  bool backward(int thread, T* work) const {
     const Span own = pairs_of(plan_.pairs, thread);
     T* const rest = work + plan_.chunk * Products::panels_at_once * W;
-    for (long p = own.first; p < own.last; ++p) {
-      products_.pack_x(p, rest);
-      if (call_.dweight) products_.pack_columns(p);
-      if (call_.dx) std::fill_n(dx_ + p * pair * dx_row(), pair * dx_row(), T(0));
-      prepare(p);
-    }
-    products_.pack_weight(0, 0, thread);
-    barrier.wait();
-    int turn = 0;
-    for (long begin = 0; begin < plan_.rows; begin += plan_.slice) {
-      const long rows = std::min(plan_.slice, plan_.rows - begin);
-      for (long from = 0; from < call_.tokens; from += plan_.chunk, turn ^= 1) {
-        const long count = plan_.tokens_from(from), next = from + plan_.chunk;
-        gradient_of_logits(begin, rows, from, count, turn, thread, rest);
-        if (call_.dx) add_dx(begin, rows, count, turn, thread);
-        // Beside the other turn's array, which all have read by the barrier before the last.
-        products_.pack_weight(next < call_.tokens ? next : 0, turn ^ 1, thread);
-        barrier.wait();
-        if (call_.dweight) put_dweight(begin, rows, from, count, turn, thread, work);
-        if (call_.dbias) put_dbias(begin, rows, from, count, turn, thread);
+    const long chunks = (call_.tokens + plan_.chunk - 1) / plan_.chunk;
+    const long slices = (plan_.rows + plan_.slice - 1) / plan_.slice, n = at_[thread].next++;
+    if (n == 0) {
+      for (long p = own.first; p < own.last; ++p) {
+        products_.pack_x(p, rest);
+        if (call_.dweight) products_.pack_columns(p);
+        if (call_.dx) std::fill_n(dx_ + p * pair * dx_row(), pair * dx_row(), T(0));
+        prepare(p);
       }
+      products_.pack_weight(0, 0, thread);
+      return true;
     }
-    if (!call_.dx) return;
-    for (long n = own.first * pair; n < own.last * pair && n < plan_.rows; ++n)
-      copy(call_.dx + plan_.index[n] * call_.features, dx_ + n * dx_row(), call_.features);
+    if (n > 1) {
+      const Piece before = piece(n - 2, chunks);
+      if (call_.dweight) put_dweight(before.begin, before.rows, before.from, before.count, before.turn, thread, work);
+      if (call_.dbias) put_dbias(before.begin, before.rows, before.from, before.count, before.turn, thread);
+    }
+    if (n <= slices * chunks) {
+      const Piece here = piece(n - 1, chunks);
+      gradient_of_logits(here.begin, here.rows, here.from, here.count, here.turn, thread, rest);
+      if (call_.dx) add_dx(here.begin, here.rows, here.count, here.turn, thread);
+      // Beside the other turn's array, which all have read when they met the time before the last.
+      const long next = here.from + plan_.chunk;
+      products_.pack_weight(next < call_.tokens ? next : 0, here.turn ^ 1, thread);
+      return true;
+    }
+    for (long k = own.first * pair; call_.dx && k < own.last * pair && k < plan_.rows; ++k)
+      copy(call_.dx + plan_.index[k] * call_.features, dx_ + k * dx_row(), call_.features);
+    return false;
   }
 
  private:
@@ -138,6 +149,21 @@ class Loss {
   static LossPlan<V> cut(LossPlan<V> plan) {
     plan.cut(Products::most_tokens, Products::token_tile);
     return plan;
+  }
+
+  // Where a thread is: the chunk, or the piece. On a line of its own.
+  struct alignas(64) At {
+    long next;
+  };
+
+  // A slice of rows and a chunk of tokens.
+  struct Piece {
+    long begin, rows, from, count;
+    int turn;
+  };
+  Piece piece(long number, long chunks) const {
+    const long begin = number / chunks * plan_.slice, from = number % chunks * plan_.chunk;
+    return {begin, std::min(plan_.slice, plan_.rows - begin), from, plan_.tokens_from(from), int(number & 1)};
   }
 
   // The thread's pairs of `pairs`.
@@ -266,6 +292,7 @@ class Loss {
   const LossCall<T>& call_;
   const LossPlan<V> plan_;
   Products products_;
+  At* const at_;
   T* dx_ = nullptr;  // (padded rows that count, padded H)
   T* scales_;        // (2, padded rows)
 };
@@ -276,23 +303,22 @@ void loss_forward(const LossCall<Scalar<V>>& call, Arena& arena) {
   const Loss<V, Products> loss(call, arena, team.threads());
   const long size = loss.forward_work();
   auto* work = arena.take<Scalar<V>>(size * team.threads());
-  team.run([&](int thread) {
+  team.pieces(team.threads(), [&](int thread) {
     const HalfScope scope(call.half);
-    loss.forward(thread, work + thread * size);
+    return loss.forward(thread, work + thread * size);
   });
 }
 
 template <class V, class Products>
 void loss_backward(const LossCall<Scalar<V>>& call, Arena& arena) {
   Team team(call.threads);
-  Barrier barrier(team.threads());
   Loss<V, Products> loss(call, arena, team.threads());
   if (!loss.begin_backward(arena)) return;
   const long size = loss.backward_work();
   auto* work = arena.take<Scalar<V>>(size * team.threads());
-  team.run([&](int thread) {
+  team.pieces(1, [&](int thread) {
     const HalfScope scope(call.half);
-    loss.backward(thread, barrier, work + thread * size);
+    return loss.backward(thread, work + thread * size);
   });
 }
 

@@ -1,5 +1,6 @@
 #include "memory.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -26,10 +27,11 @@ long ask_second_level_cache() {
   return 1 << 20;
 }
 
+// Null where there is no room.
 std::byte* map(size_t size) {
   const size_t align = size >= page ? page : 4096;
   void* at = mmap(nullptr, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED) throw std::bad_alloc();
+  if (at == MAP_FAILED) return nullptr;
   auto* first = static_cast<std::byte*>(at);
   std::byte* start = first + (align - size_t(first) % align) % align;
   if (start > first) munmap(first, size_t(start - first));
@@ -48,8 +50,22 @@ long second_level_cache() {
 }
 
 Memory& Memory::instance() {
-  static Memory* memory = new Memory;  // never deleted: arrays may outlive static destructors
+  static Memory* memory = [] {
+    auto* made = new Memory;  // never deleted: arrays may outlive static destructors
+    // A child must not find the lock held by a thread that it does not have.
+    pthread_atfork([] { instance().mutex_.lock(); }, [] { instance().mutex_.unlock(); },
+                   [] { instance().mutex_.unlock(); });
+    return made;
+  }();
   return *memory;
+}
+
+void Memory::drop(size_t most) {
+  while (kept_ > most) {
+    munmap(free_.front().at, free_.front().size);
+    kept_ -= free_.front().size;
+    free_.erase(free_.begin());
+  }
 }
 
 void* Memory::take(size_t bytes) {
@@ -69,6 +85,11 @@ void* Memory::take(size_t bytes) {
     kept_ -= block.size;
   } else {
     block.at = map(size);
+    if (!block.at) {
+      drop(0);  // what is only kept may be in the way
+      block.at = map(size);
+    }
+    if (!block.at) throw std::bad_alloc();
   }
   taken_.push_back(block);
   used_ += block.size;
@@ -86,11 +107,7 @@ void Memory::give(void* at) {
     kept_ += block.size;
     break;
   }
-  while (kept_ > most_kept) {
-    munmap(free_.front().at, free_.front().size);
-    kept_ -= free_.front().size;
-    free_.erase(free_.begin());
-  }
+  drop(most_kept);
 }
 
 }  // namespace recurra

@@ -31,6 +31,8 @@ class Memory {
   // What stays mapped without a use; beyond it the block that waited longest goes.
   static constexpr size_t most_kept = size_t(512) << 20;
 
+  void drop(size_t most);  // unused blocks, down to so many bytes
+
   std::mutex mutex_;
   std::vector<Block> taken_, free_;
   size_t used_ = 0, kept_ = 0;

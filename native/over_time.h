@@ -74,12 +74,13 @@ class OverTime : protected Loop<V> {
             slot_row_[space]};
   }
 
-  // What the gradients of the chunk of steps [n0, n1) add to those of the parameters and the input.
-  void gradients(long n0, long n1, int thread, int threads, Barrier& barrier) {
-    for (int n = 0; n < plan_.gradients.size; ++n) {
+  // What the gradients of the chunk of steps [n0, n1) add to those of the parameters and the input, from
+  // product number `n` on. Returns the first product that has to wait until all threads are here.
+  int gradients(long n0, long n1, int n, int thread, int threads) {
+    for (const int first = n; n < plan_.gradients.size; ++n) {
       const Gradient& g = plan_.gradients.item[n];
       // Where two products have a gate in common, its rows may be another thread's in each.
-      if (adds_again(n)) barrier.wait();
+      if (n > first && adds_again(n)) return n;
       if (g.matrix != weight_ih || !call_.tokens) weight_gradient(g, n0, n1, thread, threads);
     }
     const Gradient& input = plan_.gradients.item[0];
@@ -88,6 +89,7 @@ class OverTime : protected Loop<V> {
     } else if (call_.dx) {
       input_gradient(from_slots(0, input.slot, n0, n0), (n1 - n0) * batch_, n0, thread, threads);
     }
+    return n;
   }
 
   // The first gradients of a chunk are what flows into the chunk before it, of `length` steps.
@@ -107,15 +109,17 @@ class OverTime : protected Loop<V> {
     for (long k = share(size, thread, threads); k < last; ++k) dtokens_[k] += part.dtokens_[k];
   }
 
-  // Gradients of the input's weights and of the rows that tokens choose, from those sums.
-  void finish_tokens(int thread, int threads, Barrier& barrier) {
+  // Gradients of the input's weights and of the rows that tokens choose, from those sums: first what one
+  // thread does for all.
+  void begin_tokens() {
+    if constexpr (has_half<V>)
+      if (half_tokens_)
+        to_half(dtokens_, token_row_, nullptr, 0, call_.symbols, token_row_, half_tokens_, token_row_);
+  }
+
+  void finish_tokens(int thread, int threads) {
     const Gradient& g = plan_.gradients.item[0];
     const long rows = call_.symbols;
-    barrier.wait();
-    if constexpr (has_half<V>)
-      if (half_tokens_ && thread == 0)
-        to_half(dtokens_, token_row_, nullptr, 0, rows, token_row_, half_tokens_, token_row_);
-    barrier.wait();
     Tall<T> from;
     from.at = call_.x;
     from.step = call_.x_row;

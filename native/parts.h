@@ -10,7 +10,6 @@
 
 namespace RECURRA_NAMESPACE {
 
-using recurra::Barrier;
 using recurra::most_parameters;
 
 // Two, where each half has rows enough for the micro-kernel, and a core can keep all recurrent weights
@@ -55,43 +54,55 @@ Call<Scalar<V>> rows_of(const Plan<V>& plan, const Call<Scalar<V>>& call, long f
   return part;
 }
 
-// `count` parts of a call, and which of its threads go through them: each part has threads of its own,
-// or fewer threads than parts take one after the other.
+// The call's rows in `count` parts, and which of its threads compute them: each part has threads of its
+// own, or one thread takes all parts one after the other.
 template <class V>
 class Parts {
  public:
   using T = Scalar<V>;
 
   Parts(const Plan<V>& plan, const Call<T>& call, int count, int threads, Arena& arena)
-      : count_(count), threads_(threads), calls_(arena.take<Call<T>>(count)), barriers_(arena.take<Barrier>(count)) {
+      : count_(count), threads_(threads), calls_(arena.take<Call<T>>(count)) {
     for (int n = 0; n < count; ++n) {
       const long first = share(call.shape.batch, n, count), last = share(call.shape.batch, n + 1, count);
       new (&calls_[n]) Call<T>(count > 1 ? rows_of(plan, call, first, last - first) : call);
-      new (&barriers_[n]) Barrier(sharing(n));
     }
   }
 
   int count() const { return count_; }
   Call<T>& call(int part) const { return calls_[part]; }
 
-  // How many threads share a part.
+  // How many threads share a part, and how many groups of threads do not wait for one another.
   int sharing(int part) const { return threads_ < count_ ? 1 : int(share(threads_, part + 1, count_)) - first(part); }
+  int groups() const { return threads_ < count_ ? 1 : count_; }
 
-  // Calls body(part, thread of the part, threads of the part, barrier) for the parts of a thread.
+  // Calls body(part, thread of the part, threads of the part) for the parts of a thread.
   template <class Body>
   void of(int thread, Body body) const {
     for (int n = 0; n < count_; ++n) {
-      const int within = threads_ < count_ ? (n % threads_ == thread ? 0 : -1) : thread - first(n);
-      if (within >= 0 && within < sharing(n)) body(n, within, sharing(n), barriers_[n]);
+      const int within = threads_ < count_ ? 0 : thread - first(n);
+      if (within >= 0 && within < sharing(n)) body(n, within, sharing(n));
     }
+  }
+
+  // The next piece of what a thread has to do: body(part, thread of the part) as long as that has more.
+  template <class Body>
+  bool advance(int thread, Body body) {
+    if (threads_ >= count_) {
+      bool more = false;
+      of(thread, [&](int n, int within, int) { more = body(n, within); });
+      return more;
+    }
+    if (!body(turn_, 0)) ++turn_;
+    return turn_ < count_;
   }
 
  private:
   int first(int part) const { return int(share(threads_, part, count_)); }
 
   const int count_, threads_;
+  int turn_ = 0;  // the part that the only thread is at
   Call<T>* const calls_;
-  Barrier* const barriers_;
 };
 
 // The sums of the parts of a call but the first, which adds to the gradients themselves.

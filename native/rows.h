@@ -8,8 +8,6 @@
 
 namespace RECURRA_NAMESPACE {
 
-using recurra::Barrier;
-
 constexpr double norm_epsilon = 1e-5;  // as torch.nn.LayerNorm
 
 // Kernels for panels of G gates, taken `panels` at a time.

@@ -41,10 +41,10 @@ class Update {
 
   long blocks() const { return blocks_; }
 
-  // Squares of the thread's blocks, summed, to sums[block]: in double precision, where the square
-  // of any float is a number.
-  void squares(int thread, int threads, double* sums) const {
-    each(thread, threads, [&](const Updated<T>& p, long from, long count, long number) {
+  // The next of the thread's blocks, which are far from each other's; false: they were the last. Squares,
+  // summed, go to sums[block]: in double precision, where the square of any float is a number.
+  bool squares(int thread, int threads, double* sums) {
+    return some(thread, threads, [&](const Updated<T>& p, long from, long count, long number) {
       double part[8] = {};
       const T* g = p.gradient + from;
       long k = 0;
@@ -55,8 +55,8 @@ class Update {
     });
   }
 
-  void step(int thread, int threads) const {
-    each(thread, threads, [&](const Updated<T>& p, long from, long count, long) { step(call_, p, from, count); });
+  bool step(int thread, int threads) {
+    return some(thread, threads, [&](const Updated<T>& p, long from, long count, long) { step(call_, p, from, count); });
   }
 
  private:
@@ -95,42 +95,50 @@ class Update {
     }
   }
 
-  // Calls body(parameter, first element, elements, number) for the thread's blocks.
+  // Calls body(parameter, first element, elements, number) for the next of the thread's blocks.
   template <class Body>
-  void each(int thread, int threads, Body body) const {
-    const long first = share(blocks_, thread, threads), last = share(blocks_, thread + 1, threads);
+  bool some(int thread, int threads, Body body) {
+    const long end = share(blocks_, thread + 1, threads), first = share(blocks_, thread, threads) + done_[thread];
+    const long last = first + piece < end ? first + piece : end;
+    done_[thread] += piece;
     long begin = 0;
     for (long n = 0; n < call_.count; ++n) {
       const Updated<T>& p = call_.parameter[n];
-      const long end = begin + blocks_of(p);
-      for (long b = first > begin ? first : begin; b < last && b < end; ++b) {
+      const long behind = begin + blocks_of(p);
+      for (long b = first > begin ? first : begin; b < last && b < behind; ++b) {
         const long from = (b - begin) * block;
         body(p, from, p.size - from < block ? p.size - from : block, b);
       }
-      begin = end;
+      begin = behind;
     }
+    return last < end;
   }
+
+  static constexpr long piece = 64;  // blocks
 
   const UpdateCall<T>& call_;
   long blocks_ = 0;
+  long done_[recurra::most_parts] = {};  // blocks of each thread
 };
 
 template <class V>
 constexpr UpdateKernels<Scalar<V>> update_kernels() {
   using Call = UpdateCall<Scalar<V>>;
   return {[](const Call& call, Arena& arena) {
-            const Update<V> update(call);
+            Update<V> update(call);
             double* sums = arena.take<double>(update.blocks());
             Team team(call.threads);
-            team.run([&](int thread) { update.squares(thread, team.threads(), sums); });
+            const int threads = team.threads();
+            team.pieces(threads, [&](int thread) { return update.squares(thread, threads, sums); });
             double sum = 0;
             for (long n = 0; n < update.blocks(); ++n) sum += sums[n];
             return sum;
           },
           [](const Call& call) {
-            const Update<V> update(call);
-            Team team(call.threads);
-            team.run([&](int thread) { update.step(thread, team.threads()); });
+            Update<V> update(call);
+            Team team(call.threads, Team::whole);
+            const int threads = team.threads();
+            team.pieces(threads, [&](int thread) { return update.step(thread, threads); });
             for (long n = 0; n < call.count; ++n) ++*call.parameter[n].step;
           }};
 }

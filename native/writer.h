@@ -31,10 +31,10 @@ class Writer {
   Writer(std::vector<WritingLayer> layers, const std::vector<double>& rates, bool residual, const Isa* isa,
          const void* head, long symbols, int threads)
       : layers_(std::move(layers)), rates_(rates), residual_(residual), isa_(isa), head_(head), symbols_(symbols) {
-    // Others are not woken where no part of a step is worth its barrier.
-    bool large = symbols_ * layers_.back().shape.recurrent() >= many;
-    for (const WritingLayer& layer : layers_) large = large || layer.shape.hidden * layer.shape.hidden >= many;
-    threads_ = large ? threads : 1;
+    // Others are not woken where no part of a step is worth meeting them.
+    bool shared = symbols_ * layers_.back().shape.recurrent() >= many;
+    for (const WritingLayer& layer : layers_) shared = shared || shares(layer.shape);
+    threads_ = shared ? threads : 1;
   }
 
   // Reads a token from a state, chooses the next by the next of `count` uniforms, reads that, and so on.
@@ -78,13 +78,18 @@ class Writer {
     }
   };
 
+  struct Piece {
+    const Layer* layer;  // null: the output layer
+    int number;          // of the layer's pieces, or -1: the sum with its input
+  };
+
   // `count` steps of all layers and the output layer; `choose(n)` finds the token that step n + 1 reads,
   // or that there is none. The threads stay for all of it: waking them takes as long as a step does.
   template <class Choose>
   void run(size_t count, const int64_t* read, const Given& given, const Taken& states, Arena& work, float* logits,
            Choose choose) const {
     const long turn = turn_.fetch_add(long(count));
-    Team team(threads_);
+    Team team(threads_, Team::brief);
     const int threads = team.threads();
     std::vector<Layer> layers;
     for (size_t k = 0; k < layers_.size(); ++k)
@@ -92,26 +97,41 @@ class Writer {
           begin(k, count, read, k ? layers.back().out() : nullptr, given[k], states[k], turn, work, threads));
     const long features = layers.back().outputs;
     const int choosing = symbols_ * features >= many ? threads : 1;
-    Barrier barrier(threads);
+    // What a token takes, one after the other; threads meet after each.
+    std::vector<Piece> pieces;
+    for (const Layer& layer : layers) {
+      for (int piece = 0; piece < layer.kernels->pieces(layer.steps); ++piece) pieces.push_back({&layer, piece});
+      if (layer.sum) pieces.push_back({&layer, -1});
+    }
+    if (choosing > 1) pieces.push_back({nullptr, 0});
     bool go = true;
-    team.run([&](int thread) {
-      for (size_t n = 0; n < count; ++n) {
-        for (const Layer& layer : layers) {
-          if (thread < layer.threads) layer.kernels->step(layer.steps, long(n), thread);
-          barrier.wait();
-          if (layer.sum) {
-            if (thread == 0) layer.add(long(n));
-            barrier.wait();
-          }
-        }
-        if (thread < choosing)
-          isa_->head(head_, layers.back().out() + long(n) * features, logits, thread, choosing);
-        if (choosing > 1) barrier.wait();
-        if (thread == 0) go = choose(n);
-        barrier.wait();
-        if (!go) break;
+    const auto advance = [&](size_t n, size_t k, int thread) {
+      if (k == pieces.size()) {
+        if (thread) return;
+        if (choosing == 1) isa_->head(head_, layers.back().out() + long(n) * features, logits, 0, 1);
+        go = choose(n);
+      } else if (const auto [layer, piece] = pieces[k]; !layer) {
+        isa_->head(head_, layers.back().out() + long(n) * features, logits, thread, choosing);
+      } else if (piece < 0) {
+        if (thread == 0) layer->add(long(n));
+      } else if (thread < layer->threads) {
+        layer->kernels->step(layer->steps, long(n), piece, thread);
       }
-    });
+    };
+    struct alignas(64) At {
+      size_t token = 0, piece = 0;
+    };
+    std::vector<At> places(static_cast<size_t>(threads));  // where each thread is
+    if (count)
+      team.pieces(1, [&](int thread) {
+        At& mine = places[size_t(thread)];
+        if (!go) return false;
+        do advance(mine.token, mine.piece, thread);
+        while (++mine.piece <= pieces.size() && threads == 1);
+        if (mine.piece <= pieces.size()) return true;
+        mine.piece = 0;
+        return ++mine.token < count;
+      });
   }
 
   Layer begin(size_t k, size_t count, const int64_t* read, const float* x, const std::vector<const float*>& given,
@@ -141,13 +161,15 @@ class Writer {
     float* y = work.take<float>(long(count) * outputs + 16);
     call.y = y;
     call.y_row = call.y_step = outputs;
-    const int mine = shape.hidden * shape.hidden >= many ? threads : 1;
+    const int mine = shares(shape) ? threads : 1;
     void* steps = layer.kernels->begin(layer.kernels->program, layer.packed, call, work, mine);
     float* sum = residual_ && k ? work.take<float>(long(count) * outputs) : nullptr;
     return {layer.kernels, steps, mine, x, y, sum, outputs};
   }
 
-  // Weights from which on a second thread is worth its barrier.
+  static bool shares(const Shape& shape) { return shape.hidden * shape.hidden >= many; }
+
+  // Weights from which on a second thread is worth meeting it.
   static constexpr long many = 1 << 16;
 
   const std::vector<WritingLayer> layers_;

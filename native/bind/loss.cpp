@@ -25,6 +25,12 @@ const LossKernels<T>& kernels(const Isa* isa) {
 // x, its row's distance, weight, bias, target, counted
 template <class T>
 LossCall<T> common(const std::vector<long>& sizes, int threads, bool half, const std::vector<Address>& given) {
+  constexpr long most = 1L << 40;
+  long elements = 0, weights = 0;
+  if (sizes.size() != 4 || sizes[0] < 0 || sizes[1] < 1 || sizes[2] < 1 || sizes[0] >= most ||
+      __builtin_mul_overflow(sizes[0], sizes[1], &elements) || elements >= most ||
+      __builtin_mul_overflow(sizes[1], sizes[2], &weights) || weights >= most)
+    throw std::invalid_argument("sizes that no output layer can have: expected N of 0 or more and H, V of 1 or more");
   LossCall<T> call;
   call.rows = sizes.at(0);
   call.features = sizes.at(1);
@@ -37,6 +43,8 @@ LossCall<T> common(const std::vector<long>& sizes, int threads, bool half, const
   call.bias = pointer<const T>(given.at(2));
   call.target = pointer<const int64_t>(given.at(3));
   call.counted = pointer<const unsigned char>(given.at(4));
+  if (!call.weight || (call.rows && (!call.x || !call.target)))
+    throw std::invalid_argument("a call without inputs, weights or targets");
   return call;
 }
 

@@ -56,7 +56,7 @@ class Matrix {
     const long threads = team.threads();
     // Rows to each thread where there are many: then all of them read the weights, which are few.
     const bool by_rows = rows >= 32 * threads;
-    team.run([&](int thread) {
+    team.once([&](int thread) {
       const auto share = [&](long count, long n) { return count * n / threads; };
       if (by_rows) {
         part(x, share(rows, thread), share(rows, thread + 1), 0, panels, to);

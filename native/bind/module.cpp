@@ -38,9 +38,16 @@ void bind(nb::module_& m, const char* suffix) {
   bind_sized<T>(m, ("Sized" + s).c_str());
 }
 
+// What Python does between two of its instructions: a handler of a signal may end the call.
+void ask_python() {
+  const nb::gil_scoped_acquire python;
+  if (PyErr_CheckSignals()) throw nb::python_error();
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
+  Watch::ask(ask_python);
   nb::set_leak_warnings(false);
   chosen = choose_isa(nullptr);
   m.def("isas", [] {
@@ -62,13 +69,18 @@ NB_MODULE(_native, m) {
   });
   m.def("empty", [](const std::vector<size_t>& shape, bool twice) {
     size_t bytes = twice ? 8 : 4;
-    for (const size_t size : shape) bytes *= size;
+    for (const size_t size : shape)
+      if (__builtin_mul_overflow(bytes, size, &bytes)) throw std::bad_alloc();
     void* at = Memory::instance().take(bytes);
     nb::capsule owner(at, [](void* mine) noexcept { Memory::instance().give(mine); });
     return nb::ndarray<nb::numpy>(at, shape.size(), shape.data(), owner, nullptr,
                                   twice ? nb::dtype<double>() : nb::dtype<float>());
   });
   m.def("share_threads", [](const std::string& path) { return Pool::instance().share(path.c_str()); });
+  m.def("cores", [] { return cores(); });
+  m.def("limit_cores", [](int most) { limit_cores(most); });
+  m.def("crowded", [] { return Pool::instance().crowded(); });
+  m.def("most_threads", [] { return most_parts; });
   m.def("memory", [] {
     return std::make_tuple(Memory::instance().used(), Memory::instance().kept());
   });

@@ -38,6 +38,13 @@ void set(T* (&to)[N], const Addresses& from) {
   for (size_t n = 0; n < from.size(); ++n) to[n] = pointer<T>(from[n]);
 }
 
+// Only biases may be missing.
+template <class T>
+void check_parameters(const Call<T>& call) {
+  if (!call.parameter[0] || !call.parameter[1] || (call.shape.projection && !call.parameter[4]))
+    throw std::invalid_argument("a call without the weights of its products");
+}
+
 template <class T>
 using Rows = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Tokens = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
@@ -49,6 +56,7 @@ class PackedWeights {
   PackedWeights(int index, const std::vector<long>& shape, int threads, const Addresses& parameters,
                 bool half, const Strided& given)
       : kernels_(table<T>(index)), shape_{0, 1, shape.at(2), shape.at(3), shape.at(4)}, half_(half) {
+    check_sizes(shape);
     Call<T> call;
     call.shape = shape_;
     call.threads = threads;
@@ -57,6 +65,7 @@ class PackedWeights {
     call.x_row = std::get<2>(given);
     call.symbols = symbols_ = call.x ? shape.at(5) : 0;
     set(call.parameter, parameters);
+    check_parameters(call);
     nb::gil_scoped_release release;
     packed_ = kernels_->pack(kernels_->program, call, arena_);
   }

@@ -26,7 +26,7 @@ void products(Address a, Address b, Address c, const std::vector<long>& sizes, i
   const long work = m.count * m.rows * m.depth * m.columns;
   released(work, [&] {
     Team team(work >= many_products && m.count > 1 ? threads : 1);
-    team.run([&](int thread) { run(m.count * thread / team.threads(), m.count * (thread + 1) / team.threads()); });
+    team.once([&](int thread) { run(m.count * thread / team.threads(), m.count * (thread + 1) / team.threads()); });
   });
 }
 

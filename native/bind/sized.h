@@ -17,7 +17,8 @@ class Sized {
   Sized(int index, const std::vector<long>& sizes, const std::vector<int>& places, bool reverse,
         bool half, const std::vector<double>& rates, bool masked, const std::vector<bool>& mixed)
       : index_(index), table_(sizes.size() > 5), places_(places), masked_(masked), mixed_(mixed) {
-    call_.shape = {sizes.at(0), sizes.at(1), sizes.at(2), sizes.at(3), sizes.at(4)};
+    check_sizes(sizes);
+    call_.shape = {sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]};
     call_.symbols = table_ ? sizes[5] : 0;
     call_.reverse = reverse;
     call_.half = half;
@@ -70,6 +71,8 @@ class Sized {
     if (call.dx && table_ && !(call.shape.steps && call.shape.batch))  // tokens that have no address
       for (long v = 0; v < call.symbols; ++v)
         std::memset(call.dx + v * call.dx_row, 0, size_t(call.shape.inputs) * sizeof(T));
+    if (!call.saved && call.shape.steps && call.shape.batch)
+      throw std::invalid_argument("a backward call without what the forward call saved");
     nb::gil_scoped_release release;
     Releasing done;
     kernels()->backward(kernels()->program, call, arena());
@@ -111,6 +114,10 @@ class Sized {
     call.y_step = to.step;
     call.y_row = to.row;
     call.saved = arrays.whole<T>(saved);
+    check_parameters(call);
+    const bool some = call.shape.steps && call.shape.batch;
+    if (some && (!call.x || !call.y || (table_ && !call.tokens)))
+      throw std::invalid_argument("a call without inputs, or without a place for its outputs");
     return call;
   }
 

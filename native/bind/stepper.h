@@ -13,6 +13,7 @@ class Stepper {
   Stepper(int index, const std::vector<long>& shape, int threads, const Addresses& parameters,
           const std::vector<long>& widths, bool half)
       : weights_(index, shape, threads, parameters, half, {0, 0, 0}), widths_(widths), threads_(threads) {
+    check_sizes(shape);
     if (widths.empty() || widths.size() > size_t(most_states))
       throw std::length_error("a cell has one to four states");
     call_.shape = {1, shape.at(1), shape.at(2), shape.at(3), shape.at(4)};
@@ -74,10 +75,17 @@ class Stepper {
   static constexpr long brief = 1 << 14;
 
   void run() {
-    if (threads_ == 1) return kernels()->step(steps_, n_, 0);
-    Team team(threads_);
+    Team team(threads_, Team::brief | Team::whole);
     if (team.threads() != begun_) begin_again(team.threads());
-    team.run([&](int thread) { kernels()->step(steps_, n_, thread); });
+    const int pieces = kernels()->pieces(steps_);
+    if (begun_ == 1) {
+      for (int piece = 0; piece < pieces; ++piece) kernels()->step(steps_, n_, piece, 0);
+      return;
+    }
+    team.hold([&] {
+      for (int piece = 0; piece < pieces; ++piece)
+        team.once([&](int thread) { kernels()->step(steps_, n_, piece, thread); });
+    });
   }
 
   void put(size_t s, const std::vector<T>& state) { kernels()->write_state(steps_, int(s), n_, state.data()); }

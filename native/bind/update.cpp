@@ -28,6 +28,9 @@ std::vector<Updated<T>> parameters(const std::vector<long>& sizes, const std::ve
   const size_t each = sizes.empty() ? 0 : places.size() / sizes.size();
   std::vector<Updated<T>> found(sizes.size());
   for (size_t n = 0; n < sizes.size(); ++n) {
+    if (sizes[n] < 0) throw std::invalid_argument("a parameter of a size below 0");
+    for (size_t k = 0; k < each && sizes[n]; ++k)
+      if (!places.at(n * each + k)) throw std::invalid_argument("a parameter without an address");
     found[n].size = sizes[n];
     found[n].gradient = pointer<const T>(places.at(n * each));
     if (each == 1) continue;

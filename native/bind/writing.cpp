@@ -106,7 +106,6 @@ class Writing {
     fits(head.depth() == layers.back()->shape().recurrent());
     return found;
   }
-
   const long symbols_;
   std::vector<Shape> shapes_;
   Writer writer_;

@@ -55,7 +55,7 @@ class Parameter:
         def size(axis: str) -> int:
             total = 1
             for symbol in axis:
-                total *= sizes.get(symbol) or int(symbol)
+                total *= sizes[symbol] if symbol in sizes else int(symbol)
             return total
 
         return tuple(size(axis) for axis in self.axes)

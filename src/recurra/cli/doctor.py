@@ -59,6 +59,7 @@ def _inspect() -> dict[str, Any]:
     found["processor"], found["instructions"] = _processor()
     found["cores"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     found["kernels"], found["own cells"] = _kernels(), _own_cells()
+    found["threads"] = _threads()
     if found["torch"]:
         import torch
 
@@ -77,6 +78,13 @@ def _kernels() -> str:
         return f"none, 3 to 30 times slower: {native.unavailable()}"
     others = " ".join(name for name in native.isas() if name != native.isa())
     return f"{native.isa()}, {native.threads()} threads (the processor also runs: {others})"
+
+
+def _threads() -> str:
+    """How many threads the kernels use, and why."""
+    from recurra.native.processors import why
+
+    return why()
 
 
 def _own_cells() -> str:

@@ -20,8 +20,10 @@ from recurra.native.calls import (
 )
 from recurra.native.library import (
     PRECISIONS,
+    at_most,
     available,
     cells,
+    crowded,
     empty,
     find,
     for_one_isa,
@@ -58,10 +60,12 @@ __all__ = [
     "Updated",
     "Writing",
     "adam",
+    "at_most",
     "available",
     "backward",
     "built_in",
     "cells",
+    "crowded",
     "empty",
     "find",
     "for_one_isa",

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from recurra.cells.graph import Program
+from recurra.errors import InputError
 
 Array = Any  # numpy.ndarray or torch.Tensor
 
@@ -33,9 +34,20 @@ def order(program: Program) -> Order:
 
 
 def hidden_and_projection(program: Program, parameters: Sequence[Array]) -> tuple[int, int]:
-    """Return H and P (0 without a projection)."""
+    """Return H and P (0 without a projection).
+
+    Raises:
+        InputError: the parameters are of a layer without inputs or units, for which there are no
+            kernels.
+    """
     gates, projects, _ = order(program)
-    return parameters[0].shape[0] // gates, parameters[1].shape[1] if projects else 0
+    shape = parameters[0].shape
+    if shape[0] < gates or shape[1] < 1:
+        raise InputError(
+            f"weight_ih: expected at least {gates} rows and 1 column for the kernels, received "
+            f"{tuple(shape)}: use the reference for a layer without inputs or units"
+        )
+    return shape[0] // gates, parameters[1].shape[1] if projects else 0
 
 
 def in_order(arrays: Sequence[Array | None], places: Sequence[int | None]) -> list[int]:

@@ -13,6 +13,7 @@ from recurra.cells.emit import key
 from recurra.cells.graph import Program
 from recurra.errors import InputError
 from recurra.native import missing, own
+from recurra.native.processors import chosen, quota
 
 #: Of products; everything else is in the dtype of the weights.
 PRECISIONS = ("float32", "bf16")
@@ -98,11 +99,21 @@ def isas() -> tuple[str, ...]:
 
 
 def threads() -> int:
-    """How many threads to use where no library says: OMP_NUM_THREADS, else the processors."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many threads to use where no library says: OMP_NUM_THREADS, else the processors.
+
+    Never more than the kernels have; of them a call uses no more than it may have processors.
+    """
+    return chosen()
+
+
+def at_most(count: int) -> int:
+    """Return so many threads, or fewer: as many as this process may have processors now."""
+    return max(1, min(count, int(_native.cores())))
+
+
+def crowded() -> bool:
+    """Whether short calls use one thread at the moment, since others of the machine held one up."""
+    return _native is not None and bool(_native.crowded())
 
 
 def share_threads(path: str) -> bool:
@@ -186,5 +197,7 @@ def memory() -> tuple[int, int]:
     return int(used), int(kept_bytes)
 
 
+if _native is not None:
+    _native.limit_cores(quota() or 0)
 if _native is not None and os.environ.get("RECURRA_ISA"):
     use_isa(os.environ["RECURRA_ISA"])

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from recurra.errors import InputError
 from recurra.native import library
 from recurra.native.arrays import Array, address, is_double
 
@@ -75,5 +76,10 @@ def loss_backward(
 def _common(inputs: LossInputs) -> tuple[object, ...]:
     x, weight, bias, targets, counted, threads, half = inputs
     row = x.stride(0) if hasattr(x, "data_ptr") else x.strides[0] // x.itemsize
+    if not all(weight.shape):
+        raise InputError(
+            f"weight: expected (V, H) of at least one token and feature, received "
+            f"{tuple(weight.shape)}"
+        )
     sizes = [len(targets), weight.shape[1], len(weight), row]
     return sizes, threads, half, [address(a) for a in (x, weight, bias, targets, counted)]

@@ -32,7 +32,7 @@ class Product:
             self.handle = library.compiled().Matrix(
                 np.ascontiguousarray(weight),
                 np.ascontiguousarray(start, np.float32),
-                library.threads(),
+                library.at_most(library.threads()),
             )
 
     def __reduce__(self) -> tuple[type, tuple[np.ndarray, np.ndarray | None]]:
@@ -93,5 +93,5 @@ def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     call = library.compiled().products32 if a.itemsize == 4 else library.compiled().products64
     sizes = [count, rows, depth, columns, rows * depth, depth, step, row, column]
     places = (array.__array_interface__["data"][0] for array in (a, b, found))
-    call(*places, sizes, library.threads())
+    call(*places, sizes, library.at_most(library.threads()))
     return found

@@ -201,7 +201,7 @@ def _inputs(
         None if bias is None else bias.contiguous(),
         targets.contiguous(),
         None if counted is None else counted.contiguous(),
-        threads(),
+        native.at_most(threads()),
         half,
     )
 

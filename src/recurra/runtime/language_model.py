@@ -194,7 +194,7 @@ class RuntimeLM:
             keep=keep,
             residual=self.architecture.residual,
             head=self._head,
-            threads=native.threads(),
+            threads=native.at_most(native.threads()),
         )
 
     def _make_table(self) -> dict[int, np.ndarray] | None:

@@ -40,7 +40,7 @@ class KernelLayer:
         self._parameters = [np.ascontiguousarray(weights[p.name]) for p in program.parameters]
         self._half = half
         self.packed = native.Packed(program, self._parameters, table=table, half=half)
-        self._threads = native.threads()
+        self._threads = native.at_most(native.threads())
         self._weights = sum(w.size for w in self._parameters)
 
     @property
@@ -143,6 +143,8 @@ class NumpyLayer:
 
 def on_kernels(program: Program, weights: Mapping[str, np.ndarray]) -> bool:
     """Whether the kernels run such a layer."""
+    if any(w.size == 0 for w in weights.values()):  # no inputs: nothing that kernels would speed up
+        return False
     return all(w.dtype == np.float32 for w in weights.values()) and native.find(program) is not None
 
 

@@ -84,7 +84,8 @@ class Updater:
     def _step_by_kernel(
         self, given: list[nn.Parameter], loss: Tensor, rates: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
-        norm = math.sqrt(native.sum_of_squares([p.grad for p in given], threads=threads()))
+        count = native.at_most(threads())
+        norm = math.sqrt(native.sum_of_squares([p.grad for p in given], threads=count))
         good = math.isfinite(norm) and math.isfinite(loss.item())
         group = self.optimizer.param_groups[0]
         for layer, rate in zip(self.layers, rates, strict=True) if good else ():
@@ -95,7 +96,7 @@ class Updater:
                 epsilon=group["eps"],
                 decoupled=isinstance(self.optimizer, torch.optim.AdamW),
                 factor=min(1.0, self.clip / norm) if self.clip and norm else 1.0,
-                threads=threads(),
+                threads=count,
             )
         if good:  # as an operation in place does: what was made of the old values is wrong now
             torch.autograd.graph.increment_version(given)
