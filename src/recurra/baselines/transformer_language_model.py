@@ -15,6 +15,7 @@ from recurra.baselines.text_rival import TextRival
 from recurra.baselines.transformer import train_rival
 from recurra.errors import FormatError, InputError
 from recurra.nn.transformer_lm import TransformerLM, sizes_for
+from recurra.runtime.architecture import Weights
 from recurra.settings import Settings, check, option, sort
 from recurra.storage import ModelFiles, save_model
 from recurra.tasks.job import Job
@@ -123,6 +124,7 @@ class TransformerLanguageModel(TextRival):
             raise FormatError(f'{files.path}: config.json, "model": {error}') from error
         model = cls(**config.to_json(), lines=bool(files.config.get("lines")))
         model._take(files)
+        Weights(files.tensors)
         try:
             _ = model.runtime
         except (RuntimeError, KeyError) as error:

@@ -75,11 +75,31 @@ class Architecture:
         }
 
 
+_LARGEST = float(np.finfo(np.float32).max)
+
+
 class Weights:
-    """Tensors by name, with errors that say which is missing or misshapen."""
+    """Tensors by name, with errors that say which is missing or misshapen.
+
+    Raises:
+        FormatError: one is not of float32, or of float64 within its range: what is computed of it
+            would be no number.
+    """
 
     def __init__(self, tensors: Mapping[str, np.ndarray]) -> None:
         self._tensors = tensors
+        for name, tensor in tensors.items():
+            if tensor.dtype not in (np.float32, np.float64):
+                raise FormatError(
+                    f"model.safetensors, {name}: expected weights of float32, "
+                    f"received {tensor.dtype}"
+                )
+            wide = tensor.dtype == np.float64 and tensor.size > 0
+            if wide and max(-tensor.min(), tensor.max()) > _LARGEST:
+                raise FormatError(
+                    f"model.safetensors, {name}: expected weights within ±{_LARGEST:.2g}, as "
+                    f"float32 has them, received one of {max(-tensor.min(), tensor.max()):.2g}"
+                )
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors

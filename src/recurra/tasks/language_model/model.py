@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recurra.errors import InputError
+from recurra.errors import FormatError, InputError
 from recurra.given import shown
 from recurra.runtime import Architecture, Evaluation, RuntimeLM
 from recurra.settings import Settings, option
@@ -138,4 +138,10 @@ class LanguageModel(TrainedModel, TextModel):
         """The model as something that steps (see `recurra.generate.StepModel`)."""
         files = self.files
         architecture = Architecture.from_json(files.config.get("architecture"))
-        return RuntimeLM(architecture, files.tensors, precision=self._precision)
+        made = RuntimeLM(architecture, files.tensors, precision=self._precision)
+        if made.vocab_size != len(self.tokenizer):
+            raise FormatError(
+                f"{files.path}: {len(self.tokenizer)} tokens in tokenizer.json, "
+                f"{made.vocab_size} in model.safetensors: they are of different models"
+            )
+        return made

@@ -15,7 +15,7 @@ from recurra.given import listed, shown
 from recurra.runtime import Evaluation
 from recurra.storage import ModelFiles
 from recurra.tasks.language_model.data import evaluate, log_probabilities
-from recurra.text import Corpus, TokenFile, Tokenizer
+from recurra.text import EOS, Corpus, TokenFile, Tokenizer
 
 if TYPE_CHECKING:
     from recurra.tasks.language_model.data import Source
@@ -43,7 +43,19 @@ class TextModel:
         layout = self.files.tokenizer
         if layout is None:
             raise FormatError(f"{self.files.path}: a language model without its tokenizer.json")
-        return Tokenizer.from_json(layout)
+        made = Tokenizer.from_json(layout)
+        wanted = getattr(getattr(self, "config", None), "tokenizer", made.kind)
+        if made.kind != wanted:
+            raise FormatError(
+                f"{self.files.path}: tokenizer.json: expected one of the kind {wanted}, as "
+                f"config.json says, found {made.kind}: they are of different models"
+            )
+        if self.files.config.get("lines") and made.eos_id is None:
+            raise FormatError(
+                f"{self.files.path}: tokenizer.json: a model of lines needs {EOS}, which it lacks: "
+                "they are of different models"
+            )
+        return made
 
     def evaluate(self, data: "Source | None" = None, *, text: str | None = None) -> Evaluation:
         """Measure how well the model predicts a text.
