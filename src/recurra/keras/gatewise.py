@@ -30,7 +30,8 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "softplus": lambda v: functional.softplus(v, threshold=40.0),
     "exp": torch.exp,
     "hard_sigmoid": functional.hardsigmoid,
-    "abs": torch.abs,
+    "softsign_slope": lambda x: (x.abs() + 1).reciprocal().square(),
+    "softplus_slope": lambda y: torch.expm1(y.neg()).neg(),
     "positive": lambda v: (v > 0).to(v.dtype),
     "inside": lambda v: ((v > 0) & (v < 1)).to(v.dtype),
 }
