@@ -235,4 +235,4 @@ def test_standard_input_for_every_predict(recurra, tmp_path, monkeypatch):
     given(b"1,2\n\n2 1\n")
     found = recurra("predict", tmp_path / "numbers", "-")
     assert found.out.splitlines() == [expected[0], "", expected[1]]
-    assert "left out 1 of 3 lines: standard input, line 2" in found.err
+    assert "left out 1 of 3 rows: standard input, line 2" in found.err
