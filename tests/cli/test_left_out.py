@@ -230,8 +230,9 @@ def test_standard_input_for_every_predict(recurra, tmp_path, monkeypatch):
     rows.write_text("a,b,y\n" + "1,2,up\n2,1,down\n" * 10)
     words = ["train", "classify", rows, "--inputs", "numbers", *SIZES, *QUICK]
     assert recurra(*words, "--out", tmp_path / "numbers", "--json").code == 0
-    expected = recurra("predict", tmp_path / "numbers", rows).out.splitlines()[:2]
+    rows.write_text("a,b\n1,2\n2,1\n")
+    expected = recurra("predict", tmp_path / "numbers", rows).out.splitlines()
     given(b"1,2\n\n2 1\n")
     found = recurra("predict", tmp_path / "numbers", "-")
     assert found.out.splitlines() == [expected[0], "", expected[1]]
-    assert "left out 1 of 3 lines: standard input, line 2" in found.err
+    assert "left out 1 of 3 rows: standard input, line 2" in found.err

@@ -60,7 +60,7 @@ class TransformerTranscriber(TransformerRival["TransformerTask"]):
 
     def evaluate(self, data: Any) -> Judgement:
         """Compare transcripts with what was said."""
-        return self._model.evaluate(data)
+        return self._model.evaluate(data, skip_bad=self.data.bad == "skip")
 
     @property
     def _model(self) -> Transcriber:

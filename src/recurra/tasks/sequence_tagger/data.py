@@ -319,5 +319,5 @@ def check_words(words: Any, k: int) -> tuple[str, ...]:
     row = listed(words, f"sentence {k + 1}", "a list of words")
     for word in row:
         if not isinstance(word, str) or not word:
-            raise InputError(f"sentence {k + 1}: expected words, received {shown(word)}")
+            raise InputError(f"sentence {k + 1}: expected words, received {brief(word)}")
     return tuple(map(str, row))

@@ -13,7 +13,7 @@ from recurra.data.conll import read_tagged
 from recurra.data.labels import Label, LabelKinds
 from recurra.data.word_forms import WordForms
 from recurra.errors import FormatError, InputError
-from recurra.given import LeftOut, listed, shown
+from recurra.given import LeftOut, brief, listed
 from recurra.metrics.tagging import EntityScores, entity_scores, tag_accuracy
 from recurra.runtime import Architecture
 from recurra.runtime.tagger import RuntimeCommittee, RuntimeTagger
@@ -250,7 +250,7 @@ class SequenceTagger(TrainedModel):
             InputError: n below 1, or a text instead of words.
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise InputError(f"n: expected a whole number from 1 on, received {shown(n)}")
+            raise InputError(f"n: expected a number from 1 on, received {brief(n)}")
         return [self._n_best(scores, n) for scores in self._emissions(sentences)]
 
     def predict_proba(self, sentences: Sequence[Sentence]) -> list[np.ndarray]:
