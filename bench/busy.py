@@ -9,8 +9,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,66 +30,73 @@ Row = dict[str, Any]
 
 
 def measure(*, seconds: float = SECONDS) -> list[Row]:
-    """Return a row for each situation, work and library."""
+    """Return a row for each situation, library and work."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         text = Text(model(Path(folder), 256), CHARACTERS, prompt="THE ")._asdict()
         for situation in SITUATIONS:
-            for size in (SMALL, *(s for s in GRID if s != SMALL)):
-                work = Work("inference", "lstm", *size)._asdict()
-                what = f"LSTM {'×'.join(map(str, size))}, inference, {situation}"
-                names = NAMES if size == SMALL else NAMES[:1]
-                rows += _rows(what, names, "", work, situation, seconds)
-            what = f"text, 256 units, {situation}"
-            rows += _rows(what, NAMES[:2], "_text", text, situation, seconds)
+            alone = situation == SITUATIONS[0]
+            processors = cores(1 if alone else None)
+            with neighbours(0 if alone else len(processors), processors):
+                for name in NAMES:
+                    layers = [SMALL] if name != "recurra" else [SMALL, *GRID[1:]]
+                    works = {
+                        f"LSTM {'×'.join(map(str, size))}, inference": Work(
+                            "inference", "lstm", *size
+                        )._asdict()
+                        for size in layers
+                    }
+                    rows += _rows(situation, name, "", works, processors, seconds)
+                    if name != "onnxruntime":
+                        works = {"text, 256 units": text}
+                        rows += _rows(situation, name, "_text", works, processors, seconds)
     return rows
 
 
 def _rows(
-    what: str,
-    names: tuple[str, ...],
-    suffix: str,
-    spec: Mapping[str, Any],
     situation: str,
+    name: str,
+    suffix: str,
+    works: Mapping[str, Mapping[str, Any]],
+    processors: list[int],
     seconds: float,
 ) -> list[Row]:
-    found = []
-    processors = cores(1 if situation == SITUATIONS[0] else None)
-    with neighbours(0 if situation == SITUATIONS[0] else len(processors), processors):
-        for name in names:
-            try:
-                pair = _pair(name, suffix, spec, processors, seconds)
-            except MissingError as error:
-                print(f"bench: {name} is left out: {error}", flush=True)
-                continue
-            found.append({"what": what, "unit": "ms", "library": name, **pair})
+    """One thread and two of a library in turns, work by work."""
+    found: list[Row] = []
+    module = f"bench.peers.{name}{suffix}"
+    with ExitStack() as stack:
+        try:
+            pair = []
+            for threads in (1, 2):
+                pair.append(Library(name, module, threads, processors))
+                stack.callback(pair[-1].close)
+        except MissingError as error:
+            print(f"bench: {name} is left out: {error}", flush=True)
+            return found
+        for what, spec in works.items():
+            row = {"what": f"{what}, {situation}", "unit": "ms", "library": name}
+            found.append(row | _compared(pair, spec, seconds))
+            print(f"bench: {found[-1]}", flush=True)
     return found
 
 
-def _pair(
-    name: str, suffix: str, spec: Mapping[str, Any], processors: list[int], seconds: float
-) -> Row:
-    """One thread and two of a library in turns: medians of runs, their ratios, rare long calls."""
-    module = f"bench.peers.{name}{suffix}"
-    one, two = (Library(name, module, threads, processors) for threads in (1, 2))
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            for library in (one, two):  # the last form is the leanest
-                form = library.ask("forms", spec=dict(spec))[-1]
-                library.make(form, spec, Path(folder) / "result.npz")
-        alone, shared = [], []
-        for _ in range(RUNS):
-            alone.append(sorted(one.times("1", seconds)))
-            shared.append(sorted(two.times("1", seconds)))
-    finally:
-        one.close()
-        two.close()
-    middle = [statistics.median(times) for times in (*alone, *shared)]
-    ratios = [b / a for a, b in zip(middle[:RUNS], middle[RUNS:], strict=True)]
-    rare = [times[int(0.99 * len(times))] for times in shared]
+def _compared(pair: Sequence[Library], spec: Mapping[str, Any], seconds: float) -> Row:
+    """Medians of runs, their ratios, and rare long calls."""
+    keys = []
+    with tempfile.TemporaryDirectory() as folder:
+        for library in pair:
+            form = library.ask("forms", spec=dict(spec))[-1]  # the leanest
+            keys.append(library.make(form, spec, Path(folder) / "result.npz"))
+    times: tuple[list[list[float]], ...] = ([], [])
+    for _ in range(RUNS):
+        for library, key, found in zip(pair, keys, times, strict=True):
+            found.append(sorted(library.times(key, seconds)))
+    alone, shared = ([statistics.median(run) for run in found] for found in times)
+    ratios = [b / a for a, b in zip(alone, shared, strict=True)]
+    rare = [run[int(0.99 * len(run))] for run in times[1]]
     return {
-        "1 thread": _ms(statistics.median(middle[:RUNS])),
-        "2 threads": _ms(statistics.median(middle[RUNS:])),
+        "1 thread": _ms(statistics.median(alone)),
+        "2 threads": _ms(statistics.median(shared)),
         "99th percentile": _ms(statistics.median(rare)),
         "ratio": round(statistics.median(ratios), 2),
         "worst of five": round(max(ratios), 2),

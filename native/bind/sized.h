@@ -71,7 +71,7 @@ class Sized {
     if (call.dx && table_ && !(call.shape.steps && call.shape.batch))  // tokens that have no address
       for (long v = 0; v < call.symbols; ++v)
         std::memset(call.dx + v * call.dx_row, 0, size_t(call.shape.inputs) * sizeof(T));
-    if (!call.saved && call.shape.steps && call.shape.batch)
+    if (!call.saved && saved_size())
       throw std::invalid_argument("a backward call without what the forward call saved");
     nb::gil_scoped_release release;
     Releasing done;

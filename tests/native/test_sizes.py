@@ -130,3 +130,33 @@ def test_memory_that_no_machine_has():
         native.empty(2**40, 2**40)
     with pytest.raises(MemoryError):
         native.empty(2**45)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_an_onnx_file_without_inputs(kind, tmp_path):
+    """As one whose inputs are all zero."""
+    onnx = pytest.importorskip("onnx")
+    import recurra
+
+    hidden, gates = 3, {"RNN": 1, "GRU": 3, "LSTM": 4}[kind]
+    draw = np.random.default_rng(0)
+    recurrent = draw.normal(size=(1, gates * hidden, hidden)).astype("f")
+    bias = draw.normal(size=(1, 2 * gates * hidden)).astype("f")
+    found = []
+    for inputs in (0, 1):
+        arrays = {"W": np.zeros((1, gates * hidden, inputs), "f"), "R": recurrent, "B": bias}
+        value = onnx.helper.make_tensor_value_info
+        graph = onnx.helper.make_graph(
+            [onnx.helper.make_node(kind, ["x", *arrays], ["y"], hidden_size=hidden)],
+            "layer",
+            [value("x", 1, (5, 2, inputs))],
+            [value("y", 1, (5, 1, 2, hidden))],
+            [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
+        )
+        model = onnx.helper.make_model(
+            graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10
+        )
+        path = tmp_path / f"{inputs}.onnx"
+        path.write_bytes(model.SerializeToString())
+        found.append(recurra.load(path).run({"x": np.zeros((5, 2, inputs), "f")})["y"])
+    np.testing.assert_allclose(*found, atol=1e-6)
