@@ -1,5 +1,6 @@
 """Recurrent layers and the loss over torch tensors: our operators, and torch's kernels beside."""
 
+from recurra.ops import flops as flops
 from recurra.ops.embedding import embedding
 from recurra.ops.fused import Stack, fused, fused_masked, fused_name
 from recurra.ops.loss import token_losses
@@ -16,6 +17,7 @@ from recurra.ops.recurrent import (
     reference,
     straight,
 )
+from recurra.ops.traced import recorded_by_jit, recorded_for_onnx
 
 __all__ = [
     "Lookup",
@@ -32,6 +34,8 @@ __all__ = [
     "on_kernels",
     "plain",
     "program_name",
+    "recorded_by_jit",
+    "recorded_for_onnx",
     "recurrent",
     "reference",
     "straight",

@@ -115,8 +115,8 @@ def check_together(where: str, *tensors: Tensor | None) -> None:
     devices = {str(t.device) for t in given}
     if len(devices) > 1:
         raise InputError(
-            f"{where}: expected tensors on one device, received some on {' and '.join(sorted(devices))}"
-            ": use .to() on the others (what is on meta has no values)"
+            f"{where}: expected tensors on one device, received some on "
+            f"{' and '.join(sorted(devices))}: use .to(), or for meta tensors with values"
         )
 
 
