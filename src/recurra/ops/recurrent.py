@@ -170,8 +170,8 @@ def recurrent(
     refuse_for_onnx(program)
     if recorded_by_jit() and (given := kernel or name) is not None:
         x = x.dense() if isinstance(x, Lookup) else x
-        more = {"valid": valid, "reverse": reverse, "noise": noise, "half": half}
-        return in_a_trace(given, parameters, x, states, **more)
+        options = noise, reverse, half
+        return in_a_trace(given, parameters, x, states, valid, *options)
     tokens = None
     if isinstance(x, Lookup):
         if not torch.compiler.is_compiling():

@@ -52,10 +52,9 @@ def in_a_trace(
     parameters: Sequence[Tensor],
     x: Tensor,
     states: Sequence[Tensor],
-    *,
     valid: Tensor | None,
-    reverse: bool,
     noise: "Noise",
+    reverse: bool,
     half: bool,
 ) -> Run:
     """Record `recurra::traced`: one direction of one layer; arguments as of `recurrent`."""
