@@ -115,7 +115,7 @@ def _sized(
 
 
 def sized_for(inputs: Inputs) -> Any:
-    """Return what `sized` does for this call, which others of its sizes and options share."""
+    """Return what `sized` does: a call shares it with others of its sizes and options."""
     return _sized(
         inputs.program,
         # A compiler's sizes are symbols until they are asked for their value.

@@ -78,6 +78,7 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
             )
             empty = torch.empty(shape, device=device, dtype=dtype)
             self.register_parameter(parameter.name, nn.Parameter(empty))
+        self._fused = ops.fused_name(self.program)
         self._find_kernels()
         self.reset_parameters()
 
@@ -124,6 +125,14 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
                 f"{name}: expected {len(states)} state(s) ({', '.join(states)}) of shape "
                 f"{expected}, received {received or 'none'}"
             )
+        if self._fused is not None and ops.recorded_for_onnx():
+            x = input[None, None] if alone else input[None]
+            starts = [s[None, None] if alone else s[None] for s in given]
+            stack = ops.Stack(1, False, self.bias, 0.0, False)
+            weights = [getattr(self, p.name) for p in self.program.parameters]
+            _, final = ops.fused(self._fused, x, starts, weights, stack)
+            ended = tuple(s[0, 0] if alone else s[0] for s in final)
+            return ended[0] if len(ended) == 1 else ended
         if not alone and self._kernel is not None and ops.straight(input, self._first_weight()):
             weights = [getattr(self, p.name) for p in self.program.parameters]
             _, *moved = ops.plain(

@@ -183,10 +183,9 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         self,
         input: Tensor | ops.Lookup | PackedSequence,
         hx: Tensor | tuple[Tensor, ...] | None = None,
-        *,
-        lengths: Tensor | None = None,
+        lengths: Tensor | None = None,  # no keywords alone: torch.onnx.export passes all by place
         mask: Tensor | None = None,
-        return_gates: bool = False,
+        return_gates: bool | None = None,
     ) -> tuple:
         """Run the layers over a batch of sequences.
 
@@ -223,7 +222,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         )
         plain = not watched and isinstance(batch.data, Tensor) and self._is_plain(batch.data)
         states = initial_states(self, hx, batch.data, unbatched=batch.unbatched)
-        view = None if plain else Observed(batch, return_gates, self.watched_by)
+        view = None if plain else Observed(batch, bool(return_gates), self.watched_by)
         fused = not (plain or view) and self._runs_fused(batch)
         if fused and not self.residual and self.merge == "concat":
             outputs, final = self._fused_layers(batch.data, batch.valid, states, 0, self.num_layers)
@@ -292,7 +291,11 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
         ours = ours or self.precision == "bf16"
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
+        onnx = ops.recorded_for_onnx()
+        ours = ours and not onnx  # which knows torch's: see `ops.traced`
         plain = self._fused is not None and not ours and not noisy and not self.reverse
+        if onnx:
+            return plain and batch.valid is None
         if torch.compiler.is_compiling() and self._name is not None:
             # Traced, torch's CPU kernels are unrolled and packing looks at values.
             plain = plain and batch.data.device.type != "cpu" and batch.valid is None

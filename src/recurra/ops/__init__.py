@@ -1,5 +1,6 @@
 """Recurrent layers and the loss over torch tensors: our operators, and torch's kernels beside."""
 
+from recurra.ops import flops as flops
 from recurra.ops.embedding import embedding
 from recurra.ops.fused import Stack, fused, fused_masked, fused_name
 from recurra.ops.kept import KeptWeights
@@ -19,6 +20,7 @@ from recurra.ops.recurrent import (
     straight,
 )
 from recurra.ops.threads import fixed_order, threads
+from recurra.ops.traced import recorded_by_jit, recorded_for_onnx
 
 __all__ = [
     "KeptWeights",
@@ -38,6 +40,8 @@ __all__ = [
     "on_kernels",
     "plain",
     "program_name",
+    "recorded_by_jit",
+    "recorded_for_onnx",
     "recurrent",
     "reference",
     "straight",

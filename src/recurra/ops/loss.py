@@ -193,8 +193,8 @@ def _inputs(
     half: bool,
 ) -> native.LossInputs:
     if not are_plain(x, weight, bias, targets, counted):
-        given = settled("token_losses", x, weight, bias, targets, counted)
-        return _inputs(*given, half)  # type: ignore[arg-type]
+        given: list[Any] = settled("token_losses", x, weight, bias, targets, counted)
+        x, weight, bias, targets, counted = given
     return native.LossInputs(
         x if x.stride(-1) == 1 or x.shape[-1] == 1 else x.contiguous(),
         weight.contiguous(),

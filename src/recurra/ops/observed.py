@@ -140,6 +140,7 @@ class _Observed(torch.autograd.Function):
         else:
             dy, *dlast = gradients[:split]
             y = kept(ctx, y, lambda: kernels.forward(call, save=False)[0][0])
+            assert y is not None
             room = [y.new_zeros(*y.shape[:2], _padded(s.shape[1])) for s in call.initial]
             room = room if ctx.watch else []
             found = kernels.backward(call, y, saved, dy, dlast, wanted, room)

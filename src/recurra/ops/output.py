@@ -30,9 +30,9 @@ def keep(ctx: Any, y: Tensor | None) -> Tensor | None:
 
     Returns:
         What is to be saved for the backward pass: nothing, since an attribute has the output, which
-        autograd would refuse to give back once it was written to. Where hooks of saved tensors are
-        at work (checkpoints, memory of the host), which must see everything that is kept and look at
-        no version: a copy.
+        autograd would refuse to give back once it was written to. A copy where hooks of saved
+        tensors are at work (checkpoints, memory of the host): those must see everything that is
+        kept, and look at no version.
     """
     ctx.output = None
     if y is None:

@@ -94,7 +94,7 @@ _REFUSED: tuple[tuple[Callable[[Tensor], bool], str, str], ...] = (
         "give it to the layer inside the function that is transformed",
     ),
     (lambda t: t.is_quantized, "a quantized one", "use .dequantize()"),
-    (lambda t: t.layout is torch._mkldnn, "one in oneDNN's layout", "use .to_dense()"),  # type: ignore[attr-defined]
+    (lambda t: t.layout is torch._mkldnn, "one in oneDNN's layout", "use .to_dense()"),
     (lambda t: t.layout is not torch.strided, "a sparse one", "use .to_dense()"),
     (lambda t: t.is_meta, "one on the device meta", "it has no values: make one on the CPU"),
     (lambda t: not t.is_cpu, "one on another device", "use .cpu()"),
@@ -115,8 +115,8 @@ def check_together(where: str, *tensors: Tensor | None) -> None:
     devices = {str(t.device) for t in given}
     if len(devices) > 1:
         raise InputError(
-            f"{where}: expected tensors on one device, received some on {' and '.join(sorted(devices))}"
-            ": use .to() on the others (what is on meta has no values)"
+            f"{where}: expected tensors on one device, received some on "
+            f"{' and '.join(sorted(devices))}: use .to(), or for meta tensors with values"
         )
 
 

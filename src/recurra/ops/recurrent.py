@@ -28,6 +28,7 @@ from recurra.ops.kept import MOST_ROWS, KeptWeights
 from recurra.ops.kernel import backward, forward
 from recurra.ops.output import keep, kept
 from recurra.ops.readable import check_together, plain_types
+from recurra.ops.traced import in_a_trace, recorded_by_jit, refuse_for_onnx
 from recurra.ops.watch import batched, eager, traced
 from recurra.reference import Interpreter, Run
 
@@ -167,6 +168,11 @@ def recurrent(
     served = kernel is not None and _served(parameters[0], noise)
     if half and not (served and parameters[0].dtype == torch.float32):
         raise not_in_half(program, parameters[0])
+    refuse_for_onnx(program)
+    if recorded_by_jit() and (given := kernel or name) is not None:
+        x = x.dense() if isinstance(x, Lookup) else x
+        options = noise, reverse, half
+        return in_a_trace(given, parameters, x, states, valid, *options)
     tokens = None
     if isinstance(x, Lookup):
         if not torch.compiler.is_compiling():

@@ -149,7 +149,7 @@ class Updater:
 
 
 def _settle_gradient(parameter: nn.Parameter) -> None:
-    """Give a gradient of one number for many, or not in memory as such, memory like its weight.
+    """Give a gradient memory of its own, laid out as its weight, where it has not.
 
     torch's fused optimizers read others wrongly.
     """
