@@ -17,7 +17,7 @@ from recurra.runtime.forecaster import ForecastShape, RuntimeForecaster
 from recurra.settings import Settings, option
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.forecaster.config import ForecastDataConfig, ForecasterConfig, SeriesConfig
-from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each
+from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each, shown
 from recurra.tasks.forecaster.outcome import PATHS, from_numbers, from_paths
 from recurra.tasks.forecaster.scaling import Scaler, Track
 from recurra.tasks.forecaster.scoring import ROWS, ForecastScores, backtest
@@ -35,6 +35,12 @@ class ForecastPrediction(Settings):
     levels: str | None = option(None, "quantiles to give, with commas: 0.1,0.5,0.9", text=True)
     samples: int = option(0, "draws to give of each series", least=0, whole=True)
     seed: int = option(0, "seed of what is drawn", least=0, whole=True)
+    times: str | None = option(
+        None,
+        "how times are written: as in the file, or as in ISO 8601; by default as in the file, but "
+        "for dates whose day and month could be confused",
+        choices=("file", "iso"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +123,7 @@ class Forecaster(TrainedModel):
         levels: Sequence[float] | None = None,
         samples: int = 0,
         seed: int = 0,
+        times: str | None = None,
     ) -> list[Forecast]:
         """Forecast what follows each series.
 
@@ -127,10 +134,14 @@ class Forecaster(TrainedModel):
                 `recurra.tasks.forecaster.outcome.LEVELS`.
             samples: how many draws to give.
             seed: of the draws, and of the paths of an autoregressive forecaster.
+            times: how `Forecast.stamps` are written, `file` or `iso`; by default as in the file,
+                but for dates whose day and month could be confused.
 
         Raises:
             InputError: series that do not fit the model, or levels that it does not know.
         """
+        if times not in (None, "file", "iso"):
+            raise InputError(f"times: expected file or iso, received {times!r}")
         panel = self._read(data)
         ahead = self.config.horizon
         tracks = self._scaler.tracks(panel, ahead=ahead)
@@ -138,14 +149,15 @@ class Forecaster(TrainedModel):
         rng = np.random.default_rng(seed)
         source = self._source(tracks)
         found: list[Forecast] = []
+        writer = shown(panel.writer, times)
         for first in range(0, len(rows), ROWS):
             some = rows[first : first + ROWS]
             part = self._forecasts(tracks, source, some, rng, levels, samples)
             if part.samples is not None:  # of paths there are more than were asked for
                 part = replace(part, samples=part.samples[:samples] if samples else None)
             series = panel.series[first : first + ROWS]
-            times = [panel.times(one, len(one) + ahead)[len(one) :] for one in series]
-            found += each(part, [one.name for one in series], panel.columns, times)
+            after = [panel.times(one, len(one) + ahead)[len(one) :] for one in series]
+            found += each(part, [one.name for one in series], panel.columns, after, writer)
         return found
 
     def predict_file(self, source: str, options: ForecastPrediction) -> Iterator[Forecast]:
@@ -156,7 +168,13 @@ class Forecaster(TrainedModel):
             raise InputError(
                 f"levels: expected numbers with commas, received {options.levels!r}"
             ) from error
-        yield from self.predict(source, levels=levels, samples=options.samples, seed=options.seed)
+        yield from self.predict(
+            source,
+            levels=levels,
+            samples=options.samples,
+            seed=options.seed,
+            times=options.times,
+        )
 
     def evaluate(
         self,
@@ -225,15 +243,21 @@ class Forecaster(TrainedModel):
         )
 
     @cached_property
+    def _series(self) -> SeriesConfig:
+        try:
+            return SeriesConfig.from_json(self.files.config.get("series"))
+        except InputError as error:
+            raise FormatError(f'{self.files.path}: config.json, "series": {error}') from error
+
+    @cached_property
     def _scaler(self) -> Scaler:
         return Scaler.from_json(self.files.config.get("scaler"))
 
     def _read(self, data: Any) -> Panel:
-        try:
-            how = SeriesConfig.from_json(self.files.config.get("series"))
-        except InputError as error:
-            raise FormatError(f'{self.files.path}: config.json, "series": {error}') from error
-        return how.read(data)
+        # Models of before there was this setting count days in UTC, and write times as they did.
+        before = "dates" not in self.files.config["series"]
+        panel = self._series.read(data, like=self._scaler.step, utc=before)
+        return replace(panel, writer=None) if before else panel
 
     def _source(self, tracks: list[Track]) -> WindowSource:
         return WindowSource(tracks, self.runtime.shape, self.config.normalise)

@@ -191,7 +191,7 @@ class Scaler:
                     f"{what}: expected {', '.join(mine) or 'none'} as in training, "
                     f"received {', '.join(given) or 'none'}"
                 )
-        if panel.step != self.step and (
+        if not panel.step.same_as(self.step) and (
             self.calendar or "number" not in (panel.step.unit, self.step.unit)
         ):
             raise InputError(
@@ -216,8 +216,8 @@ class Scaler:
         try:
             names = ("calendar", "columns", "known_columns", "static_columns")
             tuples = {name: tuple(values[name]) for name in names}
-            return cls(**{**values, **tuples, "step": Step(**values["step"])})
-        except (KeyError, TypeError) as error:
+            return cls(**{**values, **tuples, "step": Step.from_json(values["step"])})
+        except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f'config.json, "scaler": {error!r}') from error
 
 

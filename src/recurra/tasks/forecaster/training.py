@@ -2,7 +2,7 @@
 
 import hashlib
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +89,7 @@ class ForecastTask:
         panel = parts.panel
         before = [one.until(end) for one, end in zip(panel.series, parts.train, strict=True)]
         kept = [index for index, one in enumerate(before) if np.isfinite(one.values).any()]
-        learnt = Panel(
-            tuple(before[index] for index in kept),
-            panel.columns,
-            panel.step,
-            panel.known_columns,
-            panel.static_columns,
-        )
+        learnt = replace(panel, series=tuple(before[index] for index in kept))
         if not kept:
             raise InputError("series: expected values to train on, all are held out or missing")
         self.scaler = Scaler.fit(learnt, self._model)
@@ -108,13 +102,7 @@ class ForecastTask:
         )
         whole = [one.until(end) for one, end in zip(panel.series, parts.valid, strict=True)]
         tracks = self.scaler.tracks(
-            Panel(
-                tuple(whole),
-                panel.columns,
-                panel.step,
-                panel.known_columns,
-                panel.static_columns,
-            ),
+            replace(panel, series=tuple(whole)),
             lengths=[max(end, 1) for end in parts.train],
         )
         self._source = WindowSource(tracks, self.shape, self._model.normalise)
@@ -211,6 +199,9 @@ class ForecastTask:
     def _config(self) -> dict[str, Any]:
         job, panel = self._job, self._parts.panel
         read = {name: getattr(self._data, name) for name in SeriesConfig.names()}
+        if panel.writer is not None and panel.writer.order:
+            # A file of one row cannot say which of day and month comes first; this one could.
+            read["dates"] = panel.writer.order
         return {
             "task": "forecaster",
             "architecture": self._model.architecture().to_json(),
