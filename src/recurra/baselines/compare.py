@@ -64,9 +64,12 @@ class Comparison:
         return {"task": self.task, "metric": self.metric, "models": rows}
 
     def __str__(self) -> str:
-        names = list(self.results[0].figures)
+        names = list(dict.fromkeys(name for r in self.results for name in r.figures))
         head = ["model", *names, "parameters", "training s", "latency ms", "size kB"]
-        rows = [[name.replace("_", " ") for name in head], *(self._cells(r) for r in self.results)]
+        rows = [
+            [name.replace("_", " ") for name in head],
+            *(self._cells(r, names) for r in self.results),
+        ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
         for row in rows:
@@ -77,8 +80,8 @@ class Comparison:
             lines.append("  ".join([first, *others]).rstrip())
         return "\n".join(lines)
 
-    def _cells(self, r: Result) -> list[str]:
-        figures = [f"{r.figures[name]:.4f}" for name in self.results[0].figures]
+    def _cells(self, r: Result, names: Sequence[str]) -> list[str]:
+        figures = [f"{r.figures[name]:.4f}" if name in r.figures else "–" for name in names]
         measured = [f"{r.parameters:,}", f"{r.seconds:.1f}", f"{1000 * r.latency:.3g}"]
         return [r.model, *figures, *measured, f"{r.size / 1000:,.0f}"]
 
@@ -184,7 +187,7 @@ def compare(
             first = results[0]
             budget = Budget(minutes or first.seconds / 60, first.parameters, seed, threads)
     order = -1 if contest.higher else 1
-    metric = next(iter(results[0].figures))
+    metric = contest.metric
     results.sort(key=lambda r: order * r.figures[metric])
     return Comparison(task, metric, contest.higher, tuple(results))
 
@@ -241,6 +244,11 @@ def _enter(
     found = contender.evaluate(test).to_dict()
     keys = (contest.metric, *contest.figures)
     figures = {key: float(found[key]) for key in keys if found.get(key) is not None}
+    if contest.metric not in figures:
+        raise InputError(
+            f"compare: {name} has no {contest.metric.replace('_', ' ')}, by which models are "
+            "compared: the test data have nothing it could be measured on, or too little before it"
+        )
     with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
         saved = contender.save(Path(folder) / "model")
         size = sum(path.stat().st_size for path in saved.rglob("*") if path.is_file())

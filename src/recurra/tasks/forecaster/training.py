@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recurra.data.panel import Panel
 from recurra.errors import InputError
+from recurra.metrics.figures import mean
 from recurra.nn import Recurrent
 from recurra.nn.distributions import output
 from recurra.nn.forecaster import Forecaster
@@ -108,6 +109,7 @@ class ForecastTask:
         self._source = WindowSource(tracks, self.shape, self._model.normalise)
         self._rows = training_rows(parts.train, self.shape, self._data.stride)
         self._held_out = self._validation_rows()
+        self._check_targets()
         self._output = output(
             self._model.output, norm=self._model.norm, levels=self._model.quantiles
         )
@@ -135,8 +137,7 @@ class ForecastTask:
         values, known, static = (
             torch.from_numpy(part).to(device) for part in (batch.values, batch.known, batch.static)
         )
-        s = self.shape
-        first = s.context if s.direct else s.reach + s.segment
+        s, first = self.shape, self._first
         read = values[:, :, : s.context] if s.direct else values
         numbers = self.module(read, known, static)
         present = torch.from_numpy(batch.present[:, :, first:]).to(device)
@@ -151,7 +152,7 @@ class ForecastTask:
             batch = self._source.cut(self._held_out[first : first + 256])
             loss, values, _ = self.loss(batch, None)
             total, count = total + float(loss), count + values
-        self._metrics = {"loss": total / max(count, 1)}
+        self._metrics = {"loss": mean(total, count)}
         return self._metrics
 
     def validation_cost(self) -> float:
@@ -169,6 +170,26 @@ class ForecastTask:
             tokenizer=None,
             card=write_card(self._model, config["training"], self._metrics),
         )
+
+    @property
+    def _first(self) -> int:
+        """The step of a window from which on values are forecast."""
+        s = self.shape
+        return s.context if s.direct else s.reach + s.segment
+
+    def _check_targets(self) -> None:
+        """A loss is a mean over values: there has to be one to train on, and one to validate on."""
+        if not self._source.targets(self._held_out, self._first).any():
+            raise InputError(
+                "series: expected values in the steps of the validation, all are missing: validate "
+                "on more steps (--valid-steps), hold out others (--hold-out), or fill what is "
+                "missing (--missing linear)"
+            )
+        if not self._source.targets(self._rows, self._first).any():
+            raise InputError(
+                "series: expected values to forecast in training, all are missing: shorten the "
+                "lookback (--lookback), or fill what is missing (--missing linear)"
+            )
 
     def _validation_rows(self) -> np.ndarray:
         horizon, found = self._model.horizon, []

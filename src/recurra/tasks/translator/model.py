@@ -11,6 +11,7 @@ import numpy as np
 
 from recurra.data.pairs import Pairs, read_sources
 from recurra.errors import FormatError, InputError
+from recurra.metrics.figures import plain, shown
 from recurra.metrics.translation import bleu, chrf, error_rate
 from recurra.runtime.translator import RuntimeTranslator, TranslatorArchitecture
 from recurra.settings import sort
@@ -55,13 +56,14 @@ class TranslationScores:
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, as JSON values."""
-        return asdict(self)
+        return dict(plain(asdict(self)))
 
     def __str__(self) -> str:
         return (
-            f"BLEU {self.bleu:.2f}, chrF {self.chrf:.2f}, "
-            f"error rate {100 * self.error_rate:.2f} %, wrong {100 * self.wrong:.2f} %, "
-            f"{self.nats_per_token:.4f} nats per token "
+            f"BLEU {shown(self.bleu, '.2f')}, chrF {shown(self.chrf, '.2f')}, "
+            f"error rate {shown(100 * self.error_rate, '.2f')} %, "
+            f"wrong {shown(100 * self.wrong, '.2f')} %, "
+            f"{shown(self.nats_per_token, '.4f')} nats per token "
             f"({self.sources:,} sources, {self.references:,} references)"
         )
 
@@ -71,9 +73,10 @@ def score(
 ) -> TranslationScores:
     """All figures of some translations."""
     edits = error_rate(texts, references)
+    words = any(text.strip() for some in (texts, *references) for text in some)
     return TranslationScores(
-        bleu=bleu(texts, references),
-        chrf=chrf(texts, references),
+        bleu=bleu(texts, references) if words else math.nan,
+        chrf=chrf(texts, references) if words else math.nan,
         error_rate=edits.tokens,
         wrong=edits.whole,
         nats_per_token=nats_per_token,
