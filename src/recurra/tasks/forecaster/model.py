@@ -233,11 +233,27 @@ class Forecaster(TrainedModel):
 
     @cached_property
     def runtime(self) -> RuntimeForecaster:
-        """The network, without torch."""
-        config = self.files.config
+        """The network, without torch.
+
+        Raises:
+            FormatError: the parts of the model's configuration do not belong together.
+        """
+        config, scaler = self.files.config, self._scaler
+        shape = ForecastShape.from_json(config.get("shape"))
+        scaler.check(self.config)
+        _ = self._series
+        wanted = self.config.shape(
+            channels=len(scaler.columns), known=scaler.known_size, static=scaler.static_size
+        )
+        for name, value in shape.to_json().items():
+            if value != wanted.to_json()[name]:
+                raise FormatError(
+                    f'{self.files.path}: config.json, "shape": {name}: expected '
+                    f"{wanted.to_json()[name]}, as the settings have it, received {value}"
+                )
         return RuntimeForecaster(
             Architecture.from_json(config.get("architecture")),
-            ForecastShape.from_json(config.get("shape")),
+            shape,
             self.files.tensors,
             precision=self._precision,
         )
@@ -255,7 +271,7 @@ class Forecaster(TrainedModel):
 
     def _read(self, data: Any) -> Panel:
         # Models of before there was this setting count days in UTC, and write times as they did.
-        before = "dates" not in self.files.config["series"]
+        before = "dates" not in self.files.config.get("series", {})
         panel = self._series.read(data, like=self._scaler.step, utc=before)
         return replace(panel, writer=None) if before else panel
 
