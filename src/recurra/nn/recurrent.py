@@ -291,8 +291,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
         ours = ours or self.precision == "bf16"
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
-        onnx = ops.recorded_for_onnx()
-        ours = ours and not onnx  # which knows torch's: see `ops.traced`
+        ours = ours and not (onnx := ops.recorded_for_onnx())  # which knows torch's alone
         plain = self._fused is not None and not ours and not noisy and not self.reverse
         if onnx:
             return plain and batch.valid is None
