@@ -99,7 +99,7 @@ def test_a_damaged_file_is_refused_in_a_line(stopped, text):
 
 def test_a_damaged_row_is_refused_in_a_line(stopped):
     held = json.loads((stopped / NAME).read_bytes())
-    del held["models"]["gru"]["result"]["seconds"]
+    del held["models"]["gru"]["result"]["figures"]["seconds"]
     (stopped / NAME).write_text(json.dumps(held))
     with pytest.raises(FormatError, match="the row of gru is damaged"):
         run(stopped)

@@ -9,7 +9,10 @@ so that no generator of random numbers and no sine of a processor stands between
 import json
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -82,7 +85,13 @@ def tagger(path: Path) -> Answer:
 def forecaster(path: Path) -> Answer:
     """Means and quantiles of what follows a table, and scores of its end."""
     model = recurra.load(path)
-    found = model.predict(INPUTS / "series.csv", levels=(0.1, 0.5, 0.9), seed=1)
+    drawn = model.config.mode != "direct"
+    with _series_apart(INPUTS / "series.csv") as files:
+        found = [
+            forecast
+            for one in (files if drawn else [INPUTS / "series.csv"])
+            for forecast in model.predict(one, levels=(0.1, 0.5, 0.9), seed=1)
+        ]
     scores = model.evaluate(INPUTS / "series.csv", seed=1)
     facts = {
         "names": [one.name for one in found],
@@ -94,6 +103,22 @@ def forecaster(path: Path) -> Answer:
     told = scores.to_dict()
     numbers |= {n: np.array(v, float) for n, v in told.items() if isinstance(v, float)}
     return facts, {name: np.asarray(value) for name, value in numbers.items()}
+
+
+@contextmanager
+def _series_apart(path: Path) -> Iterator[list[Path]]:
+    """A file for each series of a table, whose first column names them.
+
+    Sampled paths of several series in one call were drawn from one generator when these answers were
+    recorded, so that they depended on one another; of a series alone the draws are as they were.
+    """
+    head, *rows = path.read_text().splitlines(keepends=True)
+    with TemporaryDirectory() as folder:
+        files = []
+        for name in dict.fromkeys(row.partition(",")[0] for row in rows):
+            files.append(Path(folder) / f"{name}.csv")
+            files[-1].write_text(head + "".join(r for r in rows if r.startswith(f"{name},")))
+        yield files
 
 
 def translator(path: Path) -> Answer:

@@ -257,7 +257,13 @@ class _Entered(NamedTuple):
 def _ranked(task: str, contest: Contest, entered: Sequence[_Entered]) -> Comparison:
     """The results so far, best first."""
     order = -1 if contest.higher else 1
-    metric = contest.metric
+    every = [name for e in entered for name in e.result.figures]
+    metric = contest.metric if contest.metric in every else every[0]
+    if without := [e.result.model for e in entered if metric not in e.result.figures]:
+        raise InputError(
+            f"compare: {', '.join(without)} has no {metric.replace('_', ' ')}, by which models are "
+            "compared: the test data have nothing it could be measured on, or too little before it"
+        )
     ranked = sorted(entered, key=lambda e: order * e.result.figures[metric])
     left_out = max((e.left_out for e in entered), key=lambda one: one.count)
     notes = dict.fromkeys(note for e in entered for note in e.notes)
@@ -356,10 +362,10 @@ def _enter(
     found = measured.to_dict()
     keys = (contest.metric, *contest.figures)
     figures = {key: float(found[key]) for key in keys if found.get(key) is not None}
-    if contest.metric not in figures:
+    if not figures:
         raise InputError(
-            f"compare: {name} has no {contest.metric.replace('_', ' ')}, by which models are "
-            "compared: the test data have nothing it could be measured on, or too little before it"
+            f"compare: {name} has none of {', '.join(keys)}: the test data have nothing they could "
+            "be measured on, or too little before it"
         )
     with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
         saved = contender.save(Path(folder) / "model")

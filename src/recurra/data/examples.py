@@ -183,7 +183,10 @@ def _cells(given: Any) -> Any:
         return [_cells(item) for item in given]
     real = isinstance(given, int | float | np.integer | np.floating)
     if real and not isinstance(given, bool):
-        return float(given)
+        try:
+            return float(given)
+        except OverflowError:
+            raise ValueError("expected numbers, received one of hundreds of digits") from None
     raise TypeError
 
 
