@@ -109,8 +109,8 @@ def forecaster(path: Path) -> Answer:
 def _series_apart(path: Path) -> Iterator[list[Path]]:
     """A file for each series of a table, whose first column names them.
 
-    Sampled paths of several series in one call were drawn from one generator when these answers were
-    recorded, so that they depended on one another; of a series alone the draws are as they were.
+    Sampled paths of several series in one call were drawn from one generator when these answers
+    were recorded, so that they depended on one another; of one alone the draws are as they were.
     """
     head, *rows = path.read_text().splitlines(keepends=True)
     with TemporaryDirectory() as folder:

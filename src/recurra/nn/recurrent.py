@@ -289,7 +289,8 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
         ours = ours or self.precision == "bf16"
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
-        ours = ours and not (onnx := ops.recorded_for_onnx())  # which knows torch's alone
+        onnx = ops.recorded_for_onnx()  # which knows torch's alone
+        ours = ours and not onnx
         plain = self._fused is not None and not ours and not noisy and not self.reverse
         if onnx:
             return plain and batch.valid is None
