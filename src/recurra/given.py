@@ -93,11 +93,12 @@ def shown(value: Any) -> str:
 
 
 def brief(value: Any) -> str:
-    """A value read from a file, as Python writes it, cut to what a line can hold."""
+    """A value as Python writes it, cut to what a line can hold."""
     try:
-        return _cut(repr(value), SHOWN)
-    except (ValueError, RecursionError):  # numbers of too many digits, lists too deep
+        text = repr(value)
+    except Exception:  # numbers of too many digits, lists too deep, objects that cannot say
         return shown(value)
+    return shown(value) if "\n" in text else _cut(text, SHOWN)
 
 
 def is_frame(value: Any) -> bool:

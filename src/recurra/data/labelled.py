@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from recurra.checked import checked
 from recurra.data.examples import Examples, in_memory, numbers_of
 from recurra.data.tables import Table, format_of, read_table
 from recurra.errors import InputError
-from recurra.given import columns_of, listed, path_of, shown
+from recurra.given import brief, columns_of, listed, path_of, shown
 
 
 def from_columns(
@@ -56,6 +57,7 @@ def from_columns(
     return digest
 
 
+@checked
 def read_texts(
     sources: str | Path | Sequence[str | Path],
     *,
@@ -84,6 +86,7 @@ def read_texts(
     return Examples(texts, labels, places, skipped, table.sha256, _name(sources))
 
 
+@checked
 def read_numbers(
     source: str | Path,
     *,
@@ -125,7 +128,7 @@ def read_numbers(
     for name in (label, sequence):
         if name is not None and name not in table.columns:
             raise InputError(
-                f"{path}: expected a column {name!r}, received {', '.join(table.columns[:8])}"
+                f"{path}: expected a column {brief(name)}, received {', '.join(table.columns[:8])}"
             )
     read = _read_steps if sequence is not None else _read_wide
     return read(table, path, label, sequence, features, skip_bad)
@@ -241,7 +244,9 @@ def _read_npz(path: Path, values: str, label: str | None) -> Examples:
         raise InputError(f"{path}: not an .npz file that can be read: {error}") from None
     for name in (values, label):
         if name is not None and name not in arrays:
-            raise InputError(f"{path}: expected an array {name!r}, received {', '.join(arrays)}")
+            raise InputError(
+                f"{path}: expected an array {brief(name)}, received {', '.join(arrays)}"
+            )
     x = arrays[values]
     if x.ndim not in (2, 3) or x.dtype.kind not in "fiub":
         raise InputError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra.checked import checked
 from recurra.data.panel import Panel, Series, filled
 from recurra.data.table_rows import Table, open_table
 from recurra.data.timestamps import Step, find_layout, find_step, read_time
@@ -25,6 +26,7 @@ _PERIODS = {
 Row = tuple[int, str, Any, list[float], list[float], tuple[float | str, ...]]
 
 
+@checked
 def read_series(
     source: str | Path | Table,
     *,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recurra.checked import checked
 from recurra.errors import InputError
 
 #: What a file is called, and how it is read; each of the text formats also with `.gz` behind.
@@ -50,6 +51,7 @@ class Table:
         return [row[at] for row in self.rows]
 
 
+@checked
 def read_table(
     sources: str | Path | Sequence[str | Path],
     columns: Sequence[str] | None,

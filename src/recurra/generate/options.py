@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from recurra.errors import InputError
+from recurra.given import brief
 
 MIN_TEMPERATURE = 1e-6
 """Below it, float64 could overflow; it is greedy long before."""
@@ -72,7 +73,7 @@ class Options:
         def expect(name: str, good: Callable[[Any], bool], expected: str) -> None:
             value = getattr(self, name)
             if not good(value):
-                mistakes.append(f"{name}: expected {expected}, received {value!r}")
+                mistakes.append(f"{name}: expected {expected}, received {brief(value)}")
 
         expect("max_tokens", _whole(1), "a whole number ≥ 1")
         expect(

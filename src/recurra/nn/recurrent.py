@@ -10,7 +10,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra import ops
 from recurra.cells import Cell, Parameter, find
-from recurra.nn.arguments import MERGES, check, described, whole
+from recurra.checked import checked
+from recurra.nn.arguments import MERGES, cell_options, check, check_place, described, whole
 from recurra.nn.initial import initialise
 from recurra.nn.kernels import OnKernels
 from recurra.nn.observed import Observed, Values
@@ -72,6 +73,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         "_fused": None,
     }
 
+    @checked
     def __init__(
         self,
         cell: str | Cell,
@@ -102,6 +104,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         precision: str = "float32",
     ) -> None:
         nn.Module.__init__(self)
+        check_place(device, dtype, type(self).__name__)
         self.cell = find(cell)
         self.input_size, self.hidden_size = whole(input_size), whole(hidden_size)
         self.num_layers, self.proj_size = whole(num_layers), whole(proj_size)
@@ -124,7 +127,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
             norm=layer_norm,
             peephole=peephole,
             projection=self.proj_size > 0,
-            **dict(options or {}),
+            **cell_options(options, type(self).__name__),
         )
         #: Who keeps the gradients by its states: see `state_gradients`.
         self.watched_by: list[list[Values]] = []
