@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin
 import numpy as np
 
 from recurra.errors import InputError
-from recurra.given import is_frame, is_path, is_series, is_tensor, path_of, plain, shown
+from recurra.given import an, is_frame, is_path, is_series, is_tensor, path_of, plain, shown
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -103,7 +103,7 @@ def rule_of(hint: Any) -> Rule | None:
     if isinstance(hint, type) and origin is None and hint is not object:
         if getattr(hint, "_is_protocol", False):
             return None
-        return Rule(lambda value: isinstance(value, hint), f"a {hint.__name__}")
+        return Rule(lambda value: isinstance(value, hint), _CALLED.get(hint) or an(hint.__name__))
     return None
 
 
@@ -201,6 +201,7 @@ def _is_array(value: Any) -> bool:
 
 _ARRAY = Rule(_is_array, "an array of numbers", _array)
 
+_CALLED = {bytes: "bytes", list: "a list", dict: "a dictionary"}
 _PLAIN: dict[Any, Rule] = {
     bool: Rule(_is_bool, "True or False"),
     int: Rule(_is_whole, "a whole number"),

@@ -13,7 +13,7 @@ from recurra.errors import FormatError, InputError
 from tasks import odd_values
 
 #: How many changes of arguments, and of a file's bytes, are tried for each function.
-CHANGES, CUTS = 60, 25
+CHANGES, CUTS = 25, 20
 
 
 def outcome(call, *given, **settings):

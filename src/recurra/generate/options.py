@@ -93,6 +93,8 @@ class Options:
             lambda x: isinstance(x, tuple) and all(isinstance(s, str) and s for s in x),
             "strings of at least one character",
         )
+        for switch in ("include_stop", "eos"):
+            expect(switch, lambda x: isinstance(x, bool), "true or false")
         expect("seed", _or_none(_whole(0)), "a whole number ≥ 0")
         expect("logprobs", _or_none(_whole(0, V)), f"0..{V} (the size of the vocabulary)")
         if _whole(2)(self.beams):

@@ -203,6 +203,6 @@ def _check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> No
     for number, others in enumerate(references):
         if isinstance(others, str) or not others:
             raise InputError(
-                f"references of text {number + 1}: expected a list of at least one, received "
+                f"references of text {number}: expected a list of at least one, received "
                 f"{shown(others)}"
             )
