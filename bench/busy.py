@@ -21,8 +21,8 @@ from bench.work import GRID, Text, Work
 #: Who is measured; others of `bench.peers` compile for a machine that they have for themselves.
 NAMES = ("recurra", "torch", "onnxruntime")
 RUNS = 5
-#: Seconds of a turn: long enough that each has met its neighbours, who run for some 4 ms at a time.
-SECONDS = 0.4
+#: Seconds of a turn: each meets its neighbours many times, who run for some 4 ms at a time.
+SECONDS = 0.1
 SITUATIONS = ("one processor", "beside busy neighbours")
 SMALL = (1, 100, 64)
 CHARACTERS = 2000

@@ -59,7 +59,7 @@ METHOD = """\
   independent multiply-adds reaches (bench/peak.cpp): the best of its runs; beside training at the
   largest size, in turns with it, the median of both, since neither can have what others of a shared
   machine take at the time.
-- Where others compute, one thread and two of the same library take turns of 0.4 s, five each; a
+- Where others compute, one thread and two of the same library take turns of 0.1 s, five each; a
   ratio is that of the medians of two turns. Neighbours are as many processes as processors.
 - Projection is to H / 2 units, lengths are between T / 2 and T, dropout 0.25, zoneout 0.1, with
   their noise drawn in every pass.

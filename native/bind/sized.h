@@ -43,6 +43,8 @@ class Sized {
     Arrays arrays;
     Call<T> call = given(arrays, x, parameters, initial, y, saved, valid, mask, keep, tokens, threads);
     arrays.set(call.last, last);
+    if (!call.y && call.shape.steps && call.shape.batch)
+      throw std::invalid_argument("a call without a place for its outputs");
     const Kernels<T>* cell = packed ? packed->kernels() : kernels();
     nb::gil_scoped_release release;
     Releasing done;
@@ -73,6 +75,8 @@ class Sized {
         std::memset(call.dx + v * call.dx_row, 0, size_t(call.shape.inputs) * sizeof(T));
     if (!call.saved && saved_size())
       throw std::invalid_argument("a backward call without what the forward call saved");
+    if (!call.y && call.shape.steps && call.shape.batch && saved_states()[0] < 0)  // then it reads the outputs
+      throw std::invalid_argument("a backward call without the outputs that it reads");
     nb::gil_scoped_release release;
     Releasing done;
     kernels()->backward(kernels()->program, call, arena());
@@ -116,8 +120,7 @@ class Sized {
     call.saved = arrays.whole<T>(saved);
     check_parameters(call);
     const bool some = call.shape.steps && call.shape.batch;
-    if (some && (!call.x || !call.y || (table_ && !call.tokens)))
-      throw std::invalid_argument("a call without inputs, or without a place for its outputs");
+    if (some && (!call.x || (table_ && !call.tokens))) throw std::invalid_argument("a call without inputs");
     return call;
   }
 

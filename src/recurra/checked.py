@@ -201,7 +201,7 @@ def _is_array(value: Any) -> bool:
 
 _ARRAY = Rule(_is_array, "an array of numbers", _array)
 
-_CALLED = {bytes: "bytes", list: "a list", dict: "a dictionary"}
+_CALLED: dict[type, str] = {bytes: "bytes", list: "a list", dict: "a dictionary"}
 _PLAIN: dict[Any, Rule] = {
     bool: Rule(_is_bool, "True or False"),
     int: Rule(_is_whole, "a whole number"),

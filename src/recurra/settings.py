@@ -25,6 +25,7 @@ def option(
     nullable: bool = False,
     free: bool = False,
     text: bool = False,
+    later: bool = False,
 ) -> Any:
     """A field with its one description.
 
@@ -32,7 +33,8 @@ def option(
     number; one that is `text` is any string. One that is a `switch`, or whose default is a bool, is
     true or false. A number is whole or not, in a range closed at `least` and `most`, open at
     `above` and `below`. A field whose default is None, or that is `nullable`, may be None. `free`
-    marks what may change when a run is resumed, because the result does not depend on it.
+    marks what may change when a run is resumed, because the result does not depend on it; `later` a
+    field that runs were written without, which had its default.
     """
     metadata = {
         "help": help,
@@ -44,6 +46,7 @@ def option(
         "nullable": nullable or default is None,
         "free": free,
         "text": text,
+        "later": later,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -67,6 +70,15 @@ class Settings:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
         }
+
+    def identity(self) -> dict[str, Any]:
+        """The fields by which runs are compared: those that came later only where they say more."""
+        later = {
+            field.name: field.default
+            for field in dataclasses.fields(self)
+            if field.metadata["later"]
+        }
+        return {k: v for k, v in self.to_json().items() if k not in later or later[k] != v}
 
     @classmethod
     def from_json(cls, values: Any) -> Self:

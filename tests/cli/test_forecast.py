@@ -35,12 +35,12 @@ def test_train_evaluate_predict(recurra, here):
     first = json.loads(lines[0])
     assert len(lines) == 2
     assert first["series"] == "a"
-    assert first["times"][0] == "2024-01-04T08:00:00"
+    assert first["times"][0] == "2024-01-04T08:00"
     assert len(first["y"]["quantiles"]["0.9"]) == 6
     assert np.shape(first["y"]["samples"]) == (3, 6)
     shown = recurra("predict", "run", data, "--levels", "0.5").out.splitlines()
     assert len(shown) == 12
-    assert shown[0].split("\t")[:3] == ["a", "2024-01-04T08:00:00", "y"]
+    assert shown[0].split("\t")[:3] == ["a", "2024-01-04T08:00", "y"]
 
 
 def test_a_backtest_is_what_python_finds(recurra, here):

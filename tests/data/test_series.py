@@ -95,7 +95,7 @@ def test_layouts_of_time(tmp_path, stamps, step, last):
     panel = read_series(write(tmp_path, "t,y\n" + "".join(f'"{s}",1\n' for s in stamps)))
     (one,) = panel.series
     if step == "60 days":  # the day of the month agrees: two months
-        assert str(panel.step) == "2 months"
+        assert str(panel.step) == "2 months, at their end"
         return
     assert str(panel.step) == step
     assert str(panel.times(one, 3)[-1]) == last

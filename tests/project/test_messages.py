@@ -15,7 +15,7 @@ from tools import list_messages
 SOURCE = ROOT / "src" / "recurra"
 #: What messages name of other projects: options, calls and settings.
 ELSEWHERE = (
-    {"to", "long", "to_padded_tensor", "weight_ih"},  # torch
+    {"to", "long", "to_dense", "as_tensor", "to_padded_tensor", "weight_ih"},  # torch
     {"go_backwards", "merge_mode", "recurrent_kernel"},  # Keras
     {
         "sequence_lens",

@@ -76,9 +76,12 @@ class Comparison:
         return {**told, "left_out": self.left_out.to_dict(), "notes": list(self.notes)}
 
     def __str__(self) -> str:
-        names = list(self.results[0].figures)
+        names = list(dict.fromkeys(name for r in self.results for name in r.figures))
         head = ["model", *names, "parameters", "training s", "latency ms", "size kB"]
-        rows = [[name.replace("_", " ") for name in head], *(self._cells(r) for r in self.results)]
+        rows = [
+            [name.replace("_", " ") for name in head],
+            *(self._cells(r, names) for r in self.results),
+        ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
         for row in rows:
@@ -89,8 +92,8 @@ class Comparison:
             lines.append("  ".join([first, *others]).rstrip())
         return "\n".join(lines)
 
-    def _cells(self, r: Result) -> list[str]:
-        figures = [f"{r.figures[name]:.4f}" for name in self.results[0].figures]
+    def _cells(self, r: Result, names: Sequence[str]) -> list[str]:
+        figures = [f"{r.figures[name]:.4f}" if name in r.figures else "–" for name in names]
         measured = [f"{r.parameters:,}", f"{r.seconds:.1f}", f"{1000 * r.latency:.3g}"]
         return [r.model, *figures, *measured, f"{r.size / 1000:,.0f}"]
 
@@ -254,7 +257,7 @@ class _Entered(NamedTuple):
 def _ranked(task: str, contest: Contest, entered: Sequence[_Entered]) -> Comparison:
     """The results so far, best first."""
     order = -1 if contest.higher else 1
-    metric = next(iter(entered[0].result.figures))
+    metric = contest.metric
     ranked = sorted(entered, key=lambda e: order * e.result.figures[metric])
     left_out = max((e.left_out for e in entered), key=lambda one: one.count)
     notes = dict.fromkeys(note for e in entered for note in e.notes)
@@ -353,6 +356,11 @@ def _enter(
     found = measured.to_dict()
     keys = (contest.metric, *contest.figures)
     figures = {key: float(found[key]) for key in keys if found.get(key) is not None}
+    if contest.metric not in figures:
+        raise InputError(
+            f"compare: {name} has no {contest.metric.replace('_', ' ')}, by which models are "
+            "compared: the test data have nothing it could be measured on, or too little before it"
+        )
     with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
         saved = contender.save(Path(folder) / "model")
         size = sum(path.stat().st_size for path in saved.rglob("*") if path.is_file())

@@ -16,7 +16,7 @@ from recurra.given import NOTHING
 from recurra.settings import sort
 from recurra.storage import read_model, save_model
 from recurra.tasks.forecaster.config import ForecastDataConfig, ForecasterConfig
-from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each
+from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each, presented
 from recurra.tasks.forecaster.outcome import LEVELS
 from recurra.tasks.forecaster.scaling import Scaler
 from recurra.tasks.forecaster.scoring import ForecastScores, backtest
@@ -75,7 +75,9 @@ class Classical:
         rows = np.array([[index, len(one)] for index, one in enumerate(panel.series)])
         found = self._forecasts(panel, rows, tuple(levels or LEVELS))
         times = [panel.times(one, len(one) + horizon)[len(one) :] for one in panel.series]
-        return each(found, [one.name for one in panel.series], panel.columns, times)
+        return each(
+            found, [one.name for one in panel.series], panel.columns, times, presented(panel.writer)
+        )
 
     def evaluate(
         self, data: Any, *, truth: Any = None, steps: int | None = None, stride: int = 1

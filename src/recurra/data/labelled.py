@@ -2,14 +2,16 @@
 
 import hashlib
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recurra.checked import checked
+from recurra.data.arrays import read_arrays
+from recurra.data.cells import decimal_comma, read_bytes
 from recurra.data.examples import Examples, in_memory, numbers_of
 from recurra.data.tables import Table, format_of, read_table
 from recurra.errors import InputError
@@ -65,10 +67,14 @@ def read_texts(
     label: str | None = "label",
     header: Sequence[str] | None = None,
     skip_bad: bool = False,
+    delimiter: str | None = None,
+    encoding: str | None = None,
 ) -> Examples:
     """Texts and labels from columns of tables (see `read_table`); `label` None reads none."""
     columns = [text] if label is None else [text, label]
-    table = read_table(sources, columns, header=header, skip_bad=skip_bad)
+    table = read_table(
+        sources, columns, header=header, skip_bad=skip_bad, delimiter=delimiter, encoding=encoding
+    )
     skipped, kept = list(table.skipped), []
     for row, place in zip(table.rows, table.places, strict=True):
         try:
@@ -96,6 +102,9 @@ def read_numbers(
     features: int = 1,
     header: Sequence[str] | None = None,
     skip_bad: bool = False,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    decimal: str = "auto",
 ) -> Examples:
     """Sequences of numbers and their labels. `label` None reads none.
 
@@ -110,6 +119,9 @@ def read_numbers(
         CSV and TSV, a step a line: with `sequence`, the column that says which sequence the step
             belongs to; all columns but that and `label` are its features.
 
+    `delimiter` and `encoding` are those of `read_table`; `decimal`, one of
+    `recurra.data.cells.DECIMALS`, is what stands before the fraction of a number.
+
     Raises:
         InputError: as `read_table`, and for cells that are no numbers.
     """
@@ -119,19 +131,40 @@ def read_numbers(
     kind = format_of(path)
     if kind in ("jsonl", "parquet"):
         columns = [values] if label is None else [values, label]
-        table = read_table(path, columns, skip_bad=skip_bad)
+        table = read_table(path, columns, skip_bad=skip_bad, encoding=encoding)
         labels = [None] * len(table) if label is None else table.column(label)
         return _collect(
             table.column(values), labels, table.places, table.skipped, table.sha256, path, skip_bad
         )
-    table = read_table(path, None, header=header, optional=None, skip_bad=skip_bad)
+    table = read_table(
+        path, None, header=header, optional=None, skip_bad=skip_bad, delimiter=delimiter,
+        encoding=encoding,
+    )  # fmt: skip
     for name in (label, sequence):
         if name is not None and name not in table.columns:
             raise InputError(
                 f"{path}: expected a column {brief(name)}, received {', '.join(table.columns[:8])}"
             )
+    table = _pointed(table, (label, sequence), decimal)
     read = _read_steps if sequence is not None else _read_wide
     return read(table, path, label, sequence, features, skip_bad)
+
+
+def _pointed(table: Table, words: tuple[str | None, ...], decimal: str) -> Table:
+    """The table with points in numbers that have commas; the columns `words` hold none."""
+    at = [k for k, name in enumerate(table.columns) if name not in words]
+    numbers = (row[k] for row in table.rows for k in at if row[k] is not None)
+    if not decimal_comma(numbers, table.places[0], decimal):
+        return table
+    chosen = frozenset(at)
+    rows = [
+        tuple(
+            cell.replace(",", ".") if k in chosen and cell and "." not in cell else cell
+            for k, cell in enumerate(row)
+        )
+        for row in table.rows
+    ]
+    return replace(table, rows=rows)
 
 
 def _read_wide(
@@ -142,8 +175,7 @@ def _read_wide(
     features: int,
     skip_bad: bool,
 ) -> Examples:
-    names = [name for name in table.columns if name != label]
-    at = [table.columns.index(name) for name in names]
+    at = [k for k, name in enumerate(table.columns) if name != label]
     if len(at) % features:
         raise InputError(
             f"{path}: {len(at)} columns of values are no whole steps of {features} features: say "
@@ -234,19 +266,12 @@ def _collect(
 
 
 def _read_npz(path: Path, values: str, label: str | None) -> Examples:
-    try:
-        data = path.read_bytes()
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file: check the path") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not an .npz file that can be read: {error}") from None
+    data = read_bytes(path)
+    arrays = read_arrays(data, path, tuple(n for n in (values, label, "lengths") if n))
     for name in (values, label):
         if name is not None and name not in arrays:
-            raise InputError(
-                f"{path}: expected an array {brief(name)}, received {', '.join(arrays)}"
-            )
+            there = ", ".join(arrays) or "none"
+            raise InputError(f"{path}: expected an array {brief(name)}, received {there}")
     x = arrays[values]
     if x.ndim not in (2, 3) or x.dtype.kind not in "fiub":
         raise InputError(

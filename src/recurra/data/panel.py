@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra.data.dates import Writer
 from recurra.data.timestamps import Step
 from recurra.errors import InputError
 from recurra.given import LeftOut, shown
@@ -42,7 +43,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """Some series with the same columns and the same step between observations."""
+    """Some series with the same columns and the same step between observations.
+
+    writer: writes times as the file has them that the series come from.
+    """
 
     series: tuple[Series, ...]
     columns: tuple[str, ...]
@@ -50,6 +54,7 @@ class Panel:
     known_columns: tuple[str, ...] = ()
     static_columns: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    writer: Writer | None = None
 
     def __len__(self) -> int:
         return len(self.series)

@@ -1,29 +1,41 @@
 """Time series from tables: one row a time, one row a series, or one row a year."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from recurra.checked import checked
+from recurra.data.cells import DECIMALS, decimal_comma
+from recurra.data.dates import DATES, looks_like_time, read_column
 from recurra.data.panel import Panel, Series, filled
+from recurra.data.series_cells import (
+    MISSING,
+    TIMES,
+    guess_layout,
+    is_number,
+    joined,
+    names_of,
+    number_of,
+    told,
+    word_of,
+)
 from recurra.data.table_rows import Table, open_table
-from recurra.data.timestamps import Step, find_layout, find_step, read_time
+from recurra.data.time_axis import Axis, Placer, axis, choose_step, numbered
+from recurra.data.timestamps import Step
 from recurra.errors import InputError
 
-#: Cells that stand for a value nobody measured.
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 LAYOUTS = ("auto", "long", "wide", "calendar")
 RULES = ("keep", "error", "previous", "linear")
-_PERIODS = {
-    12: ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
-    4: ["q1", "q2", "q3", "q4"],
-}
-
-#: Line, series, time, values, known and static covariates.
-Row = tuple[int, str, Any, list[float], list[float], tuple[float | str, ...]]
+_NUMBERS = Step(1, "number")
+#: Line, series, values, known and static covariates.
+Row = tuple[int, str, list[float], list[float], tuple[float | str, ...]]
+#: Line, values and known covariates of each moment.
+_Group = dict[int, tuple[int, list[float], list[float]]]
 
 
 @checked
@@ -40,6 +52,11 @@ def read_series(
     on_error: str = "raise",
     delimiter: str | None = None,
     skip_lines: int = 0,
+    dates: str = "auto",
+    decimal: str = "auto",
+    encoding: str | None = None,
+    like: Step | None = None,
+    utc: bool = False,
 ) -> Panel:
     """Read series from a CSV, TSV or Parquet file with a header.
 
@@ -60,12 +77,19 @@ def read_series(
             `linear` way between its neighbours.
         on_error: `raise` at the first bad row, or `skip` bad rows (in `wide`, series) and tell of
             them in `Panel.skipped`.
-        delimiter: between cells; by default tab for .tsv, else a comma; a space stands for any
-            white space.
+        delimiter: between cells; by default tab for .tsv, else the one of , ; tab and | that parts
+            the first rows into as many cells each; a space stands for any white space.
         skip_lines: lines above the header.
+        dates: how times are written, one of `recurra.data.dates.DATES`. By default the layout that
+            reads the whole column; what could be two is asked back.
+        decimal: what stands before the fraction of a number, one of `recurra.data.cells.DECIMALS`.
+        encoding: of a file that is neither UTF-8 nor has a byte order mark.
+        like: the step that is expected, for files too short to show theirs.
+        utc: count days in UTC too where times name their offset from it.
 
     Returns:
-        The series, sorted by time, each on the grid of the commonest step of the file.
+        The series, sorted by time, each on the grid of one step: months that stand at one place of
+        their month, days of work, or else the commonest gap of the longest series.
 
     Raises:
         InputError: file and line, what was expected and received.
@@ -74,16 +98,21 @@ def read_series(
         ("layout", layout, LAYOUTS),
         ("missing", missing, RULES),
         ("on_error", on_error, ("raise", "skip")),
+        ("dates", dates, DATES),
+        ("decimal", decimal, DECIMALS),
     ):
         if value not in allowed:
             raise InputError(f"{name} must be one of {', '.join(allowed)}, received {value!r}")
     if isinstance(source, Table):
         table, source = source, source.name
     else:
-        table = open_table(Path(source), delimiter=delimiter, skip_lines=skip_lines)
-    reader = _Reader(table, skip=on_error == "skip")
+        table = open_table(
+            Path(source), delimiter=delimiter, skip_lines=skip_lines, encoding=encoding
+        )
+    reader = _Reader(table, on_error == "skip", dates, decimal, like, utc)
+    named = bool(series or time or values or known or static or dates != "auto")
     if layout == "auto":
-        layout = _guess(table, bool(series or time or values or known or static))
+        layout = guess_layout(table, named)
     if layout == "wide":
         panel = reader.wide()
     elif layout == "calendar":
@@ -101,13 +130,20 @@ def read_series(
 class _Reader:
     """Rows of a table to series; bad rows raise, or are noted."""
 
-    def __init__(self, table: Table, *, skip: bool) -> None:
-        self._table, self._skip = table, skip
+    def __init__(
+        self, table: Table, skip: bool, dates: str, decimal: str, like: Step | None, utc: bool
+    ) -> None:
+        self._table, self._skip, self._dates = table, skip, dates
+        self._decimal, self._like, self._utc = decimal, like, utc
         self._skipped: list[str] = []
+        self._wrong: dict[int, str] = {}
+        for line, fault in table.wrong:
+            self._bad(line, InputError(fault))
 
     def wide(self) -> Panel:
         """A row a series: its id, and its values."""
         found: dict[str, Series] = {}
+        number = self._numbers(range(1, len(self._table.header)))
         for line, cells in self._table.rows:
             try:
                 while cells and cells[-1].strip().lower() in MISSING:
@@ -116,7 +152,7 @@ class _Reader:
                     raise InputError("expected an id and values, found no value")
                 if cells[0] in found:
                     raise InputError(f"series {cells[0]!r}: it was on an earlier row already")
-                numbers = [_number(cell, f"column {i + 2}") for i, cell in enumerate(cells[1:])]
+                numbers = [number(cell, f"column {i + 2}") for i, cell in enumerate(cells[1:])]
                 found[cells[0]] = Series(cells[0], np.array(numbers)[:, None])
             except InputError as error:
                 self._bad(line, error)
@@ -125,24 +161,23 @@ class _Reader:
     def calendar(self) -> Panel:
         """A row a year: its months, or its quarters."""
         header = self._table.header
+        number = self._numbers(range(1, len(header)))
+        months = 12 // (len(header) - 1)
         rows: list[Row] = []
+        moments: list[int | None] = []
         for line, cells in self._table.rows:
-            for period, cell in enumerate(cells[1:]):
+            for period, cell in enumerate(cells[1 : len(header)]):
                 try:
-                    stamp = f"{int(cells[0]):04d}-{1 + period * (12 // (len(header) - 1)):02d}"
-                    rows.append(
-                        (
-                            line,
-                            "",
-                            read_time(stamp, "year-month"),
-                            [_number(cell, header[period + 1])],
-                            [],
-                            (),
-                        )
-                    )
-                except (InputError, ValueError) as error:
+                    year = int(cells[0]) if re.fullmatch(r"\d{4}", cells[0].strip()) else 0
+                    if not year:
+                        raise InputError(f"expected a year, received {cells[0]!r}")
+                    value = [number(cell, header[period + 1])]
+                    moments.append((year - 1970) * 12 + months * period)
+                    rows.append((line, "", value, [], ()))
+                except InputError as error:
                     self._bad(line, error)
-        return self._gathered(rows, ("y",), (), ())
+        firsts = np.array(moments, "datetime64[M]").astype("datetime64[s]").astype(np.int64)
+        return self._gathered(rows, Axis(firsts.tolist(), "s", None), ("y",), (), ())
 
     def long(
         self,
@@ -155,100 +190,147 @@ class _Reader:
         """A row a time of a series."""
         table = self._table
         named = tuple(filter(None, (series, *time, *values, *known, *static)))
-        unknown = [name for name in named if name not in table.header]
+        at = {name: index for index, name in enumerate(table.header)}
+        unknown = [name for name in named if name not in at]
         if unknown:
             raise InputError(
-                f"{table.name}: no column {', '.join(unknown)}; there are "
-                f"{', '.join(map(repr, table.header))}"
+                f"{table.name}: no column {', '.join(unknown)}; there are {names_of(table.header)}"
             )
+        taken = set(named)
+        free = [n for n in table.header if n not in taken]
         if not time:
-            free = [n for n in table.header if n not in named]
-            time = tuple(filter(self._looks_like_time, free))[:1] or tuple(free[:1])
-        values = values or tuple(n for n in table.header if n not in (*named, *time))
+            begin = dict(zip(table.header, table.first, strict=False))
+            likely = (name for name in free if name in begin and self._likely(name, begin[name]))
+            time = tuple(islice(likely, 1)) or tuple(free[:1])
+        values = values or tuple(n for n in free if n not in time)
         if not time or not values:
             raise InputError(f"{table.name}: expected a column of times and one of values at least")
-        at = {name: index for index, name in enumerate(table.header)}
-        layout = None
+        used = {*filter(None, (series,)), *time, *values, *known, *static}
+        double = [name for name, n in Counter(table.header).items() if n > 1 and name in used]
+        if double:
+            raise InputError(
+                f"{table.name}: the column {double[0]!r} stands there twice: rename one"
+            )
+        whole = [(line, cells) for line, cells in table.rows if len(cells) == len(at)]
+        axis = self._axis(
+            whole, [at[n] for n in time], time, None if series is None else at[series]
+        )
+        number = self._numbers([at[name] for name in (*values, *known)])
         rows: list[Row] = []
+        moments: list[int | None] = []
+        stamps = iter(axis.moments)
         for line, cells in table.rows:
             try:
                 if len(cells) != len(at):
                     raise InputError(f"expected {len(at)} cells, received {len(cells)}")
-                stamp = _joined([cells[at[name]] for name in time], time)
-                layout = layout or find_layout(stamp)
-                moment = read_time(stamp, layout)
-                numbers = [_number(cells[at[name]], name) for name in values]
-                ahead = [_number(cells[at[name]], name) for name in known]
+                moment = next(stamps)
+                if moment is None:
+                    raise InputError(self._wrong[line])
+                numbers = [number(cells[at[name]], name) for name in values]
+                ahead = [number(cells[at[name]], name) for name in known]
                 if np.isnan(ahead).any():
                     raise InputError("a known covariate is missing: they must be complete")
-                fixed = tuple(_word(cells[at[name]]) for name in static)
-                rows.append(
-                    (line, cells[at[series]] if series else "", moment, numbers, ahead, fixed)
-                )
+                fixed = tuple(word_of(cells[at[name]], name) for name in static)
+                rows.append((line, cells[at[series]] if series else "", numbers, ahead, fixed))
+                moments.append(moment)
             except InputError as error:
                 self._bad(line, error)
-        return self._gathered(rows, values, known, static)
+        return self._gathered(rows, replace(axis, moments=moments), values, known, static)
 
-    def _looks_like_time(self, column: str) -> bool:
-        place = self._table.header.index(column)
-        try:
-            return bool(find_layout(self._table.first[place]))
-        except (InputError, IndexError):  # IndexError: the first row is short, or there is none
-            return False
+    def _axis(
+        self,
+        rows: list[tuple[int, list[str]]],
+        places: list[int],
+        names: tuple[str, ...],
+        series: int | None,
+    ) -> Axis:
+        """The times of rows that are whole; `_wrong` says by line what cannot be read."""
+        of = [None if series is None else cells[series] for _, cells in rows]
+        if self._dates == "order":
+            return numbered(of)
+        column = read_column(
+            [joined([cells[k] for k in places], names) for _, cells in rows],
+            how=self._dates,
+            numbers=self._like is not None and self._like.unit == "number",
+            where=lambda row: f"{self._table.name}, line {rows[row][0]}",
+        )
+        self._wrong = {rows[row][0]: fault for row, fault in column.wrong.items()}
+        return axis(column, of, like=self._like, utc=self._utc)
+
+    def _likely(self, name: str, cell: str) -> bool:
+        """Whether a column may be that of the times, by its name and first cell."""
+        named = name.strip().lower() in TIMES
+        if self._dates == "order":
+            return named or not is_number(cell)
+        return named or looks_like_time(cell)
+
+    def _numbers(self, places: Iterable[int]) -> Callable[[str, str], float]:
+        """What makes a number of a cell: some columns show whether a comma is its point."""
+        rows = self._table.rows
+        some = list(places)
+        cells = (cells[k] for k in some for _, cells in rows if k < len(cells))
+        if decimal_comma(cells, self._table.name, self._decimal):
+            return lambda cell, column: number_of(cell, column, comma=True)
+        return number_of
 
     def _gathered(
         self,
         rows: Iterable[Row],
+        axis: Axis,
         columns: tuple[str, ...],
         known: tuple[str, ...],
         static: tuple[str, ...],
     ) -> Panel:
-        groups: dict[str, dict[Any, tuple[int, list[float], list[float]]]] = {}
+        groups: dict[str, _Group] = {}
         fixed: dict[str, tuple[float | str, ...]] = {}
-        for line, name, moment, numbers, ahead, words in rows:
+        for moment, (line, name, numbers, ahead, words) in zip(axis.moments, rows, strict=True):
+            assert moment is not None
             group = groups.setdefault(name, {})
             try:
                 if moment in group:
-                    raise InputError(f"time {moment}: it was on line {group[moment][0]} already")
+                    time = axis.times([moment])[0]
+                    raise InputError(f"time {time}: it was on line {group[moment][0]} already")
                 if fixed.setdefault(name, words) != words:
                     raise InputError(
-                        f"series {name!r}: static columns change from {fixed[name]} to {words}"
+                        f"series {name!r}: static columns change from {told(fixed[name])} to "
+                        f"{told(words)}"
                     )
                 group[moment] = (line, numbers, ahead)
             except InputError as error:
                 self._bad(line, error)
         longest = max(groups.values(), key=len, default={})
-        step = find_step(np.array(sorted(longest))) if longest else Step(1, "number")
+        step = choose_step(axis.times(sorted(longest)), self._like) if longest else _NUMBERS
+        count = sum(map(len, groups.values()))
+        placer = Placer(self._table.name, step, axis, count, self._bad)
         found = [
-            self._on_grid(name, group, step, fixed[name]) for name, group in groups.items() if group
+            self._on_grid(name, group, placer, step, axis, fixed[name])
+            for name, group in groups.items()
+            if group
         ]
         return Panel(
             tuple(one for one in found if one is not None),
-            columns, step, known, static, tuple(self._skipped),
+            columns, step, known, static, tuple(self._skipped), axis.writer,
         )  # fmt: skip
 
     def _on_grid(
         self,
         name: str,
-        group: dict[Any, tuple[int, list[float], list[float]]],
+        group: "_Group",
+        placer: Placer,
         step: Step,
+        axis: Axis,
         static: tuple[float | str, ...],
     ) -> Series | None:
-        times = np.array(sorted(group))
-        index = step.index(times)
-        for moment in times[index != np.round(index)]:
-            line = group[moment.item() if times.dtype.kind != "M" else moment][0]
-            problem = f"time {moment} is off the grid of one {step} from {times[0]}"
-            self._bad(line, InputError(f"{problem}: give regular times, or leave rows out"))
-        good = index == np.round(index)
-        times, places = times[good], index[good].astype(int)
-        rows = [group[t.item() if times.dtype.kind != "M" else t] for t in times]
+        moments = sorted(group)
+        kept, places = placer.place(moments, [group[moment][0] for moment in moments])
+        rows = [group[moments[k]] for k in kept]
+        begin = axis.times([moments[kept[0]]])[0]
         values = np.full((places[-1] + 1, len(rows[0][1])), np.nan)
         values[places] = [row[1] for row in rows]
         known = np.full((places[-1] + 1, len(rows[0][2])), np.nan)
         known[places] = [row[2] for row in rows]
         if np.isnan(known).any():
-            absent = step.after(times[0], len(known))[np.isnan(known).any(1)][0]
+            absent = step.after(begin, len(known))[np.isnan(known).any(1)][0]
             self._bad(rows[0][0], InputError(f"series {name!r}: no known covariates at {absent}"))
             return None
         present = np.flatnonzero(~np.isnan(values).all(axis=1))
@@ -256,7 +338,7 @@ class _Reader:
             self._bad(rows[0][0], InputError(f"series {name!r}: expected values, all are missing"))
             return None
         first, last = present[0], present[-1] + 1
-        start = step.after(times[0], first + 1)[-1]
+        start = step.after(begin, first + 1)[-1]
         return Series(name, values[first:last], start, known[first:], static)
 
     def _bad(self, line: int, error: Exception) -> None:
@@ -264,56 +346,6 @@ class _Reader:
         if not self._skip:
             raise InputError(text) from error
         self._skipped.append(text)
-
-
-def _guess(table: Table, named: bool) -> str:
-    header = [name.strip().lower()[:3] for name in table.header[1:]]
-    if header in _PERIODS.values():
-        return "calendar"
-    if named or not table.first:
-        return "long"
-    try:
-        find_layout(table.first[0])
-    except InputError:
-        # An id: of a series, where numbers follow.
-        numeric = all(_is_number(cell) for cell in table.first[1:])
-        return "wide" if numeric else "long"
-    return "long"
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        _number(cell, "")
-    except InputError:
-        return False
-    return True
-
-
-def _joined(cells: Sequence[str], names: Sequence[str]) -> str:
-    if len(cells) == 1:
-        return cells[0]
-    quarter = names[1].strip().lower().startswith("q")
-    return f"{cells[0].strip()}Q{cells[1].strip()}" if quarter else "-".join(map(str.strip, cells))
-
-
-def _number(cell: str, column: str) -> float:
-    text = cell.strip()
-    if text.lower() in MISSING:
-        return float("nan")
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("inf")
-    if not np.isfinite(number):
-        raise InputError(f"{column}: expected a finite number or nothing, received {cell!r}")
-    return number
-
-
-def _word(cell: str) -> float | str:
-    try:
-        return float(cell)
-    except ValueError:
-        return cell
 
 
 def _by_rule(panel: Panel, one: Series, rule: str, source: str | Path) -> Series:

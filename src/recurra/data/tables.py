@@ -1,16 +1,16 @@
 """Rows of a table by column name, from CSV, TSV, JSON lines and Parquet. No torch."""
 
-import csv
-import gzip
 import hashlib
 import json
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recurra.checked import checked
+from recurra.data.cells import BadRowError, as_utf8, not_utf8, read_bytes, sniff, split_record
+from recurra.data.parquet import read_parquet
 from recurra.errors import InputError
 
 #: What a file is called, and how it is read; each of the text formats also with `.gz` behind.
@@ -59,22 +59,26 @@ def read_table(
     header: Sequence[str] | None = None,
     optional: Sequence[str] | None = (),
     skip_bad: bool = False,
+    delimiter: str | None = None,
+    encoding: str | None = None,
 ) -> Table:
     """Read columns of one or more files of one layout.
 
     Args:
         sources: files; the end of the name says the format: .csv .tsv .jsonl .ndjson, each also
-            with .gz behind, and .parquet. UTF-8.
+            with .gz behind, and .parquet.
         columns: names of the columns to read; None for all that the first file has.
         header: names of all columns, for CSV and TSV files whose first line is a row already.
         optional: columns among `columns` that may be missing, altogether or in some rows: None
             then; None for all of them. Elsewhere a missing value (an empty field, null) makes a
             bad row.
         skip_bad: leave bad rows out and report them in `skipped`, instead of raising.
+        delimiter: what parts the fields of CSV; by default the one of , ; tab and | that parts the
+            first rows into as many fields each.
+        encoding: of files that are not UTF-8 and have no byte order mark.
 
-    CSV is RFC 4180: fields in double quotes may hold commas, quotes doubled and line ends; no field
-    is longer than 131,072 characters. In TSV nothing is quoted: a tab ends a field, a line end a
-    row. Lines without anything are passed over.
+    CSV is RFC 4180: fields in double quotes may hold commas, quotes doubled and line ends. In TSV
+    nothing is quoted: a tab ends a field, a line end a row. Lines without anything are passed over.
 
     Raises:
         InputError: a file that is missing, of no known format, without the columns, without a row;
@@ -87,8 +91,8 @@ def read_table(
     found: Table | None = None
     digest = hashlib.sha256()
     for path in paths:
-        reader = _Reader(path, wanted, header, optional, skip_bad)
-        data = _bytes(path)
+        reader = _Reader(path, wanted, header, optional, skip_bad, _How(delimiter, encoding))
+        data = read_bytes(path)
         digest.update(data)
         reader.read(data)
         wanted = reader.columns
@@ -111,8 +115,12 @@ def format_of(path: str | Path) -> str | None:
     return SUFFIXES.get(suffix.lower())
 
 
-class _BadRowError(ValueError):
-    """What is wrong with a row."""
+@dataclass(frozen=True)
+class _How:
+    """What a person said of the text of a file."""
+
+    delimiter: str | None
+    encoding: str | None
 
 
 class _Reader:
@@ -125,9 +133,11 @@ class _Reader:
         header: Sequence[str] | None,
         optional: Sequence[str] | None,
         skip_bad: bool,
+        how: _How,
     ) -> None:
-        self.path, self._wanted, self._header = path, columns, header
-        self._optional, self._skip_bad = optional, skip_bad
+        self.path, self._wanted, self._header, self._how = path, columns, header, how
+        self._optional = None if optional is None else frozenset(optional)
+        self._skip_bad, self._lines = skip_bad, [b""]
         self.columns: tuple[str, ...] = columns or ()
         self.rows: list[tuple[Any, ...]] = []
         self.places: list[str] = []
@@ -145,7 +155,7 @@ class _Reader:
         elif kind == "jsonl":
             self._read_json_lines(data)
         else:
-            self._read_fields(data, _csv_record if kind == "csv" else _tsv_record)
+            self._read_fields(data, tab=kind == "tsv")
 
     def _add(self, number: int, make: Callable[[], tuple[Any, ...]], unit: str = "line") -> None:
         """Add a row, or report it."""
@@ -154,11 +164,11 @@ class _Reader:
             row = make()
             for name, value in zip(self.columns, row, strict=True):
                 if (value is None or value == "") and not self._may_lack(name):
-                    raise _BadRowError(f"no value in the column {name!r}")
-        except (_BadRowError, UnicodeDecodeError, csv.Error) as error:
-            told = f"{place}: {_reason(error)}"
+                    raise BadRowError(f"no value in the column {name!r}")
+        except (BadRowError, UnicodeDecodeError) as error:
+            told = f"{place}: {self._reason(error, number)}"
             if not self._skip_bad:
-                raise InputError(f"{told}: mend it, or skip bad rows") from None
+                raise InputError(f"{told}: mend it, or skip bad rows (--skip-bad)") from None
             self.skipped.append(told)
             return
         self.rows.append(tuple(None if value == "" else value for value in row))
@@ -169,21 +179,27 @@ class _Reader:
 
     # -- CSV and TSV ------------------------------------------------------------------------------
 
-    def _read_fields(self, data: bytes, record: "Record") -> None:
-        lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    def _read_fields(self, data: bytes, *, tab: bool) -> None:
+        self._lines = lines = as_utf8(data, self.path, self._how.encoding).split(b"\n")
         at = 0
         while at < len(lines) and not lines[at].strip():
             at += 1
+        if lines[at : at + 1] and lines[at].lower().startswith(b"sep="):  # for Excel
+            at += 1
+        dialect = sniff(lines[at : at + 100], delimiter=self._how.delimiter, tab=tab)
         names = self._header
         if names is None and at < len(lines):
             try:
-                names, at = record(lines, at)
-            except (csv.Error, UnicodeDecodeError) as error:
-                raise InputError(f"{self.path}, line {at + 1}: {_reason(error)}") from None
+                names, at = split_record(lines, at, dialect)
+            except (BadRowError, UnicodeDecodeError) as error:
+                told = self._reason(error, at + 1)
+                raise InputError(f"{self.path}, line {at + 1}: {told}") from None
         names = [name.strip() for name in names or ()]
         self._choose(names, f"a first line that names them, received {_names(names)}; where a file "
-                     "has no such line, give the names of its columns")  # fmt: skip
-        places = [names.index(name) if name in names else None for name in self.columns]
+                     "has no such line, give the names of its columns (--columns); what parts "
+                     f"them, here {dialect}, is --delimiter")  # fmt: skip
+        at_name = {name: place for place, name in enumerate(names)}
+        places = [at_name.get(name) for name in self.columns]
         while at < len(lines):
             if lines[at].strip(b"\r ") == b"":
                 at += 1
@@ -193,35 +209,44 @@ class _Reader:
 
             def make(start: int = start) -> tuple[Any, ...]:
                 nonlocal at
-                fields, at = record(lines, start)
+                fields, at = split_record(lines, start, dialect, len(names))
                 if len(fields) != len(names):
                     at = start + 1
-                    raise _BadRowError(f"expected {len(names)} fields, received {len(fields)}")
+                    raise BadRowError(f"expected {len(names)} fields, received {len(fields)}")
                 return tuple(None if place is None else fields[place] for place in places)
 
             self._add(start + 1, make)
 
+    def _reason(self, error: Exception, number: int) -> str:
+        if isinstance(error, UnicodeDecodeError):
+            return not_utf8(self._lines[number - 1], error)
+        return str(error)
+
     # -- JSON lines -------------------------------------------------------------------------------
 
     def _read_json_lines(self, data: bytes) -> None:
-        lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-        for number, line in enumerate(lines, 1):
+        self._lines = as_utf8(data, self.path, self._how.encoding).split(b"\n")
+        for number, line in enumerate(self._lines, 1):
             if not line.strip():
                 continue
 
             def make(line: bytes = line) -> tuple[Any, ...]:
                 try:
                     value = json.loads(line.decode())
-                except (json.JSONDecodeError, RecursionError) as error:
-                    told = error.msg if isinstance(error, json.JSONDecodeError) else "too deep"
-                    raise _BadRowError(f"not JSON: {told}") from None
+                except UnicodeDecodeError:
+                    raise
+                except (ValueError, RecursionError) as error:
+                    # ValueError: an integer of more digits than Python reads.
+                    told = "too deep" if isinstance(error, RecursionError) else "a number too long"
+                    told = error.msg if isinstance(error, json.JSONDecodeError) else told
+                    raise BadRowError(f"not JSON: {told}") from None
                 if not isinstance(value, dict):
-                    raise _BadRowError(f"expected a JSON object, received {_short(value)}")
+                    raise BadRowError(f"expected a JSON object, received {_short(value)}")
                 if not self.columns:
                     self.columns = tuple(value)
                 missing = [n for n in self.columns if n not in value and not self._may_lack(n)]
                 if missing:
-                    raise _BadRowError(f"no {missing[0]!r} in it; there are {_names(list(value))}")
+                    raise BadRowError(f"no {missing[0]!r} in it; there are {_names(list(value))}")
                 return tuple(value.get(name) for name in self.columns)
 
             self._add(number, make)
@@ -229,81 +254,33 @@ class _Reader:
     # -- Parquet ----------------------------------------------------------------------------------
 
     def _read_parquet(self, data: bytes) -> None:
-        try:
-            import pyarrow
-            from pyarrow import parquet
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"{self.path}: reading Parquet needs pyarrow: pip install recurra[parquet]"
-            ) from error
-        try:
-            file = parquet.ParquetFile(pyarrow.BufferReader(data))
-            names = list(file.schema_arrow.names)
-            self._choose(names, f"received a file with {_names(names)}")
-            read = file.read(columns=[name for name in self.columns if name in names])
-        except (pyarrow.ArrowException, OSError) as error:
-            raise InputError(f"{self.path}: not a Parquet file that can be read: {error}") from None
-        nothing = [None] * read.num_rows
-        values = [
-            read.column(name).to_pylist() if name in names else nothing for name in self.columns
-        ]
+        names: set[str] = set()
+
+        def choose(there: list[str]) -> list[str]:
+            names.update(there)
+            self._choose(there, f"received a file with {_names(there)}")
+            return [name for name in self.columns if name in names]
+
+        read = iter(read_parquet(data, self.path, choose))
+        there = [next(read) if name in names else None for name in self.columns]
+        count = max((len(column) for column in there if column is not None), default=0)
+        values = [[None] * count if column is None else column for column in there]
         for number, row in enumerate(zip(*values, strict=True), 1):
             self._add(number, lambda row=row: row, unit="row")  # type: ignore[misc]
 
     def _choose(self, names: Sequence[str], expected: str) -> None:
         """Set the columns that are read, from all there are."""
-        double = next((name for name in names if names.count(name) > 1), None)
+        double = next((name for name, n in Counter(names).items() if n > 1), None)
         if double is not None:
             raise InputError(f"{self.path}: the column {double!r} stands there twice: rename one")
         if self._wanted is None:
             self.columns = tuple(names)
             return
-        if any(name not in names and not self._may_lack(name) for name in self._wanted):
+        there = set(names)
+        if any(name not in there and not self._may_lack(name) for name in self._wanted):
             wanted = ", ".join(self._wanted)
             raise InputError(f"{self.path}: expected the columns {wanted} and {expected}")
         self.columns = self._wanted
-
-
-Record = Callable[[list[bytes], int], tuple[list[str], int]]
-
-
-def _tsv_record(lines: list[bytes], at: int) -> tuple[list[str], int]:
-    """The fields of the row at a line, and the line after it."""
-    return lines[at].removesuffix(b"\r").decode().split("\t"), at + 1
-
-
-def _csv_record(lines: list[bytes], at: int) -> tuple[list[str], int]:
-    """The fields of the row that begins at a line, and the line after it."""
-    reader = csv.reader(_from(lines, at), strict=True)
-    fields = next(reader)
-    return fields, at + reader.line_num
-
-
-def _from(lines: list[bytes], at: int) -> Iterator[str]:
-    for index in range(at, len(lines)):
-        yield lines[index].decode() + "\n"
-
-
-def _bytes(path: Path) -> bytes:
-    """A whole file, unpacked where its name ends in .gz."""
-    try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix.lower() == ".gz" else data
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file: check the path") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: not gzip that can be read: {error}: pack it again") from None
-    except OSError as error:
-        told = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: {told}: check the path and its permissions") from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 at byte {error.start + 1} of the line"
-    if isinstance(error, csv.Error):
-        return f"a quoted field that does not end as it should ({error})"
-    return str(error)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -1,162 +1,243 @@
-"""Time stamps: reading the layouts people use, finding the step between them, calendar features."""
+"""The step between observations: finding it, counting with it, calendar features."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
 from recurra.errors import InputError
 
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-
-
-def _iso(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    offset = moment.utcoffset()
-    return moment.replace(tzinfo=None) - (offset or timedelta())
-
-
-def _made(pattern: str, build: Callable[[re.Match[str]], datetime]) -> Callable[[str], object]:
-    expression = re.compile(pattern, re.IGNORECASE)
-
-    def read(text: str) -> datetime | None:
-        found = expression.fullmatch(text)
-        try:
-            return build(found) if found else None
-        except ValueError:  # a 13th month, a 31st of June
-            return None
-
-    return read
-
-
-def _month_name(found: re.Match[str]) -> datetime:
-    return datetime(int(found[3]), _MONTHS.index(found[1].lower()) + 1, int(found[2]))
-
-
-#: By name how a layout is read; the first that reads a column's first stamp must read all of it.
-_LAYOUTS: dict[str, Callable[[str], object]] = {
-    "a year": _made(r"(1[0-9]{3}|2[0-9]{3})", lambda m: datetime(int(m[1]), 1, 1)),
-    "year-month": _made(r"(\d{4})[-/](\d{1,2})", lambda m: datetime(int(m[1]), int(m[2]), 1)),
-    "yyyymmdd": _made(
-        r"((?:1[0-9]|2[0-9])\d\d)(\d\d)(\d\d)", lambda m: datetime(int(m[1]), int(m[2]), int(m[3]))
-    ),
-    "year and quarter": _made(
-        r"(\d{4})[- ]?Q([1-4])", lambda m: datetime(int(m[1]), 3 * int(m[2]) - 2, 1)
-    ),
-    "month-day-year": _made(rf"({'|'.join(_MONTHS)})[- ](\d{{1,2}})[- ,]+(\d{{4}})", _month_name),
-    "year/month/day": _made(
-        r"(\d{4})/(\d{1,2})/(\d{1,2})(?:[ T](\d{1,2}):(\d\d)(?::(\d\d))?)?",
-        lambda m: datetime(*(int(part or 0) for part in m.groups())),  # type: ignore[arg-type]
-    ),
-    "an ISO date or time": _iso,
-    "a number of steps": _made(r"-?\d+", lambda m: int(m[0])),  # type: ignore[arg-type,return-value]
+#: Where in its month each time of a series of months stands: on the day of the first one, on a day
+#: that some months lack (their last one then), or on the first or last day that is no weekend's.
+ANCHORS = ("", "29", "30", "end", "first business day", "last business day")
+#: By unit: more than a step can count between two times that files may hold.
+_LIMITS = {
+    "month": 12 * 10_000,
+    "business": 366 * 10_000,
+    "second": 366 * 10_000 * 86400,
+    "microsecond": 366 * 10_000 * 86400 * 1_000_000,
+    "number": 1 << 63,
 }
-
-
-def find_layout(text: str) -> str:
-    """The name of the layout of one time stamp.
-
-    Raises:
-        InputError: it has none that is known.
-    """
-    for name, read in _LAYOUTS.items():
-        if read(text.strip()) is not None:
-            return name
-    raise InputError(
-        f"time {text!r}: expected an ISO date or time, a year, 2016-07, 20160701, 2016Q3, "
-        "Jul-1-2016 or a number of steps"
-    )
-
-
-def read_time(text: str, layout: str) -> np.datetime64 | int:
-    """One time stamp of a column whose layout `find_layout` found; UTC where it names a zone.
-
-    Raises:
-        InputError: it has another layout, or is no day of the calendar.
-    """
-    found = _LAYOUTS[layout](text.strip())
-    if found is None:
-        raise InputError(f"time {text!r}: expected {layout}, as in the rows before")
-    return found if isinstance(found, int) else np.datetime64(found, "s")  # type: ignore[call-overload]
+_DAY = 86400
+#: Holidays move the last trading day of a month by no more days than this.
+_NEAR = 4
+#: Share of the rows that shows where months stand, in spite of others.
+_MOST = 0.9
 
 
 @dataclass(frozen=True)
 class Step:
-    """The time from one observation to the next: some months, or some seconds, or one number.
+    """The time from one observation to the next: some months, days of work, seconds, or numbers.
 
-    `unit` is `month`, `second` or `number`.
+    `unit` is `month`, `business` (Monday to Friday), `second`, `microsecond` or `number`. `anchor`
+    is one of `ANCHORS`, for months.
     """
 
     count: int
     unit: str
+    anchor: str = ""
 
     def __str__(self) -> str:
-        names = {"month": {12: "year", 3: "quarter", 1: "month"}, "number": {1: "number"}}
-        names["second"] = {604800: "week", 86400: "day", 3600: "hour", 60: "minute", 1: "second"}
-        for size, name in names[self.unit].items():
-            if self.count % size == 0:
-                many = self.count // size
-                return name if many == 1 else f"{many} {name}s"
-        return f"{self.count} {self.unit}s"
+        names = {
+            "month": {12: "year", 3: "quarter", 1: "month"},
+            "number": {1: "number"},
+            "business": {1: "business day"},
+            "second": {604800: "week", 86400: "day", 3600: "hour", 60: "minute", 1: "second"},
+            "microsecond": {1_000_000: "second", 1000: "millisecond", 1: "microsecond"},
+        }[self.unit]
+        size, name = next((s, n) for s, n in names.items() if self.count % s == 0)
+        many = self.count // size
+        told = name if many == 1 else f"{many} {name}s"
+        if self.anchor == "end":
+            return f"{told} end" if many == 1 else f"{told}, at their end"
+        if self.anchor.isdigit():
+            return f"{told}, on day {self.anchor}"
+        return f"{told}, on its {self.anchor}" if self.anchor else told
+
+    def __repr__(self) -> str:
+        # Runs of before there were anchors are told apart by this text.
+        anchor = f", anchor={self.anchor!r}" if self.anchor else ""
+        return f"Step(count={self.count!r}, unit={self.unit!r}{anchor})"
 
     def index(self, times: np.ndarray) -> np.ndarray:
-        """How many steps after the first each time is; not whole where it is off the grid."""
+        """How many steps after the first each time is; not whole, or NaN, where off the grid."""
         if self.unit == "month":
-            months = times.astype("datetime64[M]").astype(np.int64)
-            rest = (times - times.astype("datetime64[M]")).astype(np.int64)
-            off = rest != rest[:1]
-            return (months - months[:1]) / self.count + 0.5 * off
-        passed = (times - times[:1]).astype(np.int64)
-        return passed / self.count
+            months = times.astype("datetime64[M]")
+            passed = (months - months[:1]).astype(np.int64)
+            return np.where(self._off(times), np.nan, passed / self.count)
+        if self.unit == "business":
+            days = times.astype("datetime64[D]")
+            # Whole where both are days of work at the same time of the day.
+            off = ~np.is_busday(days) | (_clock(times) != _clock(times[:1]))
+            return np.where(off, np.nan, np.busday_count(days[0], days) / self.count)
+        return (times - times[:1]).astype(np.int64) / self._size(times)
 
     def after(self, start: Any, count: int) -> np.ndarray:
         """`start`, a datetime64 or a number, and the times that follow: `count` in all."""
         steps = np.arange(count) * self.count
         if self.unit == "number":
+            if int(start) + count * self.count >= 1 << 63:
+                raise InputError(
+                    f"times: {count:,} steps of {self.count} after {int(start)} are more than 64 "
+                    "bits can count: give smaller numbers"
+                )
             return int(start) + steps
+        if self.unit == "microsecond":
+            return start.astype("datetime64[us]") + steps.astype("timedelta64[us]")
+        if np.datetime_data(start)[0] != "us":
+            start = start.astype("datetime64[s]")
+        day = start.astype("datetime64[D]")
         if self.unit == "month":
             month = start.astype("datetime64[M]")
-            return (month + steps).astype("datetime64[s]") + (start - month.astype("datetime64[s]"))
-        return start.astype("datetime64[s]") + steps.astype("timedelta64[s]")
+            days = _days_of(month + steps, self.anchor, day - month.astype("datetime64[D]"))
+            return days.astype(start.dtype) + (start - day)
+        if self.unit == "business":
+            days = np.busday_offset(day, steps, roll="forward")
+            return days.astype(start.dtype) + (start - day)
+        return start + steps.astype("timedelta64[s]")
 
     @property
     def season(self) -> int:
         """The usual season in steps: a day of hours, a week of days, a year of months, else 1."""
         if self.unit == "month":
             return 12 // self.count if self.count < 12 and 12 % self.count == 0 else 1
-        if self.unit == "number":
+        if self.unit == "business":
+            return 5 if self.count == 1 else 1
+        if self.unit in ("number", "microsecond"):
             return 1
-        if self.count < 86400:
-            return 86400 // self.count if 86400 % self.count == 0 else 1
-        return {86400: 7, 604800: 52}.get(self.count, 1)
+        if self.count < _DAY:
+            return _DAY // self.count if _DAY % self.count == 0 else 1
+        return {_DAY: 7, 604800: 52}.get(self.count, 1)
+
+    def fits(self, times: np.ndarray) -> bool:
+        """Whether all of sorted times (T,) are on the grid from the first one."""
+        if (self.unit == "number") != (times.dtype.kind != "M"):
+            return False
+        index = self.index(times)
+        return bool((index == np.round(index)).all())
+
+    def same_as(self, other: "Step") -> bool:
+        """Whether it is as long; where in a month its times stand does not count."""
+        return (self.count, self.unit) == (other.count, other.unit)
 
     def to_json(self) -> dict[str, object]:
         """As JSON values."""
-        return {"count": self.count, "unit": self.unit}
+        anchor = {"anchor": self.anchor} if self.anchor else {}
+        return {"count": self.count, "unit": self.unit, **anchor}
+
+    @classmethod
+    def from_json(cls, values: Any) -> "Step":
+        """The step that `to_json` wrote; ValueError for anything else."""
+        anchor = values.get("anchor", "") if isinstance(values, dict) else None
+        if anchor not in ANCHORS or values.keys() - {"anchor"} != {"count", "unit"}:
+            raise ValueError(f"step: expected count and unit, received {values!r}")
+        count, unit = values["count"], values["unit"]
+        if unit not in _LIMITS:
+            raise ValueError(f"step: expected one of {', '.join(_LIMITS)}, received {unit!r}")
+        if type(count) is not int or not 1 <= count < _LIMITS[unit]:
+            raise ValueError(f"step: expected a count from 1 to {_LIMITS[unit]}, received {count}")
+        return cls(count, unit, anchor)
+
+    def _off(self, times: np.ndarray) -> np.ndarray:
+        """Which times are on another day of their month than the anchor says."""
+        months, days = times.astype("datetime64[M]"), times.astype("datetime64[D]")
+        due = _days_of(months, self.anchor, days[:1] - months[:1].astype("datetime64[D]"))
+        off = days != due
+        if self.anchor == "last business day":
+            off = (days > due) | (days < due - _NEAR)
+        elif self.anchor == "first business day":
+            off = (days < due) | (days > due + _NEAR)
+        return off | (_clock(times) != _clock(times[:1]))
+
+    def _size(self, times: np.ndarray) -> int:
+        """A step in the unit of some times."""
+        if times.dtype.kind == "M" and np.datetime_data(times.dtype)[0] == "us":
+            return self.count if self.unit == "microsecond" else self.count * 1_000_000
+        return self.count
 
 
 def find_step(times: np.ndarray) -> Step:
-    """The step of sorted, distinct times (T,): the commonest gap; months where days of it agree.
+    """The step of sorted, distinct times (T,).
 
-    One time alone has a step of one number, or of one second.
+    Months where each time stands at the same place of its own month; days of work where no time is
+    on a weekend that others surround; else the commonest gap. One time alone has a step of one
+    number, or of one second.
     """
-    if times.dtype.kind != "M":
-        gaps = np.diff(times)
-        return Step(_commonest(gaps) if len(gaps) else 1, "number")
     gaps = np.diff(times).astype(np.int64)
+    if times.dtype.kind != "M":
+        return Step(_commonest(gaps) if len(gaps) else 1, "number")
     if not len(gaps):
         return Step(1, "second")
-    months = times.astype("datetime64[M]")
-    within = times - months
-    if (within == within[0]).all() and len(gaps) and gaps.min() >= 28 * 86400:
-        return Step(_commonest(np.diff(months.astype(np.int64))), "month")
-    return Step(_commonest(gaps), "second")
+    fine = np.datetime_data(times.dtype)[0] == "us"
+    if (_clock(times) == _clock(times[:1])).all():
+        days = times.astype("datetime64[D]")
+        found = _months(days) or _business(days)
+        if found is not None:
+            return found
+    gap = _commonest(gaps)
+    if not fine:
+        return Step(gap, "second")
+    return Step(gap, "microsecond") if gap % 1_000_000 else Step(gap // 1_000_000, "second")
+
+
+def _months(days: np.ndarray) -> Step | None:
+    """The step of days (T,) that stand at one place of their months."""
+    months = days.astype("datetime64[M]")
+    passed = np.diff(months.astype(np.int64))
+    # Shorter gaps are weeks, or what a day of the month cannot tell from them.
+    if passed.min() < 1 or np.diff(days).astype(np.int64).min() < 28 - _NEAR:
+        return None
+    count = _commonest(passed)
+    within = (days - months.astype("datetime64[D]")).astype(np.int64)
+    exact = [
+        anchor
+        for anchor in ("end", "", "29", "30", "last business day", "first business day")
+        if (days == _days_of(months, anchor, within[:1])).all()
+    ]
+    if "end" in exact and (within != within[0]).any():
+        return Step(count, "month", "end")
+    if "" in exact:
+        # A 31st of December is an end that says no more than its date.
+        return Step(count, "month", "end" if "end" in exact and within[0] > 27 else "")
+    if exact:
+        return Step(count, "month", exact[0])
+    for anchor in ("end", ""):  # all but stray rows, which are named one by one then
+        if (days == _days_of(months, anchor, within[:1])).mean() >= _MOST:
+            return Step(count, "month", anchor)
+    for anchor in ("last business day", "first business day"):
+        step = Step(count, "month", anchor)
+        most = (days == _days_of(months, anchor, within[:1])).mean() > 0.5
+        if most and step.fits(days.astype("datetime64[s]")):
+            return step
+    return None
+
+
+def _business(days: np.ndarray) -> Step | None:
+    """A step of one day of work, where the days (T,) show that weekends are left out."""
+    gaps = np.diff(days).astype(np.int64)
+    weekday = (days.astype(np.int64) + 3) % 7
+    over = (weekday[:-1] == 4) & (weekday[1:] == 0) & (gaps == 3)
+    if _commonest(gaps) == 1 and weekday.max() < 5 and over.any():
+        return Step(1, "business")
+    return None
+
+
+def _days_of(months: np.ndarray, anchor: str, within: np.ndarray) -> np.ndarray:
+    """The day of each month that an anchor means; `within`, days after the first, where none."""
+    first = months.astype("datetime64[D]")
+    last = (months + 1).astype("datetime64[D]") - 1
+    if anchor == "end":
+        return last
+    if anchor == "last business day":
+        return np.busday_offset(last, 0, roll="backward")
+    if anchor == "first business day":
+        return np.busday_offset(first, 0, roll="forward")
+    return np.minimum(first + (int(anchor) - 1), last) if anchor else first + within
+
+
+def _clock(times: np.ndarray) -> np.ndarray:
+    return (times - times.astype("datetime64[D]")).astype(np.int64)
 
 
 def _commonest(gaps: np.ndarray) -> int:

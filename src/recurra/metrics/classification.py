@@ -9,6 +9,7 @@ import numpy as np
 from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.given import LeftOut
+from recurra.metrics.figures import plain, shown
 
 
 @checked
@@ -146,9 +147,9 @@ class Classified:
         precision, recall = precision_recall(self.confusion)
         scores = f1_scores(self.confusion)
         return {
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "loss": None if np.isnan(self.loss) else self.loss,
+            "accuracy": plain(self.accuracy),
+            "macro_f1": plain(self.macro_f1),
+            "loss": plain(self.loss),
             "examples": self.count,
             "labels": list(self.labels),
             "confusion": self.confusion.tolist(),
@@ -167,7 +168,7 @@ class Classified:
 
     def __str__(self) -> str:
         lines = [
-            f"accuracy {self.accuracy:.4f}   macro-F1 {self.macro_f1:.4f}   "
+            f"accuracy {shown(self.accuracy, '.4f')}   macro-F1 {shown(self.macro_f1, '.4f')}   "
             f"{self.count:,} examples" + (f", {len(self.skipped)} skipped" * bool(self.skipped))
         ]
         if len(self.labels) <= 20:

@@ -11,6 +11,7 @@ from typing import Any
 
 from recurra.checked import checked
 from recurra.errors import InputError
+from recurra.metrics.figures import mean, plain
 
 #: How entities are written as tags: B- begins one, I- is inside, E- ends one, S- is a whole one. In
 #: IOB1, B- stands only where an entity follows another of its type.
@@ -26,7 +27,10 @@ Entity = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Score:
-    """Precision, recall and F1; `support` is the number of entities there are."""
+    """Precision, recall and F1; `support` is the number of entities there are.
+
+    What would be divided by nothing is 0, as seqeval has it.
+    """
 
     precision: float
     recall: float
@@ -44,21 +48,28 @@ class Score:
 
 @dataclass(frozen=True)
 class EntityScores:
-    """Scores of all entities together (micro average), and of each type."""
+    """Scores of all entities together (micro average), and of each type.
+
+    Without types there is no entity, neither given nor found: nothing was measured, and the figures
+    are not told.
+    """
 
     overall: Score
     types: dict[str, Score]
 
     @property
     def macro_f1(self) -> float:
-        """The mean of the types' F1."""
-        return sum(s.f1 for s in self.types.values()) / len(self.types) if self.types else 0.0
+        """The mean of the types' F1; NaN without any."""
+        return mean(sum(s.f1 for s in self.types.values()), len(self.types))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
+        overall = vars(self.overall)
+        if not self.types:
+            overall = {**dict.fromkeys(overall), "support": 0}
         return {
-            **vars(self.overall),
-            "macro_f1": self.macro_f1,
+            **overall,
+            "macro_f1": plain(self.macro_f1),
             "types": {name: dict(vars(score)) for name, score in self.types.items()},
         }
 

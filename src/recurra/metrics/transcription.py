@@ -36,11 +36,11 @@ class ErrorRate:
     def rate(self) -> float:
         """Errors per word or character of the references; above 1 where much was inserted.
 
-        Without any reference 0 where nothing was inserted, else infinite.
+        Without any reference infinite where something was inserted, else NaN: nothing was measured.
         """
         if self.length:
             return self.errors / self.length
-        return math.inf if self.errors else 0.0
+        return math.inf if self.errors else math.nan
 
     def __add__(self, other: "ErrorRate") -> "ErrorRate":
         return ErrorRate(

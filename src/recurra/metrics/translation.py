@@ -14,6 +14,7 @@ from typing import TypeVar
 from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.given import shown
+from recurra.metrics.figures import mean
 
 BLEU_ORDER, CHRF_ORDER, CHRF_BETA = 4, 6, 2
 
@@ -44,13 +45,15 @@ class ErrorRate:
 
     @property
     def tokens(self) -> float:
-        """Edits per token of the references: the phoneme or word error rate."""
-        return self.edits / self.length if self.length else math.inf if self.edits else 0.0
+        """Edits per token of the references: the phoneme or word error rate; without any reference
+        infinite where there is an edit, else NaN."""
+        return self.edits / self.length if self.length else math.inf if self.edits else math.nan
 
     @property
     def whole(self) -> float:
-        """Share of texts that equal none of their references: the word error rate of spellings."""
-        return self.wrong / self.texts if self.texts else 0.0
+        """Share of texts that equal none of their references: the word error rate of spellings;
+        NaN without any."""
+        return mean(self.wrong, self.texts)
 
 
 @checked
@@ -64,6 +67,9 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> floa
     Args:
         hypotheses: texts.
         references: for each text one or more.
+
+    Returns:
+        The figure; NaN without any text.
 
     Raises:
         InputError: not as many lists of references as texts, or an empty one.
@@ -81,6 +87,8 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> floa
                 most |= _grams(target, n)
             right[n - 1] += (found & most).total()
             total[n - 1] += found.total()
+    if not hypotheses:
+        return math.nan
     return _bleu(right, total, written, wanted)
 
 
@@ -88,7 +96,8 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> floa
 def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """Corpus chrF: F-score (β = 2) of up to six characters in a row (Popović 2015), 0 to 100.
 
-    White space does not count. Of several references each text is held to its best.
+    White space does not count. Of several references each text is held to its best. NaN
+    without any text.
 
     Args:
         hypotheses, references: as for `bleu`.
@@ -104,7 +113,7 @@ def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> floa
         for sum_, counts in zip(sums, best, strict=True):
             for i, count in enumerate(counts):
                 sum_[i] += count
-    return _chrf(sums)
+    return _chrf(sums) if hypotheses else math.nan
 
 
 @checked

@@ -14,14 +14,13 @@ from recurra.checked import checked
 from recurra.nn.arguments import MERGES, cell_options, check, check_place, described, whole
 from recurra.nn.initial import initialise
 from recurra.nn.kernels import OnKernels
+from recurra.nn.noise import drawn
 from recurra.nn.observed import Observed, Values
 from recurra.nn.sequences import Sequences
 from recurra.nn.state import initial_states
 from recurra.nn.torch_base import LikeTorchs
 
 States = tuple[Tensor, ...]
-
-_QUIET = ops.Noise()
 
 
 class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
@@ -214,14 +213,13 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         asked = lengths is not None or mask is not None or watched
         if not asked and isinstance(input, Tensor) and self._is_plain(input):
             return self._run_plain(input, hx)
-        name = type(self).__name__
         batch = Sequences.read(
             input,
             features=self.input_size,
             batch_first=self.batch_first,
             lengths=lengths,
             mask=mask,
-            name=name,
+            name=type(self).__name__,
         )
         plain = not watched and isinstance(batch.data, Tensor) and self._is_plain(batch.data)
         states = initial_states(self, hx, batch.data, unbatched=batch.unbatched)
@@ -294,8 +292,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
         ours = ours or self.precision == "bf16"
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
-        onnx = ops.recorded_for_onnx()
-        ours = ours and not onnx  # which knows torch's: see `ops.traced`
+        ours = ours and not (onnx := ops.recorded_for_onnx())  # which knows torch's alone
         plain = self._fused is not None and not ours and not noisy and not self.reverse
         if onnx:
             return plain and batch.valid is None
@@ -345,7 +342,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
                 name=self._name,
                 valid=valid,
                 reverse=back,
-                noise=self._draw(x.shape[0], initial),
+                noise=drawn(self, x.shape[0], initial),
                 half=self.precision == "bf16",
             )
             outputs.append(run.outputs)
@@ -390,32 +387,11 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
             for n, full in self._names[k].items()
         }
         if self.weight_drop and self.training:
-            dropped = functional.dropout(found["weight_hh"], self.weight_drop)
-            found["weight_hh"] = dropped
+            found["weight_hh"] = functional.dropout(found["weight_hh"], self.weight_drop)
         return found
-
-    def _draw(self, steps: int, states: tuple[Tensor, ...]) -> ops.Noise:
-        """Noise of one direction for one call."""
-        recurrent = None
-        if self.recurrent_dropout and self.training:
-            ones = torch.ones_like(states[0])
-            recurrent = functional.dropout(ones, self.recurrent_dropout)
-        if not any(self.zoneout):
-            return _QUIET if recurrent is None else ops.Noise(recurrent)
-        keep: list[Tensor | float | None] = []
-        for rate, state in zip(self.zoneout, states, strict=True):
-            if not rate:
-                keep.append(None)
-            elif self.training:
-                keep.append(torch.rand(steps, *state.shape).lt_(rate).to(state))
-            else:
-                keep.append(rate)
-        return ops.Noise(recurrent, tuple(keep))
 
     def _directions(self) -> int:
         return self.num_layers * self.num_directions
-
-    # -- how it is made ---------------------------------------------------------------------------
 
     def _shape(self, parameter: Parameter, inputs: int) -> tuple[int, ...]:
         return parameter.shape(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from recurra.ops.arguments import Arguments, named
 from recurra.ops.fused import Stack, fused, fused_masked, fused_name
+from recurra.ops.traced import refuse_for_onnx
 from recurra.reference import Interpreter
 
 
@@ -37,6 +38,7 @@ def interpreted(
 
 @interpreted.register_fake
 def _(name, x, parameters, initial, valid, mask, keep, rates, reverse, record):  # type: ignore[no-untyped-def]
+    refuse_for_onnx(named(name))
     y = x.new_empty(*x.shape[:2], initial[0].shape[-1])
     found = [y, *(x.new_empty(s.shape) for s in initial)]
     if record:

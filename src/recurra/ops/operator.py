@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recurra.ops import kernel
 from recurra.ops.arguments import Arguments, named, packed, unpacked
+from recurra.ops.traced import refuse_for_onnx
 
 
 @torch.library.custom_op("recurra::recurrent", mutates_args=(), device_types="cpu")
@@ -47,6 +48,7 @@ def _(  # type: ignore[no-untyped-def]
 ):
     noise = valid, mask, keep, rates
     call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
+    refuse_for_onnx(named(name))
     y = x.new_empty(*call.steps, parameters[1].shape[-1])
     last = [x.new_empty(s.shape) for s in initial or _zeros(call)]
     if not save:

@@ -1,7 +1,7 @@
 """A forecaster of a model directory without torch: what a context says of the horizon."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from recurra.runtime.architecture import Architecture, Weights
 from recurra.runtime.stack import RuntimeStack, States
 
 DF_FLOOR, SCALE_FLOOR = 2.0, 1e-4
+#: No window has more steps, nor more of anything that no weight shows the size of.
+_MOST_STEPS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,26 @@ class ForecastShape:
     def from_json(cls, values: Any) -> "ForecastShape":
         """The shape that `to_json` wrote; FormatError for anything else."""
         try:
-            return cls(**{**values, "lags": tuple(values["lags"])})
+            made = cls(**{**values, "lags": tuple(values["lags"])})
         except (KeyError, TypeError) as error:
-            raise FormatError(f"shape of the forecaster: {error}") from error
+            raise FormatError(f'config.json, "shape": {error}') from error
+        for field in fields(cls):
+            value = getattr(made, field.name)
+            if field.type is bool:
+                right, expected = type(value) is bool, "true or false"
+            elif field.name == "lags":
+                right = all(type(lag) is int and 0 < lag < _MOST_STEPS for lag in value)
+                expected = "whole numbers from 1 on"
+            else:
+                least = 0 if field.name in ("channel_embedding", "known", "static") else 1
+                right = type(value) is int and least <= value < _MOST_STEPS
+                expected = f"a whole number from {least} to {_MOST_STEPS}"
+            if not right:
+                shown = repr(value)[:40]
+                raise FormatError(
+                    f'config.json, "shape": {field.name}: expected {expected}, received {shown}'
+                )
+        return made
 
 
 class RuntimeForecaster:

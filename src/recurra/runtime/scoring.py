@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from recurra.errors import InputError
+from recurra.metrics.figures import mean, plain, shown
 
 #: A text is read as this many streams side by side, each of at least `SHORTEST` tokens, and each
 #: but the first after it has read the `OVERLAP` tokens before its own, unscored.
@@ -17,7 +18,7 @@ _SEGMENT = 64  # steps between results, which bounds memory
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model makes of a text.
+    """What a model makes of a text; figures over no token are NaN.
 
     nats: -Σ ln P(token | tokens before it), over `tokens` tokens.
     characters, words: of the text these tokens stand for; words are what blanks separate.
@@ -31,7 +32,7 @@ class Evaluation:
     @property
     def nats_per_token(self) -> float:
         """Mean negative log-likelihood of a token, in nats."""
-        return self.nats / self.tokens
+        return mean(self.nats, self.tokens)
 
     @property
     def perplexity(self) -> float:
@@ -46,18 +47,18 @@ class Evaluation:
     @property
     def bits_per_character(self) -> float:
         """Negative log-likelihood per character, in bits."""
-        return self.nats / math.log(2) / self.characters
+        return mean(self.nats / math.log(2), self.characters)
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, as JSON values."""
         names = ("nats_per_token", "perplexity", "bits_per_character", "word_perplexity")
-        return {name: getattr(self, name) for name in names} | asdict(self)
+        return {name: plain(getattr(self, name)) for name in names} | asdict(self)
 
     def __str__(self) -> str:
         parts = [
-            f"perplexity {self.perplexity:.3f} per token",
-            f"{self.bits_per_character:.3f} bits per character",
-            f"{self.nats_per_token:.4f} nats per token",
+            f"perplexity {shown(self.perplexity, '.3f')} per token",
+            f"{shown(self.bits_per_character, '.3f')} bits per character",
+            f"{shown(self.nats_per_token, '.4f')} nats per token",
         ]
         if self.word_perplexity is not None and self.words < self.tokens:
             parts.insert(1, f"{self.word_perplexity:,.4g} per word")
@@ -150,4 +151,4 @@ def _read(model: Scorer, tokens: np.ndarray, places: np.ndarray, state: Any) -> 
 
 
 def _exp(value: float) -> float:
-    return math.exp(value) if value < 700 else math.inf
+    return math.inf if value >= 700 else math.exp(value)

@@ -124,7 +124,9 @@ def from_files(files: "ModelFiles", *, precision: str = "float32") -> Any:
     Raises:
         FormatError: of a task that is not known here, or damaged.
     """
-    name = files.config["task"]
+    name = files.config.get("task")
+    if not isinstance(name, str):
+        raise FormatError(f'{files.path}: config.json, "task": expected a name, received {name!r}')
     entry = by_task(name)
     if entry is None and name not in _OTHERS:
         known = ", ".join([*(entry.task for entry in ENTRIES), *_OTHERS])

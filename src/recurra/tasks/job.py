@@ -36,4 +36,4 @@ class Job:
     @property
     def settings(self) -> dict[str, Any]:
         """Settings that a run shares with the one it continues, besides those of training."""
-        return {"model": self.model.to_json(), "data": self.data.to_json()}
+        return {"model": self.model.identity(), "data": self.data.identity()}

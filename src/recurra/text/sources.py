@@ -99,7 +99,7 @@ class FileSource:
                 raise InputError(
                     f"{self.name}: byte {error.object[error.start]:#04x} at offset "
                     f"{offset - pending + error.start} is not UTF-8; convert the file, as with "
-                    f"iconv -f LATIN1 -t UTF-8"
+                    f"iconv -f CP1252 -t UTF-8 where it was written by Windows in western Europe"
                 ) from None
             if offset - pending == 0:
                 text = text.removeprefix("\ufeff")

@@ -179,7 +179,9 @@ class Loop:
         if self.pace is not None:
             self.pace.stepped(len(pending), passed)
         for step, (total, norm, good) in zip(pending, rows, strict=True):
-            at.loss, at.lr, at.grad_norm = total / max(step.count, 1.0), step.lr, norm
+            at.lr, at.grad_norm = step.lr, norm
+            if step.count:  # over nothing there is no loss
+                at.loss = total / step.count
             at.place = step.epoch
             at.tokens += int(step.count)
             at.line_tokens += int(step.count)
@@ -204,6 +206,11 @@ class Loop:
         found = decode(found)
         at.validated, at.last = at.step, {"step": at.step, **found}
         goal, sign = self.plan.goal, -1 if self.plan.goal_higher else 1
+        if goal not in found:
+            raise InputError(
+                f"validation: the held-out data have nothing that {goal} could be measured on: "
+                "give others"
+            )
 
         def rank(figures: Mapping[str, float]) -> tuple[float, float]:
             return sign * figures[goal], figures["loss"]  # accuracies are often equal

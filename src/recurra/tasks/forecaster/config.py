@@ -6,11 +6,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from recurra.data.cells import DECIMALS
+from recurra.data.dates import DATES
 from recurra.data.frames import series_source
 from recurra.data.panel import Panel
 from recurra.data.series import LAYOUTS, RULES, read_series
 from recurra.data.table_rows import Table
-from recurra.data.timestamps import CALENDAR
+from recurra.data.timestamps import CALENDAR, Step
 from recurra.errors import InputError
 from recurra.runtime.forecaster import ForecastShape
 from recurra.settings import Settings, option
@@ -181,12 +183,32 @@ class SeriesConfig(Settings):
     )
     missing: str = option("keep", "what becomes of missing values", choices=RULES)
     skip_bad: bool = option(False, "leave out rows that cannot be read, and report them")
-    delimiter: str | None = option(None, "between cells; a space for any white space", text=True)
+    delimiter: str | None = option(
+        None,
+        "between cells, by default what parts the first rows; a space for any white space",
+        text=True,
+    )
     skip_lines: int = option(0, "lines above the header", least=0, whole=True)
+    dates: str = option(
+        "auto",
+        "how times are written: by default the layout that reads them all; unix counts seconds "
+        "since 1970, order numbers the rows as they come, whatever their times",
+        choices=DATES, later=True,
+    )  # fmt: skip
+    decimal: str = option(
+        "auto", "what stands before the fraction of a number", choices=DECIMALS, later=True
+    )
+    encoding: str | None = option(
+        None, "of a file that is not UTF-8, such as cp1252", text=True, later=True
+    )
 
-    def read(self, source: Any) -> Panel:
-        """The series of a file, a DataFrame, a panel, or arrays (see `Panel.of`); "-" is a table on
-        standard input."""
+    def read(self, source: Any, *, like: Step | None = None, utc: bool = False) -> Panel:
+        """The series of a file, a DataFrame, a panel, or arrays (see `Panel.of`).
+
+        Args:
+            source: any of these; "-" is a table on standard input.
+            like, utc: as for `read_series`.
+        """
         if isinstance(source, Panel):
             return source
         source = series_source(source)
@@ -214,6 +236,11 @@ class SeriesConfig(Settings):
             on_error="skip" if self.skip_bad else "raise",
             delimiter=self.delimiter,
             skip_lines=self.skip_lines,
+            dates=self.dates,
+            decimal=self.decimal,
+            encoding=self.encoding,
+            like=like,
+            utc=utc,
         )
 
 

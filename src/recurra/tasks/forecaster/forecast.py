@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra.data.dates import Writer
 from recurra.errors import InputError
 
 
@@ -40,6 +41,7 @@ class Forecast:
         median: (h, C). Of the output point with the norm l2 the mean.
         levels: Q probabilities, and
         quantiles: (h, C, Q) at them; None where only a point is known.
+        stamps: (h,), the times as the file writes them; none where it has none.
         samples: (S, h, C), where asked for. Of autoregressive forecasters each is a path; of direct
             ones the steps are drawn independently.
     """
@@ -52,6 +54,7 @@ class Forecast:
     levels: tuple[float, ...] = ()
     quantiles: np.ndarray | None = None
     samples: np.ndarray | None = None
+    stamps: tuple[str, ...] = ()
 
     def to_text(self) -> str:
         """Lines of cells parted by tabs, one a step and column: the series, the time, the column,
@@ -65,17 +68,21 @@ class Forecast:
 
     def __str__(self) -> str:
         lines = []
-        for step, time in enumerate(self.times):
+        for step, time in enumerate(self._shown):
             for c, column in enumerate(self.columns):
-                cells = [self.name, str(time), column, f"{self.median[step, c]:g}"]
+                cells = [self.name, time, column, f"{self.median[step, c]:g}"]
                 if self.quantiles is not None:
                     cells += [f"{value:g}" for value in self.quantiles[step, c]]
                 lines.append("\t".join(cells))
         return "\n".join(lines)
 
+    @property
+    def _shown(self) -> Sequence[str]:
+        return self.stamps or [str(time) for time in self.times]
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON values: for each column, mean and median of every step, and its quantiles."""
-        found: dict[str, Any] = {"series": self.name, "times": [str(time) for time in self.times]}
+        found: dict[str, Any] = {"series": self.name, "times": list(self._shown)}
         for c, column in enumerate(self.columns):
             one: dict[str, Any] = {
                 "mean": self.mean[:, c].tolist(),
@@ -120,9 +127,13 @@ class Forecast:
 
 
 def each(
-    found: Forecasts, names: Sequence[str], columns: tuple[str, ...], times: Sequence[np.ndarray]
+    found: Forecasts,
+    names: Sequence[str],
+    columns: tuple[str, ...],
+    times: Sequence[np.ndarray],
+    writer: Writer | None = None,
 ) -> list[Forecast]:
-    """Forecasts of windows, one by one."""
+    """Forecasts of windows, one by one; `writer` writes their times."""
     return [
         Forecast(
             name,
@@ -133,6 +144,18 @@ def each(
             found.levels,
             None if found.quantiles is None else found.quantiles[n],
             None if found.samples is None else found.samples[:, n],
+            () if writer is None else writer.write(times[n]),
         )
         for n, name in enumerate(names)
     ]
+
+
+def presented(writer: Writer | None, how: str | None = None) -> Writer | None:
+    """What writes the times of forecasts: as the `file` does, or as ISO 8601 has it.
+
+    By default the file's layout; but for one whose day and month can be confused, of which a few
+    lines alone would not tell.
+    """
+    if writer is None or how == "file" or (how is None and not writer.order):
+        return writer
+    return writer.iso()

@@ -20,7 +20,7 @@ from recurra.settings import Settings, option
 from recurra.tasks.answers import Unanswered
 from recurra.tasks.base import TrainedModel
 from recurra.tasks.forecaster.config import ForecastDataConfig, ForecasterConfig, SeriesConfig
-from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each
+from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each, presented
 from recurra.tasks.forecaster.outcome import PATHS, from_numbers, from_paths
 from recurra.tasks.forecaster.scaling import Scaler, Track
 from recurra.tasks.forecaster.scoring import ROWS, ForecastScores, backtest
@@ -39,6 +39,12 @@ class ForecastPrediction(Settings):
     samples: int = option(0, "draws to give of each series", least=0, whole=True)
     seed: int = option(0, "seed of what is drawn", least=0, whole=True)
     skip_bad: bool = option(False, "leave out rows that cannot be read, and report them")
+    times: str | None = option(
+        None,
+        "how times are written: as in the file, or as in ISO 8601; by default as in the file, but "
+        "for dates whose day and month could be confused",
+        choices=("file", "iso"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +128,7 @@ class Forecaster(TrainedModel):
         levels: Sequence[float] | None = None,
         samples: int = 0,
         seed: int = 0,
+        times: str | None = None,
     ) -> list[Forecast]:
         """Forecast what follows each series.
 
@@ -134,11 +141,13 @@ class Forecaster(TrainedModel):
             seed: of the draws, and of the paths of an autoregressive forecaster. A series has the
                 same draws in any company, and all series of a call have them from the same random
                 numbers: for independent ones give each call another seed.
+            times: how `Forecast.stamps` are written, `file` or `iso`; by default as in the file,
+                but for dates whose day and month could be confused.
 
         Raises:
             InputError: series that do not fit the model, or levels that it does not know.
         """
-        ForecastPrediction(samples=samples, seed=seed).validate()
+        ForecastPrediction(samples=samples, seed=seed, times=times).validate()
         levels = _levels(levels)
         panel = self._read(data)
         ahead = self.config.horizon
@@ -146,6 +155,7 @@ class Forecaster(TrainedModel):
         rows = np.array([[index, len(one)] for index, one in enumerate(panel.series)])
         source = self._source(tracks)
         found: list[Forecast] = []
+        writer = presented(panel.writer, times)
         for first in range(0, len(rows), ROWS):
             some = rows[first : first + ROWS]
             rng = Draws(seed, len(some))
@@ -153,8 +163,8 @@ class Forecaster(TrainedModel):
             if part.samples is not None:  # of paths there are more than were asked for
                 part = replace(part, samples=part.samples[:samples] if samples else None)
             series = panel.series[first : first + ROWS]
-            times = [panel.times(one, len(one) + ahead)[len(one) :] for one in series]
-            found += each(part, [one.name for one in series], panel.columns, times)
+            after = [panel.times(one, len(one) + ahead)[len(one) :] for one in series]
+            found += each(part, [one.name for one in series], panel.columns, after, writer)
         return found
 
     def predict_file(
@@ -169,7 +179,13 @@ class Forecaster(TrainedModel):
                 f"levels: expected numbers with commas, received {options.levels!r}"
             ) from error
         panel = self._read(source, skip_bad=options.skip_bad)
-        yield from self.predict(panel, levels=levels, samples=options.samples, seed=options.seed)
+        yield from self.predict(
+            panel,
+            levels=levels,
+            samples=options.samples,
+            seed=options.seed,
+            times=options.times,
+        )
         for reason in panel.skipped:
             yield Unanswered(reason, line=False)
 
@@ -233,25 +249,48 @@ class Forecaster(TrainedModel):
 
     @cached_property
     def runtime(self) -> RuntimeForecaster:
-        """The network, without torch."""
-        config = self.files.config
+        """The network, without torch.
+
+        Raises:
+            FormatError: the parts of the model's configuration do not belong together.
+        """
+        config, scaler = self.files.config, self._scaler
+        shape = ForecastShape.from_json(config.get("shape"))
+        scaler.check(self.config)
+        _ = self._series
+        wanted = self.config.shape(
+            channels=len(scaler.columns), known=scaler.known_size, static=scaler.static_size
+        )
+        for name, value in shape.to_json().items():
+            if value != wanted.to_json()[name]:
+                raise FormatError(
+                    f'{self.files.path}: config.json, "shape": {name}: expected '
+                    f"{wanted.to_json()[name]}, as the settings have it, received {value}"
+                )
         return RuntimeForecaster(
             Architecture.from_json(config.get("architecture")),
-            ForecastShape.from_json(config.get("shape")),
+            shape,
             self.files.tensors,
             precision=self._precision,
         )
+
+    @cached_property
+    def _series(self) -> SeriesConfig:
+        try:
+            return SeriesConfig.from_json(self.files.config.get("series"))
+        except InputError as error:
+            raise FormatError(f'{self.files.path}: config.json, "series": {error}') from error
 
     @cached_property
     def _scaler(self) -> Scaler:
         return Scaler.from_json(self.files.config.get("scaler"))
 
     def _read(self, data: Any, *, skip_bad: bool = False) -> Panel:
-        try:
-            how = SeriesConfig.from_json(self.files.config.get("series"))
-        except InputError as error:
-            raise FormatError(f'{self.files.path}: config.json, "series": {error}') from error
-        return replace(how, skip_bad=how.skip_bad or skip_bad).read(data)
+        # Models of before there was this setting count days in UTC, and write times as they did.
+        before = "dates" not in self.files.config.get("series", {})
+        how = replace(self._series, skip_bad=self._series.skip_bad or skip_bad)
+        panel = how.read(data, like=self._scaler.step, utc=before)
+        return replace(panel, writer=None) if before else panel
 
     def _source(self, tracks: list[Track]) -> WindowSource:
         return WindowSource(tracks, self.runtime.shape, self.config.normalise)

@@ -14,6 +14,8 @@ from recurra.tasks.forecaster.outcome import Units
 
 #: No window is divided by less than this share of the deviation of its series.
 _FLOOR = 0.02
+#: What a file may say of sizes: beyond it, windows are not finite.
+_LARGEST = 1e200
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ class Scaler:
         return replace(self, series={**self.series, **other.series})
 
     def _track(self, panel: Panel, one: Series, ahead: int, count: int) -> Track:
-        sizes = np.array(self.series.get(one.name) or _sizes(one.until(count), self.transform))
+        learnt = self.series.get(one.name) or _sizes(one.until(count), self.transform)
+        sizes = np.array(learnt, np.float64)
         mean, deviation, absolute, raw = sizes.T
         shift = mean if self.scale == "standard" else np.zeros_like(mean)
         kinds = {"standard": deviation, "mean": absolute, "none": np.ones_like(mean)}
@@ -191,13 +194,26 @@ class Scaler:
                     f"{what}: expected {', '.join(mine) or 'none'} as in training, "
                     f"received {', '.join(given) or 'none'}"
                 )
-        if panel.step != self.step and (
+        if not panel.step.same_as(self.step) and (
             self.calendar or "number" not in (panel.step.unit, self.step.unit)
         ):
             raise InputError(
                 f"step: expected one {self.step} between observations as in training, "
                 f"received one {panel.step}"
             )
+
+    def check(self, config: ForecasterConfig) -> None:
+        """Raise FormatError where a model's settings are not those this was fitted for."""
+        for name, mine, given in (
+            ("transform", self.transform, config.transform),
+            ("scale", self.scale, config.scale),
+            ("calendar", self.calendar, config.calendar_names),
+        ):
+            if mine != given:
+                raise FormatError(
+                    f'config.json, "scaler": {name}: expected {given!r}, as the settings have it, '
+                    f"received {mine!r}"
+                )
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -216,9 +232,45 @@ class Scaler:
         try:
             names = ("calendar", "columns", "known_columns", "static_columns")
             tuples = {name: tuple(values[name]) for name in names}
-            return cls(**{**values, **tuples, "step": Step(**values["step"])})
-        except (KeyError, TypeError) as error:
+            made = cls(**{**values, **tuples, "step": Step.from_json(values["step"])})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FormatError(f'config.json, "scaler": {error!r}') from error
+        check_scaler(made)
+        return made
+
+
+def check_scaler(scaler: Scaler) -> None:
+    """Raise FormatError where what was read from a file is no scaler's."""
+
+    def numbers(row: Any, count: int, *positive: int) -> bool:
+        return (
+            isinstance(row, list)
+            and len(row) == count
+            and all(type(n) in (int, float) and abs(n) <= _LARGEST for n in row)
+            and all(row[k] > 0 for k in positive)
+        )
+
+    def words(row: Any) -> bool:
+        right = isinstance(row, dict) and row.keys() == {"words"} and isinstance(row["words"], list)
+        return right and all(isinstance(word, str) for word in row["words"])
+
+    columns, series = len(scaler.columns), scaler.series
+    names = (*scaler.calendar, *scaler.columns, *scaler.known_columns, *scaler.static_columns)
+    parts = {
+        "names": columns > 0 and all(isinstance(name, str) for name in names),
+        "series": isinstance(series, dict)
+        and all(isinstance(rows, list) and len(rows) == columns for rows in series.values())
+        and all(numbers(row, 4, 1, 2, 3) for rows in series.values() for row in rows),
+        "known": isinstance(scaler.known, list)
+        and len(scaler.known) == len(scaler.known_columns)
+        and all(numbers(row, 2, 1) for row in scaler.known),
+        "static": isinstance(scaler.static, list)
+        and len(scaler.static) == len(scaler.static_columns)
+        and all(numbers(row, 2, 1) or words(row) for row in scaler.static),
+    }
+    wrong = [name for name, right in parts.items() if not right]
+    if wrong:
+        raise FormatError(f'config.json, "scaler": {wrong[0]}: not what a scaler has written')
 
 
 def _forth(one: Series, transform: str) -> np.ndarray:

@@ -10,6 +10,7 @@ from recurra.data.panel import Panel
 from recurra.errors import InputError
 from recurra.given import NOTHING, LeftOut
 from recurra.metrics import forecasting
+from recurra.metrics.figures import plain, shown
 from recurra.runtime import student_t
 from recurra.tasks.forecaster.forecast import Forecasts
 
@@ -53,19 +54,21 @@ class ForecastScores:
     left_out: LeftOut = NOTHING
 
     def __str__(self) -> str:
-        found = [f"sMAPE {self.smape:.3f}", f"MASE {self.mase:.3f} (season {self.season})"]
-        found += [f"MAE {self.mae:.4g}", f"MSE {self.mse:.4g}"]
-        found += [f"standardised {self.scaled_mae:.4f} {self.scaled_mse:.4f}"]
-        found += [f"CRPS {self.crps:.4g}"]
-        found += [f"{p:.0%} interval holds {share:.1%}" for p, share in self.coverage.items()]
+        mase = f"MASE {shown(self.mase, '.3f')} (season {self.season})"
+        found = [f"sMAPE {shown(self.smape, '.3f')}", mase]
+        found += [f"MAE {shown(self.mae, '.4g')}", f"MSE {shown(self.mse, '.4g')}"]
+        both = (self.scaled_mae, self.scaled_mse)
+        found += [" ".join(["standardised", *(shown(value, ".4f") for value in both)])]
+        found += [f"CRPS {shown(self.crps, '.4g')}"]
+        within = self.coverage.items()
+        found += [f"{p:.0%} interval holds {shown(share, '.1%')}" for p, share in within]
         return ", ".join([*found, f"{self.forecasts} forecasts"])
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values; figures that cannot be had are null."""
-        found = {name: _plain(value) for name, value in vars(self).items()}
-        found["left_out"] = self.left_out.to_dict()
-        found["coverage"] = {f"{p:g}": share for p, share in self.coverage.items()}
-        return found
+        coverage = {f"{p:g}": share for p, share in self.coverage.items()}
+        told = {**vars(self), "coverage": coverage, "left_out": self.left_out.to_dict()}
+        return dict(plain(told))
 
 
 def origins(length: int, horizon: int, steps: int, stride: int) -> np.ndarray:
@@ -95,7 +98,7 @@ def backtest(
         deviations: (C,) of each series, for the standardised errors.
 
     Raises:
-        InputError: a series is too short.
+        InputError: a series is too short, or there is no value that a forecast could be held to.
     """
     steps = horizon if steps is None else steps
     if steps < horizon or stride < 1:
@@ -118,6 +121,12 @@ def backtest(
     ]
     total = _Totals(np.array(seasonal), np.stack(list(deviations)))
     together = np.concatenate(rows)
+    truths = (panel.series[t].values[o : o + horizon] for t, o in together)
+    if all(np.isnan(truth).all() for truth in truths):
+        raise InputError(
+            f"evaluate: expected values among the last {steps} steps, to hold forecasts to; all "
+            "are missing: forecast more steps (--steps), or give what followed (--truth)"
+        )
     for first in range(0, len(together), ROWS):
         part = together[first : first + ROWS]
         truth = np.stack([panel.series[t].values[o : o + horizon] for t, o in part])
@@ -211,9 +220,3 @@ def _intervals(found: Forecasts) -> list[tuple[float, np.ndarray, np.ndarray]]:
 def _mean(values: np.ndarray) -> float:
     counted = values[~np.isnan(values)]
     return float(counted.mean(dtype=np.float64)) if counted.size else float("nan")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return list(value) if isinstance(value, tuple) else value

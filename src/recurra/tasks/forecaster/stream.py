@@ -10,7 +10,7 @@ from recurra.runtime.described import described
 from recurra.runtime.forecast_paths import draw_on, read_context
 from recurra.runtime.forecaster import RuntimeForecaster
 from recurra.tasks.forecaster.config import ForecasterConfig
-from recurra.tasks.forecaster.forecast import Forecast, each
+from recurra.tasks.forecaster.forecast import Forecast, each, presented
 from recurra.tasks.forecaster.outcome import PATHS, from_numbers, from_paths
 from recurra.tasks.forecaster.scaling import Scaler
 from recurra.tasks.forecaster.windows import WindowSource
@@ -133,7 +133,9 @@ class ForecastStream:
             found = from_paths(drawn, self._units, levels)
         one = self._panel.series[0]
         times = self._panel.times(one, self._count + count)[self._count :]
-        return each(found, [one.name], self._panel.columns, [times])[0]
+        return each(found, [one.name], self._panel.columns, [times], presented(self._panel.writer))[
+            0
+        ]
 
     def _advance(self) -> None:
         """Read the segment that is whole now."""

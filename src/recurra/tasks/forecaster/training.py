@@ -2,7 +2,7 @@
 
 import hashlib
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recurra.data.panel import Panel
 from recurra.errors import InputError
+from recurra.metrics.figures import mean
 from recurra.nn import Recurrent
 from recurra.nn.distributions import output
 from recurra.nn.forecaster import Forecaster
@@ -90,13 +91,7 @@ class ForecastTask:
         panel = parts.panel
         before = [one.until(end) for one, end in zip(panel.series, parts.train, strict=True)]
         kept = [index for index, one in enumerate(before) if np.isfinite(one.values).any()]
-        learnt = Panel(
-            tuple(before[index] for index in kept),
-            panel.columns,
-            panel.step,
-            panel.known_columns,
-            panel.static_columns,
-        )
+        learnt = replace(panel, series=tuple(before[index] for index in kept))
         if not kept:
             raise InputError("series: expected values to train on, all are held out or missing")
         self.scaler = Scaler.fit(learnt, self._model)
@@ -109,18 +104,13 @@ class ForecastTask:
         )
         whole = [one.until(end) for one, end in zip(panel.series, parts.valid, strict=True)]
         tracks = self.scaler.tracks(
-            Panel(
-                tuple(whole),
-                panel.columns,
-                panel.step,
-                panel.known_columns,
-                panel.static_columns,
-            ),
+            replace(panel, series=tuple(whole)),
             lengths=[max(end, 1) for end in parts.train],
         )
         self._source = WindowSource(tracks, self.shape, self._model.normalise)
         self._rows = training_rows(parts.train, self.shape, self._data.stride)
         self._held_out = self._validation_rows()
+        self._check_targets()
         self._output = output(
             self._model.output, norm=self._model.norm, levels=self._model.quantiles
         )
@@ -150,8 +140,7 @@ class ForecastTask:
         values, known, static = (
             torch.from_numpy(part).to(device) for part in (batch.values, batch.known, batch.static)
         )
-        s = self.shape
-        first = s.context if s.direct else s.reach + s.segment
+        s, first = self.shape, self._first
         read = values[:, :, : s.context] if s.direct else values
         numbers = self.module(read, known, static)
         present = torch.from_numpy(batch.present[:, :, first:]).to(device)
@@ -166,7 +155,7 @@ class ForecastTask:
             batch = self._source.cut(self._held_out[first : first + 256])
             loss, values, _ = self.loss(batch, None)
             total, count = total + float(loss), count + values
-        self._metrics = {"loss": total / max(count, 1)}
+        self._metrics = {"loss": mean(total, count)}
         return self._metrics
 
     def validation_cost(self) -> float:
@@ -199,6 +188,26 @@ class ForecastTask:
                 notes.append(f"{of} teach nothing, being {why}: the first: {first.name!r}, {size}")
         return tuple(notes)
 
+    @property
+    def _first(self) -> int:
+        """The step of a window from which on values are forecast."""
+        s = self.shape
+        return s.context if s.direct else s.reach + s.segment
+
+    def _check_targets(self) -> None:
+        """A loss is a mean over values: there has to be one to train on, and one to validate on."""
+        if not self._source.targets(self._held_out, self._first).any():
+            raise InputError(
+                "series: expected values in the steps of the validation, all are missing: validate "
+                "on more steps (--valid-steps), hold out others (--hold-out), or fill what is "
+                "missing (--missing linear)"
+            )
+        if not self._source.targets(self._rows, self._first).any():
+            raise InputError(
+                "series: expected values to forecast in training, all are missing: shorten the "
+                "lookback (--lookback), or fill what is missing (--missing linear)"
+            )
+
     def _validation_rows(self) -> np.ndarray:
         horizon, found = self._model.horizon, []
         ends = zip(self._parts.train, self._parts.valid, strict=True)
@@ -228,6 +237,9 @@ class ForecastTask:
     def _config(self) -> dict[str, Any]:
         job, panel = self._job, self._parts.panel
         read = {name: getattr(self._data, name) for name in SeriesConfig.names()}
+        if panel.writer is not None and panel.writer.order:
+            # A file of one row cannot say which of day and month comes first; this one could.
+            read["dates"] = panel.writer.order
         return {
             "task": "forecaster",
             "architecture": self._model.architecture().to_json(),

@@ -49,6 +49,17 @@ class WindowSource:
         self._static = np.stack([track.static for track in tracks])
         self._floor = np.stack([track.floor for track in tracks])
 
+    def targets(self, rows: np.ndarray, first: int = 0) -> np.ndarray:
+        """How many values there are to forecast in the windows of rows (B, 2), from the `first`
+        step of what they read on."""
+        track, origin = rows[:, 0], rows[:, 1]
+        counts = np.concatenate([[0], np.cumsum(self._present.sum(axis=1))])
+        lengths, starts = self.lengths[track], self._starts[track]
+        begin = np.clip(origin - self._shape.context + first, 0, lengths)
+        end = np.clip(origin + self._shape.horizon, 0, lengths)
+        found: np.ndarray = counts[starts + end] - counts[starts + begin]
+        return found
+
     def cut(self, rows: np.ndarray) -> Windows:
         """The windows of rows (B, 2)."""
         s = self._shape

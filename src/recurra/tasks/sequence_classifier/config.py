@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recurra.data.cells import DECIMALS
 from recurra.data.examples import Examples, in_memory
 from recurra.data.labelled import from_columns, read_numbers, read_texts
 from recurra.errors import InputError
@@ -115,6 +116,17 @@ class ColumnsConfig(Settings):
         1, "numbers of a step, where a line of CSV or TSV is a sequence", least=1, whole=True
     )
     skip_bad: bool = option(False, "leave out rows that cannot be read, and report them")
+    delimiter: str | None = option(
+        None, "between the cells of CSV: by default what parts the first rows",
+        text=True, later=True,
+    )  # fmt: skip
+    encoding: str | None = option(
+        None, "of files that are not UTF-8, such as cp1252", text=True, later=True
+    )
+    decimal: str = option(
+        "auto", "what stands before the fraction of a number in CSV or TSV",
+        choices=DECIMALS, later=True,
+    )  # fmt: skip
 
     def read(self, source: Any, config: SequenceClassifierConfig, *, labelled: bool) -> Examples:
         """The examples of files, of a pair (inputs, labels), or (not `labelled`) of inputs.
@@ -153,7 +165,13 @@ class ColumnsConfig(Settings):
             source = [path_of(part, "data", expected) for part in parts]
         if not numbers:
             return read_texts(
-                source, text=value, label=label, header=header, skip_bad=self.skip_bad
+                source,
+                text=value,
+                label=label,
+                header=header,
+                skip_bad=self.skip_bad,
+                delimiter=self.delimiter,
+                encoding=self.encoding,
             )
         if not is_path(source):
             raise InputError("data: sequences of numbers are read from one file")
@@ -165,6 +183,9 @@ class ColumnsConfig(Settings):
             features=self.features,
             header=header,
             skip_bad=self.skip_bad,
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+            decimal=self.decimal,
         )
 
 

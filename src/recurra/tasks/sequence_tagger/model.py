@@ -123,7 +123,7 @@ class Tagged:
         lines = [f"accuracy  {self.accuracy:.4f}  of {self.words:,} words"]
         if self.unknown_accuracy is not None:
             lines[0] += f", of those new to the model {self.unknown_accuracy:.4f}"
-        if self.entities is not None:
+        if self.entities is not None and self.entities.types:
             rows = [*self.entities.types.items(), ("all", self.entities.overall)]
             width = max(8, *(len(name) for name, _ in rows))
             lines.append(f"{'entities':{width}}  precision  recall      f1  there are")

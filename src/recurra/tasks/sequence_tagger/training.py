@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from recurra.data.length_batches import LengthBatches, Rows
 from recurra.errors import InputError
-from recurra.metrics.tagging import OUTSIDE, entity_scores, tag_accuracy
+from recurra.metrics.figures import mean
+from recurra.metrics.tagging import OUTSIDE, entities, entity_scores, tag_accuracy
 from recurra.nn import Recurrent
 from recurra.nn.crf import CRF
 from recurra.nn.tagger import CharacterEncoder, FeatureScores, Tagger, TaggerCommittee
@@ -131,9 +132,25 @@ class TaggerTask:
             why = "; ".join(prepared.notes) or "the tags mark no entities"
             raise InputError(f"goal f1: {why}: choose by accuracy or loss")
         self.goal_higher = self.goal != "loss"
+        self._check_held_out()
         self._lengths = np.array([len(row) for row in prepared.train], np.int64)
         self._metrics: dict[str, float] = {}
         self.planned = ""  # see `recurra.train.Planned`
+
+    def _check_held_out(self) -> None:
+        """Figures are of something: of known tags, and F1 of entities."""
+        held_out, known = self._prepared.held_out, set(self._prepared.tags)
+        if not any(known.issuperset(row) for row in held_out.tags):
+            new = next(tag for row in held_out.tags for tag in row if tag not in known)
+            raise InputError(
+                f"{held_out.name}: every held-out sentence has a tag that is not among those of "
+                f"training, such as {new!r}: give other sentences as valid, or more to train on"
+            )
+        if self.goal == "f1" and not any(entities(row) for row in held_out.tags):
+            raise InputError(
+                f"{held_out.name}: no held-out sentence has an entity, of which F1 is: give others "
+                "as valid, hold out more (--valid-share), or choose --goal accuracy"
+            )
 
     def batches(self, epoch: int, *, rank: int, world: int) -> LengthBatches:
         """See `recurra.train.Task`."""
@@ -177,7 +194,7 @@ class TaggerTask:
                     nats += float(self._losses(emissions[..., known, :], wanted).double().sum())
                     count += sum(map(len, wanted))
         self._metrics = {
-            "loss": nats / max(count, 1),
+            "loss": mean(nats, count),
             "accuracy": tag_accuracy(prepared.held_out.tags, found),
         }
         if prepared.scored:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recurra.data import LengthBatches, Rows
 from recurra.generate.ctc import BestPath
+from recurra.metrics.figures import mean, present
 from recurra.nn import Recurrent
 from recurra.nn.ctc import RecurrentCTC
 from recurra.storage import save_model
@@ -102,7 +103,7 @@ class SpeechBatches(Sequence[SpeechBatch]):
 class TranscriberTask:
     """What the training loop needs to know (see `recurra.train.Task`)."""
 
-    goal = "word_error_rate"
+    goal: str = "word_error_rate"
     goal_higher = False
     unit = "tokens"
 
@@ -115,6 +116,8 @@ class TranscriberTask:
             state = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
             self.module.load_state_dict(state)
         self.left_out = prepared.left_out
+        if not any(example.text.strip() for example in prepared.valid):
+            self.goal = "loss"  # nobody says anything, so there is no word to be wrong about
         self._metrics: dict[str, float] = {}
         self.planned = ""  # see `recurra.train.Planned`
         self._heard: list[str] = []
@@ -165,9 +168,13 @@ class TranscriberTask:
         found = Judgement.of(said, heard, seconds=seconds)
         self._heard = heard
         self._metrics = {
-            "loss": total / max(count, 1),
-            "word_error_rate": found.word_error_rate,
-            "character_error_rate": found.character_error_rate,
+            "loss": mean(total, count),
+            **present(
+                {
+                    "word_error_rate": found.word_error_rate,
+                    "character_error_rate": found.character_error_rate,
+                }
+            ),
         }
         return self._metrics
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from recurra.generate.ctc import BestPath, Labelling, PrefixBeam
 from recurra.given import NOTHING, LeftOut
+from recurra.metrics.figures import plain, shown
 from recurra.metrics.transcription import ErrorRate, character_errors, word_errors
 from recurra.runtime.transcriber import SoundStream
 from recurra.text import Tokenizer
@@ -86,16 +87,17 @@ class Judgement:
     def __str__(self) -> str:
         w, c = self.words, self.characters
         return (
-            f"word error rate {w.rate:.2%} ({w.substitutions} substitutions, {w.deletions} "
-            f"deletions, {w.insertions} insertions in {w.length} words), character error rate "
-            f"{c.rate:.2%}, of {self.recordings} recordings ({self.seconds:.0f} s)"
+            f"word error rate {shown(w.rate, '.2%')} ({w.substitutions} substitutions, "
+            f"{w.deletions} deletions, {w.insertions} insertions in {w.length} words), "
+            f"character error rate {shown(c.rate, '.2%')}, of {self.recordings} recordings "
+            f"({self.seconds:.0f} s)"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as JSON values."""
         return {
-            "word_error_rate": self.word_error_rate,
-            "character_error_rate": self.character_error_rate,
+            "word_error_rate": plain(self.word_error_rate),
+            "character_error_rate": plain(self.character_error_rate),
             "substitutions": self.words.substitutions,
             "deletions": self.words.deletions,
             "insertions": self.words.insertions,

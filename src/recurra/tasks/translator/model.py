@@ -12,6 +12,7 @@ import numpy as np
 from recurra.data.pairs import Pairs, open_sources
 from recurra.errors import FormatError, InputError
 from recurra.given import NOTHING, LeftOut, listed, shown
+from recurra.metrics import figures
 from recurra.metrics.translation import bleu, chrf, error_rate
 from recurra.runtime.translator import RuntimeTranslator, TranslatorArchitecture
 from recurra.settings import sort
@@ -60,13 +61,14 @@ class TranslationScores:
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, as JSON values."""
-        return asdict(self)
+        return dict(figures.plain(asdict(self)))
 
     def __str__(self) -> str:
         return (
-            f"BLEU {self.bleu:.2f}, chrF {self.chrf:.2f}, "
-            f"error rate {100 * self.error_rate:.2f} %, wrong {100 * self.wrong:.2f} %, "
-            f"{self.nats_per_token:.4f} nats per token "
+            f"BLEU {figures.shown(self.bleu, '.2f')}, chrF {figures.shown(self.chrf, '.2f')}, "
+            f"error rate {figures.shown(100 * self.error_rate, '.2f')} %, "
+            f"wrong {figures.shown(100 * self.wrong, '.2f')} %, "
+            f"{figures.shown(self.nats_per_token, '.4f')} nats per token "
             f"({self.sources:,} sources, {self.references:,} references)"
         )
 
@@ -80,9 +82,10 @@ def score(
 ) -> TranslationScores:
     """All figures of some translations."""
     edits = error_rate(texts, references)
+    words = any(text.strip() for some in (texts, *references) for text in some)
     return TranslationScores(
-        bleu=bleu(texts, references),
-        chrf=chrf(texts, references),
+        bleu=bleu(texts, references) if words else math.nan,
+        chrf=chrf(texts, references) if words else math.nan,
         error_rate=edits.tokens,
         wrong=edits.whole,
         nats_per_token=nats_per_token,

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from recurra.data import LengthBatches, Rows
 from recurra.data.pairs import Pairs
+from recurra.errors import InputError
 from recurra.given import LeftOut
+from recurra.metrics.figures import mean
 from recurra.nn import Recurrent
 from recurra.nn.encoder_decoder import EncoderDecoder
 from recurra.runtime.translator import RuntimeTranslator
@@ -97,6 +99,10 @@ class TranslatorTask:
         self.growth = self._train.growth()
         sources, references = valid.references()
         self._judged = sources[: data.judged], references[: data.judged]
+        if not any(text.strip() for texts in self._judged[1] for text in texts):
+            raise InputError(
+                "pairs: no held-out target that is judged has a word: give others as valid"
+            )
         #: Anything with the `losses` of `EncoderDecoder`.
         self.module: Any = module or build(model, vocabulary, job.train.seed)
         if job.files is not None:
@@ -172,7 +178,7 @@ class TranslatorTask:
                 rows = order[first : first + step]
                 total, count = self._losses(encoded, rows, len(rows), 0.0)
                 nats, tokens = nats + float(total), tokens + count
-        return nats / tokens
+        return mean(nats, tokens)
 
     def _losses(
         self, encoded: Encoded, rows: np.ndarray, own: int, smoothing: float

@@ -1,0 +1,56 @@
+"""Columns of a Parquet file as Python values. Needs pyarrow."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from recurra.data.cells import GROWTH, SMALL
+from recurra.errors import InputError
+
+_CELL = 8  # bytes, about
+
+
+def read_parquet(
+    data: bytes, path: Path, choose: Callable[[list[str]], Sequence[str]]
+) -> list[list[Any]]:
+    """The columns that `choose` picks from all their names, each as a list.
+
+    Raises:
+        InputError: pyarrow is not installed; the file is damaged, holds values that Python has no
+            form for, or more of them than its size makes likely.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{path}: reading Parquet needs pyarrow: pip install recurra[parquet]"
+        ) from error
+    try:
+        file = parquet.ParquetFile(pyarrow.BufferReader(data))
+        chosen = choose(list(file.schema_arrow.names))
+        cells = file.metadata.num_rows * max(1, len(chosen))
+        if cells * _CELL > max(SMALL, GROWTH * len(data)):
+            raise InputError(
+                f"{path}: {file.metadata.num_rows:,} rows in a file of {len(data):,} bytes: if it "
+                "is what it should be, write it without dictionaries or compression"
+            )
+        read = file.read(columns=list(chosen))
+        read.validate(full=True)
+    except InputError:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        raise InputError(f"{path}: not a Parquet file that can be read: {_line(error)}") from None
+    found = []
+    for name in chosen:
+        try:
+            found.append(read.column(name).to_pylist())
+        except (pyarrow.ArrowException, ValueError, OverflowError) as error:
+            raise InputError(
+                f"{path}: the column {name!r} has values that cannot be read: {_line(error)}"
+            ) from None
+    return found
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
