@@ -145,6 +145,8 @@ def sort(settings: Mapping[str, Any], *tables: type[Settings]) -> list[dict[str,
 def _is_number(value: Any, rule: Mapping[str, Any]) -> bool:
     if isinstance(value, bool) or not isinstance(value, int if rule["whole"] else int | float):
         return False
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        return False
     limits = rule["limits"]
     return (
         math.isfinite(value)

@@ -110,11 +110,8 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.residual, self.init = residual, init
         self.precision, self.reverse, self.merge = precision, reverse, merge
-        self.dropout, self.recurrent_dropout, self.weight_drop = (
-            float(dropout),
-            float(recurrent_dropout),
-            float(weight_drop),
-        )
+        drops = map(float, (dropout, recurrent_dropout, weight_drop))
+        self.dropout, self.recurrent_dropout, self.weight_drop = drops
         states = self.cell.states
         rates = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(states)
         self.zoneout = tuple(float(rate) for rate in rates)
@@ -292,7 +289,8 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
         ours = ours or self.precision == "bf16"
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
-        ours = ours and not (onnx := ops.recorded_for_onnx())  # which knows torch's alone
+        onnx = ops.recorded_for_onnx()  # which knows torch's alone
+        ours = ours and not onnx
         plain = self._fused is not None and not ours and not noisy and not self.reverse
         if onnx:
             return plain and batch.valid is None
