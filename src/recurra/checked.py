@@ -53,10 +53,20 @@ def checked(function: Function) -> Function:
             bound.arguments[name] = rule.made(value)
             if not _holds(rule.right, bound.arguments[name]):
                 where = type(arguments[0]).__name__ if made else function.__name__
-                raise InputError(f"{where}: {name}: expected {rule.words}, received {shown(value)}")
+                received = _received(rule, value)
+                raise InputError(f"{where}: {name}: expected {rule.words}, received {received}")
         return function(*bound.args, **bound.kwargs)
 
     return typing.cast(Function, call)
+
+
+def _received(rule: Rule, value: Any) -> str:
+    """What was given; of a list, also the first item that is not as expected."""
+    if rule.made is _listed and isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            if not _holds(rule.right, [item]):
+                return f"{shown(value)}, whose item {number} is {shown(item)}"
+    return shown(value)
 
 
 def _holds(right: Callable[[Any], bool], value: Any) -> bool:
