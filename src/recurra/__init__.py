@@ -52,10 +52,12 @@ def load(directory: str | Path, *, precision: str = "float32") -> Any:
         FormatError: it is damaged, foreign, or from a newer version.
     """
     from recurra.errors import InputError
+    from recurra.given import path_of
     from recurra.storage import read_model
     from recurra.tasks.catalog import from_files
 
-    if Path(directory).suffix == ".onnx" and not Path(directory).is_dir():
+    directory = path_of(directory, "load", "the path of a model directory or of a run")
+    if directory.suffix == ".onnx" and not directory.is_dir():
         from recurra.export import OnnxModel
 
         if precision != "float32":

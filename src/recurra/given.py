@@ -74,6 +74,8 @@ def shown(value: Any) -> str:
             return _cut(f"{type(value).__name__} {value!r}", SHOWN)
         except ValueError:  # more digits than Python writes
             return "a number of thousands of digits"
+    if isinstance(value, os.PathLike):
+        return f"the path {_cut(repr(os.fspath(value)), SHOWN)}"
     if isinstance(value, str):
         if len(value) > SHOWN:
             return f"a text of {len(value):,} characters, {value[: SHOWN // 2]!r} …"
@@ -85,19 +87,20 @@ def shown(value: Any) -> str:
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         size = f"({', '.join(map(str, shape))})"
-        return f"{_an(name)} {size} of {getattr(value, 'dtype', 'no dtype')}"
+        return f"{an(name)} {size} of {getattr(value, 'dtype', 'no dtype')}"
     try:
-        return f"an empty {name}" if not len(value) else f"{_an(name)} of {len(value):,}"
+        return f"an empty {name}" if not len(value) else f"{an(name)} of {len(value):,}"
     except Exception:  # what has no length, or breaks when it is asked for
-        return _an(name)
+        return an(name)
 
 
 def brief(value: Any) -> str:
-    """A value read from a file, as Python writes it, cut to what a line can hold."""
+    """A value as Python writes it, cut to what a line can hold."""
     try:
-        return _cut(repr(value), SHOWN)
-    except (ValueError, RecursionError):  # numbers of too many digits, lists too deep
+        text = repr(value)
+    except Exception:  # numbers of too many digits, lists too deep, objects that cannot say
         return shown(value)
+    return shown(value) if "\n" in text else _cut(text, SHOWN)
 
 
 def is_frame(value: Any) -> bool:
@@ -192,7 +195,8 @@ def _reads_as_text(name: str) -> bool:
         return True
 
 
-def _an(name: str) -> str:
+def an(name: str) -> str:
+    """A noun with its article."""
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 

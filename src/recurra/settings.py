@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from recurra.errors import InputError
+from recurra.given import brief
 
 
 def option(
@@ -83,7 +84,9 @@ class Settings:
     def from_json(cls, values: Any) -> Self:
         """The settings `to_json` wrote; InputError names fields this version does not know."""
         if not isinstance(values, Mapping):
-            raise InputError(f"settings: expected a table of names and values, received {values!r}")
+            raise InputError(
+                f"settings: expected a table of names and values, received {brief(values)}"
+            )
         unknown = sorted(set(values) - set(cls.names()))
         if unknown:
             raise InputError(f"unknown settings: {', '.join(unknown)}")
@@ -97,7 +100,9 @@ class Settings:
 
     def _wrong(self, field: "dataclasses.Field[Any]") -> list[str]:
         value, rule = getattr(self, field.name), field.metadata
-        if (value is None and rule["nullable"]) or value in rule["words"]:
+        if (value is None and rule["nullable"]) or (
+            isinstance(value, str) and value in rule["words"]
+        ):
             return []
         if rule["choices"]:
             right = isinstance(value, str) and value in rule["choices"]
@@ -116,7 +121,7 @@ class Settings:
             )
         else:
             right, expected = _is_number(value, rule), _range(rule, 1)
-        return [] if right else [f"{field.name} must be {expected}, received {value!r}"]
+        return [] if right else [f"{field.name} must be {expected}, received {brief(value)}"]
 
 
 def check(*tables: Settings, more: Sequence[str] = ()) -> None:
@@ -139,6 +144,8 @@ def sort(settings: Mapping[str, Any], *tables: type[Settings]) -> list[dict[str,
 
 def _is_number(value: Any, rule: Mapping[str, Any]) -> bool:
     if isinstance(value, bool) or not isinstance(value, int if rule["whole"] else int | float):
+        return False
+    if isinstance(value, int) and abs(value) >= 1 << 63:
         return False
     limits = rule["limits"]
     return (

@@ -97,5 +97,5 @@ def test_mistakes_are_told(measure):
         measure(["a", "b"], [["a"]])
     with pytest.raises(InputError, match="text 1: expected a list of at least one"):
         measure(["a", "b"], [["a"], []])
-    with pytest.raises(InputError, match="text 0: expected a list"):
+    with pytest.raises(InputError, match=r"references: expected a list, .* item 0 is the text 'a'"):
         measure(["a"], ["a"])

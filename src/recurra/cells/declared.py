@@ -167,3 +167,10 @@ def _file(define: Any) -> str | None:
 
 def _shown(value: object) -> str:
     return value.__class__.__name__ if value is not None else "None"
+
+
+def kind(value: object) -> str:
+    """A truth value, a number or a short text as it is, anything else by its kind."""
+    short = isinstance(value, str) and len(value) < 60
+    number = isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 1 << 64)
+    return repr(value) if short or number else _shown(value)

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, wraps
 from typing import Any, NamedTuple, NoReturn
 
 from recurra.cells import declared
@@ -69,7 +69,16 @@ class Cell:
         self._traced: dict[Program, Program] = {}
         self._equations: dict[tuple[object, ...], _Equations] = {}
         self._asked: set[str] = set()
-        self.program = lru_cache(maxsize=None)(self._program)
+        traced = lru_cache(maxsize=None)(self._program)
+
+        @wraps(self._program)
+        def program(**options: Any) -> Program:
+            try:
+                return traced(**options)
+            except TypeError:  # what cannot be looked up is no option, and is refused in words
+                return self._program(**options)
+
+        self.program = program
         # Mistakes show where the cell is defined; and what is traced here cannot change later.
         for chosen in self._choices():
             self._equations_of(chosen, "tanh", "sigmoid")
@@ -109,8 +118,10 @@ class Cell:
         equations. Options the cell does not list, or values they do not have, are an `InputError`.
         """
         where = f"cell {self.name},"
-        if bias not in (True, False):
-            raise InputError(f"{where} bias: expected True or False, received {bias!r}")
+        if not isinstance(bias, bool | int) or bias not in (True, False):
+            raise InputError(
+                f"{where} bias: expected True or False, received {declared.kind(bias)}"
+            )
         check_function(activation, f"{where} activation")
         check_function(recurrent_activation, f"{where} recurrent_activation")
         chosen = self._choose(options)
@@ -238,10 +249,11 @@ class Cell:
                     continue
                 has = ", ".join(self.options) or "none"
                 raise InputError(f"cell {self.name} has no option {name!r} (its options: {has})")
-            if value not in self.options[name]:
+            if not isinstance(value, bool | int | str) or value not in self.options[name]:
                 expected = " or ".join(map(repr, self.options[name]))
                 raise InputError(
-                    f"cell {self.name}, option {name}: expected {expected}, received {value!r}"
+                    f"cell {self.name}, option {name}: expected {expected}, received "
+                    f"{declared.kind(value)}"
                 )
             chosen[name] = value
         return chosen

@@ -205,8 +205,9 @@ def function(name: str) -> Callable[[Signal], Signal]:
 
 def check_function(name: str, where: str) -> str:
     """Return `name` if it is one of `FUNCTIONS`, else raise an error that lists them."""
-    if name not in FUNCTIONS:
-        raise InputError(f"{where}: unknown function {name!r}; choose from {', '.join(FUNCTIONS)}")
+    if not isinstance(name, str) or name not in FUNCTIONS:
+        given = repr(name) if isinstance(name, str) else type(name).__name__
+        raise InputError(f"{where}: unknown function {given}; choose from {', '.join(FUNCTIONS)}")
     return name
 
 

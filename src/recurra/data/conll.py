@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recurra.checked import checked
 from recurra.data.beside import NOTHING_BESIDE, Beside
 from recurra.data.comments import first_word, is_comment
 from recurra.data.json_lines import BadJSONError, parse_object
@@ -109,6 +110,7 @@ class TaggedText:
         return "\t".join(fields)
 
 
+@checked
 def read_tagged(
     source: str | Path,
     *,
@@ -137,7 +139,7 @@ def read_tagged(
     name = "standard input" if str(source) == "-" else str(source)
     kind = format or _SUFFIXES.get(Path(name.removesuffix(".gz")).suffix, "columns")
     if kind not in FORMATS:
-        raise InputError(f"format: expected one of {', '.join(FORMATS)}, received {kind!r}")
+        raise InputError(f"format: expected one of {', '.join(FORMATS)}, received {brief(kind)}")
     lines, broken = _decode(_read(source, name), name)
     parse: Callable[[Sequence[tuple[int, str]]], TaggedSentence | None]
     column: int | None = None
@@ -197,7 +199,7 @@ class _Columns:
         if isinstance(tag_column, str):
             raise InputError(
                 f"tag_column: expected a number from 1 (names are for CoNLL-U), "
-                f"received {tag_column!r}"
+                f"received {brief(tag_column)}"
             )
         self._word, self._tag, self._tags = (word_column or 1) - 1, tag_column, tags
         self._first, line = first or (0, "")
@@ -330,10 +332,14 @@ class _Json:
 
 def _conllu_column(column: int | str | None) -> int:
     if isinstance(column, int):
-        raise InputError(f"tag_column: expected the name of a column of CoNLL-U, received {column}")
+        raise InputError(
+            f"tag_column: expected the name of a column of CoNLL-U, received {brief(column)}"
+        )
     name = column or "upos"
     if name not in CONLLU[2:]:
-        raise InputError(f"tag_column: expected one of {', '.join(CONLLU[2:])}, received {name!r}")
+        raise InputError(
+            f"tag_column: expected one of {', '.join(CONLLU[2:])}, received {brief(name)}"
+        )
     return CONLLU.index(name)
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from recurra.checked import checked
 from recurra.data.arrays import read_arrays
 from recurra.data.cells import decimal_comma, read_bytes
 from recurra.data.examples import Examples, in_memory, numbers_of
 from recurra.data.tables import Table, format_of, read_table
 from recurra.errors import InputError
-from recurra.given import columns_of, listed, path_of, shown
+from recurra.given import brief, columns_of, listed, path_of, shown
 
 
 def from_columns(
@@ -58,6 +59,7 @@ def from_columns(
     return digest
 
 
+@checked
 def read_texts(
     sources: str | Path | Sequence[str | Path],
     *,
@@ -90,6 +92,7 @@ def read_texts(
     return Examples(texts, labels, places, skipped, table.sha256, _name(sources))
 
 
+@checked
 def read_numbers(
     source: str | Path,
     *,
@@ -140,7 +143,7 @@ def read_numbers(
     for name in (label, sequence):
         if name is not None and name not in table.columns:
             raise InputError(
-                f"{path}: expected a column {name!r}, received {', '.join(table.columns[:8])}"
+                f"{path}: expected a column {brief(name)}, received {', '.join(table.columns[:8])}"
             )
     table = _pointed(table, (label, sequence), decimal)
     read = _read_steps if sequence is not None else _read_wide
@@ -267,8 +270,8 @@ def _read_npz(path: Path, values: str, label: str | None) -> Examples:
     arrays = read_arrays(data, path, tuple(n for n in (values, label, "lengths") if n))
     for name in (values, label):
         if name is not None and name not in arrays:
-            there = ", ".join(arrays)
-            raise InputError(f"{path}: expected an array {name!r}, received {there or 'none'}")
+            there = ", ".join(arrays) or "none"
+            raise InputError(f"{path}: expected an array {brief(name)}, received {there}")
     x = arrays[values]
     if x.ndim not in (2, 3) or x.dtype.kind not in "fiub":
         raise InputError(

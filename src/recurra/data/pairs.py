@@ -11,6 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from recurra.checked import checked
 from recurra.data.json_lines import BadJSONError, parse_object
 from recurra.errors import InputError
 from recurra.given import LeftOut, brief, columns_of, listed, path_of, shown
@@ -90,6 +91,7 @@ class Pairs:
         return list(found), list(found.values())
 
 
+@checked
 def read_pairs(
     files: PairSource,
     *,

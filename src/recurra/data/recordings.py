@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from recurra.checked import checked
 from recurra.data.json_lines import BadJSONError, parse_line
 from recurra.data.wav import Sound, read_wav
 from recurra.errors import InputError
@@ -39,6 +40,7 @@ class _Entry:
     place: str
 
 
+@checked
 def read_recordings(
     source: Source | Iterable[Source], *, texts: bool = True, on_bad: OnBad | None = None
 ) -> Iterator[Recording]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recurra.checked import checked
 from recurra.data.cells import DECIMALS, decimal_comma
 from recurra.data.dates import DATES, looks_like_time, read_column
 from recurra.data.panel import Panel, Series, filled
@@ -37,6 +38,7 @@ Row = tuple[int, str, list[float], list[float], tuple[float | str, ...]]
 _Group = dict[int, tuple[int, list[float], list[float]]]
 
 
+@checked
 def read_series(
     source: str | Path | Table,
     *,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recurra.checked import checked
 from recurra.data.cells import BadRowError, as_utf8, not_utf8, read_bytes, sniff, split_record
 from recurra.data.parquet import read_parquet
 from recurra.errors import InputError
@@ -50,6 +51,7 @@ class Table:
         return [row[at] for row in self.rows]
 
 
+@checked
 def read_table(
     sources: str | Path | Sequence[str | Path],
     columns: Sequence[str] | None,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recurra.checked import checked
 from recurra.errors import InputError
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
@@ -55,6 +56,7 @@ class _Layout:
     bits: int
 
 
+@checked
 def read_wav(source: str | Path | bytes, *, name: str | None = None) -> Sound:
     """Read a wav file; several channels are averaged.
 
@@ -83,6 +85,7 @@ def read_wav(source: str | Path | bytes, *, name: str | None = None) -> Sound:
         raise InputError(f"{shown}: {error}") from None
 
 
+@checked
 def write_wav(path: str | Path, sound: Sound) -> None:
     """Write 16-bit mono; samples beyond full scale are cut to it.
 

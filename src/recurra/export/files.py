@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.export.network import describe
 from recurra.export.writer import sequence_model, step_model
 from recurra.storage import write_file
 
 
+@checked
 def onnx(
     model: Any,
     path: str | Path,

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from recurra.checked import checked
 from recurra.errors import FormatError, InputError, RecurraError
 from recurra.export.numpy_operators import MANY, OPERATORS, OPSET, OUTPUTS
 from recurra.export.onnx_file import Graph, Node, OnnxFile, Value, read_onnx
 from recurra.export.recurrence import GATES, WEIGHTS, Prepared, Recurrence
+from recurra.given import brief
 
 #: The places of a recurrent node's inputs besides X and the weights.
 _OTHERS = (4, 5, 6)
@@ -50,6 +52,7 @@ class OnnxModel:
         self._prepare(self._graph, self._graph.constants)
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> "OnnxModel":
         """Read a file.
 
@@ -63,6 +66,7 @@ class OnnxModel:
         shown = [", ".join(map(_shown, values)) for values in (self.inputs, self.outputs)]
         return f"<OnnxModel: {shown[0]} -> {shown[1]}>"
 
+    @checked
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute all outputs, by name, from all inputs, by name.
 
@@ -73,7 +77,8 @@ class OnnxModel:
         missing = [v.name for v in self.inputs if v.name not in inputs]
         if wrong or missing:
             told = ", ".join(map(_shown, self.inputs)) or "none"
-            raise InputError(f"expected the inputs {told}, received {', '.join(inputs) or 'none'}")
+            names = ", ".join(map(brief, inputs))
+            raise InputError(f"expected the inputs {told}, received {names or 'none'}")
         given = {v.name: _checked(np.asarray(inputs[v.name]), v) for v in self.inputs}
         found = self._run(self._graph, given)
         return {v.name: found[v.name] for v in self.outputs}

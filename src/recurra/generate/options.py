@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from recurra.errors import InputError
+from recurra.given import brief
 
 MIN_TEMPERATURE = 1e-6
 """Below it, float64 could overflow; it is greedy long before."""
@@ -72,7 +73,7 @@ class Options:
         def expect(name: str, good: Callable[[Any], bool], expected: str) -> None:
             value = getattr(self, name)
             if not good(value):
-                mistakes.append(f"{name}: expected {expected}, received {value!r}")
+                mistakes.append(f"{name}: expected {expected}, received {brief(value)}")
 
         expect("max_tokens", _whole(1), "a whole number ≥ 1")
         expect(
@@ -92,6 +93,8 @@ class Options:
             lambda x: isinstance(x, tuple) and all(isinstance(s, str) and s for s in x),
             "strings of at least one character",
         )
+        for switch in ("include_stop", "eos"):
+            expect(switch, lambda x: isinstance(x, bool), "true or false")
         expect("seed", _or_none(_whole(0)), "a whole number ≥ 0")
         expect("logprobs", _or_none(_whole(0, V)), f"0..{V} (the size of the vocabulary)")
         if _whole(2)(self.beams):

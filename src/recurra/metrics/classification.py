@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.given import LeftOut
 from recurra.metrics.figures import plain, shown
 
 
+@checked
 def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts (classes, classes): row the true class, column the predicted one.
 
@@ -20,39 +22,48 @@ def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> n
     Raises:
         InputError: the two differ in length, or hold other numbers.
     """
-    true, predicted = np.asarray(true), np.asarray(predicted)
     if true.shape != predicted.shape or true.ndim != 1:
         raise InputError(
             f"confusion matrix: expected two rows of classes of one length, "
             f"received shapes {true.shape} and {predicted.shape}"
         )
     both = np.concatenate([true, predicted])
+    if both.size and both.dtype.kind == "f":
+        raise InputError(
+            f"confusion matrix: expected classes as whole numbers, received {both.dtype}"
+        )
+    if classes < 1:
+        raise InputError(f"confusion matrix: expected at least 1 class, received {classes}")
     if both.size and not 0 <= both.min() <= both.max() < classes:
         raise InputError(
             f"confusion matrix: expected classes from 0 to {classes - 1}, "
             f"received {both.min()} to {both.max()}"
         )
-    counts = np.bincount(true.astype(np.int64) * classes + predicted, minlength=classes**2)
+    cells = true.astype(np.int64) * classes + predicted.astype(np.int64)
+    counts = np.bincount(cells, minlength=classes**2)
     return counts.reshape(classes, classes)
 
 
+@checked
 def accuracy(confusion: np.ndarray) -> float:
     """The share of the diagonal; NaN where nothing was counted."""
-    total = int(confusion.sum())
+    total = int(_square(confusion).sum())
     return int(np.trace(confusion)) / total if total else float("nan")
 
 
+@checked
 def f1_scores(confusion: np.ndarray) -> np.ndarray:
     """F1 of each class, 2 · true positives / (its rows + its columns).
 
     Zero for a class that was predicted but never true, or true but never predicted; NaN for one
     that was neither.
     """
-    hits, there = np.diag(confusion), confusion.sum(1) + confusion.sum(0)
+    hits, there = np.diag(_square(confusion)), confusion.sum(1) + confusion.sum(0)
     with np.errstate(invalid="ignore"):
         return 2 * hits / there
 
 
+@checked
 def macro_f1(confusion: np.ndarray) -> float:
     """The mean F1 of the classes that were true or predicted at least once."""
     scores = f1_scores(confusion)
@@ -60,12 +71,22 @@ def macro_f1(confusion: np.ndarray) -> float:
     return float(np.mean(scores)) if scores.size else float("nan")
 
 
+@checked
 def precision_recall(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Precision and recall of each class; zero where there is nothing to divide by."""
-    hits, columns, rows = np.diag(confusion), confusion.sum(0), confusion.sum(1)
+    hits, columns, rows = np.diag(_square(confusion)), confusion.sum(0), confusion.sum(1)
     precision = np.divide(hits, columns, out=np.zeros(len(hits)), where=columns > 0)
     recall = np.divide(hits, rows, out=np.zeros(len(hits)), where=rows > 0)
     return precision, recall
+
+
+def _square(confusion: np.ndarray) -> np.ndarray:
+    if confusion.ndim != 2 or len(confusion) != confusion.shape[1]:
+        raise InputError(
+            "confusion: expected counts (classes, classes), as of confusion_matrix, received shape "
+            f"{confusion.shape}"
+        )
+    return confusion
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +131,13 @@ class Classified:
         return int(self.confusion.sum())
 
     @property
+    @checked
     def accuracy(self) -> float:
         """The share that was classified right."""
         return accuracy(self.confusion)
 
     @property
+    @checked
     def macro_f1(self) -> float:
         """The mean F1 over classes."""
         return macro_f1(self.confusion)

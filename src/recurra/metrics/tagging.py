@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.metrics.figures import mean, plain
 
@@ -73,6 +74,7 @@ class EntityScores:
         }
 
 
+@checked
 def tag_accuracy(wanted: Tags, found: Tags) -> float:
     """The share of words whose tag is right.
 
@@ -88,6 +90,7 @@ def tag_accuracy(wanted: Tags, found: Tags) -> float:
     return right / sum(map(len, wanted))
 
 
+@checked
 def entity_scores(wanted: Tags, found: Tags, *, scheme: str | None = None) -> EntityScores:
     """Compare entities: one is right where its type and both its ends are.
 
@@ -116,6 +119,7 @@ def entity_scores(wanted: Tags, found: Tags, *, scheme: str | None = None) -> En
     )
 
 
+@checked
 def entities(tags: Sequence[str], *, scheme: str | None = None) -> list[Entity]:
     """The entities of one sentence, in their order; `scheme` as for `entity_scores`."""
     if scheme is not None and scheme not in SCHEMES:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recurra.checked import checked
 from recurra.errors import InputError
 
 
@@ -50,6 +51,7 @@ class ErrorRate:
         )
 
 
+@checked
 def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRate:
     """Edits of words, which stand between white space; upper and lower case differ.
 
@@ -59,6 +61,7 @@ def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRa
     return _sum([text.split() for text in references], [text.split() for text in hypotheses])
 
 
+@checked
 def character_errors(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRate:
     """Edits of characters, spaces among them; white space around a text does not count.
 

@@ -11,7 +11,9 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from recurra.checked import checked
 from recurra.errors import InputError
+from recurra.given import shown
 from recurra.metrics.figures import mean
 
 BLEU_ORDER, CHRF_ORDER, CHRF_BETA = 4, 6, 2
@@ -54,6 +56,7 @@ class ErrorRate:
         return mean(self.wrong, self.texts)
 
 
+@checked
 def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """Corpus BLEU of words (Papineni et al. 2002), 0 to 100.
 
@@ -89,6 +92,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> floa
     return _bleu(right, total, written, wanted)
 
 
+@checked
 def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """Corpus chrF: F-score (β = 2) of up to six characters in a row (Popović 2015), 0 to 100.
 
@@ -112,6 +116,7 @@ def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> floa
     return _chrf(sums) if hypotheses else math.nan
 
 
+@checked
 def error_rate(
     hypotheses: Sequence[str],
     references: Sequence[Sequence[str]],
@@ -207,5 +212,6 @@ def _check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> No
     for number, others in enumerate(references):
         if isinstance(others, str) or not others:
             raise InputError(
-                f"references of text {number}: expected a list of at least one, received {others!r}"
+                f"references of text {number}: expected a list of at least one, received "
+                f"{shown(others)}"
             )

@@ -2,13 +2,15 @@
 
 import operator
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from recurra import native
 from recurra.errors import InputError
+from recurra.given import shown
 from recurra.nn.initial import SCHEMES
 
 #: What may become of the outputs of two directions, (T, B, R) each, where they are not put side by
@@ -29,6 +31,77 @@ def whole(value: Any) -> Any:
         return operator.index(value)
     except TypeError:
         return value
+
+
+def dense(value: Any, what: str) -> Tensor:
+    """Return a tensor whose numbers stand in memory one by one, or refuse what else was given.
+
+    Raises:
+        InputError: it is no tensor, or a sparse one.
+    """
+    if not isinstance(value, Tensor):
+        cure = ": use torch.as_tensor" if hasattr(value, "__array__") else ""
+        raise InputError(f"{what}: expected a tensor, received {shown(value)}{cure}")
+    if value.layout != torch.strided:
+        raise InputError(f"{what}: expected a dense tensor, received a sparse one: use .to_dense()")
+    return value
+
+
+def states_of(given: Any, names: Sequence[str], where: str) -> tuple[Tensor, ...]:
+    """Return states, given as one tensor or as a tuple of them, as a tuple.
+
+    Raises:
+        InputError: they are anything else.
+    """
+    if isinstance(given, Tensor):
+        return (dense(given, f"{where}: state {names[0]}"),)
+    if not isinstance(given, list | tuple):
+        raise InputError(
+            f"{where}: expected {len(names)} state(s) ({', '.join(names)}), a tensor or a tuple of "
+            f"tensors, received {shown(given)}"
+        )
+    return tuple([dense(state, f"{where}: state {k}") for k, state in enumerate(given)])
+
+
+def cell_options(options: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
+    """Return the further options of a cell, none of which is an argument of the layer itself.
+
+    Raises:
+        InputError: a name is no text, or that of an argument.
+    """
+    for name, value in (options or {}).items():
+        if not isinstance(name, str):
+            raise InputError(f"{where}: options: expected names that are texts, received {name!r}")
+        if name in _ARGUMENTS:
+            raise InputError(
+                f"{where}: options: {name} is set by the argument {_ARGUMENTS[name]}: write "
+                f"{_ARGUMENTS[name]}=…, received {name!r}: {shown(value)}"
+            )
+    return dict(options or {})
+
+
+def check_place(device: Any, dtype: Any, where: str) -> None:
+    """Raise InputError where weights cannot be of that dtype, or there is no such device."""
+    if dtype is not None and not dtype.is_floating_point:
+        raise InputError(f"{where}: dtype: expected floating point numbers, received {dtype}")
+    try:
+        if device is not None:
+            torch.device(device)
+    except RuntimeError:
+        raise InputError(
+            f"{where}: device: expected one that torch knows, as cpu, received {shown(device)}"
+        ) from None
+
+
+#: Options of cells that layers have as arguments, by the arguments' names.
+_ARGUMENTS = {
+    "norm": "layer_norm",
+    "peephole": "peephole",
+    "projection": "proj_size",
+    "bias": "bias",
+    "activation": "activation",
+    "recurrent_activation": "recurrent_activation",
+}
 
 
 def check(layer: "Recurrent") -> None:

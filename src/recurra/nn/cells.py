@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from recurra import ops
 from recurra.cells import Cell, find, gru, lstm, rnn
+from recurra.checked import checked
 from recurra.errors import InputError
-from recurra.nn.arguments import whole
+from recurra.nn.arguments import cell_options, check_place, dense, states_of, whole
 from recurra.nn.initial import SCHEMES, initialise
 from recurra.nn.kernels import OnKernels
 
@@ -35,6 +36,7 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
 
     EARLIER: ClassVar[dict[str, Any]] = {"init": "uniform"}
 
+    @checked
     def __init__(
         self,
         cell: str | Cell,
@@ -60,6 +62,7 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
             for name, size in sizes.items()
             if not isinstance(size, int) or size < 1
         ]
+        check_place(device, dtype, type(self).__name__)
         if init not in SCHEMES:
             wrong.append(f"init must be one of {', '.join(SCHEMES)}, received {init!r}")
         if wrong:
@@ -70,7 +73,7 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
             recurrent_activation=recurrent_activation,
             norm=layer_norm,
             peephole=peephole,
-            **dict(options or {}),
+            **cell_options(options, type(self).__name__),
         )
         for parameter in self.program.parameters:
             shape = parameter.shape(
@@ -105,9 +108,9 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
             InputError: a shape does not fit; says what was expected and received.
         """
         name = type(self).__name__
-        if input.is_nested:
+        if isinstance(input, Tensor) and input.is_nested:
             raise InputError(f"{name}: expected an input (B, I) or (I,), received a nested one")
-        shape = tuple(input.shape)
+        shape = tuple(dense(input, f"{name}: input").shape)
         if input.dim() not in (1, 2) or shape[-1] != self.input_size:
             raise InputError(
                 f"{name}: expected an input of shape (B, {self.input_size}) or "
@@ -118,7 +121,7 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
         if hx is None:
             given: tuple[Tensor, ...] = (input.new_zeros(expected),) * len(states)
         else:
-            given = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+            given = states_of(hx, states, name)
         if [tuple(s.shape) for s in given] != [expected] * len(states):
             received = ", ".join(str(tuple(s.shape)) for s in given)
             raise InputError(

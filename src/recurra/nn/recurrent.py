@@ -10,7 +10,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra import ops
 from recurra.cells import Cell, Parameter, find
-from recurra.nn.arguments import MERGES, check, described, whole
+from recurra.checked import checked
+from recurra.nn.arguments import MERGES, cell_options, check, check_place, described, whole
 from recurra.nn.initial import initialise
 from recurra.nn.kernels import OnKernels
 from recurra.nn.noise import drawn
@@ -71,6 +72,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         "_fused": None,
     }
 
+    @checked
     def __init__(
         self,
         cell: str | Cell,
@@ -101,17 +103,15 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         precision: str = "float32",
     ) -> None:
         nn.Module.__init__(self)
+        check_place(device, dtype, type(self).__name__)
         self.cell = find(cell)
         self.input_size, self.hidden_size = whole(input_size), whole(hidden_size)
         self.num_layers, self.proj_size = whole(num_layers), whole(proj_size)
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.residual, self.init = residual, init
         self.precision, self.reverse, self.merge = precision, reverse, merge
-        self.dropout, self.recurrent_dropout, self.weight_drop = (
-            float(dropout),
-            float(recurrent_dropout),
-            float(weight_drop),
-        )
+        drops = map(float, (dropout, recurrent_dropout, weight_drop))
+        self.dropout, self.recurrent_dropout, self.weight_drop = drops
         states = self.cell.states
         rates = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(states)
         self.zoneout = tuple(float(rate) for rate in rates)
@@ -123,7 +123,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
             norm=layer_norm,
             peephole=peephole,
             projection=self.proj_size > 0,
-            **dict(options or {}),
+            **cell_options(options, type(self).__name__),
         )
         #: Who keeps the gradients by its states: see `state_gradients`.
         self.watched_by: list[list[Values]] = []

@@ -1,13 +1,18 @@
 """The forms a batch of sequences comes in, and their one form inside: (T, B, I) and a mask."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.errors import InputError
+from recurra.given import shown
+from recurra.nn.arguments import dense
 from recurra.ops import Lookup
+
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class Sequences:
                 f"{name}: expected one tensor of all sequences, received a nested one: pad it with "
                 "torch.nested.to_padded_tensor(x, 0.0), and give lengths"
             )
+        if not isinstance(given, Lookup):
+            dense(given, f"{name}: input")
         unbatched = given.dim() == 2
         if given.dim() not in (2, 3):
             layout = "(B, T, I)" if batch_first else "(T, B, I)"
@@ -65,6 +72,7 @@ class Sequences:
         steps, batch = data.shape[:2]
         if mask is not None:
             expected = tuple(given.shape[:-1])
+            dense(mask, f"{name}: mask")
             if mask.dtype != torch.bool or tuple(mask.shape) != expected:
                 raise InputError(
                     f"{name}: expected a boolean mask of shape {expected}, "
@@ -75,15 +83,17 @@ class Sequences:
             turned = turned.clone(memory_format=torch.contiguous_format)
             return cls(data, turned, None, unbatched, batch_first)
         if lengths is not None:
-            sizes = torch.as_tensor(lengths)
+            sizes = _as_lengths(lengths, name)
             shape_ok = tuple(sizes.shape) == (() if unbatched else (batch,))
-            if not shape_ok or sizes.is_floating_point():
+            if not shape_ok or sizes.dtype not in _WHOLE:
                 raise InputError(
                     f"{name}: expected one integer length for each of {batch} sequences, "
                     f"received {str(sizes.dtype).removeprefix('torch.')} {tuple(sizes.shape)}"
                 )
             # A compiled graph does not stop to look at values.
             checked = sizes.numel() > 0 and not torch.compiler.is_compiling()
+            if checked and sizes.is_meta:
+                raise InputError(f"{name}: expected lengths with values, received a meta tensor")
             if checked and not 0 <= int(sizes.min()) <= int(sizes.max()) <= steps:
                 raise InputError(
                     f"{name}: expected lengths from 0 to {steps}, "
@@ -111,6 +121,18 @@ class Sequences:
         if self.unbatched:
             return values.squeeze(1)
         return values.transpose(0, 1) if self.batch_first else values
+
+
+def _as_lengths(lengths: Any, name: str) -> Tensor:
+    if isinstance(lengths, Tensor) or torch.compiler.is_compiling():
+        return dense(torch.as_tensor(lengths), f"{name}: lengths")
+    try:
+        return torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise InputError(
+            f"{name}: expected a whole number for each sequence as lengths, received "
+            f"{shown(lengths)}"
+        ) from None
 
 
 def _valid(lengths: Tensor, steps: int, device: torch.device) -> Tensor:

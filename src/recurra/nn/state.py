@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recurra.errors import InputError
+from recurra.nn.arguments import states_of
 from recurra.ops import Lookup
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def initial_states(
             else:
                 made.append(data.new_zeros(rows, size, width))
         return tuple(made)
-    states = (given,) if isinstance(given, Tensor) else tuple(given)
+    states = states_of(given, names, type(layer).__name__)
     if len(states) != len(names):
         raise InputError(
             f"{type(layer).__name__}: expected {len(names)} initial state(s) "

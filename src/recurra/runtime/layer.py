@@ -7,6 +7,7 @@ import numpy as np
 from recurra import native
 from recurra.cells.graph import Program
 from recurra.errors import InputError
+from recurra.given import brief
 from recurra.reference import Interpreter
 
 States = tuple[np.ndarray, ...]
@@ -154,9 +155,9 @@ def in_half(precision: str, program: Program, *, served: bool) -> bool:
     Raises:
         InputError: products of that precision cannot be had.
     """
-    if precision not in native.PRECISIONS:
+    if not isinstance(precision, str) or precision not in native.PRECISIONS:
         known = ", ".join(native.PRECISIONS)
-        raise InputError(f"precision: expected one of {known}, received {precision!r}")
+        raise InputError(f"precision: expected one of {known}, received {brief(precision)}")
     if precision == "float32":
         return False
     if missing := native.without_half(program) or ("" if served else "a model over numpy"):

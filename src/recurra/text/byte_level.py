@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.text.layout import special_tokens, tokenizer_layout
 from recurra.text.splitter import safe_cut, split
@@ -87,6 +88,7 @@ class ByteTokenizer(ByteLevelTokenizer):
     def __init__(self, *, eos: bool = False) -> None:
         super().__init__([*BYTE_LETTERS, EOS] if eos else BYTE_LETTERS)
 
+    @checked
     def encode(self, text: str) -> np.ndarray:
         """The bytes of the text, (T,) int32. InputError for half of a surrogate pair."""
         return np.frombuffer(utf8(text), np.uint8).astype(np.int32)
@@ -118,6 +120,7 @@ class BPETokenizer(ByteLevelTokenizer):
         letters = [self._ids[letter] for letter in BYTE_LETTERS]
         self._words = _Words(letters, pairs)
 
+    @checked
     def encode(self, text: str) -> np.ndarray:
         """The merged bytes of each word, (T,) int32. InputError for half of a surrogate pair."""
         utf8(text)

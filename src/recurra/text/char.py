@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.text.code_points import CODE_POINTS, code_points
 from recurra.text.layout import special_tokens, tokenizer_layout
@@ -30,6 +31,7 @@ class CharTokenizer(Tokenizer):
             if len(token) == 1:
                 self._table[ord(token)] = index
 
+    @checked
     def encode(self, text: str) -> np.ndarray:
         """One token a code point, (T,) int32. InputError for unknown ones without `<unk>`."""
         ids = self._table[code_points(text)]

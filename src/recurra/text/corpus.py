@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
+from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.given import is_path, listed, path_of, shown
 from recurra.text.code_points import count_words
@@ -61,6 +62,7 @@ class Corpus:
     stop: int | None = None
 
     @classmethod
+    @checked
     def open(cls, sources: StrPath | Sequence[StrPath], *, spool: StrPath | None = None) -> Corpus:
         """The text of files, of folders (their *.txt, *.txt.gz and *.md, sorted by path) or of "-".
 
@@ -84,6 +86,7 @@ class Corpus:
         return cls(tuple(parts), names[0] + more)
 
     @classmethod
+    @checked
     def of(cls, text: str, *, name: str = "text") -> Corpus:
         """A corpus of one string. InputError where it is empty, or no string."""
         if not isinstance(text, str):
@@ -147,6 +150,7 @@ class Corpus:
         """The hash of the text's UTF-8 bytes."""
         return self.tally.sha256
 
+    @checked
     def split(self, share: float | Fraction, by: str = "characters") -> tuple[Corpus, Corpus]:
         """The text before the last `share` of its characters, and that last share.
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recurra.checked import checked
 from recurra.errors import FormatError, InputError
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def read_layout(layout: Mapping[str, Any]) -> Tokenizer:
     return tokenizer
 
 
+@checked
 def save_tokenizer(tokenizer: Tokenizer, path: str | os.PathLike[str]) -> None:
     """Write `tokenizer.json` at `path` (or in it, where it is a directory), whole or not at all."""
     target = _file(path)
@@ -103,6 +105,7 @@ def save_tokenizer(tokenizer: Tokenizer, path: str | os.PathLike[str]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+@checked
 def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     """Read the `tokenizer.json` at `path`, or in it.
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from recurra.errors import InputError
+from recurra.given import plain, shown
 
 UNK = "<unk>"
 EOS = "<eos>"
@@ -140,6 +141,8 @@ class Tokenizer(ABC):
         )
 
     def _check_id(self, id: int) -> int:
+        if not isinstance(id, int | np.integer):
+            raise InputError(f"token: expected a whole number, received {shown(id)}")
         if not 0 <= id < len(self._tokens):
             raise InputError(
                 f"token {id}: expected 0 to {len(self) - 1}, the numbers of the vocabulary"
@@ -147,7 +150,13 @@ class Tokenizer(ABC):
         return id
 
     def _check_ids(self, ids: Iterable[int] | np.ndarray) -> list[int]:
-        numbers = np.asarray(ids if isinstance(ids, np.ndarray | Sequence) else list(ids))
+        try:
+            row = plain(ids)
+            numbers = np.asarray(row if isinstance(row, np.ndarray | Sequence) else list(row))
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(
+                f"tokens: expected one row of whole numbers, received {shown(ids)}"
+            ) from None
         if numbers.size == 0:
             return []
         if numbers.ndim != 1 or numbers.dtype.kind not in "iu":

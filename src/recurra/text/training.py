@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.text.byte_level import BPETokenizer, ByteTokenizer
 from recurra.text.char import CharTokenizer, count_characters
@@ -19,6 +20,7 @@ BPE_SIZE = 8192
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: no character, so that it is unknown
 
 
+@checked
 def train_tokenizer(
     kind: str,
     chunks: Iterable[str],

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.text.layout import tokenizer_layout
 from recurra.text.tokenizer import EOS, UNK, StreamDecoder, Tokenizer
@@ -50,6 +51,7 @@ class WordTokenizer(Tokenizer):
         self.line_ends = line_ends
         self._lookup = _Lookup(self._ids, missing=self.unk_id)
 
+    @checked
     def encode(self, text: str) -> np.ndarray:
         """One token a word, (T,) int32. InputError for unknown ones without `<unk>`."""
         words = self._words(text)

@@ -9,6 +9,7 @@ import torch
 
 from recurra import native
 from recurra.cells import Program, find
+from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.export.layers.modules import CELLS, LAYERS, arguments, arrays, fill, suffixes
 from recurra.export.layouts import from_ours, to_ours
@@ -89,6 +90,7 @@ def from_keras(layer: Any) -> Recurrent | RecurrentCell:
     return made
 
 
+@checked
 def to_keras(module: Recurrent | RecurrentCell, *, return_sequences: bool = True) -> Any:
     """Make a recurrent layer of Keras 3 of one of ours, with copies of its weights: the inverse.
 

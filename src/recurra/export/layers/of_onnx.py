@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from recurra.checked import checked
 from recurra.errors import FormatError, InputError
 from recurra.export.layers.modules import LAYERS, arguments, fill, suffixes
 from recurra.export.layouts import to_ours
@@ -14,6 +15,7 @@ from recurra.export.recurrence import DIRECTIONS, GATES, WEIGHTS, Recurrence
 from recurra.nn import Recurrent
 
 
+@checked
 def from_onnx(path: str | Path) -> dict[str, Recurrent]:
     """Make a `recurra.nn` layer of each node RNN, LSTM and GRU of an ONNX file.
 

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from recurra import native
+from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
 
@@ -29,6 +30,7 @@ _OURS_ALONE = {
 }
 
 
+@checked
 def from_torch(module: nn.Module) -> nn.Module:
     """Make a `recurra.nn` layer of a layer of `torch.nn`, with copies of its weights.
 
@@ -44,6 +46,7 @@ def from_torch(module: nn.Module) -> nn.Module:
     )
 
 
+@checked
 def to_torch(module: nn.Module) -> nn.Module:
     """Make a `torch.nn` layer of one of ours, with copies of its weights: the inverse.
 
