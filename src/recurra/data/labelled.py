@@ -2,13 +2,14 @@
 
 import hashlib
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recurra.bounded import read_whole
+from recurra.data.archives import ArchiveError, npz_arrays
 from recurra.data.examples import Examples, in_memory, numbers_of
 from recurra.data.tables import Table, format_of, read_table
 from recurra.errors import InputError
@@ -232,12 +233,13 @@ def _collect(
 
 def _read_npz(path: Path, values: str, label: str | None) -> Examples:
     try:
-        data = path.read_bytes()
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        data = read_whole(path)
+        arrays = npz_arrays(data)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: check the path") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ArchiveError as error:
         raise InputError(f"{path}: not an .npz file that can be read: {error}") from None
     for name in (values, label):
         if name is not None and name not in arrays:

@@ -1,11 +1,13 @@
 """Rows of a table as text, with their line numbers: CSV, TSV, white space, Parquet."""
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from recurra.bounded import read_whole
 from recurra.errors import InputError
 
 
@@ -43,7 +45,7 @@ def open_table(path: Path, *, delimiter: str | None = None, skip_lines: int = 0)
 
 def _text(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.StringIO(read_whole(path).decode("utf-8-sig"), newline="") as file:
             if delimiter == " ":
                 for line, text in enumerate(file, 1):
                     yield line, text.split()

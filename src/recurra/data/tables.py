@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recurra.bounded import gunzip, may_unpack_to, read_whole
 from recurra.errors import InputError
 
 #: What a file is called, and how it is read; each of the text formats also with `.gz` behind.
@@ -237,6 +238,12 @@ class _Reader:
         try:
             file = parquet.ParquetFile(pyarrow.BufferReader(data))
             names = list(file.schema_arrow.names)
+            # A value that is repeated takes no place in the file: ours take some bytes each.
+            if file.metadata.num_rows * max(1, len(names)) * 16 > may_unpack_to(len(data)):
+                raise InputError(
+                    f"{self.path}: {file.metadata.num_rows:,} rows, more than are read of a file "
+                    "of its size: RECURRA_LIMIT_EXPANSION changes that"
+                )
             self._choose(names, f"received a file with {_names(names)}")
             read = file.read(columns=[name for name in self.columns if name in names])
         except (pyarrow.ArrowException, OSError) as error:
@@ -285,8 +292,8 @@ def _from(lines: list[bytes], at: int) -> Iterator[str]:
 def _bytes(path: Path) -> bytes:
     """A whole file, unpacked where its name ends in .gz."""
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix.lower() == ".gz" else data
+        data = read_whole(path)
+        return gunzip(data) if path.suffix.lower() == ".gz" else data
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: check the path") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

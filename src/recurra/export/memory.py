@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from recurra.bounded import limit
 from recurra.errors import InputError
 from recurra.export.recurrence import GATES
-from recurra.storage.bounded import limit
 
 Array = Any  # numpy.ndarray, or None where a node leaves an input out
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from recurra.bounded import limit
 from recurra.errors import FormatError, InputError
 from recurra.export.external import read_external
-from recurra.export.graph import LARGEST, library
+from recurra.export.graph import library
 from recurra.storage.disk import read_file
 from recurra.storage.foreign import looks_like
 from recurra.storage.tensors import AXES_LIMIT
@@ -101,7 +102,7 @@ class _Reader:
         self._opset = 0
 
     def read(self) -> OnnxFile:
-        data = read_file(self._path, limit=LARGEST)
+        data = read_file(self._path, limit=limit("onnx"))
         model = self._onnx.ModelProto()
         try:
             model.ParseFromString(data)
