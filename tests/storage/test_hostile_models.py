@@ -182,7 +182,7 @@ def fuzz(kind, start, count, folder):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_changed_model_answers_or_is_refused_in_a_line(kind, tmp_path):
-    fuzz(kind, 0, COUNT or 8, tmp_path)
+    fuzz(kind, 0, COUNT or 12, tmp_path)
 
 
 if __name__ == "__main__":

@@ -132,6 +132,8 @@ def _file(path: str | os.PathLike[str]) -> Path:
 
 
 def _entry(parent: Mapping[str, Any], key: str, kind: type) -> Any:
+    if not isinstance(parent, dict):
+        raise FormatError(f"{FILE_NAME}: expected a JSON object around {key!r}")
     value = parent.get(key)
     if not isinstance(value, kind):
         raise FormatError(
