@@ -114,6 +114,7 @@ def verify_manifest(directory: Path, *, kind: str | None = None) -> Manifest:
 def _listed(name: str, record: object, path: Path) -> FileRecord:
     """A file's record as a manifest at `path` has it; FormatError for what cannot be one."""
     shown = repr(name[:80])
+    where = f"{path}: not laid out as a manifest: {shown}"
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise FormatError(f"{path}: the file name {shown} leads out of the directory")
     try:
@@ -123,12 +124,12 @@ def _listed(name: str, record: object, path: Path) -> FileRecord:
     if not possible:
         raise FormatError(f"{path}: no file can have the name {shown}")
     if not isinstance(record, dict) or record.keys() != {"size", "sha256"}:
-        raise FormatError(f"{path}: {shown}: expected its size and sha256")
+        raise FormatError(f"{where}: expected its size and sha256")
     size, digest = record["size"], record["sha256"]
     if type(size) is not int or not 0 <= size < 1 << 63:
-        raise FormatError(f"{path}: {shown}: expected a size in bytes, found {brief(size)}")
+        raise FormatError(f"{where}: expected a size in bytes, found {brief(size)}")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-        raise FormatError(f"{path}: {shown}: expected a sha256 of 64 digits, found {brief(digest)}")
+        raise FormatError(f"{where}: expected a sha256 of 64 digits, found {brief(digest)}")
     return FileRecord(size, digest)
 
 
