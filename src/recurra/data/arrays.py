@@ -1,11 +1,13 @@
 """Arrays of an `.npz` file, with their sizes checked before memory is taken. No pickle."""
 
 import io
+import lzma
 import math
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.lib import format as npy
@@ -32,7 +34,9 @@ def read_arrays(data: bytes, path: Path, names: Sequence[str]) -> dict[str, np.n
                 found[name] = _array(file.read(entry), name)
     except (ValueError, SyntaxError, TypeError, OSError, EOFError, NotImplementedError) as error:
         raise InputError(f"{path}: not an .npz file that can be read: {_line(error)}") from None
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, MemoryError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError) as error:
+        raise InputError(f"{path}: not an .npz file that can be read: {_line(error)}") from None
+    except (TokenError, UnicodeError, KeyError, MemoryError) as error:
         raise InputError(f"{path}: not an .npz file that can be read: {_line(error)}") from None
     return found
 

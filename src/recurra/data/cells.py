@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from recurra.bounded import read_whole
 from recurra.errors import InputError
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -52,7 +53,7 @@ def read_bytes(path: Path) -> bytes:
         InputError: it cannot be read, is not gzip, or grows beyond `GROWTH` times its size.
     """
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: check the path") from None
     except OSError as error:

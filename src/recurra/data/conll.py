@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recurra.bounded import gunzip, read_whole
 from recurra.checked import checked
 from recurra.data.beside import NOTHING_BESIDE, Beside
 from recurra.data.comments import first_word, is_comment
@@ -363,8 +364,8 @@ def _read(source: str | Path, name: str) -> bytes:
     if path.is_dir():
         raise InputError(f"{name}: is a folder: give the files in it")
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        content = read_whole(path)
+        return gunzip(content) if content[:2] == b"\x1f\x8b" else content
     except FileNotFoundError:
         raise InputError(f"{name}: no such file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -11,6 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from recurra.bounded import gunzip, read_whole
 from recurra.checked import checked
 from recurra.data.json_lines import BadJSONError, parse_object
 from recurra.errors import InputError
@@ -272,8 +273,8 @@ def _pair(source: str, target: str) -> tuple[str, str]:
 def _read(path: Path, digest: Any) -> list[bytes]:
     """The lines of a file, unpacked where its name ends in .gz."""
     try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if path.suffix.lower() == ".gz" else data
+        data = read_whole(path)
+        data = gunzip(data) if path.suffix.lower() == ".gz" else data
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: check the path") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

@@ -1,12 +1,12 @@
 """Recordings and what was said in them: manifests, folders and archives of wav files."""
 
-import tarfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from recurra.bounded import read_whole
 from recurra.checked import checked
+from recurra.data.archives import ArchiveError, tar_members
 from recurra.data.json_lines import BadJSONError, parse_line
 from recurra.data.wav import Sound, read_wav
 from recurra.errors import InputError
@@ -121,7 +121,7 @@ def _beside(wav: Path) -> _Entry:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
@@ -212,16 +212,8 @@ def _read_archive(archive: Path, on_bad: OnBad) -> Iterator[Recording]:
 def _contents(archive: Path) -> Iterator[tuple[str, bytes]]:
     """The wav and txt files in an archive: never unpacked to disk, whatever their names."""
     try:
-        with tarfile.open(archive, "r:*") as file:
-            for member in file:
-                if member.isreg() and member.name.lower().endswith((".wav", ".txt")):
-                    part = file.extractfile(member)
-                    assert part is not None
-                    content = part.read()
-                    if len(content) < member.size:
-                        raise EOFError("unexpected end of data")
-                    yield member.name.removeprefix("./"), content
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        yield from tar_members(archive, (".wav", ".txt"))
+    except (ArchiveError, OSError) as error:
         raise InputError(f"{archive}: the archive is damaged or cut short: {error}") from None
 
 

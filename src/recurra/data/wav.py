@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recurra.bounded import read_whole
 from recurra.checked import checked
 from recurra.errors import InputError
 
@@ -75,7 +76,7 @@ def read_wav(source: str | Path | bytes, *, name: str | None = None) -> Sound:
     else:
         shown = name or str(source)
         try:
-            content = Path(source).read_bytes()
+            content = read_whole(Path(source))
         except (OSError, ValueError) as error:  # a zero in the path is a ValueError
             why = error.strerror if isinstance(error, OSError) else None
             raise InputError(f"{shown}: cannot be read: {why or error}") from None

@@ -30,11 +30,15 @@ def _pick(inputs: Sequence[Array], place: int, attributes: Attributes, name: str
     """An argument that is an input in later versions and an attribute in earlier ones."""
     if len(inputs) > place and inputs[place] is not None:
         found = inputs[place]
+        if found.size > 1 << 16:
+            raise InputError(f"{name}: expected a few numbers, received {found.size:,}")
         return found.tolist() if found.ndim else found.item()
     return attributes.get(name)
 
 
 def _made(shape: Sequence[int]) -> tuple[int, ...]:
+    if len(shape) > 64:
+        raise InputError(f"asks for an array of {len(shape):,} axes, which is more than it may")
     found = tuple(int(n) for n in shape)
     if any(n < 0 for n in found) or math.prod(found) > MOST:
         raise InputError(f"asks for an array of shape {found}, which is more than it may")
@@ -133,7 +137,10 @@ def _one_hot(inputs: Sequence[Array], attributes: Attributes) -> Array:
 
 
 def _constant(inputs: Sequence[Array], attributes: Attributes) -> Array:
-    name, value = next(iter(attributes.items()))
+    given = {n: v for n, v in attributes.items() if n not in (OUTPUTS, OPSET)}
+    if len(given) != 1:
+        raise InputError(f"expected one value, received {', '.join(given) or 'none'}")
+    name, value = next(iter(given.items()))
     dtype = {"value_f": np.float32, "value_floats": np.float32}.get(name, np.int64)
     return value if name == "value" else np.array(value, dtype)
 
@@ -173,6 +180,8 @@ def _clip(inputs: Sequence[Array], attributes: Attributes) -> Array:
 
 def _layer_norm(inputs: Sequence[Array], attributes: Attributes) -> list[Array]:
     value, axis = inputs[0], attributes.get("axis", -1)
+    if not -value.ndim <= axis < value.ndim:
+        raise InputError(f"axis: expected one of {value.ndim} axes, received {axis}")
     axes = tuple(range(axis % value.ndim, value.ndim))
     mean = value.mean(axes, keepdims=True)
     centred = value - mean

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from recurra.bounded import limit
 from recurra.errors import FormatError, InputError
 from recurra.export.external import read_external
-from recurra.export.graph import LARGEST, library
+from recurra.export.graph import library
 from recurra.storage.disk import read_file
 from recurra.storage.foreign import looks_like
+from recurra.storage.tensors import AXES_LIMIT
 
 #: Of the numbers that may be in a file.
 DTYPES = (
@@ -100,7 +102,7 @@ class _Reader:
         self._opset = 0
 
     def read(self) -> OnnxFile:
-        data = read_file(self._path, limit=LARGEST)
+        data = read_file(self._path, limit=limit("onnx"))
         model = self._onnx.ModelProto()
         try:
             model.ParseFromString(data)
@@ -183,6 +185,10 @@ class _Reader:
             if not least <= len(names) <= most:
                 many = f"{least} to {most}" if least < most else str(least)
                 raise self._error(f"{where}: expected {many} {what}, found {len(names)}")
+        for place, name in enumerate(proto.input[: len(schema.inputs)]):
+            wanted = schema.inputs[place]
+            if not name and wanted.option != schema.FormalParameterOption.Optional:
+                raise self._error(f"{where}: its input {wanted.name!r} is missing")
         attributes: dict[str, Any] = {}
         for given in proto.attribute:
             kind = schema.attributes.get(given.name)
@@ -211,6 +217,11 @@ class _Reader:
             return value.decode("utf-8", "replace")
         if isinstance(value, int | float):
             return value
+        if not isinstance(value, Sequence) or not all(
+            isinstance(v, bytes | int | float) for v in value
+        ):
+            kind = self._onnx.AttributeProto.AttributeType.Name(given.type)
+            raise self._error(f"{where}, {given.name}: values of type {kind} are not supported")
         return [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value]
 
     def _value(self, value: Any) -> Value:
@@ -244,6 +255,9 @@ class _Reader:
         dtype = self._onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         if any(n < 0 for n in shape) or tensor.HasField("segment"):
             raise self._error(f"{where}: expected a whole array, found the shape {shape}")
+        # An axis of 0 makes the size 0 and hides the others, which numpy still multiplies.
+        if len(shape) > AXES_LIMIT or prod(n or 1 for n in shape) * dtype.itemsize >= 1 << 63:
+            raise self._error(f"{where}: no array can have its {len(shape):,} axes")
         size = prod(shape) * dtype.itemsize
         if tensor.data_location == self._onnx.TensorProto.EXTERNAL:
             entries = {e.key: e.value for e in tensor.external_data}

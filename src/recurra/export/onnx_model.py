@@ -8,6 +8,7 @@ import numpy as np
 
 from recurra.checked import checked
 from recurra.errors import FormatError, InputError, RecurraError
+from recurra.export.memory import Room, required
 from recurra.export.numpy_operators import MANY, OPERATORS, OPSET, OUTPUTS
 from recurra.export.onnx_file import Graph, Node, OnnxFile, Value, read_onnx
 from recurra.export.recurrence import GATES, WEIGHTS, Prepared, Recurrence
@@ -37,18 +38,19 @@ class OnnxModel:
         self._opset = file.opset
         self._prepared: dict[int, Prepared] = {}
         self._attributes: dict[int, Mapping[str, Any]] = {}
+        self._done: dict[int, tuple[str, ...]] = {}
         self._prepare(file.graph, file.graph.constants)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy is made of: not what is prepared, which is bound to this graph's nodes."""
         kept = {**vars(self)}
-        for name in ("_prepared", "_attributes"):
+        for name in ("_prepared", "_attributes", "_done"):
             del kept[name]
         return kept
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._prepared, self._attributes = {}, {}
+        self._prepared, self._attributes, self._done = {}, {}, {}
         self._prepare(self._graph, self._graph.constants)
 
     @classmethod
@@ -80,15 +82,27 @@ class OnnxModel:
             names = ", ".join(map(brief, inputs))
             raise InputError(f"expected the inputs {told}, received {names or 'none'}")
         given = {v.name: _checked(np.asarray(inputs[v.name]), v) for v in self.inputs}
-        found = self._run(self._graph, given)
+        sizes = (a.nbytes for a in (*given.values(), *self._graph.constants.values()))
+        found = self._run(self._graph, given, {}, Room(sum(sizes)))
         return {v.name: found[v.name] for v in self.outputs}
 
     def _prepare(self, graph: Graph, constants: Mapping[str, np.ndarray]) -> None:
-        """Bind the weights of nodes whose weights are constants, which says now what is wrong."""
+        """Bind the weights of nodes whose weights are constants, which says now what is wrong.
+
+        Notes after which node each value is read no more, too.
+        """
+        kept = {v.name for v in graph.outputs}
+        for node in reversed(graph.nodes):
+            touched = _names_read(node) | set(node.outputs)
+            self._done[id(node)] = tuple(touched - kept)
+            kept |= touched
         for node in graph.nodes:
             for body in node.attributes.values():
                 if isinstance(body, Graph):
-                    self._prepare(body, {**constants, **body.constants})
+                    # A name of the body's own hides the one outside.
+                    hidden = {v.name for v in body.inputs}
+                    outer = {n: a for n, a in constants.items() if n not in hidden}
+                    self._prepare(body, {**outer, **body.constants})
             if node.op in OPERATORS:
                 extra = [n for n in node.outputs[MANY.get(node.op, 1) :] if n]
                 if extra:
@@ -107,27 +121,47 @@ class OnnxModel:
                         raise FormatError(f"{self._path}: {node.where}: {error}") from error
                     self._prepared[id(node)] = bound
 
-    def _run(self, graph: Graph, given: Mapping[str, np.ndarray]) -> Environment:
-        values: Environment = {**graph.constants, **given}
+    def _run(
+        self, graph: Graph, given: Mapping[str, np.ndarray], outer: Environment, room: Room
+    ) -> Environment:
+        # The nearest definition of a name counts: a body's own constants and inputs come last.
+        values: Environment = {**outer, **graph.constants, **given}
         for node in graph.nodes:
             read = [values[name] if name else None for name in node.inputs]
             try:
                 with np.errstate(all="ignore"):
-                    found = self._node(node, read, values)
+                    found = self._node(node, read, values, room)
+                    made = found if isinstance(found, list | tuple) else [found]
+                    if any(node.outputs[len(made) :]):
+                        raise InputError(
+                            f"makes {len(made)} outputs, but {len(node.outputs)} are named"
+                        )
+                    arrays = [np.asarray(a) for a in made]
+                    for array in arrays:
+                        room.hold(array, read)
+                    room.need(0)
             except RecurraError as error:
-                raise InputError(f"{self._path}: {node.where}: {error}") from error
-            except (ValueError, IndexError, TypeError, AttributeError, OverflowError) as error:
+                inner = str(error).removeprefix(f"{self._path}: ")  # of a node in a body
+                raise InputError(f"{self._path}: {node.where}: {inner}") from error
+            except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
                 shapes = ", ".join("none" if a is None else str(a.shape) for a in read)
                 raise InputError(
                     f"{self._path}: {node.where}: cannot be computed on arrays of shapes {shapes}"
                 ) from error
-            made = found if isinstance(found, list | tuple) else [found]
-            values |= {n: np.asarray(a) for n, a in zip(node.outputs, made, strict=False) if n}
+            except MemoryError as error:
+                raise InputError(
+                    f"{self._path}: {node.where}: there is not enough memory: give shorter inputs"
+                ) from error
+            values |= {n: a for n, a in zip(node.outputs, arrays, strict=False) if n}
+            del read, found, made, arrays
+            for name in self._done[id(node)]:
+                values.pop(name, None)
         return values
 
-    def _node(self, node: Node, read: Sequence[Any], values: Environment) -> Any:
+    def _node(self, node: Node, read: Sequence[Any], values: Environment, room: Room) -> Any:
         if node.op == "Scan":
-            return self._scan(node, read, values)
+            return self._scan(node, read, values, room)
+        room.need(required(node.op, read, node.attributes))
         if node.op not in GATES:
             return OPERATORS[node.op](read, self._attributes[id(node)])
         prepared = self._prepared.get(id(node))
@@ -137,7 +171,9 @@ class OnnxModel:
         others = [read[p] if p < len(read) else None for p in _OTHERS]
         return prepared.run(read[0], *others)
 
-    def _scan(self, node: Node, read: Sequence[Any], values: Environment) -> list[np.ndarray]:
+    def _scan(
+        self, node: Node, read: Sequence[Any], values: Environment, room: Room
+    ) -> list[np.ndarray]:
         body, count = node.attributes["body"], node.attributes["num_scan_inputs"]
         split = len(read) - count
         if count < 1 or split < 0 or len(body.inputs) != len(read) or len(body.outputs) < split:
@@ -160,15 +196,27 @@ class OnnxModel:
         names = [v.name for v in body.inputs]
         collected: list[list[np.ndarray]] = [[] for _ in range(out)]
         for step in zip(*rows, strict=True):
-            found = self._run(body, {**values, **dict(zip(names, (*states, *step), strict=True))})
+            room.step()
+            given = dict(zip(names, (*states, *step), strict=True))
+            found = self._run(body, given, values, room)
             results = [found[v.name] for v in body.outputs]
             states = results[:split]
             for one, value in zip(collected, results[split:], strict=True):
                 one.append(value)
+        room.need(sum(a.nbytes for c in collected for a in c))
         stacked = [
             np.stack(c[::-1] if t else c) for c, t in zip(collected, turned_out, strict=True)
         ]
         return states + [np.moveaxis(a, 0, axis) for a, axis in zip(stacked, axes_out, strict=True)]
+
+
+def _names_read(node: Node) -> set[str]:
+    """The names of a node's inputs, and of all that is read in the graphs inside it."""
+    names = set(node.inputs)
+    for body in node.attributes.values():
+        if isinstance(body, Graph):
+            names |= {v.name for v in body.outputs}.union(*map(_names_read, body.nodes))
+    return names
 
 
 def _checked(array: np.ndarray, value: Value) -> np.ndarray:

@@ -3,13 +3,13 @@
 import errno
 import os
 import re
-import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
+from ..bounded import NotRegularError, open_regular
 from ..errors import FormatError, InputError
 
 # A pid alone does not name a process for ever (a container starts again at 1): the token tells
@@ -61,27 +61,28 @@ def open_file(path: Path) -> BufferedReader:
     Raises FormatError where there is no such file, InputError where it may not be read.
     """
     try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
-            raise FormatError(f"{path}: is {kind}, a file was expected")
-        return open(path, "rb")
+        return open_regular(path)
+    except NotRegularError as error:
+        raise FormatError(f"{path}: {error.strerror}") from None
     except (FileNotFoundError, NotADirectoryError):
         raise FormatError(f"{path}: no such file, it was expected here") from None
     except OSError as error:
         raise failure(path, error) from error
+    except ValueError:  # a zero byte, or half of a surrogate pair
+        raise FormatError(f"{str(path)!r}: no file can have this name") from None
 
 
 def read_file(path: Path, *, limit: int) -> bytes:
     """The bytes of a file of at most `limit` bytes, else FormatError."""
     with open_file(path) as file:
         try:
-            data = file.read(limit + 1)
+            if os.fstat(file.fileno()).st_size <= limit:
+                data = file.read(limit + 1)
+                if len(data) <= limit:  # it may have grown meanwhile
+                    return data
         except OSError as error:
             raise failure(path, error) from error
-    if len(data) > limit:
-        raise FormatError(f"{path}: longer than {limit:,} bytes, the most a file of this kind has")
-    return data
+    raise FormatError(f"{path}: longer than {limit:,} bytes, the most a file of this kind has")
 
 
 def write_file(path: Path, parts: Iterable[bytes | memoryview]) -> None:

@@ -13,7 +13,8 @@ from .disk import read_file, write_file
 SIZE_LIMIT = 64 << 20
 DEPTH_LIMIT = 64
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[^\s\[\]{}:,"]+', re.DOTALL)
+# Possessive: what has matched is not kept for a second try, 122 bytes a character.
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]|[^\s\[\]{}:,"]+', re.DOTALL)
 _COLON = re.compile(r"\s*:")
 _DECIMAL = re.compile(r"[.eE]")
 
@@ -27,7 +28,12 @@ def read_json(path: str | Path, *, limit: int = SIZE_LIMIT, depth: int = DEPTH_L
 
     Raises FormatError naming the file, line and column.
     """
-    return parse_json(read_file(Path(path), limit=limit), str(path), depth=depth)
+    data = read_file(Path(path), limit=limit)
+    # A list of a few characters takes a hundred bytes.
+    values = sum(map(data.count, (b",", b"[", b"{")))
+    if values > max(limit // 8, 1 << 10):
+        raise FormatError(f"{path}: {values:,} values, more than a file of this kind has")
+    return parse_json(data, str(path), depth=depth)
 
 
 def parse_json(data: bytes, where: str, *, depth: int = DEPTH_LIMIT) -> Any:

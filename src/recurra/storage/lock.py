@@ -8,8 +8,9 @@ import weakref
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import InputError
+from ..errors import FormatError, InputError
 from .disk import failure, make_directory
+from .jsonfile import read_json
 
 
 class RunLock:
@@ -89,9 +90,9 @@ class RunLock:
 
     def _taken(self) -> str:
         try:
-            holder = json.loads(self.path.read_bytes())
+            holder = read_json(self.path, limit=1 << 16)
             who = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-        except (OSError, ValueError, KeyError, TypeError):  # it is just being written
+        except (FormatError, ValueError, KeyError, TypeError):  # it is just being written
             who = "another process"
         return f"{self.directory}: is being trained by {who}; stop it or choose another --out"
 

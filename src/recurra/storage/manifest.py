@@ -1,17 +1,24 @@
 """The manifest: name, size and SHA-256 of every file of a directory, sealed by its own hash."""
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..bounded import limit
 from ..errors import FormatError, InputError
+from ..given import brief
 from .disk import failure, open_file, read_file, sync, write_file
 from .jsonfile import dump_json, parse_json
 
 NAME = "manifest.json"
 FORMAT = "recurra-manifest"
 VERSION = 1
+
+_LONGEST = 4096  # bytes of a path, as Linux takes it
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class NewerFormatError(FormatError):
@@ -61,7 +68,7 @@ def read_manifest(directory: Path, *, kind: str | None = None) -> Manifest:
     Raises FormatError (NewerFormatError where a newer version wrote it).
     """
     path = directory / NAME
-    data = read_file(path, limit=16 << 20)
+    data = read_file(path, limit=limit("manifest"))
     fields = parse_json(data, str(path))
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         raise FormatError(f'{path}: expected "format": "{FORMAT}": not a manifest of ours')
@@ -70,14 +77,13 @@ def read_manifest(directory: Path, *, kind: str | None = None) -> Manifest:
     # The seal covers every byte, spaces too: what is not exactly as written is damaged.
     if _encode(fields) != data:
         raise FormatError(f"{path}: differs from its own SHA-256: damaged, restore it from a copy")
-    try:
-        files = {name: FileRecord(**record) for name, record in fields["files"].items()}
-        manifest = Manifest(fields["kind"], files, dict(fields["extra"]))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise FormatError(f"{path}: not laid out as a manifest") from None
-    for name in files:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise FormatError(f"{path}: the file name {name!r} leads out of the directory")
+    if fields.keys() != {"format", "version", "kind", "extra", "files"}:
+        raise FormatError(f"{path}: not laid out as a manifest")
+    for name, expected in (("kind", str), ("extra", dict), ("files", dict)):
+        if not isinstance(fields[name], expected):
+            raise FormatError(f"{path}: not laid out as a manifest: see its {name!r}")
+    files = {name: _listed(name, record, path) for name, record in fields["files"].items()}
+    manifest = Manifest(fields["kind"], files, fields["extra"])
     if kind is not None and manifest.kind != kind:
         raise FormatError(f"{directory}: a {kind} was expected, this is a {manifest.kind}")
     return manifest
@@ -105,21 +111,42 @@ def verify_manifest(directory: Path, *, kind: str | None = None) -> Manifest:
     return manifest
 
 
+def _listed(name: str, record: object, path: Path) -> FileRecord:
+    """A file's record as a manifest at `path` has it; FormatError for what cannot be one."""
+    shown = repr(name[:80])
+    where = f"{path}: not laid out as a manifest: {shown}"
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise FormatError(f"{path}: the file name {shown} leads out of the directory")
+    try:
+        possible = 0 < len(os.fsencode(name)) <= _LONGEST and "\0" not in name
+    except UnicodeEncodeError:  # half of a surrogate pair that stands for no byte
+        possible = False
+    if not possible:
+        raise FormatError(f"{path}: no file can have the name {shown}")
+    if not isinstance(record, dict) or record.keys() != {"size", "sha256"}:
+        raise FormatError(f"{where}: expected its size and sha256")
+    size, digest = record["size"], record["sha256"]
+    if type(size) is not int or not 0 <= size < 1 << 63:
+        raise FormatError(f"{where}: expected a size in bytes, found {brief(size)}")
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise FormatError(f"{where}: expected a sha256 of 64 digits, found {brief(digest)}")
+    return FileRecord(size, digest)
+
+
 def check_version(version: object, newest: int, where: str) -> None:
     """Refuse what is no version (FormatError) or a later one than `newest` (NewerFormatError)."""
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise FormatError(f"{where}: expected a version of 1 or more, found {version!r}")
+        raise FormatError(f"{where}: expected a version of 1 or more, found {brief(version)}")
     if version > newest:
         raise NewerFormatError(
             f"{where}: written by a newer version of recurra "
-            f"(format {version}; this one reads up to {newest}): upgrade"
+            f"(format {brief(version)}; this one reads up to {newest}): upgrade"
         )
 
 
 def _record(path: Path, *, durable: bool = False, size: int | None = None) -> FileRecord:
     """Size and hash of a file; no hash where its size is not `size`."""
     import hashlib
-    import os
 
     with open_file(path) as file:
         try:

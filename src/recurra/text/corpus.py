@@ -236,8 +236,11 @@ def _sources(item: StrPath, spool: StrPath | None) -> list[FileSource]:
     elif path.is_file():
         files = [FileSource(path)]
     elif path.exists():
-        with path.open("rb") as pipe:
-            files = [SpooledSource(pipe, name=name)]
+        try:
+            with path.open("rb") as pipe:
+                files = [SpooledSource(pipe, name=name)]
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     else:
         raise InputError(f"{path}: no such file or folder; expected a text to read")
     kept = [file for file in files if next(file.read(CHUNK), "")]

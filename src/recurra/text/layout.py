@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recurra.bounded import read_whole
 from recurra.checked import checked
 from recurra.errors import FormatError, InputError
 
@@ -113,9 +114,11 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     """
     target = _file(path)
     try:
-        layout = json.loads(target.read_bytes())
+        layout = json.loads(read_whole(target, "json"))
     except OSError as error:
         raise InputError(f"{target}: the tokenizer cannot be read: {error.strerror}") from error
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{target}: expected JSON, and it is not: {error}") from None
     if not isinstance(layout, dict):
@@ -132,6 +135,8 @@ def _file(path: str | os.PathLike[str]) -> Path:
 
 
 def _entry(parent: Mapping[str, Any], key: str, kind: type) -> Any:
+    if not isinstance(parent, dict):
+        raise FormatError(f"{FILE_NAME}: expected a JSON object around {key!r}")
     value = parent.get(key)
     if not isinstance(value, kind):
         raise FormatError(

@@ -10,9 +10,11 @@ import tempfile
 import weakref
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from recurra.bounded import open_regular
 from recurra.errors import InputError
 
 SUFFIXES = (".txt", ".txt.gz", ".md")
@@ -55,7 +57,7 @@ class FileSource:
         InputError where the file cannot be read, is damaged, or is not text in UTF-8.
         """
         try:
-            with self._open() as file:
+            with self._opened() as file:
                 yield from self._decode(file, size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(
@@ -64,17 +66,18 @@ class FileSource:
         except OSError as error:
             raise InputError(f"{self.name}: cannot be read: {error.strerror or error}") from None
 
-    def _open(self) -> BinaryIO:
-        file = self._path.open("rb")
-        magic = file.read(len(GZIP))
-        file.seek(0)
-        if magic != GZIP:
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        with open_regular(self._path) as file:
+            magic = file.read(len(GZIP))
+            file.seek(0)
+            if magic == GZIP:
+                with gzip.GzipFile(fileobj=file) as unpacked:
+                    yield unpacked  # type: ignore[misc]
+                return
             if self._path.suffix == ".gz" and magic:
-                file.close()
                 raise InputError(f"{self.name}: named .gz, and is no gzip file; rename it")
-            return file
-        file.close()
-        return gzip.open(self._path, "rb")  # type: ignore[return-value]
+            yield file
 
     def _decode(self, file: BinaryIO, size: int) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder("utf-8")()

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from recurra.bounded import open_regular, read_whole
 from recurra.errors import FormatError, InputError
 from recurra.text.corpus import Corpus, StrPath, Tally
 from recurra.text.tokenizer import Tokenizer
@@ -257,10 +258,10 @@ def _smallest(vocab_size: int) -> np.dtype[Any]:
 def _read_header(target: Path) -> Header:
     path = _beside(target, "json")
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_whole(path, "json"))
     except OSError as error:
         raise InputError(f"{path}: the token file cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{path}: expected JSON, and it is not: {error}") from None
     if not isinstance(content, dict) or content.get("version") != VERSION:
         raise FormatError(f"{path}: expected a token file of version {VERSION}; write it anew")
@@ -275,7 +276,8 @@ def _read_header(target: Path) -> Header:
 def _map(path: Path, dtype: str, count: int) -> np.ndarray:
     expected = count * np.dtype(dtype).itemsize
     try:
-        size = path.stat().st_size
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise FormatError(
             f"{path}: a part of the token file is missing: {error.strerror}"

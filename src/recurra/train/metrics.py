@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from recurra.errors import FormatError
-from recurra.storage.disk import refusals_named
+from recurra.storage.disk import open_file, refusals_named
 
+_LINE = 1 << 20  # bytes, more than a record ever had
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -66,15 +67,15 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if not path.exists():
         return
     end = 0
-    with refusals_named(path), open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
+    with refusals_named(path), open_file(path) as file:
+        for number, line in enumerate(iter(lambda: file.readline(_LINE), b""), 1):
+            if not line.endswith(b"\n") and len(line) < _LINE:
                 return
             end += len(line)
             try:
                 record = decode(json.loads(line))
                 record["step"] = int(record["step"])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
                 raise FormatError(
                     f"{path}: line {number} is no record of a training run: repair or remove it"
                 ) from None

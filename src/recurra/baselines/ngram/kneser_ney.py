@@ -73,9 +73,12 @@ class KneserNey:
         """The model that `tensors` describes; FormatError where it describes none."""
         taken = tensors.get("discounts", np.zeros(0))
         names = {"discounts", "fallback", "counts.1"}
-        for n in range(2, len(taken) + 1):
+        for n in range(2, (len(taken) if taken.ndim else 0) + 1):
             names |= {f"keys.{n}", f"counts.{n}"}
-        if names != tensors.keys() or taken.shape != (len(taken), 3):
+        flat = all(
+            a.ndim == 1 and a.dtype.kind in "iu" for n, a in tensors.items() if n[0] in "fkc"
+        )
+        if names != tensors.keys() or taken.ndim != 2 or taken.shape[1] != 3 or not flat:
             raise FormatError(
                 "model.safetensors: expected discounts, and the keys and counts of each order of "
                 f"n-grams, found {', '.join(sorted(tensors))}"

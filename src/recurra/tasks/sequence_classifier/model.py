@@ -265,6 +265,8 @@ class SequenceClassifier(TrainedModel):
     def _columns(self, chosen: dict[str, Any]) -> ColumnsConfig:
         """The columns of the training data, but for those that are chosen otherwise."""
         known = self.files.config.get("columns", {})
+        if not isinstance(known, dict):
+            raise FormatError(f"{self.files.path}: config.json: columns: expected an object")
         return ColumnsConfig.from_json({**known, **chosen})
 
     def _classify(self, examples: Examples) -> np.ndarray:
