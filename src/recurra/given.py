@@ -167,8 +167,8 @@ def is_path(value: Any) -> bool:
     return isinstance(value, str | os.PathLike)
 
 
-def path_of(value: Any, what: str, expected: str) -> Path:
-    """The path of a file or folder.
+def path_of(value: Any, what: str, expected: str, *, new: bool = False) -> Path:
+    """The path of a file or folder; with `new` of one that need not be there, whatever its name.
 
     Raises:
         InputError: it is no path, or a text where one was expected.
@@ -178,7 +178,7 @@ def path_of(value: Any, what: str, expected: str) -> Path:
     name = os.fspath(value)
     if isinstance(name, bytes):
         name = os.fsdecode(name)
-    if "\0" in name or _reads_as_text(name):
+    if "\0" in name or (not new and _reads_as_text(name)):
         raise InputError(
             f"{what}: expected {expected}, received {shown(name)}: a text is not a path: write it "
             "to a file"

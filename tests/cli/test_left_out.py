@@ -22,7 +22,7 @@ def reviews(folder):
 
 
 def sentences(folder):
-    right, wrong = "Ada\tB-PER\nwas\tO\n\nhere\tO\n\n", "no tag\n\n"
+    right, wrong = "Ada\tB-PER\nwas\tO\n\nEve\tB-PER\n\n", "no tag\n\n"
     path = folder / "t.conll"
     path.write_text(right * 15 + wrong * 20)
     new = folder / "new.conll"

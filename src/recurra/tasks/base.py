@@ -134,7 +134,7 @@ class TrainedModel(Copied):
         """What the `fit` of every task does; see its arguments there."""
         from recurra.train import Progress, TrainConfig
 
-        folder = None if out is None else path_of(out, "out", "the path of a run")
+        folder = None if out is None else path_of(out, "out", "the path of a run", new=True)
         watching = listed(callbacks, "callbacks", "a list of callbacks")
         started = time.monotonic()
         chosen, how = sort(settings, self.Data, TrainConfig)
