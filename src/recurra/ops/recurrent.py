@@ -244,8 +244,11 @@ def plain(
     Raises:
         InputError: as `recurrent`.
     """
-    few = kept is not None and x.shape[0] * x.shape[1] <= MOST_ROWS
-    ordered = kept.ordered(kernel, parameters) if kept is not None and few else None
+    ordered = None
+    # A compiler may come here alone: what is kept is no part of its graph.
+    if kept is not None and not torch.compiler.is_compiling():
+        few = x.shape[0] * x.shape[1] <= MOST_ROWS
+        ordered = kept.ordered(kernel, parameters) if few else None
     return _eagerly(Arguments(kernel, x, parameters, states, valid, None, (), (), reverse), ordered)
 
 
