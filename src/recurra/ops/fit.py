@@ -15,14 +15,15 @@ class Fit(NamedTuple):
     """What calls of the same shapes share.
 
     Attributes:
-        run: the kernels: see `native.sized`.
+        forward, backward: the kernels: see `native.sized`.
         saved: elements that forward leaves for backward.
         reads_output: whether backward reads the outputs, too.
         outputs: the shape (T, B, R).
         states: shapes of the final states.
     """
 
-    run: Any
+    forward: Any
+    backward: Any
     saved: int
     reads_output: bool
     outputs: tuple[int, ...]
@@ -119,7 +120,11 @@ def _fitted(
         factors=[a is not None for a in drawn[1:]],
     )
     reads = native.reads_output(run)
-    return Fit(run, run.saved_size, reads, (steps, batch, recurrent), tuple(final))
+    # Functions, not the object that has them: a compiler that goes on after it gave up would call
+    # the object's methods without the object.
+    return Fit(
+        run.forward, run.backward, run.saved_size, reads, (steps, batch, recurrent), tuple(final)
+    )
 
 
 def no_half(received: str) -> InputError:

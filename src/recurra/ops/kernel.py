@@ -48,7 +48,8 @@ def _forward(call: Arguments, save: bool, room: bool, ordered: Any = None) -> Fo
     last = [x.new_empty(*shape) for shape in fit.states]
     size = fit.saved + y.numel() if room and fit.reads_output else fit.saved
     saved = empty((size,), x) if save else None
-    fit.run.forward(
+    count = -threads()
+    fit.forward(
         x,
         call.parameters,
         call.initial,
@@ -59,7 +60,7 @@ def _forward(call: Arguments, save: bool, room: bool, ordered: Any = None) -> Fo
         call.mask,
         call.keep,
         call.tokens,
-        -threads(),
+        count,
         ordered,
     )
     return [y, *last], saved, fit.reads_output
@@ -117,7 +118,8 @@ def _backward(
         torch.empty_like(s, memory_format=torch.contiguous_format) if w else None
         for s, w in zip(call.initial, states, strict=True)
     ]
-    fit.run.backward(
+    count = -threads()
+    fit.backward(
         call.x,
         call.parameters,
         call.initial,
@@ -133,7 +135,7 @@ def _backward(
         call.mask,
         call.keep,
         call.tokens,
-        -threads(),
+        count,
         True,
     )
     return [dx, *dparameters, *dinitial]
