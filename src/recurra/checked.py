@@ -54,7 +54,11 @@ def checked(function: Function) -> Function:
             if not _holds(rule.right, bound.arguments[name]):
                 where = type(arguments[0]).__name__ if made else function.__name__
                 received = _received(rule, value)
-                raise InputError(f"{where}: {name}: expected {rule.words}, received {received}")
+                text = isinstance(value, str) and "path" in rule.words
+                hint = ": a text is not a path: write it to a file" if text else ""
+                raise InputError(
+                    f"{where}: {name}: expected {rule.words}, received {received}{hint}"
+                )
         return function(*bound.args, **bound.kwargs)
 
     return typing.cast(Function, call)

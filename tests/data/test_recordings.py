@@ -113,7 +113,7 @@ BAD_ROWS = {
     "tsv, a zero": (
         "m.tsv",
         "a\0.wav\tx\n",
-        r"line 1: .*expected a path or bytes, received the path .*x00",
+        r"line 1: .*expected a path or bytes, received the path",
     ),
     "tsv, a folder": ("m.tsv", "deeper\tx\n", "line 1: .*cannot be read"),
     "tsv, no wav": ("m.tsv", "m.tsv\tx\n", "line 1: .*expected a wav file"),

@@ -229,7 +229,7 @@ def summed(x, u, h, opt):
         (lambda: nn.LSTM(I, H, 2, peephole=True, residual=True), "lacks peephole, residual=True"),
         (lambda: nn.GRU(I, H, learn_initial_state=True), "lacks learn_initial_state=True"),
         (lambda: nn.Recurrent(summed, I, H), "lacks the cell summed"),
-        (lambda: torch.nn.LSTM(I, H), "expected a recurrent layer of recurra.nn, received LSTM"),
+        (lambda: torch.nn.LSTM(I, H), "expected a Recurrent or a RecurrentCell, received a LSTM"),
     ],
 )
 def test_what_keras_lacks_is_named(make, message):

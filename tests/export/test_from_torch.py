@@ -183,7 +183,8 @@ def test_what_torch_lacks_is_named(make, lacks):
 @pytest.mark.parametrize("convert", [from_torch, to_torch])
 @pytest.mark.parametrize("given", [theirs.Linear(2, 3), theirs.Sequential(), "lstm", None])
 def test_nothing_recurrent(convert, given):
-    with pytest.raises(
-        InputError, match=f"expected a recurrent .*, received {type(given).__name__}"
-    ):
+    what = "a recurrent .*" if isinstance(given, theirs.Module) else "a Module"
+    named = {"lstm": "the text 'lstm'", None: "None"}
+    received = type(given).__name__ if what != "a Module" else named[given]
+    with pytest.raises(InputError, match=f"expected {what}, received {received}"):
         convert(given)

@@ -172,7 +172,7 @@ def test_repr_makes_an_equal_layer():
     [
         (lambda: LSTM(0, H), "input_size must be a positive integer, received 0"),
         (lambda: GRU(I, -1), "hidden_size must be a positive integer, received -1"),
-        (lambda: GRU(I, 2.5), "hidden_size must be a positive integer, received 2.5"),
+        (lambda: GRU(I, 2.5), "hidden_size: expected a whole number, received float 2.5"),
         (lambda: RNN(I, H, 0), "num_layers must be a positive integer, received 0"),
         (lambda: RNN(I, H, 2, dropout=1.5), "dropout must be from 0 to 1, received 1.5"),
         (lambda: RNN(I, H, weight_drop=-1), "weight_drop must be from 0 to 1, received -1"),

@@ -98,6 +98,8 @@ def named(name: str) -> Program:
             cell, options, *digest = json.loads(name)
             digests = {_DIGESTS.get(len(d), "digest"): d for d in digest}
             _named[name] = find_program(cell, options, digests)
+        except InputError:
+            raise
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"{name[:80]!r} names no program: load what a layer wrote") from error
     return _named[name]

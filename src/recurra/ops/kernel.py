@@ -111,6 +111,8 @@ def _backward(
             f"{received} and {saved.dtype} {tuple(saved.shape)}: hooks of saved "
             "tensors must give back what they were given"
         )
+    if y is not None and y.stride(-1) != 1:  # hooks of saved tensors may lay them out otherwise
+        y = y.contiguous()
     dx = _empty_like(call.x) if first else None
     dparameters = [_beside(p) if w else None for p, w in zip(call.parameters, rest, strict=False)]
     states = rest[len(call.parameters) :]
