@@ -131,7 +131,7 @@ def test_whole_numbers_of_any_kind_are_sizes(kind):
 def test_what_is_no_whole_number_is_no_size(size):
     for make in (lambda: nn.GRU(size, H), lambda: nn.GRU(I, size), lambda: nn.GRUCell(size, H)):
         with pytest.raises(
-            InputError, match="(must be a positive integer|expected a whole number)"
+            InputError, match=r"(must be a positive integer|expected a whole number)"
         ):
             make()
 
