@@ -269,7 +269,7 @@ def test_inputs_that_are_not_those_declared(tmp_path):
     assert loaded.run({"input": right})["output"].shape == (2, 5, 2)
     for given, message in (
         ({}, r"expected the inputs input: float32 \(batch, time, 3\), received none"),
-        ({"input": right, "more": right}, "received input, more"),
+        ({"input": right, "more": right}, "received 'input', 'more'"),
         ({"input": right[0]}, r"expected input: float32 \(batch, time, 3\), received .*\(5, 3\)"),
         ({"input": right[..., :2]}, r"received float32 \(2, 5, 2\)"),
         ({"input": right.astype(np.float64)}, r"received float64 \(2, 5, 3\)"),

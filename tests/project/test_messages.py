@@ -9,6 +9,7 @@ from importlib import import_module
 import pytest
 
 from conftest import ROOT
+from recurra.bounded import LIMITS
 from recurra.cli.parser import VERBS, Parser
 from tools import list_messages
 
@@ -126,5 +127,7 @@ def test_extras_and_environment_exist():
     for where, text in messages():
         for extra in re.findall(r"recurra\[(\w+)\]", text):
             assert extra in extras, f"{where} names {extra}"
-        for variable in re.findall(r"\bRECURRA_[A-Z]+", text):
+        for row in re.findall(r"\bRECURRA_LIMIT_([A-Z_]+)\b", text):
+            assert row.lower() in LIMITS, f"{where} names a limit {row}"
+        for variable in re.findall(r"\bRECURRA_(?!LIMIT_)[A-Z]+", text):
             assert len(re.findall(rf'"{variable}"', sources)) >= 1, f"{where} names {variable}"
