@@ -49,6 +49,7 @@ sanitize: setup  ## the kernels' tests under the address and undefined-behaviour
 
 sanitize-threads: setup  ## a driver of the kernels' threads under the thread sanitizer (gcc): seconds
 	$(BIN)/python tools/thread_sanitizer.py
+	$(BIN)/python tools/thread_sanitizer_writing.py
 
 docs: setup  ## run what README and docs/ show, compare what it prints, follow the links
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/project/test_documents.py $(ARGS)

@@ -33,6 +33,7 @@ def main() -> int:
         "isa": [str(NATIVE / "isa.cpp"), "-DRECURRA_ISAS=RECURRA_ISA(base)"],
         "memory": [str(NATIVE / "memory.cpp")],
         "pool": [str(NATIVE / "pool.cpp")],
+        "cores": [str(NATIVE / "cores.cpp")],
         "writing": [str(ROOT / "tests" / "native" / "tsan" / "writing.cpp")],
     }
     newest = max(p.stat().st_mtime for d in ("native", "tests/native/tsan")
