@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+import recurra
 from nn.variants import CELLS, LOOPS, H, I, as_tuple, draw
 from recurra import native
 from recurra.errors import InputError
@@ -76,6 +77,46 @@ EACH = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 
 def flat(found):
     return [v for part in as_tuple(found) for v in as_tuple(part)]
+
+
+@EACH
+def test_our_own_export_of_any_module(row, tmp_path):
+    make, inputs, _ = row
+    torch.manual_seed(1)
+    module, path = make(), tmp_path / "model.onnx"
+    assert recurra.export.onnx(module, path, inputs=inputs(T, B)) == [path]
+    assert module.training, "as it was"
+    module.eval()
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (name,) = [i.name for i in session.get_inputs()]
+    for steps, batch in ((T, B), (9, 2), (2, 6)):
+        x = inputs(steps, batch)
+        with torch.no_grad():
+            expected = [v.numpy() for v in flat(module(x))]
+        assert_all_close(session.run(None, {name: x.numpy()}), expected, f"{steps} {batch}")
+        ours = recurra.load(path).run({name: x.numpy()}) if name == "input" else None
+        if ours is not None:
+            assert_all_close(list(ours.values()), expected, f"here: {steps} {batch}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "received Tagger: give inputs= with an example"),
+        ({"inputs": "ids"}, "expected a tensor or a tuple of tensors, received str"),
+        ({"inputs": ()}, "received none"),
+        (
+            {"inputs": torch.zeros(2, 3)},
+            "Tagger: torch's exporter cannot write it with these inputs",
+        ),
+        ({"inputs": tokens(T, B), "lengths": True}, "no step, lengths or states"),
+    ],
+)
+def test_a_module_that_cannot_be_exported_is_refused_in_a_line(arguments, message, tmp_path):
+    with pytest.raises(InputError, match=message) as caught:
+        recurra.export.onnx(Tagger(), tmp_path / "m.onnx", **arguments)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "m.onnx").exists()
 
 
 @EACH

@@ -18,12 +18,14 @@ def onnx(
     step: str | Path | None = None,
     lengths: bool = False,
     states: bool = False,
+    inputs: Any = None,
 ) -> list[Path]:
     """Write a model as an ONNX file that reads whole sequences, and one that goes step by step.
 
     Batch and time are free. What an operator of ONNX (RNN, LSTM, GRU) computes is one; the rest
     (layer norm, projection, zoneout, cells of one's own) is a `Scan` over the cell's equations.
     Dropout does nothing in evaluation and is not there. Needs the package `onnx`, no torch.
+    With `inputs` any torch module that holds our layers is written, by torch's own exporter.
 
     Args:
         model: a recurrent layer of `recurra.nn`, a language model (trained, or a module), or the
@@ -36,6 +38,9 @@ def onnx(
         lengths: the first file also takes `lengths` (B,), int64: how many steps of each row count.
         states: the first file also takes the states to start from, `h_0` and so on; else it starts
             from zeros, or from the learnt state.
+        inputs: an example of what a module's `forward` takes, a tensor or a tuple of them, where
+            the model is a module of your own: its layers are then those that `torch.nn` has, and
+            the first two axes of each input are free.
 
     Returns:
         The paths written.
@@ -44,6 +49,16 @@ def onnx(
         InputError: the model cannot be exported, `onnx` is not installed, or a path not written.
         FormatError: the model directory is damaged.
     """
+    if inputs is not None:
+        if step is not None or lengths or states:
+            raise InputError(
+                "inputs: expected no step, lengths or states beside them: a module of your own is "
+                "written as its forward computes it"
+            )
+        from recurra.export.layers.write_module import module_bytes
+
+        write_file(Path(path), [module_bytes(model, inputs)])
+        return [Path(path)]
     network = describe(model)
     files = {Path(path): sequence_model(network, lengths=lengths, states=states)}
     if step is not None:

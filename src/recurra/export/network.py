@@ -1,5 +1,6 @@
 """What an export writes, as numbers alone: recurrent layers, embedding, output layer."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -93,14 +94,20 @@ def describe(model: Any) -> Network:
         return _of_files(read_model(model))
     if hasattr(model, "runtime") and hasattr(model, "tokenizer"):
         return _of_files(model.files)
-    if hasattr(model, "rnn") and hasattr(model, "head"):
+    if _is_language_model(model):
         return _of_module(model)
     if hasattr(model, "all_weights") and hasattr(model, "program"):
         return _of_layer(model)
     raise InputError(
         "expected a recurrent layer of recurra.nn, a language model, or the path of one, "
-        f"received {type(model).__name__}"
+        f"received {type(model).__name__}: give inputs= with an example, where it is a torch module"
     )
+
+
+def _is_language_model(model: Any) -> bool:
+    """Whether it is our module; nobody has one who did not import it."""
+    home = sys.modules.get("recurra.nn.language_model")
+    return home is not None and isinstance(model, home.RecurrentLM)
 
 
 def _of_layer(layer: Any) -> Network:
