@@ -230,6 +230,8 @@ def test_products_in_bfloat16_where_there_are_tiles(kind, options, products, mon
         asked.append(half)
         return compute(*given, half=half and TILES, **named)
 
+    # From the first call on: a processor without such products would refuse them.
+    monkeypatch.setattr(loop, "ops", SimpleNamespace(Noise=ops.Noise, recurrent=recurrent))
     layers = []
     for where in ("", products):  # the same policy without such products, and with
         monkeypatch.setattr(loop.native, "half_products", lambda: where)  # noqa: B023
@@ -237,7 +239,7 @@ def test_products_in_bfloat16_where_there_are_tiles(kind, options, products, mon
         layers[-1](X)  # cells are compiled on the first call
     single, mixed = layers
     mixed.set_weights(single.get_weights())
-    monkeypatch.setattr(loop, "ops", SimpleNamespace(Noise=ops.Noise, recurrent=recurrent))
+    asked.clear()
     for layer, where in ((single, ""), (mixed, products)):
         monkeypatch.setattr(loop.native, "half_products", lambda: where)  # noqa: B023
         layer(X, training=True).sum().backward()
