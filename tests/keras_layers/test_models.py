@@ -231,7 +231,7 @@ def test_products_in_bfloat16_where_there_are_tiles(kind, options, products, mon
         return compute(*given, half=half and TILES, **named)
 
     # From the first call on: a processor without such products would refuse them.
-    monkeypatch.setattr(loop, "ops", SimpleNamespace(Noise=ops.Noise, recurrent=recurrent))
+    monkeypatch.setattr(loop, "ops", SimpleNamespace(**{**vars(ops), "recurrent": recurrent}))
     layers = []
     for where in ("", products):  # the same policy without such products, and with
         monkeypatch.setattr(loop.native, "half_products", lambda: where)  # noqa: B023

@@ -116,7 +116,7 @@ class Stepper(Remade):
         threads: int = 1,
         half: bool = False,
     ) -> None:
-        kept = [np.array(p.detach() if hasattr(p, "detach") else p) for p in parameters]
+        kept = [p.detach().numpy().copy() if hasattr(p, "detach") else p.copy() for p in parameters]
         self._given = (program, kept), {"batch": batch, "threads": threads, "half": half}
         hidden, projection = hidden_and_projection(program, parameters)
         double = is_double(parameters[0])
