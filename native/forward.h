@@ -132,7 +132,8 @@ class Forward : Loop<V> {
     } else if (call_.saved) {
       state.at = call_.saved + saved_.state[s];
     } else {
-      state.at = arena.take<T>(2 * batch_ * row);
+      // States that come from outside fill the units alone; what lies beyond must be a number.
+      state.at = call_.each ? arena.zeros<T>(2 * batch_ * row) : arena.take<T>(2 * batch_ * row);
       state.in_turns = true;
     }
     fresh_[s] = state;
