@@ -89,7 +89,9 @@ class Settings:
             )
         unknown = sorted(set(values) - set(cls.names()))
         if unknown:
-            raise InputError(f"unknown settings: {', '.join(unknown)}")
+            raise InputError(
+                f"unknown settings: {', '.join(unknown)}; known: {', '.join(cls.names())}"
+            )
         known = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**known).validate()
 

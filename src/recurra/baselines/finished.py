@@ -37,7 +37,10 @@ class Finished:
             return
         held = read_json(self.path)
         if not isinstance(held, dict) or held.get("format") != _FORMAT:
-            raise FormatError(f"{self.path}: is not of a comparison: choose another --out")
+            raise FormatError(
+                f"{self.path}: expected what a comparison wrote, found another file: choose "
+                "another --out"
+            )
         if held.get("version") != _VERSION or not isinstance(held.get("models"), dict):
             raise FormatError(f"{self.path}: not laid out as this version writes it: use --fresh")
         before = held.get("identity", {})
@@ -112,8 +115,8 @@ def _update(hashed: Any, value: Any, name: str) -> None:
         hashed.update(value.to_csv().encode())
     else:
         raise InputError(
-            f"compare: {name}: what is finished can be kept for files, lists, arrays and tables, "
-            f"received {type(value).__name__}: leave out away, or give one of these"
+            f"compare: {name}: expected files, lists, arrays or tables where out is to keep what "
+            f"is finished, received {type(value).__name__}: give one of these, or no out"
         )
 
 

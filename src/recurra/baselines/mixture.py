@@ -60,7 +60,10 @@ class MixtureModel(TextRival):
                     "tokenizer=first.tokenizer"
                 )
             if bool(other.files.config.get("lines")) != bool(first.files.config.get("lines")):
-                raise InputError("mixture: one model reads lines, and another does not")
+                raise InputError(
+                    "mixture: one model reads lines, and another does not: train both with the "
+                    "same lines"
+                )
         self.models = list(models)
         self._set(np.full(len(models), 1 / len(models)) if weights is None else weights)
 

@@ -115,8 +115,8 @@ class TransformerLanguageModel(TextRival):
         """The model that `read_model` read."""
         if files.config["task"] != TASK or precision != "float32":
             raise FormatError(
-                f"{files.path}: expected a Transformer language model, in precision float32, found "
-                f"a model of the task {files.config['task']!r}, asked for {precision}"
+                f"{files.path}: expected a Transformer language model and precision float32, found "
+                f"a model of the task {files.config['task']!r}, received precision {precision}"
             )
         try:
             config = TransformerConfig.from_json(files.config["model"])

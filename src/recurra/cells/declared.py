@@ -122,7 +122,10 @@ def check(
     try:
         arguments = inspect.signature(define).parameters
     except (TypeError, ValueError):
-        raise InputError("expected a function of Python, whose arguments can be seen") from None
+        raise InputError(
+            "expected a function of Python, whose arguments can be seen, received "
+            f"{type(define).__name__}: write it with def"
+        ) from None
     expected = ("x", "u", *states, "opt")
     if tuple(arguments) != expected:
         raise InputError(

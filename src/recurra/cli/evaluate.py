@@ -35,7 +35,10 @@ def _run(arguments: argparse.Namespace) -> int:
     entry, data = by_task(model.task), arguments.data
     if entry is None or not entry.many:
         if len(data) > 1:
-            raise InputError(f"evaluate: a {model.title} reads one FILE, received {len(data)}")
+            raise InputError(
+                f"evaluate: expected one FILE for a {model.title}, received {len(data)}: evaluate "
+                "them one by one"
+            )
         data = data[0]
     found = model.evaluate(data, **given_options(arguments, "Measurement", model))
     text = json.dumps(found.to_dict()) if arguments.json else str(found)

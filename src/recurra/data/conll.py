@@ -367,11 +367,13 @@ def _read(source: str | Path, name: str) -> bytes:
         content = read_whole(path)
         return gunzip(content) if content[:2] == b"\x1f\x8b" else content
     except FileNotFoundError:
-        raise InputError(f"{name}: no such file") from None
+        raise InputError(f"{name}: no such file: check the path") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{name}: the gzip file is damaged or cut short: {error}") from None
     except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+        raise InputError(
+            f"{name}: cannot be read: {error.strerror or error}: check the path and its permissions"
+        ) from None
 
 
 def _decode(content: bytes, name: str) -> tuple[list[str], dict[int, str]]:

@@ -51,7 +51,10 @@ def from_columns(
     parts = [listed(columns[name], f"column {name!r}", "a column of values") for name in names]
     count = max(map(len, parts), default=0)
     if any(len(part) != count for part in parts):
-        raise InputError("data: expected columns of one length")
+        raise InputError(
+            f"data: expected columns of one length, received {min(map(len, parts))} to {count} "
+            "values"
+        )
     rows = [tuple(row) for row in zip(*parts, strict=True)]
     table = Table(tuple(names), rows, [f"row {k}" for k in range(count)])
     read = _read_wide(table, Path("data"), None, None, features, False)
@@ -178,8 +181,8 @@ def _read_wide(
     at = [k for k, name in enumerate(table.columns) if name != label]
     if len(at) % features:
         raise InputError(
-            f"{path}: {len(at)} columns of values are no whole steps of {features} features: say "
-            "how many features a step has"
+            f"{path}: {len(at)} columns of values are no whole steps of {features} features: set "
+            "features to the number that a step has"
         )
     made = []
     for row in table.rows:
@@ -210,6 +213,7 @@ def _read_steps(
         if labels.setdefault(name, of) != of:
             raise InputError(
                 f"{place}: the sequence {name!r} had the label {labels[name]!r}, here it is {of!r}"
+                ": give each sequence one label"
             )
         places.setdefault(name, f"{place} (sequence {name!r})")
         steps.setdefault(name, []).append([row[k] for k in at])
@@ -279,9 +283,15 @@ def _read_npz(path: Path, values: str, label: str | None) -> Examples:
         )
     lengths = arrays.get("lengths", np.full(len(x), x.shape[1]))
     if lengths.shape != (len(x),) or lengths.dtype.kind not in "iu":
-        raise InputError(f"{path}, lengths: expected whole numbers ({len(x)},)")
+        raise InputError(
+            f"{path}, lengths: expected whole numbers ({len(x)},), received {lengths.dtype} "
+            f"of shape {lengths.shape}"
+        )
     if len(x) and not 0 <= lengths.min() <= lengths.max() <= x.shape[1]:
-        raise InputError(f"{path}, lengths: expected numbers from 0 to {x.shape[1]}")
+        raise InputError(
+            f"{path}, lengths: expected numbers from 0 to {x.shape[1]}, received {lengths.min()} "
+            f"to {lengths.max()}"
+        )
     labels = None if label is None else arrays[label].tolist()
     if labels is not None and len(labels) != len(x):
         raise InputError(f"{path}, {label}: expected {len(x)} labels, received {len(labels)}")

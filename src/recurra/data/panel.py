@@ -98,7 +98,10 @@ class Panel:
         joined = []
         for one in self.series:
             if one.name not in later:
-                raise InputError(f"what follows: expected the series {one.name!r}, found none")
+                raise InputError(
+                    f"what follows: expected the series {one.name!r}, found none: add what "
+                    "followed it"
+                )
             behind, due = later[one.name], self.step.after(one.start, len(one) + 1)[-1]
             if self.step.unit != "number" and behind.start != due:
                 raise InputError(

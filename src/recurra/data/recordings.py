@@ -80,10 +80,13 @@ def _read_source(path: Path, texts: bool, on_bad: OnBad) -> Iterator[Recording]:
     if path.is_dir():
         wavs = sorted(p for p in path.rglob("*") if p.suffix.lower() == ".wav" and p.is_file())
         if not wavs:
-            raise InputError(f"{path}: the folder holds no .wav")
+            raise InputError(
+                f"{path}: the folder holds no .wav: expected at least one in it, or a manifest "
+                "(.tsv, .jsonl) that names them"
+            )
         entries: Iterable[_Entry] = (_beside(wav) for wav in wavs)
     elif not path.is_file():
-        raise InputError(f"{path}: no such file or folder")
+        raise InputError(f"{path}: no such file or folder: check the path")
     elif path.name.lower().endswith(ARCHIVES):
         yield from _checked(_read_archive(path, on_bad), texts, on_bad)
         return
@@ -257,11 +260,15 @@ def _object(line: str, place: str) -> tuple[str, str | None]:
     except BadJSONError as error:
         raise InputError(f"{place}: no JSON: {error}") from None
     if not isinstance(row, dict):
-        raise InputError(f'{place}: expected an object {{"path": …, "text": …}}')
+        raise InputError(
+            f'{place}: expected an object {{"path": …, "text": …}}, received {brief(row)}'
+        )
     where = next((row[name] for name in _PATHS if name in row), None)
     said = next((row[name] for name in _TEXTS if name in row), None)
     if not isinstance(where, str) or not where:
-        raise InputError(f"{place}: expected a path under one of {', '.join(_PATHS)}")
+        raise InputError(
+            f"{place}: expected a path under one of {', '.join(_PATHS)}, received {brief(where)}"
+        )
     if said is not None and not isinstance(said, str):
         raise InputError(f"{place}: expected a text, received {brief(said)}")
     return where, said

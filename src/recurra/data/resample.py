@@ -31,7 +31,9 @@ class Resampler:
     def __init__(self, rate: int, into: int) -> None:
         for value in (rate, into):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"resampling: expected rates from 1 Hz on, received {value!r}")
+                raise InputError(
+                    f"resampling: expected rates from 1 Hz on, in whole Hz, received {value!r}"
+                )
         common = math.gcd(rate, into)
         self._up, self._down = into // common, rate // common
         self._reach = _reach(self._up, self._down)

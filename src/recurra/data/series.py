@@ -102,7 +102,7 @@ def read_series(
         ("decimal", decimal, DECIMALS),
     ):
         if value not in allowed:
-            raise InputError(f"{name} must be one of {', '.join(allowed)}, received {value!r}")
+            raise InputError(f"{name}: expected one of {', '.join(allowed)}, received {value!r}")
     if isinstance(source, Table):
         table, source = source, source.name
     else:
@@ -149,9 +149,12 @@ class _Reader:
                 while cells and cells[-1].strip().lower() in MISSING:
                     cells = cells[:-1]
                 if len(cells) < 2:
-                    raise InputError("expected an id and values, found no value")
+                    raise InputError("expected an id and values, received no value")
                 if cells[0] in found:
-                    raise InputError(f"series {cells[0]!r}: it was on an earlier row already")
+                    raise InputError(
+                        f"series {cells[0]!r}: it was on an earlier row already: expected each "
+                        "series once, rename or remove one"
+                    )
                 numbers = [number(cell, f"column {i + 2}") for i, cell in enumerate(cells[1:])]
                 found[cells[0]] = Series(cells[0], np.array(numbers)[:, None])
             except InputError as error:
@@ -229,7 +232,9 @@ class _Reader:
                 numbers = [number(cells[at[name]], name) for name in values]
                 ahead = [number(cells[at[name]], name) for name in known]
                 if np.isnan(ahead).any():
-                    raise InputError("a known covariate is missing: they must be complete")
+                    raise InputError(
+                        "a known covariate is missing: expected a number in each: fill it in"
+                    )
                 fixed = tuple(word_of(cells[at[name]], name) for name in static)
                 rows.append((line, cells[at[series]] if series else "", numbers, ahead, fixed))
                 moments.append(moment)
@@ -331,7 +336,13 @@ class _Reader:
         known[places] = [row[2] for row in rows]
         if np.isnan(known).any():
             absent = step.after(begin, len(known))[np.isnan(known).any(1)][0]
-            self._bad(rows[0][0], InputError(f"series {name!r}: no known covariates at {absent}"))
+            self._bad(
+                rows[0][0],
+                InputError(
+                    f"series {name!r}: expected known covariates at every step, received none at "
+                    f"{absent}: add a row with them"
+                ),
+            )
             return None
         present = np.flatnonzero(~np.isnan(values).all(axis=1))
         if not len(present):

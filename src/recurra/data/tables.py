@@ -86,7 +86,7 @@ def read_table(
     """
     paths = [Path(s) for s in ([sources] if isinstance(sources, str | Path) else sources)]
     if not paths:
-        raise InputError("no file to read: give at least one")
+        raise InputError("expected a file to read, received none: give at least one")
     wanted = None if columns is None else tuple(columns)
     found: Table | None = None
     digest = hashlib.sha256()

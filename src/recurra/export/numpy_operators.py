@@ -38,10 +38,13 @@ def _pick(inputs: Sequence[Array], place: int, attributes: Attributes, name: str
 
 def _made(shape: Sequence[int]) -> tuple[int, ...]:
     if len(shape) > 64:
-        raise InputError(f"asks for an array of {len(shape):,} axes, which is more than it may")
+        raise InputError(f"asks for an array of {len(shape):,} axes, expected at most 64")
     found = tuple(int(n) for n in shape)
     if any(n < 0 for n in found) or math.prod(found) > MOST:
-        raise InputError(f"asks for an array of shape {found}, which is more than it may")
+        raise InputError(
+            f"asks for an array of shape {found}, expected sizes from 0 on, {MOST:,} numbers at "
+            "most"
+        )
     return found
 
 
@@ -121,7 +124,7 @@ def _constant_of_shape(inputs: Sequence[Array], attributes: Attributes) -> Array
 def _range(inputs: Sequence[Array], attributes: Attributes) -> Array:
     start, limit, step = (v.item() for v in inputs[:3])
     if not step:
-        raise InputError("expected a step other than 0")
+        raise InputError("expected a step other than 0, received 0")
     _made([max(0, math.ceil((limit - start) / step))])
     found: Array = np.arange(start, limit, step)
     return found.astype(inputs[0].dtype)

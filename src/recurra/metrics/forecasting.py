@@ -143,8 +143,7 @@ def _difference(forecast: Array, truth: Array) -> Array:
     forecast, truth = np.asarray(forecast, np.float64), np.asarray(truth, np.float64)
     if forecast.shape != truth.shape:
         raise InputError(
-            f"expected a forecast of the shape of the truth {truth.shape}, "
-            f"received {forecast.shape}"
+            f"forecast: expected the shape of the truth, {truth.shape}, received {forecast.shape}"
         )
     return forecast - truth
 

@@ -209,4 +209,4 @@ def _check(wanted: Tags, found: Tags) -> None:
                 f"received {len(other)}"
             )
     if not any(map(len, wanted)):
-        raise InputError("expected sentences with words, received none")
+        raise InputError("wanted: expected sentences with words, received none")

@@ -207,7 +207,8 @@ def _chrf(counts: Sequence[Sequence[int]]) -> float:
 def _check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
     if len(hypotheses) != len(references):
         raise InputError(
-            f"expected references for each of {len(hypotheses)} texts, received {len(references)}"
+            f"references: expected a list for each of {len(hypotheses)} texts, received "
+            f"{len(references)}"
         )
     for number, others in enumerate(references):
         if isinstance(others, str) or not others:

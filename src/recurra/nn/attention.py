@@ -31,7 +31,9 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         if score not in SCORES:
-            raise InputError(f"Attention: score must be one of {', '.join(SCORES)}, not {score!r}")
+            raise InputError(
+                f"Attention: score must be one of {', '.join(SCORES)}, received {score!r}"
+            )
         if score == "dot" and query_size != memory_size:
             raise InputError(
                 f"Attention: dot needs queries as wide as the memory ({memory_size}), "

@@ -30,7 +30,7 @@ class Point:
 
     def __init__(self, norm: str) -> None:
         if norm not in ("l1", "l2"):
-            raise InputError(f"Point: norm must be l1 or l2, received {norm!r}")
+            raise InputError(f"Point: norm: expected l1 or l2, received {norm!r}")
         self.norm = norm
 
     def loss(self, numbers: Tensor, targets: Tensor) -> Tensor:

@@ -101,7 +101,10 @@ def named(name: str) -> Program:
         except InputError:
             raise
         except (TypeError, ValueError, RecursionError) as error:
-            raise InputError(f"{name[:80]!r} names no program: load what a layer wrote") from error
+            raise InputError(
+                f"program: expected a name that a layer wrote, received {name[:80]!r}: load "
+                "what it wrote"
+            ) from error
     return _named[name]
 
 

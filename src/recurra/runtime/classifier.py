@@ -52,7 +52,8 @@ class RuntimeClassifier:
         self._head = native.Product(head, weights.get("head.bias", (len(head),)))
         if head.shape[1] != size:
             raise FormatError(
-                f"model.safetensors: the layers have {size} outputs, the head reads {head.shape[1]}"
+                f"model.safetensors: expected a head that reads the {size} outputs of the layers, "
+                f"found one that reads {head.shape[1]}"
             )
 
     @property
@@ -168,7 +169,9 @@ def _pool(kind: str, weights: Weights, size: int, directions: int) -> pooling.Po
             weights.get("pool.inner.bias", (size,)),
             weights.get("pool.context.weight", (1, size)),
         )
-    raise FormatError(f"config.json: expected a pooling, received {kind!r}")
+    raise FormatError(
+        f"config.json: pooling: expected last, mean, max or attention, found {kind!r}"
+    )
 
 
 def _groups(lengths: np.ndarray) -> list[np.ndarray]:

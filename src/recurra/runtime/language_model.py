@@ -68,7 +68,8 @@ class RuntimeLM:
             features = sizes[0]
         if features != output:
             raise FormatError(
-                f"model.safetensors: the last layer has {features} outputs, the head reads {output}"
+                f"model.safetensors: expected a head that reads the {features} outputs of the last "
+                f"layer, found one that reads {output}"
             )
         self._initial = []
         for name, size in zip(self._program.states, self._sizes[0], strict=True):

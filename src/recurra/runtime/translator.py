@@ -162,8 +162,8 @@ class RuntimeTranslator:
         self._combine = _linear(weights, "combine", (features, last + memory))
         if head.shape != (self.vocab_size, features):
             raise FormatError(
-                f"model.safetensors: the output layer is {head.shape}, expected "
-                f"{(self.vocab_size, features)}"
+                "model.safetensors: expected an output layer of shape "
+                f"{(self.vocab_size, features)}, found {head.shape}"
             )
         self._head = Product(head, weights.get("head.bias", (self.vocab_size,)))
         self._copy = None

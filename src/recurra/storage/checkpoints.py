@@ -41,7 +41,7 @@ class Checkpoints:
     def __init__(self, directory: str | Path, *, keep: int = 2) -> None:
         """Of the checkpoints in `directory`; nothing is read or made yet."""
         if keep < 1:
-            raise InputError(f"checkpoints: keep must be at least 1, it is {keep}")
+            raise InputError(f"checkpoints: keep must be at least 1, received {keep}")
         self.directory = Path(directory)
         self.keep = keep
         self._damaged: set[int] = set()
@@ -62,7 +62,7 @@ class Checkpoints:
         where a whole checkpoint of a later step exists: training went back without `clear`.
         """
         if step < 0:
-            raise InputError(f"{self.directory}: a step is counted from 0, not {step}")
+            raise InputError(f"{self.directory}: expected a step counted from 0, received {step}")
         for later in reversed(self.steps()):
             if later > step and not self._is_damaged(later):
                 raise InputError(
@@ -107,7 +107,9 @@ class Checkpoints:
         self._verify(step)
         state = read_json(path / STATE, limit=1 << 30)
         if not isinstance(state, dict):
-            raise FormatError(f"{path / STATE}: expected a JSON object")
+            raise FormatError(
+                f"{path / STATE}: expected a JSON object, found {type(state).__name__}"
+            )
         return Checkpoint(step, read_tensors(path / TENSORS), state, path)
 
     def clear(self) -> None:
@@ -123,7 +125,10 @@ class Checkpoints:
         path = self._path(step)
         manifest = verify_manifest(path, kind=_KIND)
         if manifest.extra.get("step") != step or not {TENSORS, STATE} <= manifest.files.keys():
-            raise FormatError(f"{path}: its manifest is not that of step {step}: renamed?")
+            raise FormatError(
+                f"{path}: its manifest is not that of step {step}: give the directory its own name "
+                "back, or remove it"
+            )
 
     def _is_damaged(self, step: int) -> bool:
         if step in self._damaged:

@@ -144,7 +144,7 @@ def _check_replaceable(target: Path) -> None:
         return
     if not target.is_dir():
         raise InputError(
-            f"{target}: a file stands there, a directory is to be written: choose another name"
+            f"{target}: expected a directory or nothing, found a file: choose another name"
         )
     found = {p.relative_to(target).as_posix() for p in target.rglob("*") if not p.is_dir()}
     if not found:

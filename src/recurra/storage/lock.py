@@ -39,7 +39,7 @@ class RunLock:
     def acquire(self) -> None:
         """Take the lock, making the directory where it is missing. Raises InputError."""
         if self.held:
-            raise InputError(f"{self.directory}: this lock is held already")
+            raise InputError(f"{self.directory}: this lock is held already: release it first")
         try:
             import fcntl
         except ImportError:

@@ -78,7 +78,10 @@ def read_manifest(directory: Path, *, kind: str | None = None) -> Manifest:
     if _encode(fields) != data:
         raise FormatError(f"{path}: differs from its own SHA-256: damaged, restore it from a copy")
     if fields.keys() != {"format", "version", "kind", "extra", "files"}:
-        raise FormatError(f"{path}: not laid out as a manifest")
+        raise FormatError(
+            f"{path}: not laid out as a manifest: expected format, version, kind, extra and files, "
+            f"found {brief(sorted(fields))}"
+        )
     for name, expected in (("kind", str), ("extra", dict), ("files", dict)):
         if not isinstance(fields[name], expected):
             raise FormatError(f"{path}: not laid out as a manifest: see its {name!r}")

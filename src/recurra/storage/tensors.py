@@ -102,7 +102,9 @@ def read_tensors(
             size = os.fstat(file.fileno()).st_size - begin
             block = np.empty(size, np.uint8)
             if file.readinto(block.data) != size:
-                raise FormatError(f"{path}: grew shorter while it was read")
+                raise FormatError(
+                    f"{path}: grew shorter while it was read: try again when nothing writes it"
+                )
         except OSError as error:
             raise failure(path, error) from error
     tensors = {name: _view(block, extent, name, path) for name, extent in extents.items()}

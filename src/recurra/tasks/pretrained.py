@@ -62,7 +62,11 @@ def adopt(config: C, files: ModelFiles) -> C:
     """
     model = files.config.get("model")
     if not isinstance(model, Mapping) or not {"tokenizer", *_SHAPE} <= model.keys():
-        raise FormatError(f'{files.path}: config.json, "model": settings of layers are missing')
+        missing = sorted({"tokenizer", *_SHAPE} - set(model if isinstance(model, Mapping) else ()))
+        raise FormatError(
+            f'{files.path}: config.json, "model": expected the settings of its layers, found none '
+            f"of {', '.join(missing)}"
+        )
     wanted: dict[str, Any] = {name: model[name] for name in _SHAPE}
     wanted |= {
         "tokenizer": model["tokenizer"],

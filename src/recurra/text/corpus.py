@@ -75,9 +75,14 @@ class Corpus:
         for item in given:
             path_of(item, "text", expected)
         if not given:
-            raise InputError("no text: expected a file, a folder, or - for standard input")
+            raise InputError(
+                "text: expected a file, a folder, or - for standard input, received none"
+            )
         if [os.fspath(item) for item in given].count("-") > 1:
-            raise InputError("standard input can be read once: expected one - among the texts")
+            raise InputError(
+                "standard input can be read once: expected one - among the texts, received "
+                "several: leave out all but one"
+            )
         parts: list[Source] = []
         for item in given:
             parts.extend(_sources(item, spool))
@@ -240,7 +245,9 @@ def _sources(item: StrPath, spool: StrPath | None) -> list[FileSource]:
             with path.open("rb") as pipe:
                 files = [SpooledSource(pipe, name=name)]
         except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+            raise InputError(
+                f"{path}: cannot be read: {error.strerror}: check the path and its permissions"
+            ) from error
     else:
         raise InputError(f"{path}: no such file or folder; expected a text to read")
     kept = [file for file in files if next(file.read(CHUNK), "")]

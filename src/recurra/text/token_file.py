@@ -262,7 +262,7 @@ def _read_header(target: Path) -> Header:
     except OSError as error:
         raise InputError(f"{path}: the token file cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: expected JSON, and it is not: {error}") from None
+        raise FormatError(f"{path}: expected JSON, and it is not: {error}; write it anew") from None
     if not isinstance(content, dict) or content.get("version") != VERSION:
         raise FormatError(f"{path}: expected a token file of version {VERSION}; write it anew")
     if set(content) != {field.name for field in fields(Header)}:
@@ -280,7 +280,7 @@ def _map(path: Path, dtype: str, count: int) -> np.ndarray:
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise FormatError(
-            f"{path}: a part of the token file is missing: {error.strerror}"
+            f"{path}: a part of the token file is missing: {error.strerror}; write it anew"
         ) from None
     if size != expected:
         raise FormatError(f"{path}: {size} bytes, expected {expected}; write the token file anew")

@@ -46,7 +46,11 @@ class Tokenizer(ABC):
         utf8("".join(self._tokens))
         self._ids = {token: index for index, token in enumerate(self._tokens)}
         if len(self._ids) != len(self._tokens):
-            raise InputError(f"{self.kind} tokenizer: a token stands twice in the vocabulary")
+            twice = next(t for index, t in enumerate(self._tokens) if self._ids[t] != index)
+            raise InputError(
+                f"{self.kind} tokenizer: expected each token once in the vocabulary, received "
+                f"{twice!r} twice"
+            )
         self.unk_id = self._ids.get(UNK)
         self.eos_id = self._ids.get(EOS)
 

@@ -44,7 +44,7 @@ def train_tokenizer(
     Raises InputError where the arguments contradict each other or the text is empty.
     """
     if kind not in KINDS:
-        raise InputError(f"tokenizer {kind!r}: expected one of {', '.join(KINDS)}")
+        raise InputError(f"tokenizer: expected one of {', '.join(KINDS)}, received {kind!r}")
     if min_count < 1:
         raise InputError(f"min_count={min_count}: expected at least 1")
     if vocab_size is not None and vocab_size < 1:
@@ -78,7 +78,9 @@ def _choose(
 ) -> list[str]:
     """The symbols that get a token, the most frequent first."""
     if not counts:
-        raise InputError("the text to make a tokenizer from is empty")
+        raise InputError(
+            "tokenizer: expected a text to make it from, received one that is empty: give more text"
+        )
     for special in specials:
         counts.pop(special, None)
     ranked = sorted(counts, key=lambda symbol: (-counts[symbol], symbol))

@@ -94,7 +94,9 @@ class KneserNey:
                 or (len(keys) and not (keys[0] >= 0 and keys[-1] < limit))
                 or (counts < 1).any()
             ):
-                raise FormatError(f"model.safetensors: the {n}-grams are damaged")
+                raise FormatError(
+                    f"model.safetensors: the {n}-grams are damaged: restore the file from a copy"
+                )
             grams.append(Grams(keys, counts))
         return cls(
             grams, [tuple(row) for row in taken.tolist()], fallback=tensors["fallback"].tolist()

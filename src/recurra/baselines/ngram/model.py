@@ -167,7 +167,7 @@ class NGramModel(TextRival):
         if len(model.tokenizer) != model.runtime.vocab_size:
             raise FormatError(
                 f"{files.path}: {len(model.tokenizer)} tokens in tokenizer.json, "
-                f"{model.runtime.vocab_size} in model.safetensors"
+                f"{model.runtime.vocab_size} in model.safetensors: they are of different models"
             )
         return model
 

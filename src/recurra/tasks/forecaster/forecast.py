@@ -122,7 +122,9 @@ class Forecast:
         from recurra.tasks.forecaster.plot import draw
 
         if not 0 <= column < len(self.columns):
-            raise InputError(f"plot: expected a column below {len(self.columns)}, got {column}")
+            raise InputError(
+                f"plot: expected a column below {len(self.columns)}, received {column}"
+            )
         return draw(self, Path(path), history, history_times, truth, column)
 
 

@@ -176,7 +176,8 @@ class Forecaster(TrainedModel):
             levels = [float(q) for q in options.levels.split(",")] if options.levels else None
         except ValueError as error:
             raise InputError(
-                f"levels: expected numbers with commas, received {options.levels!r}"
+                "levels: expected numbers separated by commas, as 0.1,0.5,0.9, received "
+                f"{options.levels!r}"
             ) from error
         panel = self._read(source, skip_bad=options.skip_bad)
         yield from self.predict(

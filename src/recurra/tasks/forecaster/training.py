@@ -93,7 +93,10 @@ class ForecastTask:
         kept = [index for index, one in enumerate(before) if np.isfinite(one.values).any()]
         learnt = replace(panel, series=tuple(before[index] for index in kept))
         if not kept:
-            raise InputError("series: expected values to train on, all are held out or missing")
+            raise InputError(
+                "series: expected values to train on, all are held out or missing: hold out less "
+                "(--hold-out), or fill what is missing (--missing linear)"
+            )
         self.scaler = Scaler.fit(learnt, self._model)
         if job.files is not None:
             self.scaler = Scaler.from_json(job.files.config["scaler"]).joined(self.scaler)

@@ -42,7 +42,10 @@ class TextModel:
         """The tokenizer the model was trained with."""
         layout = self.files.tokenizer
         if layout is None:
-            raise FormatError(f"{self.files.path}: a language model without its tokenizer.json")
+            raise FormatError(
+                f"{self.files.path}: expected a tokenizer.json, found none: copied in part? Copy "
+                "all of its files"
+            )
         made = Tokenizer.from_json(layout)
         wanted = getattr(getattr(self, "config", None), "tokenizer", made.kind)
         if made.kind != wanted:
@@ -148,7 +151,10 @@ class TextModel:
     def _tokens(self, data: "Source | None", text: str | None) -> "Iterator[TokenFile]":
         """A text that is to be measured, in the model's tokens."""
         if (data is None) == (text is None):
-            raise InputError("evaluate: expected either data (a file) or text")
+            raise InputError(
+                "evaluate: expected either data (a file) or text, received "
+                f"{'neither' if data is None else 'both'}"
+            )
         corpus = Corpus.of(text) if text is not None else Corpus.open(data)  # type: ignore[arg-type]
         lines = bool(self.files.config.get("lines"))
         with tempfile.TemporaryDirectory(prefix="recurra-") as folder:

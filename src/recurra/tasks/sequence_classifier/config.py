@@ -140,7 +140,9 @@ class ColumnsConfig(Settings):
         pair = labelled and isinstance(source, tuple) and len(source) == 2
         if pair and not all(map(is_path, source)):
             if source[1] is None:
-                raise InputError("labels: expected a label for each input, received None")
+                raise InputError(
+                    "labels: expected a label for each input, received None: give a list"
+                )
             return in_memory(*source, numbers=numbers)
         value, label = self.input_column, self.label_column
         value = value or ("x" if numbers else "text")
@@ -174,7 +176,10 @@ class ColumnsConfig(Settings):
                 encoding=self.encoding,
             )
         if not is_path(source):
-            raise InputError("data: sequences of numbers are read from one file")
+            raise InputError(
+                f"data: expected one file of sequences of numbers, received {len(source)}: join "
+                "them"
+            )
         return read_numbers(
             source,
             values=value,

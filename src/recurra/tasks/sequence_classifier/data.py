@@ -174,8 +174,12 @@ def labels_of(files: ModelFiles) -> tuple[tuple[str, ...], LabelKinds]:
     say."""
     labels = files.config.get("labels")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise FormatError(f"{files.path}: config.json: expected a list of labels")
+        raise FormatError(
+            f"{files.path}: config.json, labels: expected a list of texts, found {brief(labels)}"
+        )
     try:
         return tuple(labels), LabelKinds.from_json(files.config.get("label_kinds"), labels)
     except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{files.path}: config.json, label_kinds: {error}") from error
+        raise FormatError(
+            f"{files.path}: config.json, label_kinds: cannot be read: {error}"
+        ) from error

@@ -50,7 +50,10 @@ class TextInputs:
     ) -> "TextInputs":
         """What `to_json` wrote, and the layout of the tokenizer."""
         if not isinstance(state, dict) or tokenizer is None:
-            raise FormatError("config.json: expected what is known of words, and a tokenizer.json")
+            raise FormatError(
+                "config.json, inputs: expected an object, and a tokenizer.json beside it, found "
+                f"{type(state).__name__} and {'none' if tokenizer is None else 'one'}"
+            )
         subwords = subwords_from_json(state.get("subwords"))
         return cls(config, Tokenizer.from_json(tokenizer), subwords)
 
@@ -96,7 +99,10 @@ class NumberInputs:
             if mean.ndim != 1 or not mean.size or mean.shape != deviation.shape:
                 raise ValueError(f"shapes {mean.shape} and {deviation.shape}")
         except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"config.json: no mean and deviation of features: {error}") from error
+            raise FormatError(
+                "config.json, inputs: expected a mean and a deviation of each feature, which "
+                f"cannot be read: {error}"
+            ) from error
         return cls(config, mean, deviation)
 
     def to_json(self) -> dict[str, Any]:

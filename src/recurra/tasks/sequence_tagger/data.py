@@ -270,7 +270,10 @@ def tags_of(files: ModelFiles) -> tuple[tuple[str, ...], str | None]:
     right = scheme is None or scheme in SCHEMES
     if right and isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
         return tuple(tags), scheme
-    raise FormatError(f"{files.path}: config.json: expected a list of tags and a scheme")
+    raise FormatError(
+        f"{files.path}: config.json: expected a list of tags and a scheme of {', '.join(SCHEMES)} "
+        f"or null, found {brief(tags)} and {brief(scheme)}"
+    )
 
 
 def kinds_of(files: ModelFiles) -> LabelKinds:
@@ -278,7 +281,9 @@ def kinds_of(files: ModelFiles) -> LabelKinds:
     try:
         return LabelKinds.from_json(files.config.get("tag_kinds"), tags_of(files)[0])
     except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{files.path}: config.json, tag_kinds: {error}") from error
+        raise FormatError(
+            f"{files.path}: config.json, tag_kinds: cannot be read: {error}"
+        ) from error
 
 
 def _given(pairs: Sequence[Any]) -> Sentences:

@@ -92,7 +92,9 @@ def recordings_of(source: Any, *, texts: bool, on_bad: OnBad | None = None) -> I
         raise InputError(f"recordings: expected {expected}, received {shown(wrong[0])}")
     silent = next((n for n, one in enumerate(found) if texts and one.text is None), None)
     if silent is not None:
-        raise InputError(f"{found[silent].name} {silent}: there is no text")
+        raise InputError(
+            f"{found[silent].name} {silent}: there is no text: give a Recording that has one"
+        )
     return found
 
 
@@ -141,7 +143,10 @@ def prepare(
     )
     if not read or not held:
         which = "training" if not read else "held-out"
-        raise InputError(f"recordings: there is no {which} one that can be used")
+        raise InputError(
+            f"recordings: expected at least one {which} recording that can be used, received none: "
+            "give more"
+        )
     if fitted is not None:
         scale = fitted.scale
     else:

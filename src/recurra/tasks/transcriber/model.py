@@ -234,8 +234,9 @@ class Transcriber(TrainedModel):
         )
         if made.classes != len(fitted.tokenizer) + 1:
             raise FormatError(
-                f"{files.path}: the network tells {made.classes} classes apart, and the blank and "
-                f"the tokens are {len(fitted.tokenizer) + 1}"
+                f"{files.path}: model.safetensors: expected {len(fitted.tokenizer) + 1} classes, "
+                f"the blank and the tokens of tokenizer.json, found {made.classes}: they are of "
+                "different models"
             )
         return made
 

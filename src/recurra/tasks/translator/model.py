@@ -274,7 +274,10 @@ class Translator(TrainedModel):
     def _decoder(self) -> Decoder:
         growth = self.files.config.get("growth")
         if not isinstance(growth, int | float) or not 0 < growth < math.inf:
-            raise FormatError(f'{self.files.path}: config.json: expected a number "growth"')
+            raise FormatError(
+                f'{self.files.path}: config.json: expected a number "growth" above 0, found '
+                f"{shown(growth)}"
+            )
         return Decoder(self.runtime, self.vocabulary, growth=float(growth), copy=self.config.copy)
 
     def _nats(self, pairs: Pairs) -> tuple[float, int]:
