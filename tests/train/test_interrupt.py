@@ -95,6 +95,14 @@ class Sender:
         assert result is None
 
 
+@pytest.fixture(autouse=True)
+def a_terminal_that_may_close():
+    """SIGHUP as a terminal has it, also where whoever runs the tests ignores it (`nohup`)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )

@@ -69,7 +69,7 @@ LAYERS = [["0.weight", "0.bias"], ["2.weight", "2.bias"], ["4.weight", "4.bias"]
 @pytest.mark.parametrize("kernels", [True, False])
 def test_each_layer_moves_as_alone_with_its_own_rate(optimizer, kernels, monkeypatch):
     if not kernels:
-        monkeypatch.setattr("recurra.train.optim._by_kernel", lambda parameters: False)
+        monkeypatch.setattr("recurra.train.optim.Updater._by_kernel", lambda _, parameters: False)
     config = TrainConfig(optimizer=optimizer, clip=0, momentum=0.5)
     shares = (0.0, 0.25, 1.0)
     ours = net()
