@@ -197,7 +197,7 @@ def _is_number(value: Any) -> bool:
 def _is_path(value: Any) -> bool:
     if not is_path(value):
         return False
-    path_of(value, "", "")
+    path_of(value, "", "", new=isinstance(value, os.PathLike))  # which no text is
     return True
 
 
