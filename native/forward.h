@@ -27,7 +27,7 @@ class Forward : Loop<V> {
         levels_(1 + (plan.forward.end() - 1)->level) {
     const long steps = shape_.steps;
     chunk_ = !call.each && whole_ < chunk_rows ? chunk_rows / (whole_ ? whole_ : 1) : 1;
-    if (chunk_ > steps) chunk_ = steps;
+    if (chunk_ > steps) chunk_ = steps > 0 ? steps : 1;
     for (int s = 0; s < plan.states; ++s) place_state(s, arena);
     kept_ = call.saved ? call.saved : arena.take<T>(saved_.kept_step);
     stats_out_ = call.saved ? call.saved + saved_.stats : nullptr;
