@@ -78,8 +78,8 @@ def writing(threads):
     rows = draw.normal(size=(symbols, hidden)).astype("f")
     def write():
         packed = native.Packed(program, weights, table=rows)
-        text = native.Writing([packed], keep=[], residual=False, weight=rows,
-                              bias=np.zeros(symbols, "f"), threads=threads)
+        head = native.Product(rows, np.zeros(symbols, "f"))
+        text = native.Writing([packed], keep=[], residual=False, head=head, threads=threads)
         choosing = native.Choosing(symbols, temperature=0, top_k=None, banned=[])
         states = [[np.zeros((1, hidden), "f")] * 2]
         return text.write(1, states, choosing, np.zeros(2000))[0]
