@@ -51,7 +51,7 @@ class TextInputs:
         """What `to_json` wrote, and the layout of the tokenizer."""
         if not isinstance(state, dict) or tokenizer is None:
             raise FormatError(
-                "config.json, inputs: expected an object, and a tokenizer.json beside it, found "
+                "config.json, inputs: expected an object for words, and a tokenizer.json beside it, found "
                 f"{type(state).__name__} and {'none' if tokenizer is None else 'one'}"
             )
         subwords = subwords_from_json(state.get("subwords"))
