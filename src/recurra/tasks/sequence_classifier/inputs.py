@@ -51,8 +51,8 @@ class TextInputs:
         """What `to_json` wrote, and the layout of the tokenizer."""
         if not isinstance(state, dict) or tokenizer is None:
             raise FormatError(
-                "config.json, inputs: expected an object for words, and a tokenizer.json beside it, found "
-                f"{type(state).__name__} and {'none' if tokenizer is None else 'one'}"
+                "config.json, inputs: expected an object for words, and a tokenizer.json beside "
+                f"it, found {type(state).__name__} and {'none' if tokenizer is None else 'one'}"
             )
         subwords = subwords_from_json(state.get("subwords"))
         return cls(config, Tokenizer.from_json(tokenizer), subwords)
