@@ -233,7 +233,7 @@ def test_mistakes_are_told(trained, tmp_path):
         model.predict("abc", beams=2, n_best=3)
     with pytest.raises(InputError, match="did you mean beams"):
         model.predict("abc", beam=2)
-    with pytest.raises(InputError, match="source 1: expected a text, received ' '"):
+    with pytest.raises(InputError, match="source 1: expected a text, received the text ' '"):
         model.predict(["abc", " "])
     with pytest.raises(InputError, match="expected a target, received nothing"):
         model.attention("abc", "")
