@@ -6,7 +6,7 @@ from typing import Any
 
 def note(text: str) -> None:
     """Print one line that is no error."""
-    sys.stderr.write(f"recurra: note: {' '.join(text.split())}\n")
+    sys.stderr.write(f"recurra: note: {' '.join(text.splitlines())}\n")
     sys.stderr.flush()
 
 
