@@ -29,7 +29,6 @@ def test_a_name_that_left_a_package_is_what_it_was(package, name):
     assert found is getattr(home, name)
 
 
-
 def test_what_never_was_there_is_an_error():
     with pytest.raises(AttributeError, match=r"recurra\.data.*nothing"):
         _ = import_module("recurra.data").nothing
@@ -39,7 +38,9 @@ def test_what_never_was_there_is_an_error():
 
 def test_the_warning_names_the_line_that_asks(tmp_path):
     script = tmp_path / "old.py"
-    script.write_text("import recurra\n\nfrom recurra.data import read_wav\nimport recurra.nn.crf\n")
+    script.write_text(
+        "import recurra\n\nfrom recurra.data import read_wav\nimport recurra.nn.crf\n"
+    )
     command = [sys.executable, "-W", "always::DeprecationWarning", str(script)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "old.py:3: DeprecationWarning: recurra.data.read_wav is now" in done.stderr
