@@ -104,12 +104,12 @@ def test_json_of_another_version():
 def test_every_description_is_there():
     from dataclasses import fields
 
-    from recurra.tasks.language_model import DataConfig, LanguageModelConfig
+    from recurra.tasks.language_model import LanguageModelData, LanguageModelSettings
     from recurra.train import TrainConfig
 
-    for table in (LanguageModelConfig, DataConfig, TrainConfig):
+    for table in (LanguageModelSettings, LanguageModelData, TrainConfig):
         table().validate()
         for field in fields(table):
             assert field.metadata["help"], field.name
-    names = [*LanguageModelConfig.names(), *DataConfig.names(), *TrainConfig.names()]
+    names = [*LanguageModelSettings.names(), *LanguageModelData.names(), *TrainConfig.names()]
     assert len(names) == len(set(names)), "one option cannot belong to two tables"

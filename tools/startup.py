@@ -43,11 +43,11 @@ def save_model(directory: Path) -> None:
     import numpy as np
 
     from recurra.storage import save_model as save
-    from recurra.tasks.language_model import LanguageModelConfig
+    from recurra.tasks.language_model import LanguageModelSettings
     from recurra.tasks.language_model.runtime import RuntimeLM
     from recurra.text import train_tokenizer
 
-    config = LanguageModelConfig()
+    config = LanguageModelSettings()
     tokenizer = train_tokenizer("char", [string.printable])
     V, E, H = len(tokenizer), config.embedding_size, config.hidden
     shapes = {

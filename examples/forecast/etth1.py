@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import recurra
-from recurra.tasks.forecaster import ForecastScores
+from recurra.tasks.forecaster import ForecasterScores
 from recurra.tasks.forecaster.series import read_series
 
 TRAIN, VALID, TEST = 8640, 2880, 2880
 
 
-def main(arguments: list[str] | None = None) -> ForecastScores:
+def main(arguments: list[str] | None = None) -> ForecasterScores:
     """Train, test, return what it came to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="the file ETTh1.csv")

@@ -9,11 +9,11 @@ import argparse
 from pathlib import Path
 
 import recurra
-from recurra.tasks.forecaster import ForecastScores
+from recurra.tasks.forecaster import ForecasterScores
 from recurra.tasks.forecaster.series import read_series
 
 
-def main(arguments: list[str] | None = None) -> ForecastScores:
+def main(arguments: list[str] | None = None) -> ForecasterScores:
     """Train, draw a forecast, test, return what it came to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder of the two files")

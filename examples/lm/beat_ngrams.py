@@ -20,7 +20,7 @@ from recurra import LanguageModel, native
 from recurra.baselines.language_model.mixture import MixtureModel
 from recurra.baselines.language_model.ngram import NGramModel
 from recurra.cells import find
-from recurra.tasks.language_model import DynamicConfig
+from recurra.tasks.language_model import DynamicSettings
 
 #: Half of what a layer says is dropped: these texts are short, and are read many times.
 SETTINGS = {
@@ -75,7 +75,7 @@ def main(argv=None):
             "both": both.perplexity(test),
         }
         if options.dynamic:
-            found["LSTM, dynamic"] = lstm.evaluate(test, dynamic=DynamicConfig()).perplexity
+            found["LSTM, dynamic"] = lstm.evaluate(test, dynamic=DynamicSettings()).perplexity
     if options.json:
         sys.stdout.write(json.dumps(found) + "\n")
     else:

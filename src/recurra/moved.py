@@ -131,7 +131,7 @@ MODULES = {
     "train.running": "train.run",
 }
 
-#: By package, names that left it, and the module that has them.
+#: By package, names that left it, and the module that has them; "module:name" where they changed.
 NAMES = {
     "data": {
         "LogMel": "tasks.transcriber",
@@ -142,12 +142,40 @@ NAMES = {
         "write_wav": "tasks.transcriber",
     },
     "runtime": {
-        "Evaluation": "tasks.language_model.scores",
+        "Evaluation": "tasks.language_model.scores:LanguageModelScores",
         "RuntimeLM": "tasks.language_model.runtime",
         "Scorer": "tasks.language_model.scores",
         "lines_nats": "tasks.language_model.scores",
         "stream_log_probabilities": "tasks.language_model.scores",
         "stream_nats": "tasks.language_model.scores",
+    },
+    "tasks.classifier": {
+        "DataConfig": "tasks.classifier:ClassifierData",
+        "PredictionConfig": "tasks.classifier:ClassifierOptions",
+        "SequenceClassifierConfig": "tasks.classifier:ClassifierSettings",
+    },
+    "tasks.forecaster": {
+        "ForecastDataConfig": "tasks.forecaster:ForecasterData",
+        "ForecastScores": "tasks.forecaster:ForecasterScores",
+        "ForecasterConfig": "tasks.forecaster:ForecasterSettings",
+    },
+    "tasks.language_model": {
+        "DataConfig": "tasks.language_model:LanguageModelData",
+        "DynamicConfig": "tasks.language_model:DynamicSettings",
+        "LanguageModelConfig": "tasks.language_model:LanguageModelSettings",
+    },
+    "tasks.tagger": {
+        "DataConfig": "tasks.tagger:TaggerData",
+        "SequenceTaggerConfig": "tasks.tagger:TaggerSettings",
+    },
+    "tasks.transcriber": {
+        "Judgement": "tasks.transcriber:TranscriberScores",
+        "TranscriberConfig": "tasks.transcriber:TranscriberSettings",
+    },
+    "tasks.translator": {
+        "DataConfig": "tasks.translator:TranslatorData",
+        "TranslationScores": "tasks.translator:TranslatorScores",
+        "TranslatorConfig": "tasks.translator:TranslatorSettings",
     },
 }
 
@@ -162,8 +190,9 @@ def lookup(package: str, name: str) -> Any:
     home = NAMES.get(key, {}).get(name)
     if home is None:
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    _warn(f"{key}.{name}", f"{home}.{name}", 3)
-    return getattr(import_module(f"recurra.{home}"), name)
+    module, _, new = home.partition(":")
+    _warn(f"{key}.{name}", f"{module}.{new or name}", 3)
+    return getattr(import_module(f"recurra.{module}"), new or name)
 
 
 def install() -> None:

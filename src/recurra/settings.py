@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from recurra.errors import InputError
 from recurra.given import brief
@@ -26,6 +26,8 @@ def option(
     free: bool = False,
     text: bool = False,
     later: bool = False,
+    objects: bool = False,
+    python: bool = False,
 ) -> Any:
     """A field with its one description.
 
@@ -34,7 +36,9 @@ def option(
     true or false. A number is whole or not, in a range closed at `least` and `most`, open at
     `above` and `below`. A field whose default is None, or that is `nullable`, may be None. `free`
     marks what may change when a run is resumed, because the result does not depend on it; `later` a
-    field that runs were written without, which had its default.
+    field that runs were written without, which had its default. One that takes `objects` may be
+    anything but a wrong text: whoever uses it checks it. One of `python` is no option of the
+    command line.
     """
     metadata = {
         "help": help,
@@ -47,6 +51,8 @@ def option(
         "free": free,
         "text": text,
         "later": later,
+        "objects": objects,
+        "python": python,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -54,6 +60,9 @@ def option(
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """Base of a frozen table of settings made with `option`."""
+
+    #: Old names of fields: the new name, and what values of before are now.
+    renamed: ClassVar[Mapping[str, tuple[str, Mapping[Any, Any]]]] = {}
 
     def mistakes(self) -> list[str]:
         """What is wrong with the values, a line each; empty where nothing is."""
@@ -87,6 +96,7 @@ class Settings:
             raise InputError(
                 f"settings: expected a table of names and values, received {brief(values)}"
             )
+        values = _renamed(values, cls)
         unknown = sorted(set(values) - set(cls.names()))
         if unknown:
             raise InputError(
@@ -106,11 +116,14 @@ class Settings:
             isinstance(value, str) and value in rule["words"]
         ):
             return []
+        if rule["objects"] and not isinstance(value, str):
+            return []
         if rule["choices"]:
             right = isinstance(value, str) and value in rule["choices"]
             expected = f"one of {', '.join(rule['choices'])}"
         elif rule["text"]:
-            right, expected = isinstance(value, str) and value != "", "a text"
+            right = isinstance(value, str) and (value != "" or rule["python"])
+            expected = "a text"
         elif rule["switch"]:
             right, expected = isinstance(value, bool), "true or false"
         elif isinstance(field.default, tuple):
@@ -135,6 +148,8 @@ def check(*tables: Settings, more: Sequence[str] = ()) -> None:
 
 def sort(settings: Mapping[str, Any], *tables: type[Settings]) -> list[dict[str, Any]]:
     """Settings by the table that has them; InputError for names that none has."""
+    for table in tables:
+        settings = _renamed(settings, table)
     known = [name for table in tables for name in table.names()]
     unknown = [name for name in settings if name not in known]
     if unknown:
@@ -142,6 +157,36 @@ def sort(settings: Mapping[str, Any], *tables: type[Settings]) -> list[dict[str,
         texts = [f"{n} (did you mean {c[0]}?)" if c else n for n, c in close.items()]
         raise InputError(f"unknown settings: {', '.join(texts)}; known: {', '.join(known)}")
     return [{k: v for k, v in settings.items() if k in table.names()} for table in tables]
+
+
+def _renamed(values: Mapping[str, Any], table: type[Settings]) -> Mapping[str, Any]:
+    """Values under the names of now."""
+    old = {name: pair for name, pair in table.renamed.items() if name in values}
+    if not old:
+        return values
+    kept = {name: value for name, value in values.items() if name not in old}
+    for name, (new, meanings) in old.items():
+        given = values[name]
+        if new not in kept:
+            kept[new] = meanings.get(given, given) if isinstance(given, str) else given
+    return kept
+
+
+def explain(table: type[Settings]) -> str:
+    """The fields of a table for `help`: a line each, with meaning, range and default."""
+    return "\n".join(
+        f"    {field.name}: {_explained(field)}" for field in dataclasses.fields(table)
+    )
+
+
+def _explained(field: "dataclasses.Field[Any]") -> str:
+    rule, default = field.metadata, field.default
+    bounds = [f"{name} {limit:g}" for name, limit in rule["limits"].items() if limit is not None]
+    ranges = [", ".join(rule["choices"]), " and ".join(bounds)]
+    ends = [text for text in ranges if text]
+    if default is not None:
+        ends.append(f"default {list(default) if isinstance(default, tuple) else default}")
+    return rule["help"] + (f" ({'; '.join(ends)})" if ends else "")
 
 
 def _is_number(value: Any, rule: Mapping[str, Any]) -> bool:

@@ -49,13 +49,13 @@ def test_evaluate_and_generate_import_no_torch(run, text):
 def test_the_model_whose_start_is_measured_is_of_the_default_size(tmp_path):
     """The script that measures the promise of 0.7 s must not measure a toy."""
     import recurra
-    from recurra.tasks.language_model import LanguageModelConfig
+    from recurra.tasks.language_model import LanguageModelSettings
 
     spec = importlib.util.spec_from_file_location("startup", ROOT / "tools" / "startup.py")
     startup = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(startup)
     startup.save_model(tmp_path / "model")
     model = recurra.load(tmp_path / "model")
-    assert model.config == LanguageModelConfig()
+    assert model.config == LanguageModelSettings()
     assert len(str(model.generate("The ", max_tokens=1))) == 1
     assert imported("generate", tmp_path / "model", "The ", "--max-tokens", "1").isdisjoint(HEAVY)

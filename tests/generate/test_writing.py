@@ -6,7 +6,7 @@ import pytest
 from generate.toys import letters
 from recurra import native
 from recurra.generate import Options, generate, stream
-from recurra.tasks.language_model import LanguageModelConfig
+from recurra.tasks.language_model import LanguageModelSettings
 from recurra.tasks.language_model.runtime import RuntimeLM
 from recurra.tasks.language_model.training import build
 from runtime.models import tensors
@@ -44,7 +44,7 @@ class StepByStep:
 
 
 def model_of(name):
-    config = LanguageModelConfig(**{"embedding": 5, **MODELS[name]}).validate()
+    config = LanguageModelSettings(**{"embedding": 5, **MODELS[name]}).validate()
     weights = tensors(build(config, V, seed=3))
     weights = {k: 3 * v for k, v in weights.items()}  # far from uniform
     return RuntimeLM(config.architecture(), weights)

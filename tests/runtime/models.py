@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recurra.nn import Recurrent
-from recurra.tasks.language_model import LanguageModelConfig
+from recurra.tasks.language_model import LanguageModelSettings
 from recurra.tasks.language_model.network import RecurrentLM
 from recurra.tasks.language_model.runtime import RuntimeLM
 from recurra.tasks.language_model.training import build
@@ -26,8 +26,8 @@ class Row:
         return ",".join(f"{k}={v}" for k, v in self.settings.items()).replace("=True", "")
 
     @property
-    def config(self) -> LanguageModelConfig:
-        return LanguageModelConfig(hidden=H, **{"embedding": 5, **self.settings}).validate()
+    def config(self) -> LanguageModelSettings:
+        return LanguageModelSettings(hidden=H, **{"embedding": 5, **self.settings}).validate()
 
     def both(self) -> tuple[RecurrentLM, RuntimeLM]:
         """The module in eval mode, and the model over numpy with copies of its weights."""

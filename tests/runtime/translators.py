@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from recurra.tasks.translator import TranslatorConfig
+from recurra.tasks.translator import TranslatorSettings
 from recurra.tasks.translator.runtime import RuntimeTranslator
 from recurra.tasks.translator.training import build
 from recurra.tasks.translator.vocabulary import Vocabulary
@@ -19,7 +19,7 @@ def vocabulary(*, shared=False):
 
 def made(**settings):
     """A module with weights large enough to matter, and the runtime of its tensors."""
-    config = TranslatorConfig(
+    config = TranslatorSettings(
         **{"source_tokenizer": "char", "target_tokenizer": "char", "hidden": 6, "embedding": 5}
         | settings
     ).validate()

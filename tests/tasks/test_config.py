@@ -4,7 +4,7 @@ import pytest
 
 from recurra import LanguageModel
 from recurra.errors import InputError
-from recurra.tasks.language_model import DataConfig, LanguageModelConfig
+from recurra.tasks.language_model import LanguageModelData, LanguageModelSettings
 
 BAD = [
     ({"cell": "transformer"}, ["cell must be one of rnn, lstm, gru"]),
@@ -64,20 +64,20 @@ def test_before_training_there_is_nothing_to_use(name, tmp_path):
 
 
 def test_what_follows_from_the_settings():
-    assert not LanguageModelConfig().is_tied
-    assert LanguageModelConfig().embedding_size == 128
-    assert LanguageModelConfig(hidden=50).embedding_size == 50
-    word = LanguageModelConfig(tokenizer="word", hidden=200)
+    assert not LanguageModelSettings().is_tied
+    assert LanguageModelSettings().embedding_size == 128
+    assert LanguageModelSettings(hidden=50).embedding_size == 50
+    word = LanguageModelSettings(tokenizer="word", hidden=200)
     assert word.is_tied
     assert word.embedding_size == 200
-    assert not LanguageModelConfig(tokenizer="bpe", embedding=64).is_tied
-    assert not LanguageModelConfig(tokenizer="word", tied=False).is_tied
-    assert LanguageModelConfig(projection=100, tied=True).embedding_size == 100
-    assert LanguageModelConfig(embedding=0).embedding_size == 0
-    assert DataConfig().segment == 64
-    assert DataConfig(lines=True).segment is None
-    assert DataConfig(bptt="full").segment is None
-    assert DataConfig(bptt=7, lines=True).segment == 7
+    assert not LanguageModelSettings(tokenizer="bpe", embedding=64).is_tied
+    assert not LanguageModelSettings(tokenizer="word", tied=False).is_tied
+    assert LanguageModelSettings(projection=100, tied=True).embedding_size == 100
+    assert LanguageModelSettings(embedding=0).embedding_size == 0
+    assert LanguageModelData().segment == 64
+    assert LanguageModelData(lines=True).segment is None
+    assert LanguageModelData(bptt="full").segment is None
+    assert LanguageModelData(bptt=7, lines=True).segment == 7
 
 
 def test_it_says_what_it_is():

@@ -10,13 +10,13 @@ from recurra.errors import InputError
 from recurra.tasks import figures
 from recurra.tasks.classifier import scores as classification
 from recurra.tasks.forecaster import figures as forecasting
-from recurra.tasks.forecaster.scores import ForecastScores, backtest
-from recurra.tasks.language_model.scores import Evaluation
+from recurra.tasks.forecaster.scores import ForecasterScores, backtest
+from recurra.tasks.language_model.scores import LanguageModelScores
 from recurra.tasks.tagger import scores as tagging
 from recurra.tasks.transcriber import scores as transcription
-from recurra.tasks.transcriber.transcript import Judgement
+from recurra.tasks.transcriber.scores import TranscriberScores
 from recurra.tasks.translator import scores as translation
-from recurra.tasks.translator.task import score
+from recurra.tasks.translator.scores import score
 
 NOTHING = np.zeros(0)
 MISSING = np.full(3, np.nan)
@@ -48,9 +48,9 @@ FIGURES = {
     "error rate": lambda: translation.error_rate([""], [[""]]).tokens,
     "error rate of no texts": lambda: translation.error_rate([], []).tokens,
     "wrong": lambda: translation.error_rate([], []).whole,
-    "nats a token": lambda: Evaluation(0.0, 0, 0, 0).nats_per_token,
-    "perplexity": lambda: Evaluation(0.0, 0, 0, 0).perplexity,
-    "bits a character": lambda: Evaluation(0.0, 0, 0, 0).bits_per_character,
+    "nats a token": lambda: LanguageModelScores(0.0, 0, 0, 0).nats_per_token,
+    "perplexity": lambda: LanguageModelScores(0.0, 0, 0, 0).perplexity,
+    "bits a character": lambda: LanguageModelScores(0.0, 0, 0, 0).bits_per_character,
     "a mean": lambda: figures.mean(0.0, 0),
 }
 
@@ -67,25 +67,25 @@ def test_a_figure_over_nothing_is_absent_or_refused(name):
 #: What `evaluate` gives back where there was nothing; keys that are null, the others are counts.
 RESULTS = {
     "classifier": (
-        classification.Classified.measure(NOTHING.astype(int), np.zeros((0, 2)), ("a", "b")),
+        classification.ClassifierScores.measure(NOTHING.astype(int), np.zeros((0, 2)), ("a", "b")),
         {"accuracy", "macro_f1", "loss"},
     ),
     "tagger": (
         tagging.entity_scores([["O"]], [["O"]]), {"precision", "recall", "f1", "macro_f1"},
     ),
     "transcriber": (
-        Judgement.of([""], [""], seconds=1.0), {"word_error_rate", "character_error_rate"},
+        TranscriberScores.of([""], [""], seconds=1.0), {"word_error_rate", "character_error_rate"},
     ),
     "translator": (
         score([""], [[""]], nats_per_token=math.nan),
         {"bleu", "chrf", "error_rate", "nats_per_token"},
     ),
     "language model": (
-        Evaluation(0.0, 0, 0, 0),
+        LanguageModelScores(0.0, 0, 0, 0),
         {"nats_per_token", "perplexity", "bits_per_character", "word_perplexity"},
     ),
     "forecaster": (
-        ForecastScores(*[math.nan] * 7, coverage={0.8: math.nan}, by_step=(math.nan,)),
+        ForecasterScores(*[math.nan] * 7, coverage={0.8: math.nan}, by_step=(math.nan,)),
         {"mae", "mse", "scaled_mae", "scaled_mse", "smape", "mase", "crps"},
     ),
 }  # fmt: skip

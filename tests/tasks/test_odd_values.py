@@ -253,7 +253,7 @@ def test_frames_tensors_and_generators_are_taken(tmp_path):
 
 
 OPTIONS = [
-    ("forecaster", "predict", {"levels": "0.5"}),
+    ("forecaster", "predict", {"levels": "half"}),
     ("forecaster", "predict", {"levels": 0.5}),
     ("forecaster", "predict", {"levels": [2]}),
     ("forecaster", "predict", {"samples": -1}),

@@ -11,7 +11,7 @@ from recurra import LanguageModel, native
 from recurra.cli import main
 from recurra.errors import InputError
 from recurra.runtime.layer import KernelLayer
-from recurra.tasks.language_model import LanguageModelConfig
+from recurra.tasks.language_model import LanguageModelSettings
 from recurra.tasks.language_model.runtime import RuntimeLM
 from recurra.tasks.language_model.training import build
 from tasks.texts import QUICK, TINY, prose
@@ -62,7 +62,7 @@ def fit(file, **settings):
 
 def parts(**settings):
     """Architecture and weights of a model that was not trained."""
-    config = LanguageModelConfig(hidden=40, embedding=9, layers=2, **settings)
+    config = LanguageModelSettings(hidden=40, embedding=9, layers=2, **settings)
     module = build(config, 11, seed=0)
     return config.architecture(), {k: v.numpy().copy() for k, v in module.state_dict().items()}
 

@@ -7,7 +7,7 @@ import recurra
 from recurra import LanguageModel, SequenceClassifier, SequenceTagger
 from recurra.errors import InputError
 from recurra.storage import read_model
-from recurra.tasks.classifier.settings import SequenceClassifierConfig
+from recurra.tasks.classifier.settings import ClassifierSettings
 from recurra.tasks.pretrained import adopt, read_pretrained
 from tasks.texts import QUICK, prose
 
@@ -106,7 +106,7 @@ def test_what_is_no_beginning(folder, tmp_path):
 
 def test_settings_that_are_not_of_layers_stay(folder):
     files = read_pretrained(str(folder / "lm"))
-    config = SequenceClassifierConfig(dropout=0.3, pooling="last", lowercase=True, hidden=7)
+    config = ClassifierSettings(dropout=0.3, pooling="last", lowercase=True, hidden=7)
     found = adopt(config, files)
     assert (found.dropout, found.pooling, found.lowercase) == (0.3, "last", True)
     assert (found.hidden, found.subwords) == (16, 0)

@@ -17,7 +17,7 @@ from recurra.errors import FormatError, InputError
 from recurra.given import NOTHING, LeftOut
 from recurra.settings import sort
 from recurra.tasks import catalog as tasks
-from recurra.tasks.base import TrainedModel
+from recurra.tasks.protocol import Task
 
 if TYPE_CHECKING:
     from recurra.train import Callback
@@ -297,9 +297,7 @@ def _stops_explained(
 class Own:
     """A task's own class as a contender."""
 
-    def __init__(
-        self, model: TrainedModel, data: Mapping[str, Any], training: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, model: Task, data: Mapping[str, Any], training: Mapping[str, Any]) -> None:
         self.model: Any = model
         self._data, self._training = data, training
         self.left_out, self.notes = NOTHING, tuple[str, ...]()

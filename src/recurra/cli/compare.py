@@ -11,7 +11,6 @@ from recurra.baselines.catalog import CONTESTS
 from recurra.cli.parser import (
     Parser,
     add_settings,
-    add_skipping,
     describe,
     settings,
     usual_of,
@@ -71,7 +70,6 @@ def _fill(child: argparse.ArgumentParser, entry: Entry) -> None:
     add_settings(child, "model", model.Config)
     add_settings(child, "data", model.Data)
     add_settings(child, "training", TrainConfig, usual=usual_of(model))
-    add_skipping(child, model.Data)
 
 
 def _example(entry: Entry) -> str:

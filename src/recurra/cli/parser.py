@@ -143,7 +143,7 @@ def add_settings(
     """
     group = parser.add_argument_group(title)
     for field in dataclasses.fields(table):
-        if field.name in without:
+        if field.name in without or field.metadata["python"]:
             continue
         rule, flag = field.metadata, "--" + field.name.replace("_", "-")
         shown = "" if field.default is None else f" (default: {_show(field.default)})"
@@ -173,21 +173,8 @@ def add_settings(
 
 def usual_of(model: Any) -> Mapping[str, str]:
     """What a task's class does by default in training, where that is not what the loop does."""
-    found: Mapping[str, str] = getattr(model, "usual", {})
-    return found
-
-
-def add_skipping(parser: argparse.ArgumentParser, table: Any) -> None:
-    """Add `--skip-bad` for data that call it otherwise: one option serves every task."""
-    if "bad" in table.names():
-        parser.add_argument(
-            "--skip-bad",
-            action="store_const",
-            const="skip",
-            dest="bad",
-            default=argparse.SUPPRESS,
-            help="leave out what cannot be read, and report it: --bad skip",
-        )
+    lr = model.fitting.lr
+    return {} if lr is None else {"lr": f"{lr:g} for adam and adamw, 1 for sgd"}
 
 
 def settings(arguments: argparse.Namespace, *tables: Any) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import Any
 from recurra.cli.parser import (
     Parser,
     add_settings,
-    add_skipping,
     describe,
     settings,
     usual_of,
@@ -49,7 +48,6 @@ def _fill(child: argparse.ArgumentParser, entry: Entry) -> None:
     add_settings(child, "model", model.Config)
     add_settings(child, "data", model.Data)
     add_settings(child, "training", TrainConfig, usual=usual_of(model))
-    add_skipping(child, model.Data)
 
 
 def _run(entry: Entry, arguments: argparse.Namespace) -> int:

@@ -64,7 +64,7 @@ def _line(place: str) -> int:
     return int(found[-1]) if found else 0
 
 
-def told_of(task: Any) -> dict[str, Any]:
+def notes_of(task: Any) -> dict[str, Any]:
     """What a model directory says of what its training left out or switched off; nothing where
     there is nothing."""
     left_out: LeftOut = getattr(task, "left_out", NOTHING)

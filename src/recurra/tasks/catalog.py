@@ -8,7 +8,7 @@ from recurra.errors import FormatError
 
 if TYPE_CHECKING:
     from recurra.storage import ModelFiles
-    from recurra.tasks.base import TrainedModel
+    from recurra.tasks.protocol import Task
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Entry:
         """The module to import the class from."""
         return f"recurra.tasks.{self.folder}"
 
-    def load(self) -> "type[TrainedModel]":
+    def load(self) -> "type[Task]":
         """Import the class."""
         found: Any = getattr(import_module(self.module), self.model)
         return found

@@ -9,7 +9,7 @@ from sklearn import metrics as sklearn_metrics
 
 from recurra.errors import InputError
 from recurra.tasks.classifier.scores import (
-    Classified,
+    ClassifierScores,
     accuracy,
     confusion_matrix,
     f1_scores,
@@ -44,7 +44,7 @@ def test_random_answers(seed, classes, count):
     if classes == 2 and 0 < true.sum() < count:
         p = random.random(count)
         both = np.stack([1 - p, p], 1)
-        loss = Classified.measure(true, both, ("a", "b")).loss
+        loss = ClassifierScores.measure(true, both, ("a", "b")).loss
         assert loss == pytest.approx(sklearn_metrics.log_loss(true, both), rel=1e-12)
 
 
@@ -60,7 +60,7 @@ def test_by_hand():
 
 def test_what_was_measured_is_told():
     probabilities = np.array([[0.5, 0.5], [0.25, 0.75], [0.1, 0.9]])
-    found = Classified.measure(
+    found = ClassifierScores.measure(
         np.array([0, 1, 0]), probabilities, ("no", "yes"), skipped=["line 3"]
     )
     told = found.to_dict()
@@ -78,7 +78,7 @@ def test_what_was_measured_is_told():
 
 
 def test_nothing_was_measured():
-    found = Classified.measure(np.array([], int), np.empty((0, 2)), ("a", "b"))
+    found = ClassifierScores.measure(np.array([], int), np.empty((0, 2)), ("a", "b"))
     assert all(map(math.isnan, (found.accuracy, found.macro_f1, found.loss)))
     assert found.to_dict()["loss"] is None
 

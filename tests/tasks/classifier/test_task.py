@@ -10,10 +10,10 @@ import recurra
 from recurra import SequenceClassifier
 from recurra.errors import FormatError, InputError
 from recurra.storage import save_model
-from recurra.tasks.classifier import DataConfig, SequenceClassifierConfig
+from recurra.tasks.classifier import ClassifierData, ClassifierSettings
 from recurra.tasks.classifier.data import encode, prepare
 from recurra.tasks.classifier.examples import in_memory
-from recurra.tasks.classifier.training import ClassifierTask, build
+from recurra.tasks.classifier.training import ClassifierTraining, build
 from recurra.tasks.job import Job
 from recurra.train import TrainConfig
 from tasks.classified import QUICK, SMALL, ordered, reviews, slopes
@@ -75,11 +75,11 @@ def test_fit_evaluate_predict_save_load(settings, tmp_path):
 def test_the_runtime_computes_what_torch_does(settings, tmp_path):
     """Also of words it never saw, of an empty text, and among others of any length."""
     inputs, labels = data_for(settings)
-    config = SequenceClassifierConfig(**{**SMALL, **settings})
-    prepared = prepare((inputs, labels), None, config, DataConfig(), seed=0, files=None)
-    job = Job(None, None, None, False, config, DataConfig(), TrainConfig(), None, (), 0.0)
+    config = ClassifierSettings(**{**SMALL, **settings})
+    prepared = prepare((inputs, labels), None, config, ClassifierData(), seed=0, files=None)
+    job = Job(None, None, None, False, config, ClassifierData(), TrainConfig(), None, (), 0.0)
     torch.manual_seed(0)
-    task = ClassifierTask(job, prepared, build(config, prepared, 0).eval())
+    task = ClassifierTraining(job, prepared, build(config, prepared, 0).eval())
     with torch.no_grad():
         for parameter in task.module.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -103,11 +103,11 @@ def test_the_runtime_computes_what_torch_does(settings, tmp_path):
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_share_a_batch_among_them(world):
     inputs, labels = TEXTS
-    config = SequenceClassifierConfig(**SMALL)
-    data = DataConfig(batch=12)
+    config = ClassifierSettings(**SMALL)
+    data = ClassifierData(batch=12)
     prepared = prepare((inputs, labels), None, config, data, seed=0, files=None)
     job = Job(None, None, None, False, config, data, TrainConfig(), None, (), 0.0)
-    task = ClassifierTask(job, prepared, build(config, prepared, 0).eval())
+    task = ClassifierTraining(job, prepared, build(config, prepared, 0).eval())
     whole = task.batches(1, rank=0, world=1)
     parts = [task.batches(1, rank=rank, world=world) for rank in range(world)]
     with torch.no_grad():
@@ -135,13 +135,13 @@ def test_members_are_drawn_apart_and_their_probabilities_averaged():
 
 def test_balanced_classes_count_alike_in_the_loss():
     inputs, labels = [str(k) for k in range(40)], ["rare"] * 4 + ["usual"] * 36
-    config = SequenceClassifierConfig(**SMALL)
+    config = ClassifierSettings(**SMALL)
     losses = {}
     for weights in ("none", "balanced"):
-        data = DataConfig(class_weights=weights, batch=36)
+        data = ClassifierData(class_weights=weights, batch=36)
         prepared = prepare((inputs, labels), (inputs, labels), config, data, seed=0, files=None)
         job = Job(None, None, None, False, config, data, TrainConfig(), None, (), 0.0)
-        task = ClassifierTask(job, prepared, build(config, prepared, 0).eval())
+        task = ClassifierTraining(job, prepared, build(config, prepared, 0).eval())
         with torch.no_grad():
             task.module.head.weight.zero_()
             task.module.head.bias[:] = torch.tensor([-1.0, 1.0])  # all are "usual"

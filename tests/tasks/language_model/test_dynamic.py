@@ -11,7 +11,7 @@ from torch.nn import functional
 from recurra.errors import InputError
 from recurra.nn import Recurrent
 from recurra.tasks.language_model.dynamic import dynamic_losses, gradient_sizes
-from recurra.tasks.language_model.dynamic_settings import DynamicConfig
+from recurra.tasks.language_model.dynamic_settings import DynamicSettings
 from recurra.tasks.language_model.network import RecurrentLM
 from recurra.text import StreamBatches
 
@@ -41,8 +41,8 @@ def losses(config, *texts, module=None):
 
 
 RULES = [
-    DynamicConfig(rule="sgd", lr=0.5, decay=0.02, segment=5),
-    DynamicConfig(rule="rms", lr=0.01, decay=0.05, segment=5),
+    DynamicSettings(rule="sgd", lr=0.5, decay=0.02, segment=5),
+    DynamicSettings(rule="rms", lr=0.01, decay=0.05, segment=5),
 ]
 every = pytest.mark.parametrize("config", RULES, ids=lambda c: c.rule)
 
@@ -63,7 +63,7 @@ def test_no_token_is_learnt_from_before_it_is_predicted(config, change):
 @every
 def test_each_segment_is_learnt_from_before_the_next(config):
     """It does learn: the losses of the second segment depend on how the first was learnt."""
-    still = np.concatenate(losses(DynamicConfig(lr=0.0, decay=0.0, segment=5), text(60)))
+    still = np.concatenate(losses(DynamicSettings(lr=0.0, decay=0.0, segment=5), text(60)))
     found = np.concatenate(losses(config, text(60)))
     np.testing.assert_allclose(found[:5], still[:5], rtol=0, atol=1e-6)
     assert (np.abs(found[5:] - still[5:]) > 1e-4).mean() > 0.9
@@ -73,7 +73,7 @@ def test_without_learning_it_is_the_plain_evaluation_without_dropout():
     module, tokens = model().eval(), text(48)
     ids = torch.from_numpy(tokens.astype(np.int64))[None]
     expected, _ = module.losses(ids[:, :-1], ids[:, 1:])
-    found = losses(DynamicConfig(lr=0.0, decay=0.0, segment=7), tokens, module=module.train())
+    found = losses(DynamicSettings(lr=0.0, decay=0.0, segment=7), tokens, module=module.train())
     assert [len(part) for part in found] == [7] * 6 + [5]
     np.testing.assert_allclose(np.concatenate(found), expected[0].detach(), rtol=1e-5)
 
@@ -135,7 +135,7 @@ def test_a_text_that_repeats_itself_gets_easier_and_the_next_text_gains(config):
 def test_the_way_back_leads_to_the_trained_weights():
     module = model()
     trained = [p.detach().clone() for p in module.parameters()]
-    config = DynamicConfig(lr=0.5, decay=1.0, segment=5)
+    config = DynamicSettings(lr=0.5, decay=1.0, segment=5)
     list(dynamic_losses(module, [text(60)], config))
     # with a share of 1, only the last step is left of all
     steps = [(p - t).abs().max().item() for p, t in zip(module.parameters(), trained, strict=True)]
@@ -149,4 +149,4 @@ def test_the_way_back_leads_to_the_trained_weights():
 )  # fmt: skip
 def test_settings_that_do_not_fit(settings, told):
     with pytest.raises(InputError, match=told):
-        DynamicConfig(**settings).validate()
+        DynamicSettings(**settings).validate()

@@ -5,7 +5,7 @@ import pytest
 
 from recurra import LanguageModel
 from recurra.errors import InputError
-from recurra.tasks.language_model import DynamicConfig
+from recurra.tasks.language_model import DynamicSettings
 from tasks.texts import QUICK, TINY, prose
 
 TEXT = prose(300, seed=3)
@@ -27,19 +27,19 @@ def test_it_learns_from_the_text_and_leaves_the_model_alone(model):
     lm, _ = model
     before = {name: tensor.copy() for name, tensor in lm.files.tensors.items()}
     plain = lm.evaluate(text=TEXT)
-    found = lm.evaluate(text=TEXT, dynamic=DynamicConfig(lr=1.0, decay=0.0))
+    found = lm.evaluate(text=TEXT, dynamic=DynamicSettings(lr=1.0, decay=0.0))
     assert found.perplexity < 0.97 * plain.perplexity
     assert (found.tokens, found.characters) == (plain.tokens, plain.characters)
     assert lm.evaluate(text=TEXT) == plain
     for name, tensor in before.items():
         np.testing.assert_array_equal(lm.files.tensors[name], tensor)
-    still = lm.evaluate(text=TEXT, dynamic=DynamicConfig(lr=0.0, decay=0.0))
+    still = lm.evaluate(text=TEXT, dynamic=DynamicSettings(lr=0.0, decay=0.0))
     assert still.nats == pytest.approx(plain.nats, rel=1e-5)
 
 
 def test_the_sizes_of_gradients_come_from_the_training_text(model):
     lm, file = model
-    rms = DynamicConfig(rule="rms", lr=0.01)
+    rms = DynamicSettings(rule="rms", lr=0.01)
     assert lm.evaluate(text=TEXT, dynamic=rms, trained_on=file).perplexity < lm.perplexity(
         text=TEXT
     )
@@ -48,4 +48,4 @@ def test_the_sizes_of_gradients_come_from_the_training_text(model):
     with pytest.raises(InputError, match="no other rule does"):
         lm.evaluate(text=TEXT, dynamic=True, trained_on=file)
     with pytest.raises(InputError, match="segment must be"):
-        lm.evaluate(text=TEXT, dynamic=DynamicConfig(segment=0))
+        lm.evaluate(text=TEXT, dynamic=DynamicSettings(segment=0))

@@ -10,7 +10,7 @@ import pytest
 from recurra.errors import InputError
 from recurra.tasks.language_model import scores as scoring
 from recurra.tasks.language_model.runtime import RuntimeLM
-from recurra.tasks.language_model.scores import Evaluation, lines_nats, stream_nats
+from recurra.tasks.language_model.scores import LanguageModelScores, lines_nats, stream_nats
 from recurra.text import LineBatches, TokenFile, train_tokenizer
 from recurra.text.corpus import Corpus
 from runtime.models import ROWS, Row, V, tensors
@@ -40,7 +40,7 @@ def test_a_model_that_knows_nothing_has_perplexity_v(row, count):
     tokens = np.arange(count) % V
     nats, scored = stream_nats(uniform(row), tokens)
     assert scored == count - 1
-    found = Evaluation(nats, scored, scored, 1)
+    found = LanguageModelScores(nats, scored, scored, 1)
     assert found.perplexity == pytest.approx(V, rel=1e-12)
     assert found.bits_per_character == pytest.approx(math.log2(V), rel=1e-12)
 
@@ -143,12 +143,12 @@ def test_masked_places_do_not_count():
 
 
 def test_figures_by_hand():
-    found = Evaluation(nats=math.log(2) * 30, tokens=10, characters=20, words=5)
+    found = LanguageModelScores(nats=math.log(2) * 30, tokens=10, characters=20, words=5)
     assert found.nats_per_token == pytest.approx(3 * math.log(2))
     assert found.perplexity == pytest.approx(8)
     assert found.bits_per_character == pytest.approx(1.5)
     assert found.word_perplexity == pytest.approx(64)
     assert set(found.to_dict()) >= {"nats_per_token", "perplexity", "bits_per_character", "tokens"}
     assert "perplexity 8.000 per token" in str(found)
-    assert Evaluation(1.0, 1, 1, 0).word_perplexity is None
-    assert Evaluation(1e6, 1, 1, 1).perplexity == math.inf
+    assert LanguageModelScores(1.0, 1, 1, 0).word_perplexity is None
+    assert LanguageModelScores(1e6, 1, 1, 1).perplexity == math.inf

@@ -15,7 +15,7 @@ from recurra.storage import read_model
 from recurra.tasks.tagger.conll import read_tagged
 from recurra.tasks.tagger.data import hold_out, prepare, read
 from recurra.tasks.tagger.scheme import allowed_steps, find_scheme
-from recurra.tasks.tagger.settings import DataConfig, PredictionConfig
+from recurra.tasks.tagger.settings import TaggerData, TaggerOptions
 from recurra.tasks.tagger.viterbi import Chain
 from tasks.tagged import QUICK, TINY, columns, grammar, places
 
@@ -147,7 +147,7 @@ def test_what_runs_without_torch_is_what_was_trained(name, tmp_path):
     model.fit(TRAIN[:20], valid=VALID[:5], **{**QUICK, "epochs": 1})
     from recurra.tasks.tagger.training import build
 
-    prepared = prepare(TRAIN[:20], VALID[:5], model.config, DataConfig(), seed=0, files=model.files)
+    prepared = prepare(TRAIN[:20], VALID[:5], model.config, TaggerData(), seed=0, files=model.files)
     module = build(model.config, prepared, 1)
     tensors = {n: torch.from_numpy(np.array(v)) for n, v in model.files.tensors.items()}
     module.load_state_dict(tensors)
@@ -203,11 +203,11 @@ def test_nothing_is_learnt_from_data_that_are_held_out():
     assert "ODD" not in model.tags
     assert vocabulary == other.files.tokenizer
     assert model.tags == other.tags
-    train, held_out = hold_out(read(TRAIN, DataConfig()), 0.25, seed=3)
+    train, held_out = hold_out(read(TRAIN, TaggerData()), 0.25, seed=3)
     assert len(train) == 90
     assert len(held_out) == 30
-    prepared = prepare(TRAIN, None, model.config, DataConfig(), seed=3, files=None)
-    kept, _ = hold_out(read(TRAIN, DataConfig()), 0.1, seed=3)
+    prepared = prepare(TRAIN, None, model.config, TaggerData(), seed=3, files=None)
+    kept, _ = hold_out(read(TRAIN, TaggerData()), 0.1, seed=3)
     assert set(prepared.vocabulary.words) - {"<unk>"} == {w.lower() for r in kept.words for w in r}
 
 
@@ -297,13 +297,13 @@ def test_files_are_tagged_in_their_own_columns(finder, tmp_path):
     path = tmp_path / "test.conll"
     path.write_text(columns(test))
     tags = finder.predict([words for words, _ in test])
-    rows = list(finder.predict_file(path, PredictionConfig()))
+    rows = list(finder.predict_file(path, TaggerOptions()))
     text = "".join(f"{row}\n" for row in rows)
     back = tmp_path / "back.conll"
     back.write_text(text)
     assert [list(s.tags) for s in read_tagged(back).sentences] == tags
     assert read_tagged(back, tag_column=2).sentences == read_tagged(path).sentences
-    (first, *_) = finder.predict_file(path, PredictionConfig(n_best=2, probabilities=True))
+    (first, *_) = finder.predict_file(path, TaggerOptions(n_best=2, probabilities=True))
     told = first.to_dict()
     assert told["n_best"][0]["tags"] == told["tags"] == tags[0]
     assert len(told["probabilities"]) == len(told["words"])

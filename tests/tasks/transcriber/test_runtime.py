@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recurra.errors import FormatError, InputError
 from recurra.nn import Recurrent
-from recurra.tasks.transcriber import TranscriberConfig
+from recurra.tasks.transcriber import TranscriberSettings
 from recurra.tasks.transcriber.features import LogMel, Scale
 from recurra.tasks.transcriber.network import RecurrentCTC
 from recurra.tasks.transcriber.resample import resample
@@ -25,7 +25,7 @@ ROWS = [
 
 
 def both(row, scale=None):
-    config = TranscriberConfig(hidden=6, **row).validate()
+    config = TranscriberSettings(hidden=6, **row).validate()
     rnn = Recurrent(config.cell, FEATURES.size, config.hidden, **config.arguments())
     module = RecurrentCTC(rnn, V, dropout=0.5).eval()
     generator = torch.Generator().manual_seed(1)

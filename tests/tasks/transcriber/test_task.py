@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import recurra
 from recurra import LanguageModel, Transcriber
 from recurra.errors import FormatError, InputError
-from recurra.tasks.transcriber import Judgement, TranscriberConfig, TranscriberData
+from recurra.tasks.transcriber import TranscriberData, TranscriberScores, TranscriberSettings
 from recurra.tasks.transcriber.data import prepare
 from recurra.tasks.transcriber.recordings import Recording
 from recurra.tasks.transcriber.wav import Sound, write_wav
@@ -72,7 +72,9 @@ def test_judged_as_in_training(streaming):
     assert result.best["character_error_rate"] == found.character_error_rate
     heard = [str(one) for one in model.predict(VALID)]
     said = [one.text for one in VALID]
-    assert found == Judgement.of(said, heard, seconds=sum(one.sound.seconds for one in VALID))
+    assert found == TranscriberScores.of(
+        said, heard, seconds=sum(one.sound.seconds for one in VALID)
+    )
 
 
 def test_transcripts_tell_when_and_how_surely(whole):
@@ -152,7 +154,7 @@ def test_no_held_out_recording_has_a_say():
     """Other held-out recordings, with other words, louder and faster: the same tokens and scale."""
     other = [Recording(Sound(9 * r.sound.samples, 4000), f"la {r.text}", "x") for r in VALID]
     both = [
-        prepare(TRAIN, held, TranscriberConfig(**TINY), TranscriberData(), seed=0)
+        prepare(TRAIN, held, TranscriberSettings(**TINY), TranscriberData(), seed=0)
         for held in (VALID, other)
     ]
     first, second = both
@@ -169,7 +171,7 @@ def test_no_held_out_recording_has_a_say():
 
 
 def test_a_share_is_held_out_at_random_once():
-    config, data = TranscriberConfig(**TINY), TranscriberData(valid_share=0.25)
+    config, data = TranscriberSettings(**TINY), TranscriberData(valid_share=0.25)
     first, again, other = (prepare(TRAIN, None, config, data, seed=seed) for seed in (1, 1, 2))
     assert (len(first.train), len(first.valid)) == (72, 24)
     assert first.sha256 == again.sha256 != other.sha256
@@ -180,15 +182,15 @@ def test_a_share_is_held_out_at_random_once():
 def test_sound_is_changed_anew_each_epoch_and_the_same_when_read_again():
     from recurra.settings import check
     from recurra.tasks.job import Job
-    from recurra.tasks.transcriber.training import TranscriberTask
+    from recurra.tasks.transcriber.training import TranscriberTraining
     from recurra.train import TrainConfig
 
-    model = TranscriberConfig(**TINY)
+    model = TranscriberSettings(**TINY)
     data = TranscriberData(speed=0.2, noise=0.5, time_masks=1, frequency_masks=1, batch=8)
     train = TrainConfig(seed=3)
     check(model, data, train)
     prepared = prepare(TRAIN, VALID, model, data, seed=3)
-    task = TranscriberTask(
+    task = TranscriberTraining(
         Job(TRAIN, VALID, None, False, model, data, train, None, (), 0.0), prepared
     )
     epochs = [task.batches(epoch, rank=0, world=1) for epoch in (0, 0, 1)]
@@ -200,10 +202,10 @@ def test_sound_is_changed_anew_each_epoch_and_the_same_when_read_again():
 
 def test_a_text_too_long_for_its_sound(whole):
     short = Recording(Sound(TRAIN[0].sound.samples[:2000], 8000), "do " * 30, "hasty")
-    with pytest.raises(InputError, match=r"hasty: 0.25 s are 5 steps .* needs 59.*bad=\"skip\""):
+    with pytest.raises(InputError, match=r"hasty: 0.25 s are 5 steps .* needs 59.*skip_bad"):
         fitted([*TRAIN, short], bidirectional=False)
     model = Transcriber(**TINY)
-    model.fit([*TRAIN, short], valid=VALID, progress=False, bad="skip", steps=2, batch=8)
+    model.fit([*TRAIN, short], valid=VALID, progress=False, skip_bad=True, steps=2, batch=8)
     (told,) = model.files.config["training"]["skipped"]
     assert told.startswith("hasty: 0.25 s")
     assert model.files.config["training"]["recordings"] == len(TRAIN)
@@ -281,7 +283,9 @@ def test_data_and_options_that_do_not_fit(whole, streaming):
         whole.predict(TEST[:1], n_best=2)
     with pytest.raises(InputError, match=r"unknown settings: beam \(did you mean beams"):
         whole.predict(TEST[:1], beam=2)
-    with pytest.raises(InputError, match=r"expected paths, or recurra\.data.*received int"):
+    with pytest.raises(
+        InputError, match=r"expected paths, or recurra\.tasks\.transcriber.*received int"
+    ):
         whole.predict([5])
     with pytest.raises(InputError, match="recording 0: there is no text"):
         whole.evaluate([TEST[0].sound])
@@ -377,7 +381,7 @@ def test_a_run_goes_on_exactly_and_only_with_the_same_recordings(tmp_path):
 
 @pytest.mark.parametrize(("changes", "held"), [({}, "frames"), ({"speed": 0.1}, "samples")])
 def test_of_sound_and_features_one_is_held(changes, held):
-    config, data = TranscriberConfig(**TINY), TranscriberData(**changes)
+    config, data = TranscriberSettings(**TINY), TranscriberData(**changes)
     prepared = prepare(TRAIN, VALID, config, data, seed=0)
     for one in prepared.train:
         assert (one.samples is not None) == (held == "samples")

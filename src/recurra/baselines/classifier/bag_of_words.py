@@ -14,8 +14,8 @@ from recurra.given import NOTHING
 from recurra.native import matmul
 from recurra.storage import read_model, save_model
 from recurra.tasks.classifier.data import classes_of, sort_labels
-from recurra.tasks.classifier.scores import Classified
-from recurra.tasks.classifier.settings import DataConfig
+from recurra.tasks.classifier.scores import ClassifierScores
+from recurra.tasks.classifier.settings import ClassifierData
 from recurra.text.lexicon import Normaliser
 
 #: Inverse strengths of the penalty that are tried; the validation data choose.
@@ -40,7 +40,7 @@ class BagOfWords:
         if weighting not in ("counts", "tfidf"):
             raise InputError(f"weighting: expected counts or tfidf, received {weighting!r}")
         self.weighting, self.ngrams = weighting, ngrams
-        self._settings = {n: v for n, v in settings.items() if n in DataConfig.names()}
+        self._settings = {n: v for n, v in settings.items() if n in ClassifierData.names()}
         self.labels: tuple[str, ...] = ()
         self._vocabulary: dict[str, int] = {}
         self._idf = self._weight = self._bias = np.empty(0)
@@ -93,12 +93,12 @@ class BagOfWords:
         """The most probable label of each text."""
         return [self.labels[k] for k in self.predict_proba(inputs).argmax(1)]
 
-    def evaluate(self, data: Any) -> Classified:
+    def evaluate(self, data: Any) -> ClassifierScores:
         """Measure it on texts with labels."""
         examples = read(data, {}, self._settings)
         true = classes_of(examples, self.labels)
         found = self.predict_proba(examples.inputs)
-        return Classified.measure(true, found, self.labels, skipped=examples.skipped)
+        return ClassifierScores.measure(true, found, self.labels, skipped=examples.skipped)
 
     @property
     def parameters(self) -> int:

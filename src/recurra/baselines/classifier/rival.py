@@ -5,7 +5,7 @@ from typing import Any
 
 from recurra.settings import sort
 from recurra.tasks.classifier.examples import Examples, hold_out
-from recurra.tasks.classifier.settings import DataConfig, SequenceClassifierConfig
+from recurra.tasks.classifier.settings import ClassifierData, ClassifierSettings
 
 _ASKED = 100  # inputs that are predicted one by one to measure how long one takes
 
@@ -18,8 +18,8 @@ def single_inputs(data: Any, model: Mapping[str, Any], settings: Mapping[str, An
 
 def read(data: Any, model: Mapping[str, Any], settings: Mapping[str, Any]) -> Examples:
     """Labelled examples, as the classifier with these settings reads them."""
-    (chosen,) = sort(settings, DataConfig)
-    return DataConfig(**chosen).read(data, SequenceClassifierConfig(**model), labelled=True)
+    (chosen,) = sort(settings, ClassifierData)
+    return ClassifierData(**chosen).read(data, ClassifierSettings(**model), labelled=True)
 
 
 def parted(
@@ -29,5 +29,5 @@ def parted(
     train = read(data, model, settings)
     if valid is not None:
         return train, read(valid, model, settings)
-    (chosen,) = sort(settings, DataConfig)
-    return hold_out(train, DataConfig(**chosen).valid_share, seed=seed)
+    (chosen,) = sort(settings, ClassifierData)
+    return hold_out(train, ClassifierData(**chosen).valid_share, seed=seed)

@@ -11,12 +11,12 @@ from recurra.baselines.transformer import TransformerRival, set_weights
 from recurra.baselines.transformer_network import TransformerEncoder, sizes_for
 from recurra.errors import FormatError, InputError
 from recurra.settings import check, sort
-from recurra.storage import read_model, save_model
+from recurra.storage import read_model
 from recurra.tasks.classifier.data import Prepared, classes_of, encode, prepare, reader_of
 from recurra.tasks.classifier.examples import Examples, in_memory
-from recurra.tasks.classifier.scores import Classified
-from recurra.tasks.classifier.settings import DataConfig, SequenceClassifierConfig
-from recurra.tasks.classifier.training import ClassifierTask, build, input_size
+from recurra.tasks.classifier.scores import ClassifierScores
+from recurra.tasks.classifier.settings import ClassifierData, ClassifierSettings
+from recurra.tasks.classifier.training import ClassifierTraining, build, input_size
 from recurra.tasks.job import Job
 from recurra.train import TrainConfig
 from recurra.train.distributed import World
@@ -41,9 +41,9 @@ class TransformerClassifier(TransformerRival["_Task"]):
     def __init__(
         self, *, epochs: float = 10.0, lr: float = LR, pooling: str = "mean", **settings: Any
     ) -> None:
-        chosen, data = sort(settings, SequenceClassifierConfig, DataConfig)
-        self.config = SequenceClassifierConfig(**{**chosen, "pooling": pooling})
-        self.data = DataConfig(**data)
+        chosen, data = sort(settings, ClassifierSettings, ClassifierData)
+        self.config = ClassifierSettings(**{**chosen, "pooling": pooling})
+        self.data = ClassifierData(**data)
         check(self.config, self.data)
         self._how = TrainConfig(epochs=epochs, lr=lr, warmup=WARMUP)
 
@@ -70,13 +70,13 @@ class TransformerClassifier(TransformerRival["_Task"]):
         labels = self._trained().prepared.labels
         return [labels[k] for k in self.predict_proba(inputs).argmax(1)]
 
-    def evaluate(self, data: Any) -> Classified:
+    def evaluate(self, data: Any) -> ClassifierScores:
         """Measure it on examples with labels."""
         task = self._trained()
         examples = self.data.read(data, self.config, labelled=True)
         true = classes_of(examples, task.prepared.labels)
         found = task.probabilities(encode(examples, task.prepared.reader))
-        return Classified.measure(true, found, task.prepared.labels, skipped=examples.skipped)
+        return ClassifierScores.measure(true, found, task.prepared.labels, skipped=examples.skipped)
 
     @classmethod
     def load(cls, directory: str | Path) -> Self:
@@ -92,9 +92,11 @@ class TransformerClassifier(TransformerRival["_Task"]):
                 f"{files.path}: expected a Transformer classifier, found {found['task']!r}"
             )
         try:
-            made = cls(**{**found["model"], **found["training"]["data_settings"]})
-            train = TrainConfig.from_json(found["training"]["train"])
-            labels, about = tuple(found["labels"]), dict(found["training"])
+            about = dict(found["training"])
+            # Version 0.1.0 wrote the settings of the data under another name.
+            data = about.get("data_settings") or about["data"]
+            made = cls(**{**found["model"], **data})
+            train, labels = TrainConfig.from_json(about["train"]), tuple(found["labels"])
             sizes = found["architecture"]["width"], found["architecture"]["feedforward"]
         except (KeyError, TypeError, InputError) as error:
             raise FormatError(f"{files.path}: config.json: {error}") from error
@@ -107,12 +109,12 @@ class TransformerClassifier(TransformerRival["_Task"]):
         return made
 
 
-class _Task(ClassifierTask):
+class _Task(ClassifierTraining):
     """The classifier's task, with another encoder."""
 
     def __init__(self, job: Job, prepared: Prepared, sizes: tuple[int, int]) -> None:
         config, (width, units) = job.model, sizes
-        assert isinstance(config, SequenceClassifierConfig)
+        assert isinstance(config, ClassifierSettings)
         inputs = input_size(config, prepared)
 
         def encoder() -> TransformerEncoder:
@@ -121,7 +123,7 @@ class _Task(ClassifierTask):
             )
 
         super().__init__(job, prepared, build(config, prepared, job.train.seed, encoder=encoder))
-        self.prepared, self._sizes = prepared, {"width": width, "feedforward": units}
+        self._sizes = {"width": width, "feedforward": units}
 
     def config(self) -> dict[str, Any]:
         """`config.json` of the model."""
@@ -129,19 +131,9 @@ class _Task(ClassifierTask):
         found["architecture"] = {"layers": LAYERS, "heads": HEADS, **self._sizes}
         return found
 
-    def save(self, directory: Path) -> None:
-        """See `recurra.train.Task`."""
-        reader = self.prepared.reader
-        save_model(
-            directory,
-            config=self.config(),
-            tensors={n: v.cpu().numpy() for n, v in self.module.state_dict().items()},
-            tokenizer=reader.tokenizer.to_json() if hasattr(reader, "tokenizer") else None,
-        )
-
 
 def _sizes(
-    config: SequenceClassifierConfig, prepared: Prepared, parameters: int | None
+    config: ClassifierSettings, prepared: Prepared, parameters: int | None
 ) -> tuple[int, int]:
     """Width and feed-forward units with which it has so many parameters (None: as many as the
     recurrent classifier)."""

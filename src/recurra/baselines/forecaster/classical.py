@@ -18,8 +18,8 @@ from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each, present
 from recurra.tasks.forecaster.outcome import LEVELS
 from recurra.tasks.forecaster.panel import Panel, Series, filled
 from recurra.tasks.forecaster.scaling import Scaler
-from recurra.tasks.forecaster.scores import ForecastScores, backtest
-from recurra.tasks.forecaster.settings import ForecastDataConfig, ForecasterConfig
+from recurra.tasks.forecaster.scores import ForecasterScores, backtest
+from recurra.tasks.forecaster.settings import ForecasterData, ForecasterSettings
 
 #: Paths that the quantiles of exponential smoothing are taken from.
 _PATHS = 500
@@ -29,8 +29,8 @@ _ASKED = 20
 
 def single_inputs(data: Any, model: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Panel]:
     """The first series of a data set, each as a panel of one."""
-    (chosen,) = sort(settings, ForecastDataConfig)
-    panel = ForecastDataConfig(**chosen).read(data)
+    (chosen,) = sort(settings, ForecasterData)
+    panel = ForecasterData(**chosen).read(data)
     return [replace(panel, series=(one,)) for one in panel.series[:_ASKED]]
 
 
@@ -45,9 +45,9 @@ class Classical:
     task: ClassVar[str]
 
     def __init__(self, **settings: Any) -> None:
-        chosen, read = sort(settings, ForecasterConfig, ForecastDataConfig)
-        self.config = ForecasterConfig(**chosen).validate()
-        self.data = ForecastDataConfig(**read).validate()
+        chosen, read = sort(settings, ForecasterSettings, ForecasterData)
+        self.config = ForecasterSettings(**chosen).validate()
+        self.data = ForecasterData(**read).validate()
         self.season = self.config.season
         self._scaler: Scaler | None = None
         self.left_out = NOTHING
@@ -64,7 +64,7 @@ class Classical:
         held_out = 0 if valid is not None else self.data.valid_steps or self.config.horizon
         before = [one.until(max(len(one) - held_out, 1)) for one in panel.series]
         plain = replace(panel, series=tuple(before), static_columns=(), known_columns=())
-        self._scaler = Scaler.fit(plain, ForecasterConfig(horizon=self.config.horizon))
+        self._scaler = Scaler.fit(plain, ForecasterSettings(horizon=self.config.horizon))
         for one in panel.series:
             for column in range(len(panel.columns)):
                 self._learn((one.name, column), filled(one.values)[:, column])
@@ -81,7 +81,7 @@ class Classical:
 
     def evaluate(
         self, data: Any, *, truth: Any = None, steps: int | None = None, stride: int = 1
-    ) -> ForecastScores:
+    ) -> ForecasterScores:
         """Forecast the end of each series from what came before: see `Forecaster.evaluate`."""
         panel = self.data.read(data)
         if truth is not None:
@@ -123,8 +123,8 @@ class Classical:
         if files.config["task"] != cls.task:
             raise FormatError(f"{directory}: expected {cls.task}, found {files.config['task']!r}")
         model = cls()
-        model.config = ForecasterConfig.from_json(files.config["model"])
-        model.data = ForecastDataConfig.from_json(files.config["data"])
+        model.config = ForecasterSettings.from_json(files.config["model"])
+        model.data = ForecasterData.from_json(files.config["data"])
         model.season = files.config["season"]
         model._scaler = Scaler.from_json(files.config["scaler"])
         model._recall(files.config["learnt"])

@@ -17,11 +17,12 @@ from recurra.baselines.transformer import train_rival
 from recurra.errors import FormatError, InputError
 from recurra.runtime.architecture import Weights
 from recurra.settings import Settings, check, option, sort
-from recurra.storage import ModelFiles, save_model
+from recurra.storage import ModelFiles
 from recurra.tasks.job import Job
-from recurra.tasks.language_model import DataConfig, LanguageModelConfig
+from recurra.tasks.language_model import LanguageModelData, LanguageModelSettings
 from recurra.tasks.language_model.data import Prepared
-from recurra.tasks.language_model.training import LanguageModelTask, prepared_in
+from recurra.tasks.language_model.training import LanguageModelTraining, prepared_in
+from recurra.tasks.training import drawn
 from recurra.train import TrainConfig
 from recurra.train.distributed import World
 
@@ -67,9 +68,11 @@ class TransformerLanguageModel(TextRival):
     title = "Transformer language model"
 
     def __init__(self, *, epochs: float = EPOCHS, lr: float = LR, **settings: Any) -> None:
-        own, chosen, data = sort(settings, TransformerConfig, LanguageModelConfig, DataConfig)
-        self.config, self._like = TransformerConfig(**own), LanguageModelConfig(**chosen)
-        self.data = DataConfig(**data)
+        own, chosen, data = sort(
+            settings, TransformerConfig, LanguageModelSettings, LanguageModelData
+        )
+        self.config, self._like = TransformerConfig(**own), LanguageModelSettings(**chosen)
+        self.data = LanguageModelData(**data)
         check(self.config, self._like, self.data)
         # A segment in training is a whole context, a step as many tokens as the other model's.
         context, tokens = self.config.context, self.data.batch * (self.data.segment or 0)
@@ -137,8 +140,7 @@ def build(
     config: TransformerConfig, vocabulary: int, seed: int, files: ModelFiles | None = None
 ) -> TransformerLM:
     """Return the module with freshly drawn weights, or those of files."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    with drawn(seed):
         module = TransformerLM(
             vocabulary,
             config.width,
@@ -154,35 +156,25 @@ def build(
     return module
 
 
-class _Task(LanguageModelTask):
+class _Task(LanguageModelTraining):
     """The task of a language model, with another module."""
 
     module: Any
 
     def __init__(self, job: Job, prepared: Prepared, config: TransformerConfig) -> None:
         module = build(config, len(prepared.tokenizer), job.train.seed)
-        super().__init__(job, prepared, module=module)
+        super().__init__(job, prepared, module)
         self._config_of_module = config
 
     def samples(self) -> list[tuple[str, str]]:
         """None: writing token by token is slow here."""
         return []
 
-    def save(self, directory: Path) -> None:
-        """See `recurra.train.Task`."""
-        config = self._config()
-        save_model(
-            directory,
-            config={
-                "task": TASK,
-                "model": self._config_of_module.to_json(),
-                "lines": config["lines"],
-                "training": config["training"],
-            },
-            tensors=self._tensors(),
-            tokenizer=self._prepared.tokenizer.to_json(),
-            card="# A Transformer language model\n",
-        )
+    def config(self) -> dict[str, Any]:
+        """See `Training`."""
+        found = {**super().config(), "task": TASK, "model": self._config_of_module.to_json()}
+        del found["architecture"]
+        return found
 
 
 class _Steps:

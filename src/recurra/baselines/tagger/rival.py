@@ -13,20 +13,20 @@ from recurra.given import NOTHING
 from recurra.settings import sort
 from recurra.storage import ModelFiles, read_model, save_model
 from recurra.tasks.tagger.data import Sentences, check_words, hold_out, read
-from recurra.tasks.tagger.settings import DataConfig, SequenceTaggerConfig
-from recurra.tasks.tagger.task import Tagged
+from recurra.tasks.tagger.scores import TaggerScores
+from recurra.tasks.tagger.settings import TaggerData, TaggerSettings
 
 _ASKED = 100  # sentences that are tagged one by one to measure how long one takes
 
 
 def single_inputs(data: Any, model: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Any]:
     """The first sentences of a data set, each as a list of one."""
-    (chosen,) = sort(settings, DataConfig)
-    return [[list(words)] for words in read(data, DataConfig(**chosen)).words[:_ASKED]]
+    (chosen,) = sort(settings, TaggerData)
+    return [[list(words)] for words in read(data, TaggerData(**chosen)).words[:_ASKED]]
 
 
 def parted(
-    data: Any, valid: Any, settings: DataConfig, *, seed: int
+    data: Any, valid: Any, settings: TaggerData, *, seed: int
 ) -> tuple[Sentences, Sentences]:
     """Sentences to train on and to choose by, held out as the tagger holds them out."""
     train = read(data, settings)
@@ -46,8 +46,8 @@ class TaggingRival(ABC):
     title: ClassVar[str]
 
     def __init__(self, **settings: Any) -> None:
-        _, data = sort(settings, SequenceTaggerConfig, DataConfig)
-        self._data = DataConfig(**data).validate()
+        _, data = sort(settings, TaggerSettings, TaggerData)
+        self._data = TaggerData(**data).validate()
         self._words: frozenset[str] | None = None
         self.left_out = NOTHING
 
@@ -84,10 +84,10 @@ class TaggingRival(ABC):
         self._known()
         return [self._tag(check_words(row, k)) for k, row in enumerate(sentences)]
 
-    def evaluate(self, data: Any) -> Tagged:
+    def evaluate(self, data: Any) -> TaggerScores:
         """Measure it on tagged sentences, as the tagger is measured."""
         sentences, known = read(data, self._data), self._known()
-        return Tagged.measure(
+        return TaggerScores.measure(
             sentences,
             self.predict(sentences.words),
             unknown=[[word not in known for word in row] for row in sentences.words],

@@ -10,9 +10,9 @@ from recurra.baselines.transformer_network import TransformerEncoder, sizes_for
 from recurra.settings import check, sort
 from recurra.tasks.job import Job
 from recurra.tasks.tagger.data import Prepared, check_words, prepare, read
-from recurra.tasks.tagger.settings import DataConfig, SequenceTaggerConfig
-from recurra.tasks.tagger.task import Tagged
-from recurra.tasks.tagger.training import TaggerTask, build
+from recurra.tasks.tagger.scores import TaggerScores
+from recurra.tasks.tagger.settings import TaggerData, TaggerSettings
+from recurra.tasks.tagger.training import TaggerTraining, build
 from recurra.train import TrainConfig
 from recurra.train.distributed import World
 
@@ -32,8 +32,8 @@ class TransformerTagger(TransformerRival["_Task"]):
     """
 
     def __init__(self, *, epochs: float = 10.0, lr: float = LR, **settings: Any) -> None:
-        chosen, data = sort(settings, SequenceTaggerConfig, DataConfig)
-        self.config, self.data = SequenceTaggerConfig(**chosen), DataConfig(**data)
+        chosen, data = sort(settings, TaggerSettings, TaggerData)
+        self.config, self.data = TaggerSettings(**chosen), TaggerData(**data)
         check(self.config, self.data)
         self._how = TrainConfig(epochs=epochs, lr=lr, warmup=WARMUP)
 
@@ -54,22 +54,22 @@ class TransformerTagger(TransformerRival["_Task"]):
         task = self._trained()
         return task.tag([task.prepared.forms.encode(row) for row in words])
 
-    def evaluate(self, data: Any) -> Tagged:
+    def evaluate(self, data: Any) -> TaggerScores:
         """Measure it on tagged sentences, as the tagger is measured."""
         sentences, forms = read(data, self.data), self._trained().prepared.forms
-        return Tagged.measure(
+        return TaggerScores.measure(
             sentences,
             self.predict(sentences.words),
             unknown=[[not forms.knows(word) for word in row] for row in sentences.words],
         )
 
 
-class _Task(TaggerTask):
+class _Task(TaggerTraining):
     """The tagger's task, with another encoder."""
 
     def __init__(self, job: Job, prepared: Prepared, parameters: int | None) -> None:
         config = job.model
-        assert isinstance(config, SequenceTaggerConfig)
+        assert isinstance(config, TaggerSettings)
         inputs = config.inputs(grams=bool(prepared.vocabulary.grams))
         recurrent = build(config, prepared, 0)
         named = recurrent.named_parameters()
@@ -85,7 +85,7 @@ class _Task(TaggerTask):
             )
 
         super().__init__(job, prepared, build(config, prepared, job.train.seed, encoder=encoder))
-        self.prepared, self._sizes = prepared, {"width": width, "feedforward": units}
+        self._sizes = {"width": width, "feedforward": units}
 
     def config(self) -> dict[str, Any]:
         """`config.json` of the model."""

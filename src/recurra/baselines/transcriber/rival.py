@@ -15,7 +15,7 @@ def single_inputs(
     data: Any, settings: Mapping[str, Any], of_data: Mapping[str, Any]
 ) -> list[Sound]:
     """The first recordings of a data set, whatever is chosen about model and data."""
-    on_bad = _pass_over if of_data.get("bad") == "skip" else None
+    on_bad = _pass_over if of_data.get("skip_bad") else None
     recordings = recordings_of(data, texts=False, on_bad=on_bad)
     return [one.sound for one in islice(recordings, _ASKED)]
 

@@ -12,11 +12,17 @@ from recurra.baselines.transformer import TransformerRival
 from recurra.baselines.transformer_network import TransformerEncoder, sizes_for
 from recurra.settings import check, sort
 from recurra.tasks.job import Job
-from recurra.tasks.transcriber import Judgement, Transcriber, TranscriberConfig, TranscriberData
+from recurra.tasks.training import drawn
+from recurra.tasks.transcriber import (
+    Transcriber,
+    TranscriberData,
+    TranscriberScores,
+    TranscriberSettings,
+)
 from recurra.tasks.transcriber.data import Prepared, prepare
 from recurra.tasks.transcriber.network import RecurrentCTC
 from recurra.tasks.transcriber.runtime import RuntimeTranscriber
-from recurra.tasks.transcriber.training import TranscriberTask, build
+from recurra.tasks.transcriber.training import TranscriberTraining
 from recurra.train import TrainConfig
 from recurra.train.distributed import World
 
@@ -35,8 +41,8 @@ class TransformerTranscriber(TransformerRival["TransformerTask"]):
     """
 
     def __init__(self, *, epochs: float = 10.0, lr: float = LR, **settings: Any) -> None:
-        chosen, data = sort(settings, TranscriberConfig, TranscriberData)
-        self.config, self.data = TranscriberConfig(**chosen), TranscriberData(**data)
+        chosen, data = sort(settings, TranscriberSettings, TranscriberData)
+        self.config, self.data = TranscriberSettings(**chosen), TranscriberData(**data)
         check(self.config, self.data)
         self._how = TrainConfig(epochs=epochs, lr=lr, warmup=WARMUP)
         self._hears: Transcriber | None = None
@@ -46,8 +52,7 @@ class TransformerTranscriber(TransformerRival["TransformerTask"]):
 
         def make(job: Job, out: Path, world: World) -> tuple[TransformerTask, dict[str, Any]]:
             prepared = prepare(data, valid, self.config, self.data, seed=budget.seed)
-            task = TransformerTask(job, prepared, budget.parameters)
-            return task, {"recordings": prepared.sha256}
+            return TransformerTask(job, prepared, budget.parameters), prepared.identity
 
         files = self._train(
             make, data, valid, model=self.config, data=self.data, how=self._how, budget=budget
@@ -58,9 +63,9 @@ class TransformerTranscriber(TransformerRival["TransformerTask"]):
         """The text of each recording, by the best path."""
         return [str(one) for one in self._model.predict(inputs)]
 
-    def evaluate(self, data: Any) -> Judgement:
+    def evaluate(self, data: Any) -> TranscriberScores:
         """Compare transcripts with what was said."""
-        return self._model.evaluate(data, skip_bad=self.data.bad == "skip")
+        return self._model.evaluate(data, skip_bad=self.data.skip_bad)
 
     @property
     def _model(self) -> Transcriber:
@@ -69,33 +74,31 @@ class TransformerTranscriber(TransformerRival["TransformerTask"]):
         return self._hears
 
 
-class TransformerTask(TranscriberTask):
+class TransformerTask(TranscriberTraining):
     """The transcriber's task, with another encoder of so many parameters (None: as many)."""
 
     def __init__(self, job: Job, prepared: Prepared, parameters: int | None) -> None:
         config = job.model
-        assert isinstance(config, TranscriberConfig)
+        assert isinstance(config, TranscriberSettings)
         inputs, tokens = prepared.features.size, len(prepared.tokenizer)
         if parameters is None:
-            recurrent = build(config, prepared, 0)
+            recurrent = self.build(config, prepared, 0)
             parameters = sum(p.numel() for p in recurrent.parameters())
         # The output layer reads the width, so that how many it has depends on it.
         own = parameters
         for _ in range(3):
             width, units = sizes_for(max(1, own), inputs, LAYERS, heads=HEADS)
             own = parameters - (width + 1) * (tokens + 1)
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(job.train.seed)
+        with drawn(job.train.seed):
             encoder = TransformerEncoder(
                 inputs, width, LAYERS, heads=HEADS, feedforward=units, dropout=DROPOUT
             )
             module = RecurrentCTC(encoder, tokens, dropout=DROPOUT)
         self._sizes = {"layers": LAYERS, "heads": HEADS, "width": width, "feedforward": units}
-        self.prepared = prepared
         super().__init__(job, prepared, module)
 
     def config(self) -> dict[str, Any]:
-        """See `TranscriberTask`."""
+        """See `TranscriberTraining`."""
         return {**super().config(), "task": "transformer_transcriber", "architecture": self._sizes}
 
 

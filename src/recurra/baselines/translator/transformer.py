@@ -16,13 +16,12 @@ from recurra.baselines.translator.transformer_network import (
 )
 from recurra.settings import check, sort
 from recurra.tasks.job import Job
+from recurra.tasks.training import drawn
 from recurra.tasks.translator.data import open_pairs
 from recurra.tasks.translator.decoding import Decoder, Translation
-from recurra.tasks.translator.pairs import Pairs
-from recurra.tasks.translator.settings import DataConfig, TranslationOptions, TranslatorConfig
-from recurra.tasks.translator.task import TranslationScores, score_pairs
-from recurra.tasks.translator.training import TranslatorTask, build, identity, prepare
-from recurra.tasks.translator.vocabulary import Vocabulary
+from recurra.tasks.translator.scores import TranslatorScores, score_pairs
+from recurra.tasks.translator.settings import TranslationOptions, TranslatorData, TranslatorSettings
+from recurra.tasks.translator.training import Prepared, TranslatorTraining, build, prepare
 from recurra.train import TrainConfig
 from recurra.train.distributed import World
 
@@ -41,9 +40,9 @@ class TransformerTranslator(TransformerRival["_Task"]):
     """
 
     def __init__(self, *, epochs: float = 10.0, lr: float = LR, **settings: Any) -> None:
-        chosen, data = sort(settings, TranslatorConfig, DataConfig)
-        self.config = TranslatorConfig(**{**chosen, "copy": False, "precision": "float32"})
-        self.data = DataConfig(**data)
+        chosen, data = sort(settings, TranslatorSettings, TranslatorData)
+        self.config = TranslatorSettings(**{**chosen, "copy": False, "precision": "float32"})
+        self.data = TranslatorData(**data)
         check(self.config, self.data)
         self._how = TrainConfig(epochs=epochs, lr=lr, betas=BETAS, weight_decay=0.0, warmup=WARMUP)
 
@@ -51,9 +50,8 @@ class TransformerTranslator(TransformerRival["_Task"]):
         """Train; the model is the one with the best validation."""
 
         def make(job: Job, out: Path, world: World) -> tuple[_Task, dict[str, Any]]:
-            pairs, valid, vocabulary = prepare(job)
-            task = _Task(job, pairs, valid, vocabulary, parameters=budget.parameters)
-            return task, identity(pairs, valid, vocabulary)
+            prepared = prepare(job)
+            return _Task(job, prepared, budget.parameters), prepared.identity
 
         self._train(
             make, data, valid, model=self.config, data=self.data, how=self._how, budget=budget
@@ -66,7 +64,7 @@ class TransformerTranslator(TransformerRival["_Task"]):
         found = self._translate(texts, TranslationOptions(**chosen).validate())
         return found[0] if isinstance(source, str) else found
 
-    def evaluate(self, data: Any, **options: Any) -> TranslationScores:
+    def evaluate(self, data: Any, **options: Any) -> TranslatorScores:
         """Translate the sources of pairs and compare with their targets."""
         pairs = open_pairs(data, skip_bad=self.data.skip_bad)
         (chosen,) = sort(options, TranslationOptions)
@@ -78,20 +76,12 @@ class TransformerTranslator(TransformerRival["_Task"]):
         return self._trained().decoder().translate(texts, options)
 
 
-class _Task(TranslatorTask):
+class _Task(TranslatorTraining):
     """The translator's task, with another network."""
 
-    def __init__(
-        self,
-        job: Job,
-        pairs: Pairs,
-        valid: Pairs,
-        vocabulary: Vocabulary,
-        *,
-        parameters: int | None,
-    ) -> None:
-        config = job.model
-        assert isinstance(config, TranslatorConfig)
+    def __init__(self, job: Job, prepared: Prepared, parameters: int | None) -> None:
+        config, vocabulary = job.model, prepared.vocabulary
+        assert isinstance(config, TranslatorSettings)
         source, target = len(vocabulary.source), len(vocabulary.target)
         if parameters is None:
             recurrent = build(config, vocabulary, 0)
@@ -104,8 +94,7 @@ class _Task(TranslatorTask):
             layers=LAYERS,
             heads=HEADS,
         )
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(job.train.seed)
+        with drawn(job.train.seed):
             module = TransformerEncoderDecoder(
                 source,
                 target,
@@ -115,19 +104,19 @@ class _Task(TranslatorTask):
                 shared=config.shared,
                 dropout=DROPOUT,
             )
-        super().__init__(job, pairs, valid, vocabulary, module)
+        super().__init__(job, prepared, module)
 
     def decoder(self) -> Decoder:
-        """See `TranslatorTask`."""
+        """See `TranslatorTraining`."""
         model = _Steps(self.module)
-        return Decoder(model, self.vocabulary, growth=self.growth, copy=False)
+        return Decoder(model, self.prepared.vocabulary, growth=self.growth, copy=False)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """See `TranslatorTask`."""
+        """See `TranslatorTraining`."""
         return {name: value.cpu().numpy() for name, value in self.module.state_dict().items()}
 
     def config(self) -> dict[str, Any]:
-        """See `TranslatorTask`."""
+        """See `TranslatorTraining`."""
         shape = {"layers": LAYERS, "heads": HEADS, "width": self._width}
         return {**super().config(), "task": "transformer_translator", "architecture": shape}
 

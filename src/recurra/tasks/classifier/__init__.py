@@ -1,16 +1,21 @@
 """Classification of texts and of sequences of numbers."""
 
+from functools import partial
+
+from recurra import moved
 from recurra.tasks.classifier.settings import (
-    DataConfig,
-    PredictionConfig,
-    SequenceClassifierConfig,
+    ClassifierData,
+    ClassifierOptions,
+    ClassifierSettings,
 )
 from recurra.tasks.classifier.task import LabelPrediction, SequenceClassifier
 
 __all__ = [
-    "DataConfig",
+    "ClassifierData",
+    "ClassifierOptions",
+    "ClassifierSettings",
     "LabelPrediction",
-    "PredictionConfig",
     "SequenceClassifier",
-    "SequenceClassifierConfig",
 ]
+
+__getattr__ = partial(moved.lookup, __name__)

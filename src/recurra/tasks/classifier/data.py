@@ -13,7 +13,7 @@ from recurra.given import NOTHING, LeftOut, brief
 from recurra.storage import ModelFiles
 from recurra.tasks.classifier.examples import Examples, hold_out
 from recurra.tasks.classifier.inputs import NumberInputs, TextInputs
-from recurra.tasks.classifier.settings import DataConfig, SequenceClassifierConfig
+from recurra.tasks.classifier.settings import ClassifierData, ClassifierSettings
 from recurra.tasks.pretrained import weights_sha256
 from recurra.text import Tokenizer
 from recurra.text.lexicon import Lexicon
@@ -63,8 +63,8 @@ class Prepared:
 def prepare(
     source: Any,
     valid: Any,
-    config: SequenceClassifierConfig,
-    data: DataConfig,
+    config: ClassifierSettings,
+    data: ClassifierData,
     *,
     seed: int,
     files: ModelFiles | None,
@@ -108,7 +108,7 @@ def prepare(
             f"{train.name}: expected at least two labels, received {brief(labels[0])} only"
         )
     about = {
-        "data": train.name,
+        "name": train.name,
         "train_examples": len(train),
         "valid_examples": len(held_out),
         "train_sha256": train.sha256,
@@ -161,7 +161,7 @@ def sort_labels(labels: Sequence[str], kinds: LabelKinds = TEXTS) -> tuple[str, 
     return tuple(distinct)
 
 
-def reader_of(files: ModelFiles, config: SequenceClassifierConfig) -> Inputs:
+def reader_of(files: ModelFiles, config: ClassifierSettings) -> Inputs:
     """How a model reads its inputs; FormatError where its files do not say."""
     state = files.config.get("inputs")
     if config.reads_text:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import FormatError, InputError
-from recurra.tasks.classifier.settings import SequenceClassifierConfig
+from recurra.tasks.classifier.settings import ClassifierSettings
 from recurra.text import Tokenizer, train_tokenizer
 from recurra.text.lexicon import Lexicon, Normaliser, Subwords, subwords_from_json
 
@@ -15,7 +15,7 @@ class TextInputs:
     """A tokenizer, and the character n-grams of words where these count."""
 
     def __init__(
-        self, config: SequenceClassifierConfig, tokenizer: Tokenizer, subwords: Subwords | None
+        self, config: ClassifierSettings, tokenizer: Tokenizer, subwords: Subwords | None
     ) -> None:
         self.tokenizer, self.subwords = tokenizer, subwords
         self._normalise = _normaliser(config)
@@ -23,7 +23,7 @@ class TextInputs:
     @classmethod
     def fit(
         cls,
-        config: SequenceClassifierConfig,
+        config: ClassifierSettings,
         texts: Sequence[str],
         *,
         tokenizer: Tokenizer | None = None,
@@ -45,9 +45,7 @@ class TextInputs:
         return cls(config, tokenizer, Subwords.train(words, min_count=config.gram_count))
 
     @classmethod
-    def from_json(
-        cls, config: SequenceClassifierConfig, state: Any, tokenizer: Any
-    ) -> "TextInputs":
+    def from_json(cls, config: ClassifierSettings, state: Any, tokenizer: Any) -> "TextInputs":
         """What `to_json` wrote, and the layout of the tokenizer."""
         if not isinstance(state, dict) or tokenizer is None:
             raise FormatError(
@@ -69,9 +67,7 @@ class TextInputs:
 class NumberInputs:
     """Mean and deviation of each feature, (F,) float32, over all steps of the training data."""
 
-    def __init__(
-        self, config: SequenceClassifierConfig, mean: np.ndarray, deviation: np.ndarray
-    ) -> None:
+    def __init__(self, config: ClassifierSettings, mean: np.ndarray, deviation: np.ndarray) -> None:
         self._missing, self._standardise = config.missing, config.standardise
         self.mean, self.deviation = mean, deviation
 
@@ -81,7 +77,7 @@ class NumberInputs:
         return len(self.mean)
 
     @classmethod
-    def fit(cls, config: SequenceClassifierConfig, arrays: Sequence[np.ndarray]) -> "NumberInputs":
+    def fit(cls, config: ClassifierSettings, arrays: Sequence[np.ndarray]) -> "NumberInputs":
         """From the training sequences alone."""
         steps = np.concatenate(arrays).astype(np.float64)
         there = ~np.isnan(steps)
@@ -92,7 +88,7 @@ class NumberInputs:
         return cls(config, mean.astype(np.float32), deviation.astype(np.float32))
 
     @classmethod
-    def from_json(cls, config: SequenceClassifierConfig, state: Any) -> "NumberInputs":
+    def from_json(cls, config: ClassifierSettings, state: Any) -> "NumberInputs":
         """What `to_json` wrote."""
         try:
             mean, deviation = (np.array(state[n], np.float32) for n in ("mean", "deviation"))
@@ -135,6 +131,6 @@ class NumberInputs:
         return (array - self.mean) / self.deviation if self._standardise else array
 
 
-def _normaliser(config: SequenceClassifierConfig) -> Normaliser:
+def _normaliser(config: ClassifierSettings) -> Normaliser:
     punctuation = config.punctuation and config.tokenizer == "word"
     return Normaliser(lowercase=config.lowercase, punctuation=punctuation)

@@ -90,7 +90,7 @@ def _square(confusion: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Classified:
+class ClassifierScores:
     """What a classifier made of examples whose labels are known.
 
     labels: the classes, as labels were given, in the order of the confusion matrix. confusion:
@@ -112,7 +112,7 @@ class Classified:
         labels: Sequence[Any],
         *,
         skipped: Sequence[str] = (),
-    ) -> "Classified":
+    ) -> "ClassifierScores":
         """From the true classes (N,) and the probabilities (N, C) of all."""
         matrix = confusion_matrix(true, probabilities.argmax(1), len(labels))
         chosen = probabilities[np.arange(len(true)), true].astype(np.float64)

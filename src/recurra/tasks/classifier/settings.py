@@ -18,7 +18,7 @@ Source = str | Path | Sequence[str | Path] | tuple[Sequence[Any], Sequence[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SequenceClassifierConfig(NetworkConfig):
+class ClassifierSettings(NetworkConfig):
     """The inputs, the recurrent layers, and what becomes of their outputs."""
 
     inputs: str = option("text", "what a sequence is of", choices=("text", "numbers"))
@@ -96,7 +96,7 @@ class SequenceClassifierConfig(NetworkConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnsConfig(Settings):
+class ClassifierColumns(Settings):
     """Where in a file the examples stand."""
 
     input_column: str | None = option(
@@ -128,7 +128,7 @@ class ColumnsConfig(Settings):
         choices=DECIMALS, later=True,
     )  # fmt: skip
 
-    def read(self, source: Any, config: SequenceClassifierConfig, *, labelled: bool) -> Examples:
+    def read(self, source: Any, config: ClassifierSettings, *, labelled: bool) -> Examples:
         """The examples of files, of a pair (inputs, labels), or (not `labelled`) of inputs.
 
         Raises:
@@ -195,7 +195,7 @@ class ColumnsConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(ColumnsConfig):
+class ClassifierData(ClassifierColumns):
     """How examples are read in training."""
 
     valid_share: float = option(
@@ -231,7 +231,7 @@ class DataConfig(ColumnsConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionConfig(ColumnsConfig):
+class ClassifierOptions(ClassifierColumns):
     """How a file of unlabelled examples is read, and what is told of each."""
 
     probabilities: bool = option(False, "tell the probability of every label")

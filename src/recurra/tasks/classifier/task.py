@@ -2,11 +2,11 @@
 
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -14,9 +14,8 @@ from recurra.data.labels import Label, LabelKinds
 from recurra.errors import FormatError
 from recurra.given import path_of
 from recurra.runtime import Architecture
-from recurra.settings import sort
+from recurra.settings import Settings
 from recurra.tasks.answers import Unanswered, answered
-from recurra.tasks.base import TrainedModel
 from recurra.tasks.classifier.data import (
     Inputs,
     classes_of,
@@ -27,18 +26,19 @@ from recurra.tasks.classifier.data import (
 from recurra.tasks.classifier.examples import Examples, numbers_in_lines
 from recurra.tasks.classifier.inputs import NumberInputs, TextInputs
 from recurra.tasks.classifier.runtime import RuntimeClassifier, RuntimeCommittee
-from recurra.tasks.classifier.scores import Classified
+from recurra.tasks.classifier.scores import ClassifierScores
 from recurra.tasks.classifier.settings import (
-    ColumnsConfig,
-    DataConfig,
-    PredictionConfig,
-    SequenceClassifierConfig,
+    ClassifierColumns,
+    ClassifierData,
+    ClassifierOptions,
+    ClassifierSettings,
     Source,
 )
+from recurra.tasks.protocol import Fitting, Task
 from recurra.text import Corpus
 
 if TYPE_CHECKING:
-    from recurra.train import Callback, FitResult
+    pass
 
 #: AdamW's usual rate here is lower than for language models: with fewer steps to learn in, the
 #: vectors of words should not run ahead of what reads them.
@@ -71,10 +71,10 @@ class LabelPrediction:
         return f"{self.label}\t{shown}"
 
 
-class SequenceClassifier(TrainedModel):
+class SequenceClassifier(Task):
     """A recurrent classifier of texts, or of sequences of numbers.
 
-    The arguments are the fields of `SequenceClassifierConfig`, by name:
+    The arguments are the fields of `ClassifierSettings`, by name:
     `SequenceClassifier(cell="gru", hidden=64, pooling="attention")`, and for sensor data, frames of
     video and the like `SequenceClassifier(inputs="numbers")`.
 
@@ -84,64 +84,31 @@ class SequenceClassifier(TrainedModel):
 
     task = "sequence_classifier"
     title = "sequence classifier"
-    Config = SequenceClassifierConfig
-    Data = DataConfig
-    Prediction = PredictionConfig
-    Measurement = ColumnsConfig
-    usual: ClassVar = {"lr": f"{LR:g} for adam and adamw, 1 for sgd"}
-
-    def fit(
-        self,
-        data: Source,
-        *,
-        valid: Source | None = None,
-        out: str | Path | None = None,
-        fresh: bool = False,
-        callbacks: "Sequence[Callback]" = (),
-        progress: bool = True,
-        **settings: Any,
-    ) -> "FitResult":
-        """Train on examples; afterwards this is the model with the best validation.
-
-        A model that is trained already goes on from its weights, with its vocabulary and labels.
-
-        Args:
-            data: a file (CSV, TSV, JSON lines, Parquet; of numbers also .npz), several of them; a
-                pair (inputs, labels): texts, or arrays (T, F) of any lengths T, and for each a
-                text, number or truth value; or a DataFrame with columns for both.
-            valid: the examples held out, likewise; by default a tenth of `data`, drawn at random
-                from each label in proportion.
-            out: directory of the run: checkpoints, metrics, report, best model. The same call
-                again resumes it. By default a temporary one.
-            fresh: start over where `out` holds a run.
-            callbacks: told of every step and validation.
-            progress: show a progress bar, or lines where the output is no terminal.
-            **settings: fields of `DataConfig` and of `recurra.train.TrainConfig`, by name:
-                `epochs=6`, `columns="label,text"`, `class_weights="balanced"`. The learning rate is
-                0.002 where `lr` does not say otherwise.
-
-        Raises:
-            InputError: settings or examples that cannot be used; nothing was changed.
-            DivergedError: training did not stay finite; `out` keeps the last good checkpoint.
-            Interrupted: Ctrl-C; `out` has a checkpoint to go on from.
-        """
-        if settings.get("lr") is None and settings.get("optimizer", "adamw") != "sgd":
-            settings["lr"] = LR
-        return self._train(
-            data,
-            valid=valid,
-            out=out,
-            fresh=fresh,
-            callbacks=callbacks,
-            progress=progress,
-            settings=settings,
-        )
+    fitting = Fitting(
+        reads="examples",
+        keeps="vocabulary and labels",
+        data=(
+            "a file (CSV, TSV, JSON lines, Parquet; of numbers also .npz), several of them; a "
+            "pair (inputs, labels): texts, or arrays (T, F) of any lengths T, and for each a "
+            "text, number or truth value; or a DataFrame with columns for both."
+        ),
+        valid=(
+            "the examples held out, likewise; by default a tenth of `data`, drawn at random "
+            "from each label in proportion."
+        ),
+        example='`epochs=6`, `columns="label,text"`, `class_weights="balanced"`',
+        lr=LR,
+    )
+    Config = ClassifierSettings
+    Data = ClassifierData
+    Prediction = ClassifierOptions
+    Measurement = ClassifierColumns
 
     @overload
-    def predict(self, inputs: str) -> Any: ...
+    def predict(self, inputs: str, **options: Any) -> Any: ...
     @overload
-    def predict(self, inputs: Iterable[Any]) -> Any: ...
-    def predict(self, inputs: str | Iterable[Any]) -> Any:
+    def predict(self, inputs: Iterable[Any], **options: Any) -> Any: ...
+    def predict(self, inputs: str | Iterable[Any], **options: Any) -> Any:
         """The most probable label of each input; of a single text its label.
 
         Labels come back as they were given to `fit`: from a file as texts; from a list as its
@@ -155,6 +122,7 @@ class SequenceClassifier(TrainedModel):
         Raises:
             InputError: inputs of another kind than in training.
         """
+        self._options(Settings, options)
         if isinstance(inputs, str):
             (best,) = self.predict_proba([inputs]).argmax(1)
             return self._kinds.one(self._texts[best])
@@ -165,7 +133,7 @@ class SequenceClassifier(TrainedModel):
         return self._classify(self._columns({}).read(inputs, self.config, labelled=False))
 
     def predict_file(
-        self, source: str | Path, options: PredictionConfig
+        self, source: str | Path, options: ClassifierOptions
     ) -> Iterator[LabelPrediction | Unanswered]:
         """What it says of each example of a file; `options` tell how to read it.
 
@@ -177,8 +145,8 @@ class SequenceClassifier(TrainedModel):
         Raises:
             InputError: a file that cannot be read.
         """
-        given = {n: v for n, v in options.to_json().items() if n in ColumnsConfig.names()}
-        usual = ColumnsConfig().to_json()
+        given = {n: v for n, v in options.to_json().items() if n in ClassifierColumns.names()}
+        usual = ClassifierColumns().to_json()
         chosen = {name: value for name, value in given.items() if value != usual[name]}
         columns = self._columns(chosen)
         read: Any = path_of(source, "predict", "a file, or -")
@@ -201,22 +169,22 @@ class SequenceClassifier(TrainedModel):
 
         return answered(made(), examples.places, examples.skipped)
 
-    def evaluate(self, data: Source, **settings: Any) -> Classified:
+    def evaluate(self, data: Source, **options: Any) -> ClassifierScores:
         """Measure it on examples with labels: accuracy, macro-F1, confusion matrix, loss.
 
         Args:
             data: as for `fit`.
-            **settings: fields of `ColumnsConfig`, where columns are named otherwise than in the
-                training data: `columns="label,text"`, `skip_bad=True`.
+            **options: by name, where columns are named otherwise than in the training data:
+                `columns="label,text"`, `skip_bad=True`.
 
         Raises:
             InputError: examples that cannot be read, or with a label that training did not have.
         """
-        (chosen,) = sort(settings, ColumnsConfig)
-        examples = self._columns(chosen).read(data, self.config, labelled=True)
+        self._options(ClassifierColumns, options)
+        examples = self._columns(options).read(data, self.config, labelled=True)
         true = classes_of(examples, self._texts)
         found = self._classify(examples)
-        return Classified.measure(true, found, self.labels, skipped=examples.skipped)
+        return ClassifierScores.measure(true, found, self.labels, skipped=examples.skipped)
 
     @cached_property
     def labels(self) -> tuple[Label, ...]:
@@ -262,12 +230,12 @@ class SequenceClassifier(TrainedModel):
     def _reader(self) -> Inputs:
         return reader_of(self.files, self.config)
 
-    def _columns(self, chosen: dict[str, Any]) -> ColumnsConfig:
+    def _columns(self, chosen: dict[str, Any]) -> ClassifierColumns:
         """The columns of the training data, but for those that are chosen otherwise."""
         known = self.files.config.get("columns", {})
         if not isinstance(known, dict):
             raise FormatError(f"{self.files.path}: config.json: columns: expected an object")
-        return ColumnsConfig.from_json({**known, **chosen})
+        return ClassifierColumns.from_json({**known, **chosen})
 
     def _classify(self, examples: Examples) -> np.ndarray:
         encoded = encode(examples, self._reader)

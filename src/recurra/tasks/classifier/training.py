@@ -1,7 +1,6 @@
 """Training a sequence classifier: the torch side of the task."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,26 @@ from torch.nn import functional
 from recurra.data.length_batches import LengthBatches, Rows
 from recurra.nn import Recurrent
 from recurra.nn.token_embedding import TokenEmbedding
-from recurra.storage import save_model
-from recurra.tasks.answers import told_of
-from recurra.tasks.classifier.card import write_card
+from recurra.tasks.card import Card, layers_of, shown
 from recurra.tasks.classifier.data import Encoded, Prepared, prepare
 from recurra.tasks.classifier.inputs import NumberInputs, TextInputs
 from recurra.tasks.classifier.network import Classifier, Committee, Forms
-from recurra.tasks.classifier.scores import Classified
+from recurra.tasks.classifier.scores import ClassifierScores
 from recurra.tasks.classifier.settings import (
-    ColumnsConfig,
-    DataConfig,
-    SequenceClassifierConfig,
+    ClassifierColumns,
+    ClassifierData,
+    ClassifierSettings,
 )
 from recurra.tasks.job import Job
-from recurra.tasks.pretrained import carried_over
-from recurra.train import FitResult
+from recurra.tasks.training import Training, drawn
 from recurra.train.distributed import World
-from recurra.train.layers import by_depth
-from recurra.train.run import run
-from recurra.train.transfer import carry_over
 
 #: Steps of a batch in validation, and what one costs beside a training step on as many.
 _STEPS, _FORWARD_SHARE = 1 << 14, 1 / 3
 
 
 def build(
-    config: SequenceClassifierConfig,
+    config: ClassifierSettings,
     prepared: Prepared,
     seed: int,
     *,
@@ -65,60 +58,70 @@ def build(
             dropout=config.dropout,
         )
 
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    with drawn(seed):
         made = [member() for _ in range(config.members)]
     return made[0] if config.members == 1 else Committee(made)
 
 
-def input_size(config: SequenceClassifierConfig, prepared: Prepared) -> int:
+def input_size(config: ClassifierSettings, prepared: Prepared) -> int:
     """Features that the layers read."""
     reader = prepared.reader
     return reader.features if isinstance(reader, NumberInputs) else config.embedding
 
 
-class ClassifierTask:
-    """What the training loop needs to know (see `recurra.train.Task`)."""
+class ClassifierTraining(Training[ClassifierSettings, ClassifierData, Prepared]):
+    """What the training loop needs of a classifier (see `recurra.tasks.training`)."""
 
-    goal_higher: bool
+    task = "sequence_classifier"
     unit = "sequences"
 
-    def __init__(self, job: Job, prepared: Prepared, module: Classifier | Committee) -> None:
-        assert isinstance(job.model, SequenceClassifierConfig)
-        assert isinstance(job.data, DataConfig)
-        self._job, self._prepared, self._data, self._model = job, prepared, job.data, job.model
-        self.module = module
-        self.goal, self.goal_higher = job.data.goal, job.data.goal != "loss"
-        self.left_out = prepared.left_out
-        self._metrics: dict[str, float] = {}
-        self.planned = ""  # see `recurra.train.Planned`
+    def __init__(self, job: Job, prepared: Prepared, module: Any = None) -> None:
+        super().__init__(job, prepared, module)
+        self.goal, self.goal_higher = self.data.goal, self.data.goal != "loss"
         self._weights: Tensor | None = None
-        if job.data.class_weights == "balanced":
+        if self.data.class_weights == "balanced":
             counts = np.bincount(prepared.classes[0], minlength=len(prepared.labels))
             balanced = counts.sum() / (len(counts) * np.maximum(counts, 1))
             self._weights = torch.from_numpy(balanced.astype(np.float32))
 
+    @classmethod
+    def prepare(cls, job: Job, out: Path, world: World) -> Prepared:
+        """See `Training`."""
+        return prepare(
+            job.source,
+            job.valid,
+            job.model,  # type: ignore[arg-type]
+            job.data,  # type: ignore[arg-type]
+            seed=job.train.seed,
+            files=job.files,
+            pretrained=job.pretrained,
+        )
+
+    def build(self, config: ClassifierSettings, prepared: Prepared, seed: int) -> Any:
+        """See `Training`."""
+        return build(config, prepared, seed)
+
     def batches(self, epoch: int, *, rank: int, world: int) -> LengthBatches:
         """See `recurra.train.Task`."""
         return LengthBatches(
-            self._prepared.train.lengths,
-            batch=self._data.batch,
-            seed=self._job.train.seed,
+            self.prepared.train.lengths,
+            batch=self.data.batch,
+            seed=self.job.train.seed,
             epoch=epoch,
-            budget=self._data.max_steps,
+            budget=self.data.max_steps,
             rank=rank,
             world=world,
         )
 
     def loss(self, batch: Rows, state: None) -> tuple[Tensor, int, None]:
         """See `recurra.train.Task`."""
-        logits = self._logits(self._prepared.train, batch.indices)
-        wanted = torch.from_numpy(self._prepared.classes[0][batch.indices]).to(logits.device)
+        logits = self._logits(self.prepared.train, batch.indices)
+        wanted = torch.from_numpy(self.prepared.classes[0][batch.indices]).to(logits.device)
         losses = functional.cross_entropy(
             logits.flatten(0, 1),
             wanted.repeat(len(logits)),
             weight=None if self._weights is None else self._weights.to(logits.device),
-            label_smoothing=self._data.label_smoothing,
+            label_smoothing=self.data.label_smoothing,
             reduction="none",
         )
         losses = losses.view(logits.shape[:2]).mean(0)
@@ -127,18 +130,18 @@ class ClassifierTask:
     def validate(self) -> dict[str, float]:
         """See `recurra.train.Task`: accuracy and macro-F1 of the held-out examples, and the loss,
         without weights of classes."""
-        found = self.probabilities(self._prepared.valid)
-        measured = Classified.measure(self._prepared.classes[1], found, self._prepared.labels)
-        self._metrics = {
+        found = self.probabilities(self.prepared.valid)
+        measured = ClassifierScores.measure(self.prepared.classes[1], found, self.prepared.labels)
+        self.metrics = {
             "loss": measured.loss,
             "accuracy": measured.accuracy,
             "macro_f1": measured.macro_f1,
         }
-        return self._metrics
+        return self.metrics
 
     def probabilities(self, examples: Encoded) -> np.ndarray:
         """The probability of every label for each of the examples, (N, C)."""
-        found = np.empty((len(examples.inputs), len(self._prepared.labels)), np.float32)
+        found = np.empty((len(examples.inputs), len(self.prepared.labels)), np.float32)
         if not len(found):
             return found
         order = np.argsort(examples.lengths, kind="stable")
@@ -149,51 +152,46 @@ class ClassifierTask:
                 found[rows] = self._logits(examples, rows).softmax(-1).mean(0).cpu().numpy()
         return found
 
-    def layers(self) -> list[list[str]]:
-        """See `recurra.train.Layered`."""
-        return by_depth(name for name, _ in self.module.named_parameters())
-
     def validation_cost(self) -> float:
         """See `recurra.train.Rated`."""
-        train, valid = self._prepared.train.lengths, self._prepared.valid.lengths
-        batches = max(1, -(-len(train) // self._data.batch))
+        train, valid = self.prepared.train.lengths, self.prepared.valid.lengths
+        batches = max(1, -(-len(train) // self.data.batch))
         return float(_FORWARD_SHARE * valid.sum() / max(1, train.sum() / batches))
 
-    def save(self, directory: Path) -> None:
-        """See `recurra.train.Task`."""
-        reader, config = self._prepared.reader, self.config()
-        tokenizer = reader.tokenizer.to_json() if isinstance(reader, TextInputs) else None
-        save_model(
-            directory,
-            config=config,
-            tensors={n: v.cpu().numpy() for n, v in self.module.state_dict().items()},
-            tokenizer=tokenizer,
-            card=write_card(self._model, self._prepared.labels, config["training"], self._metrics),
-        )
+    def tokenizer(self) -> Any:
+        """See `Training`."""
+        reader = self.prepared.reader
+        return reader.tokenizer.to_json() if isinstance(reader, TextInputs) else None
 
-    def config(self) -> dict[str, Any]:
-        """`config.json` of the model."""
-        job, data = self._job, self._data
-        columns = {n: v for n, v in data.to_json().items() if n in ColumnsConfig.names()}
+    def describe(self) -> dict[str, Any]:
+        """See `Training`."""
+        prepared = self.prepared
+        kinds = prepared.kinds.to_json(prepared.labels)
+        columns = {n: v for n, v in self.data.to_json().items() if n in ClassifierColumns.names()}
         return {
-            "task": "sequence_classifier",
-            "architecture": self._model.architecture().to_json(),
-            "model": self._model.to_json(),
-            "labels": list(self._prepared.labels),
-            **self._label_kinds(),
-            "inputs": self._prepared.reader.to_json(),
+            "labels": list(prepared.labels),
+            **({} if kinds is None else {"label_kinds": kinds}),
+            "inputs": prepared.reader.to_json(),
             "columns": columns,
-            "training": {
-                **self._prepared.about,
-                **told_of(self),
-                "data_settings": data.to_json(),
-                "train": job.train.lasting(self.planned),
-            },
         }
 
-    def _label_kinds(self) -> dict[str, Any]:
-        kinds = self._prepared.kinds.to_json(self._prepared.labels)
-        return {} if kinds is None else {"label_kinds": kinds}
+    def card(self, written: Mapping[str, Any]) -> Card:
+        """See `Training`."""
+        config, training = self.model, written["training"]
+        text = config.reads_text
+        read = f"{config.tokenizer} tokens" if text else "sequences of numbers"
+        given = '["a text", "another"]' if text else "[array]"
+        return Card(
+            title="sequence classifier",
+            pipeline="text-classification" if text else "other",
+            tags=("sequence-classification",),
+            about=f"{layers_of(config)} over {read}, pooled by {config.pooling}. Trained on "
+            f"`{shown(training['name'])}` ({training['train_examples']:,} examples, SHA-256 "
+            f"`{training['train_sha256']}`)",
+            held_out=f"{training['valid_examples']:,} held-out examples",
+            example=f"model.predict({given})",
+            names=("Labels", self.prepared.labels),
+        )
 
     def _logits(self, examples: Encoded, rows: np.ndarray) -> Tensor:
         """Logits (M, B, C) of some examples, by each member."""
@@ -218,39 +216,4 @@ class ClassifierTask:
         return logits if logits.ndim == 3 else logits[None]
 
 
-def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
-    """Train as `job` says: see `recurra.tasks.base.TrainingSide`."""
-    config, data = job.model, job.data
-    assert isinstance(config, SequenceClassifierConfig)
-    assert isinstance(data, DataConfig)
-
-    def make(out: Path, world: World) -> tuple[ClassifierTask, dict[str, Any]]:
-        config.check_precision(world.device.type)
-        prepared = prepare(
-            job.source,
-            job.valid,
-            config,
-            data,
-            seed=job.train.seed,
-            files=job.files,
-            pretrained=job.pretrained,
-        )
-        module = build(config, prepared, job.train.seed)
-        if job.pretrained is not None:
-            carry_over(module, carried_over(job.pretrained), where=str(job.pretrained.path))
-        if job.files is not None:
-            tensors = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
-            module.load_state_dict(tensors)
-        task = ClassifierTask(job, prepared, module)
-        task.batches(0, rank=0, world=world.size)
-        return task, prepared.identity
-
-    return run(
-        make,
-        job.train,
-        out=job.out,
-        settings=job.settings,
-        fresh=job.fresh,
-        callbacks=job.callbacks,
-        started=job.started,
-    )
+SIDE = ClassifierTraining

@@ -1,14 +1,19 @@
 """Forecasts of time series: points, quantiles, distributions, sampled paths."""
 
+from functools import partial
+
+from recurra import moved
 from recurra.tasks.forecaster.forecast import Forecast
-from recurra.tasks.forecaster.scores import ForecastScores
-from recurra.tasks.forecaster.settings import ForecastDataConfig, ForecasterConfig
+from recurra.tasks.forecaster.scores import ForecasterScores
+from recurra.tasks.forecaster.settings import ForecasterData, ForecasterSettings
 from recurra.tasks.forecaster.task import Forecaster
 
 __all__ = [
     "Forecast",
-    "ForecastDataConfig",
-    "ForecastScores",
     "Forecaster",
-    "ForecasterConfig",
+    "ForecasterData",
+    "ForecasterScores",
+    "ForecasterSettings",
 ]
+
+__getattr__ = partial(moved.lookup, __name__)

@@ -10,7 +10,7 @@ from recurra.data.timestamps import Step, calendar_features
 from recurra.errors import FormatError, InputError
 from recurra.tasks.forecaster.outcome import Units
 from recurra.tasks.forecaster.panel import Panel, Series, filled
-from recurra.tasks.forecaster.settings import ForecasterConfig
+from recurra.tasks.forecaster.settings import ForecasterSettings
 
 #: No window is divided by less than this share of the deviation of its series.
 _FLOOR = 0.02
@@ -58,7 +58,7 @@ class Scaler:
     static: list[Any]
 
     @classmethod
-    def fit(cls, panel: Panel, config: ForecasterConfig) -> "Scaler":
+    def fit(cls, panel: Panel, config: ForecasterSettings) -> "Scaler":
         """Learn from the training part of some series.
 
         Raises:
@@ -202,7 +202,7 @@ class Scaler:
                 f"received one {panel.step}"
             )
 
-    def check(self, config: ForecasterConfig) -> None:
+    def check(self, config: ForecasterSettings) -> None:
         """Raise FormatError where a model's settings are not those this was fitted for."""
         for name, mine, given in (
             ("transform", self.transform, config.transform),

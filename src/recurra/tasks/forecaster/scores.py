@@ -21,7 +21,7 @@ ROWS = 256
 
 
 @dataclass(frozen=True)
-class ForecastScores:
+class ForecasterScores:
     """Figures of a backtest, over all steps, columns and origins; the medians unless it says mean.
 
     Attributes:
@@ -85,7 +85,7 @@ def backtest(
     stride: int,
     season: int,
     deviations: Sequence[np.ndarray],
-) -> ForecastScores:
+) -> ForecasterScores:
     """Score forecasts of the last `steps` of each series, by default of one horizon.
 
     Args:
@@ -165,7 +165,7 @@ class _Totals:
             self._errors.setdefault(name, []).append(values.astype(np.float32))
         self._tracks.append(tracks)
 
-    def scores(self, season: int) -> ForecastScores:
+    def scores(self, season: int) -> ForecasterScores:
         errors = {name: np.concatenate(parts) for name, parts in self._errors.items()}
         tracks = np.concatenate(self._tracks)
         absolute = errors["mae"]
@@ -178,7 +178,7 @@ class _Totals:
         means: dict[str, Any] = {
             name: _mean(values) for name, values in errors.items() if "within" not in name
         }
-        return ForecastScores(
+        return ForecasterScores(
             **means,
             mase=_mean(scaled),
             coverage={

@@ -25,7 +25,7 @@ WINDOWS = ("last", "mean", "standard", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecasterConfig(NetworkConfig):
+class ForecasterSettings(NetworkConfig):
     """The window, how values are scaled, what comes out, and the network."""
 
     horizon: int = option(24, "steps to forecast", least=1, whole=True)
@@ -164,7 +164,7 @@ class ForecasterConfig(NetworkConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeriesConfig(Settings):
+class SeriesSettings(Settings):
     """How series are read from a file."""
 
     layout: str = option(
@@ -245,7 +245,7 @@ class SeriesConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastDataConfig(SeriesConfig):
+class ForecasterData(SeriesSettings):
     """How series are read from a file, and cut into windows for training."""
 
     hold_out: int = option(

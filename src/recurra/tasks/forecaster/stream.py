@@ -12,7 +12,7 @@ from recurra.tasks.forecaster.panel import Panel
 from recurra.tasks.forecaster.paths import draw_on, read_context
 from recurra.tasks.forecaster.runtime import RuntimeForecaster
 from recurra.tasks.forecaster.scaling import Scaler
-from recurra.tasks.forecaster.settings import ForecasterConfig
+from recurra.tasks.forecaster.settings import ForecasterSettings
 from recurra.tasks.forecaster.windows import WindowSource
 
 
@@ -28,7 +28,7 @@ class ForecastStream:
 
     def __init__(
         self,
-        config: ForecasterConfig,
+        config: ForecasterSettings,
         model: RuntimeForecaster,
         scaler: Scaler,
         panel: Panel,

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from recurra.given import listed, shown
 from recurra.runtime import Architecture
 from recurra.settings import Settings, option
 from recurra.tasks.answers import Unanswered
-from recurra.tasks.base import TrainedModel
 from recurra.tasks.forecaster.described import described
 from recurra.tasks.forecaster.draws import Draws, Random
 from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each, presented
@@ -22,20 +20,23 @@ from recurra.tasks.forecaster.panel import Panel
 from recurra.tasks.forecaster.paths import sample_paths
 from recurra.tasks.forecaster.runtime import ForecastShape, RuntimeForecaster
 from recurra.tasks.forecaster.scaling import Scaler, Track
-from recurra.tasks.forecaster.scores import ROWS, ForecastScores, backtest
-from recurra.tasks.forecaster.settings import ForecastDataConfig, ForecasterConfig, SeriesConfig
+from recurra.tasks.forecaster.scores import ROWS, ForecasterScores, backtest
+from recurra.tasks.forecaster.settings import ForecasterData, ForecasterSettings, SeriesSettings
 from recurra.tasks.forecaster.stream import ForecastStream
 from recurra.tasks.forecaster.windows import WindowSource
+from recurra.tasks.protocol import Fitting, Task
 
 if TYPE_CHECKING:
-    from recurra.train import Callback, FitResult
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastPrediction(Settings):
+class ForecasterOptions(Settings):
     """Options of `recurra predict` for forecasters."""
 
-    levels: str | None = option(None, "quantiles to give, with commas: 0.1,0.5,0.9", text=True)
+    levels: Any = option(  # noqa: RUF009
+        None, "quantiles to give, with commas: 0.1,0.5,0.9", text=True, objects=True
+    )
     samples: int = option(0, "draws to give of each series", least=0, whole=True)
     seed: int = option(0, "seed of what is drawn", least=0, whole=True)
     skip_bad: bool = option(False, "leave out rows that cannot be read, and report them")
@@ -48,11 +49,11 @@ class ForecastPrediction(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastMeasurement(Settings):
+class ForecasterMeasurement(Settings):
     """Options of `recurra evaluate` for forecasters: see `Forecaster.evaluate`."""
 
-    truth: str | None = option(
-        None, "file of what followed; by default the end of FILE itself", text=True
+    truth: Any = option(  # noqa: RUF009
+        None, "file of what followed; by default the end of FILE itself", text=True, objects=True
     )
     steps: int | None = option(
         None, "last values that are forecast: by default a horizon, once", least=1, whole=True
@@ -62,10 +63,10 @@ class ForecastMeasurement(Settings):
     skip_bad: bool = option(False, "leave out rows that cannot be read, and report them")
 
 
-class Forecaster(TrainedModel):
+class Forecaster(Task):
     """A recurrent forecaster of one series or many, under one set of weights.
 
-    The arguments are the fields of `ForecasterConfig`, by name:
+    The arguments are the fields of `ForecasterSettings`, by name:
     `Forecaster(horizon=48, lookback=336, segment=24, output="student_t")`.
 
     Raises:
@@ -74,88 +75,52 @@ class Forecaster(TrainedModel):
 
     task = "forecaster"
     title = "forecaster"
-    Config = ForecasterConfig
-    Data = ForecastDataConfig
-    Prediction = ForecastPrediction
-    Measurement = ForecastMeasurement
+    fitting = Fitting(
+        reads="series",
+        keeps="scales, which are learnt from the values before the validation alone",
+        data=(
+            "a CSV, TSV or Parquet file, a DataFrame, a `Panel`, or arrays as `Panel.of` "
+            "takes them."
+        ),
+        valid=(
+            "the values that follow those of `data`, series by series; by default the last "
+            "`valid_steps` of `data` itself."
+        ),
+        example="`minutes=3`, `hold_out=48`, `batch=64`",
+    )
+    Config = ForecasterSettings
+    Data = ForecasterData
+    Prediction = ForecasterOptions
+    Measurement = ForecasterMeasurement
 
-    def fit(
-        self,
-        data: Any,
-        *,
-        valid: Any = None,
-        out: str | Path | None = None,
-        fresh: bool = False,
-        callbacks: "Sequence[Callback]" = (),
-        progress: bool = True,
-        **settings: Any,
-    ) -> "FitResult":
-        """Train on series; afterwards this is the model with the best validation.
-
-        A model that is trained already goes on from its weights. Scales are learnt from the values
-        before the validation alone.
-
-        Args:
-            data: a CSV, TSV or Parquet file, a `Panel`, or arrays as `Panel.of` takes them.
-            valid: the values that follow those of `data`, series by series; by default the last
-                `valid_steps` of `data` itself.
-            out: directory of the run; the same call again resumes it. By default a temporary one.
-            fresh: start over where `out` holds a run.
-            callbacks: told of every step and validation.
-            progress: show a progress bar, or lines where the output is no terminal.
-            **settings: fields of `ForecastDataConfig` and of `recurra.train.TrainConfig`, by name:
-                `minutes=3`, `hold_out=48`, `batch=64`.
-
-        Raises:
-            InputError: settings or series that cannot be used; nothing was changed.
-            DivergedError: training did not stay finite; `out` keeps the last good checkpoint.
-            Interrupted: Ctrl-C; `out` has a checkpoint to go on from.
-        """
-        return self._train(
-            data,
-            valid=valid,
-            out=out,
-            fresh=fresh,
-            callbacks=callbacks,
-            progress=progress,
-            settings=settings,
-        )
-
-    def predict(
-        self,
-        data: Any,
-        *,
-        levels: Sequence[float] | None = None,
-        samples: int = 0,
-        seed: int = 0,
-        times: str | None = None,
-    ) -> list[Forecast]:
+    def predict(self, inputs: Any, **options: Any) -> list[Forecast]:
         """Forecast what follows each series.
 
+        A series has the same draws in any company, and all series of a call have them from the same
+        random numbers: for independent ones give each call another seed.
+
         Args:
-            data: the series up to now, in the forms that `fit` takes; known covariates must reach
+            inputs: the series up to now, in the forms that `fit` takes; known covariates must reach
                 over the horizon.
-            levels: of the quantiles; by default those trained, or those of
-                `recurra.tasks.forecaster.outcome.LEVELS`.
-            samples: how many draws to give.
-            seed: of the draws, and of the paths of an autoregressive forecaster. A series has the
-                same draws in any company, and all series of a call have them from the same random
-                numbers: for independent ones give each call another seed.
-            times: how `Forecast.stamps` are written, `file` or `iso`; by default as in the file,
-                but for dates whose day and month could be confused.
+            **options: fields of `ForecasterOptions`, by name: `levels=[0.1, 0.5, 0.9]` of the
+                quantiles, by default those trained, or those of
+                `recurra.tasks.forecaster.outcome.LEVELS`; `samples=100` draws; `times="iso"`, how
+                `Forecast.stamps` are written.
 
         Raises:
             InputError: series that do not fit the model, or levels that it does not know.
         """
-        ForecastPrediction(samples=samples, seed=seed, times=times).validate()
-        levels = _levels(levels)
-        panel = self._read(data)
+        wanted = self._options(ForecasterOptions, options)
+        return self._predict(self._read(inputs, skip_bad=wanted.skip_bad), wanted)
+
+    def _predict(self, panel: Panel, options: ForecasterOptions) -> list[Forecast]:
+        levels, samples, seed = _levels(options.levels), options.samples, options.seed
         ahead = self.config.horizon
         tracks = self._scaler.tracks(panel, ahead=ahead)
         rows = np.array([[index, len(one)] for index, one in enumerate(panel.series)])
         source = self._source(tracks)
         found: list[Forecast] = []
-        writer = presented(panel.writer, times)
+        writer = presented(panel.writer, options.times)
         for first in range(0, len(rows), ROWS):
             some = rows[first : first + ROWS]
             rng = Draws(seed, len(some))
@@ -168,59 +133,35 @@ class Forecaster(TrainedModel):
         return found
 
     def predict_file(
-        self, source: str, options: ForecastPrediction
+        self, source: str, options: ForecasterOptions
     ) -> Iterator[Forecast | Unanswered]:
         """Forecasts of the series of a file, or of a table on standard input ("-"). Rows that are
         left out come as `Unanswered`."""
-        try:
-            levels = [float(q) for q in options.levels.split(",")] if options.levels else None
-        except ValueError as error:
-            raise InputError(
-                "levels: expected numbers separated by commas, as 0.1,0.5,0.9, received "
-                f"{options.levels!r}"
-            ) from error
         panel = self._read(source, skip_bad=options.skip_bad)
-        yield from self.predict(
-            panel,
-            levels=levels,
-            samples=options.samples,
-            seed=options.seed,
-            times=options.times,
-        )
+        yield from self._predict(panel, options)
         for reason in panel.skipped:
             yield Unanswered(reason, line=False)
 
-    def evaluate(
-        self,
-        data: Any,
-        *,
-        truth: Any = None,
-        steps: int | None = None,
-        stride: int = 1,
-        seed: int = 0,
-        skip_bad: bool = False,
-    ) -> ForecastScores:
+    def evaluate(self, data: Any, **options: Any) -> ForecasterScores:
         """Forecast the end of each series from what came before, from one or many origins.
 
         Args:
             data: series, in the forms that `fit` takes.
-            truth: what followed `data`; by default the last `steps` of `data` itself.
-            steps: how many last values are forecast; by default a horizon, from one origin.
-            stride: steps from origin to origin.
-            seed: of the paths of an autoregressive forecaster.
-            skip_bad: leave out rows that cannot be read.
+            **options: by name: `truth`, what followed `data`, likewise; `steps`, how many last
+                values are forecast.
 
         Raises:
             InputError: series that do not fit the model, or are too short.
         """
-        ForecastMeasurement(steps=steps, stride=stride, seed=seed).validate()
+        wanted = self._options(ForecasterMeasurement, options)
+        skip_bad, truth, steps, stride = wanted.skip_bad, wanted.truth, wanted.steps, wanted.stride
         panel = self._read(data, skip_bad=skip_bad)
         if truth is not None:
             panel = panel.followed_by(self._read(truth, skip_bad=skip_bad))
         steps = self.config.horizon if steps is None else steps
         known = [max(len(one) - steps, 1) for one in panel.series]
         tracks = self._scaler.tracks(panel, lengths=known)
-        source, rng = self._source(tracks), np.random.default_rng(seed)
+        source, rng = self._source(tracks), np.random.default_rng(wanted.seed)
         return backtest(
             panel,
             lambda rows: self._forecasts(tracks, source, rows, rng, None, 0),
@@ -276,9 +217,9 @@ class Forecaster(TrainedModel):
         )
 
     @cached_property
-    def _series(self) -> SeriesConfig:
+    def _series(self) -> SeriesSettings:
         try:
-            return SeriesConfig.from_json(self.files.config.get("series"))
+            return SeriesSettings.from_json(self.files.config.get("series"))
         except InputError as error:
             raise FormatError(f'{self.files.path}: config.json, "series": {error}') from error
 
@@ -327,9 +268,16 @@ class Forecaster(TrainedModel):
 
 
 def _levels(levels: Any) -> tuple[float, ...] | None:
-    """Levels of quantiles that were asked for; InputError where they are none."""
+    """Levels of quantiles, as numbers or a text of them; InputError where they are none."""
     if levels is None:
         return None
+    if isinstance(levels, str):
+        try:
+            levels = [float(q) for q in levels.split(",")]
+        except ValueError as error:
+            raise InputError(
+                f"levels: expected numbers separated by commas, as 0.1,0.5,0.9, received {levels!r}"
+            ) from error
     found = listed(levels, "levels", "a list of numbers between 0 and 1")
     for level in found:
         right = isinstance(level, int | float | np.number) and not isinstance(level, bool)

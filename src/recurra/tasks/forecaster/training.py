@@ -1,8 +1,9 @@
 """Training a forecaster: the torch side of the task."""
 
 import hashlib
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +12,25 @@ import torch
 from torch import Tensor
 
 from recurra.errors import InputError
+from recurra.given import LeftOut
 from recurra.nn import Recurrent
-from recurra.storage import save_model
-from recurra.tasks.answers import told_of
+from recurra.tasks.card import Card, layers_of, shown
 from recurra.tasks.figures import mean
-from recurra.tasks.forecaster.card import write_card
 from recurra.tasks.forecaster.distributions import output
 from recurra.tasks.forecaster.network import Forecaster
 from recurra.tasks.forecaster.panel import Panel
 from recurra.tasks.forecaster.runtime import ForecastShape
 from recurra.tasks.forecaster.scaling import Scaler
 from recurra.tasks.forecaster.scores import origins
-from recurra.tasks.forecaster.settings import ForecastDataConfig, ForecasterConfig, SeriesConfig
+from recurra.tasks.forecaster.settings import ForecasterData, ForecasterSettings, SeriesSettings
 from recurra.tasks.forecaster.windows import (
     TrainingWindows,
     WindowSource,
     training_rows,
 )
 from recurra.tasks.job import Job
-from recurra.train import FitResult
+from recurra.tasks.training import Training, drawn
 from recurra.train.distributed import World
-from recurra.train.run import run
 
 #: About so many windows are forecast in a validation.
 _VALIDATION = 1000
@@ -47,6 +46,26 @@ class Split:
     valid: list[int]
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """What a run must share with the one it continues."""
+        return {"series": self.sha256}
+
+    @property
+    def left_out(self) -> LeftOut:
+        """Rows that could not be used."""
+        return self.panel.left_out
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the model directory says of the data."""
+        return {
+            "series": len(self.panel),
+            "columns": list(self.panel.columns),
+            "steps": int(sum(self.train)),
+            "sha256": self.sha256,
+        }
+
+    @cached_property
     def sha256(self) -> str:
         """Of all that is read in training and validation."""
         digest = hashlib.sha256(repr((self.panel.columns, self.panel.step, self.train)).encode())
@@ -64,8 +83,8 @@ def split(job: Job) -> Split:
         InputError: files that cannot be read, or series too short.
     """
     data, model = job.data, job.model
-    assert isinstance(data, ForecastDataConfig)
-    assert isinstance(model, ForecasterConfig)
+    assert isinstance(data, ForecasterData)
+    assert isinstance(model, ForecasterSettings)
     steps = data.valid_steps or model.horizon
     if steps < model.horizon:
         raise InputError(
@@ -81,13 +100,26 @@ def split(job: Job) -> Split:
     return Split(panel, [max(end - steps, 0) for end in ends], ends)
 
 
-class ForecastTask:
-    """What the training loop needs to know (see `recurra.train.Task`)."""
+class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
+    """What the training loop needs of a forecaster (see `recurra.tasks.training`)."""
 
-    def __init__(self, job: Job, parts: Split) -> None:
-        assert isinstance(job.model, ForecasterConfig)
-        assert isinstance(job.data, ForecastDataConfig)
-        self._job, self._model, self._data, self._parts = job, job.model, job.data, parts
+    task = "forecaster"
+    unit = "values"
+    other = "the series have other columns or covariates"
+
+    def __init__(self, job: Job, prepared: Split, module: Any = None) -> None:
+        self._learn_scales(job, prepared)
+        super().__init__(job, prepared, module)
+        model: Any = job.model
+        self._rows = training_rows(prepared.train, self.shape, self.data.stride)
+        self._held_out = self._validation_rows()
+        self._check_targets()
+        self._output = output(model.output, norm=model.norm, levels=model.quantiles)
+        self.notes = self._untaught()
+
+    def _learn_scales(self, job: Job, parts: Split) -> None:
+        """Scales and shape, from the values for training alone, and what windows are cut from."""
+        model: Any = job.model
         panel = parts.panel
         before = [one.until(end) for one, end in zip(panel.series, parts.train, strict=True)]
         kept = [index for index, one in enumerate(before) if np.isfinite(one.values).any()]
@@ -97,10 +129,10 @@ class ForecastTask:
                 "series: expected values to train on, all are held out or missing: hold out less "
                 "(--hold-out), or fill what is missing (--missing linear)"
             )
-        self.scaler = Scaler.fit(learnt, self._model)
+        self._kept, self.scaler = kept, Scaler.fit(learnt, model)
         if job.files is not None:
             self.scaler = Scaler.from_json(job.files.config["scaler"]).joined(self.scaler)
-        self.shape = self._model.shape(
+        self.shape = model.shape(
             channels=len(panel.columns),
             known=self.scaler.known_size,
             static=self.scaler.static_size,
@@ -110,29 +142,26 @@ class ForecastTask:
             replace(panel, series=tuple(whole)),
             lengths=[max(end, 1) for end in parts.train],
         )
-        self._source = WindowSource(tracks, self.shape, self._model.normalise)
-        self._rows = training_rows(parts.train, self.shape, self._data.stride)
-        self._held_out = self._validation_rows()
-        self._check_targets()
-        self._output = output(
-            self._model.output, norm=self._model.norm, levels=self._model.quantiles
-        )
-        self.module = build(self._model, self.shape, job.train.seed)
-        if job.files is not None:
-            self._go_on(job.files.tensors)
-        self._metrics: dict[str, float] = {}
-        self.left_out, self.notes = panel.left_out, self._untaught(kept)
-        self.planned = ""  # see `recurra.train.Planned`
+        self._source = WindowSource(tracks, self.shape, model.normalise)
+
+    @classmethod
+    def prepare(cls, job: Job, out: Path, world: World) -> Split:
+        """See `Training`."""
+        return split(job)
+
+    def build(self, config: Any, prepared: Split, seed: int) -> Any:
+        """See `Training`."""
+        return build(config, self.shape, seed)
 
     def batches(self, epoch: int, *, rank: int, world: int) -> TrainingWindows:
         """See `recurra.train.Task`."""
         return TrainingWindows(
             self._source,
             self._rows,
-            batch=self._data.batch,
-            seed=self._job.train.seed,
+            batch=self.data.batch,
+            seed=self.job.train.seed,
             epoch=epoch,
-            most=self._data.windows,
+            most=self.data.windows,
             rank=rank,
             world=world,
         )
@@ -158,36 +187,55 @@ class ForecastTask:
             batch = self._source.cut(self._held_out[first : first + 256])
             loss, values, _ = self.loss(batch, None)
             total, count = total + float(loss), count + values
-        self._metrics = {"loss": mean(total, count)}
-        return self._metrics
+        self.metrics = {"loss": mean(total, count)}
+        return self.metrics
 
     def validation_cost(self) -> float:
         """See `recurra.train.Rated`."""
-        return _FORWARD_SHARE * len(self._held_out) / self._data.batch
+        return _FORWARD_SHARE * len(self._held_out) / self.data.batch
 
-    def save(self, directory: Path) -> None:
-        """See `recurra.train.Task`."""
-        config = self._config()
-        state = self.module.state_dict()
-        save_model(
-            directory,
-            config=config,
-            tensors={name: value.cpu().numpy() for name, value in state.items()},
-            tokenizer=None,
-            card=write_card(self._model, config["training"], self._metrics),
+    def describe(self) -> dict[str, Any]:
+        """See `Training`."""
+        panel = self.prepared.panel
+        read = {name: getattr(self.data, name) for name in SeriesSettings.names()}
+        if panel.writer is not None and panel.writer.order:
+            # A file of one row cannot say which of day and month comes first; this one could.
+            read["dates"] = panel.writer.order
+        return {
+            "shape": self.shape.to_json(),
+            "scaler": self.scaler.to_json(),
+            "series": SeriesSettings(**read).to_json(),
+        }
+
+    def card(self, written: Mapping[str, Any]) -> Card:
+        """See `Training`."""
+        config, training = self.model, written["training"]
+        several = f", {config.members} of them side by side" if config.members > 1 else ""
+        return Card(
+            title="forecaster",
+            pipeline="time-series-forecasting",
+            tags=("forecasting",),
+            about=f"{layers_of(config)}{several}: from {config.context} steps of history, "
+            f"{config.segment} at once, {config.horizon} steps ahead ({config.mode}, "
+            f"{config.output}). Trained on {training['series']:,} series of "
+            f"{', '.join(map(shown, training['columns']))} with {training['steps']:,} steps "
+            f"(SHA-256 `{training['sha256']}`)",
+            held_out="held-out steps",
+            example='model.predict("series.csv")[0]',
         )
 
-    def _untaught(self, kept: list[int]) -> tuple[str, ...]:
+    def _untaught(self) -> tuple[str, ...]:
         """Which series training learns nothing from, and why."""
+        kept = self._kept
         used = set(self._rows[:, 0].tolist())
         short = [k for k in kept if k not in used]
-        empty = [k for k in range(len(self._parts.train)) if k not in kept]
+        empty = [k for k in range(len(self.prepared.train)) if k not in kept]
         notes = []
         for which, why in ((short, "too short"), (empty, "without a value before the validation")):
             if which:
-                first, count = self._parts.panel.series[which[0]], len(which)
-                of = f"{count:,} of {len(self._parts.train):,} series"
-                size = f"{self._parts.train[which[0]]:,} steps to train on"
+                first, count = self.prepared.panel.series[which[0]], len(which)
+                of = f"{count:,} of {len(self.prepared.train):,} series"
+                size = f"{self.prepared.train[which[0]]:,} steps to train on"
                 notes.append(f"{of} teach nothing, being {why}: the first: {first.name!r}, {size}")
         return tuple(notes)
 
@@ -212,11 +260,11 @@ class ForecastTask:
             )
 
     def _validation_rows(self) -> np.ndarray:
-        horizon, found = self._model.horizon, []
-        ends = zip(self._parts.train, self._parts.valid, strict=True)
+        horizon, found = self.model.horizon, []
+        ends = zip(self.prepared.train, self.prepared.valid, strict=True)
         spans = [(i, end - train, end) for i, (train, end) in enumerate(ends)]
         total = sum(max(steps - horizon + 1, 0) for _, steps, _ in spans)
-        stride = self._data.valid_stride or max(1, total // _VALIDATION)
+        stride = self.data.valid_stride or max(1, total // _VALIDATION)
         for index, steps, end in spans:
             if steps >= horizon and end > steps:
                 at = origins(end, horizon, steps, stride)
@@ -224,48 +272,14 @@ class ForecastTask:
         if not found:
             raise InputError(
                 f"series: expected some with more than the {horizon} steps of the validation, "
-                f"the longest has {max(self._parts.valid)}"
+                f"the longest has {max(self.prepared.valid)}"
             )
         return np.concatenate(found)
 
-    def _go_on(self, tensors: Any) -> None:
-        mine = self.module.state_dict()
-        if {n: t.shape for n, t in tensors.items()} != {n: tuple(t.shape) for n, t in mine.items()}:
-            raise InputError(
-                "fit: the series have other columns or covariates than those this model was "
-                "trained on: make a new forecaster"
-            )
-        self.module.load_state_dict({n: torch.from_numpy(np.array(t)) for n, t in tensors.items()})
 
-    def _config(self) -> dict[str, Any]:
-        job, panel = self._job, self._parts.panel
-        read = {name: getattr(self._data, name) for name in SeriesConfig.names()}
-        if panel.writer is not None and panel.writer.order:
-            # A file of one row cannot say which of day and month comes first; this one could.
-            read["dates"] = panel.writer.order
-        return {
-            "task": "forecaster",
-            "architecture": self._model.architecture().to_json(),
-            "model": self._model.to_json(),
-            "shape": self.shape.to_json(),
-            "scaler": self.scaler.to_json(),
-            "series": SeriesConfig(**read).to_json(),
-            "training": {
-                "series": len(panel),
-                "columns": list(panel.columns),
-                "steps": int(sum(self._parts.train)),
-                "sha256": self._parts.sha256,
-                **told_of(self),
-                "data": self._data.to_json(),
-                "train": job.train.lasting(self.planned),
-            },
-        }
-
-
-def build(config: ForecasterConfig, shape: ForecastShape, seed: int) -> Forecaster:
+def build(config: ForecasterSettings, shape: ForecastShape, seed: int) -> Forecaster:
     """Return the module with freshly drawn weights."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    with drawn(seed):
         return Forecaster(
             shape,
             config.members,
@@ -274,20 +288,4 @@ def build(config: ForecasterConfig, shape: ForecastShape, seed: int) -> Forecast
         )
 
 
-def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
-    """Train as `job` says: see `recurra.tasks.base.TrainingSide`."""
-    parts = split(job)
-
-    def make(out: Path, world: World) -> tuple[ForecastTask, dict[str, Any]]:
-        job.model.check_precision(world.device.type)
-        return ForecastTask(job, parts), {"series": parts.sha256}
-
-    return run(
-        make,
-        job.train,
-        out=job.out,
-        settings=job.settings,
-        fresh=job.fresh,
-        callbacks=job.callbacks,
-        started=job.started,
-    )
+SIDE = ForecasterTraining

@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import FormatError, InputError
+from recurra.given import NOTHING
 from recurra.storage import read_json, write_json
 from recurra.storage.disk import failure, make_directory
 from recurra.tasks.language_model.scores import (
-    Evaluation,
+    LanguageModelScores,
     Scorer,
     lines_nats,
     stream_log_probabilities,
     stream_nats,
 )
-from recurra.tasks.language_model.settings import DataConfig, LanguageModelConfig
+from recurra.tasks.language_model.settings import LanguageModelData, LanguageModelSettings
 from recurra.text import (
     Corpus,
     LineBatches,
@@ -46,6 +47,19 @@ class Prepared:
     train: TokenFile
     valid: TokenFile
 
+    left_out = NOTHING  # a text is read whole
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the model directory says of the data."""
+        header = self.train.header
+        return {
+            "corpus": header.corpus_name,
+            "corpus_sha256": header.corpus_sha256,
+            "corpus_characters": header.characters,
+            "valid_sha256": self.valid.header.corpus_sha256,
+        }
+
     @property
     def identity(self) -> dict[str, Any]:
         """What a run must share with the one it continues."""
@@ -57,7 +71,7 @@ class Prepared:
 
 
 def open_texts(
-    folder: Path, source: Source, valid: Source | None, data: DataConfig, *, tokenizer: str
+    folder: Path, source: Source, valid: Source | None, data: LanguageModelData, *, tokenizer: str
 ) -> tuple[Corpus, Corpus]:
     """The training text and the held-out one; standard input is kept in `folder`.
 
@@ -79,8 +93,8 @@ def prepare(
     folder: Path,
     train_text: Corpus,
     valid_text: Corpus,
-    model: LanguageModelConfig,
-    data: DataConfig,
+    model: LanguageModelSettings,
+    data: LanguageModelData,
     tokenizer: Tokenizer | None,
 ) -> None:
     """Write tokenizer and token files into `folder`; what is there already and fits is kept.
@@ -149,14 +163,14 @@ def open_prepared(folder: Path) -> Prepared:
     )
 
 
-def evaluate(model: Scorer, tokens: TokenFile, tokenizer: Tokenizer) -> Evaluation:
+def evaluate(model: Scorer, tokens: TokenFile, tokenizer: Tokenizer) -> LanguageModelScores:
     """What a model makes of a text; of a text in lines it reads each for itself."""
     if tokens.line_starts is not None:
         batches = LineBatches(tokens, batch=STREAMS, bptt=SEGMENT, shuffle=False)
         nats, count = lines_nats(model, batches)
-        return Evaluation(nats, count, tokens.characters, tokens.words)
+        return LanguageModelScores(nats, count, tokens.characters, tokens.words)
     nats, count = stream_nats(model, tokens.data)
-    return Evaluation(nats, count, predicted_characters(tokens, tokenizer), tokens.words)
+    return LanguageModelScores(nats, count, predicted_characters(tokens, tokenizer), tokens.words)
 
 
 def predicted_characters(tokens: TokenFile, tokenizer: Tokenizer) -> int:

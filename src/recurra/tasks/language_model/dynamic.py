@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.tasks.language_model.dynamic_settings import DynamicConfig
+from recurra.tasks.language_model.dynamic_settings import DynamicSettings
 from recurra.tasks.language_model.network import RecurrentLM
 from recurra.text import Batch
 from recurra.train.step import map_state
@@ -20,7 +20,7 @@ from recurra.train.step import map_state
 def dynamic_losses(
     module: RecurrentLM,
     texts: Iterable[np.ndarray],
-    config: DynamicConfig,
+    config: DynamicSettings,
     *,
     sizes: Sequence[Tensor] | None = None,
 ) -> Iterator[np.ndarray]:
@@ -74,7 +74,7 @@ class _Learning:
     """One step of the weights from gradients."""
 
     def __init__(
-        self, module: RecurrentLM, config: DynamicConfig, sizes: Sequence[Tensor] | None
+        self, module: RecurrentLM, config: DynamicSettings, sizes: Sequence[Tensor] | None
     ) -> None:
         self.parameters = list(module.parameters())
         self._trained = [p.detach().clone() for p in self.parameters]

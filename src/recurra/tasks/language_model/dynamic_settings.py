@@ -6,7 +6,7 @@ from recurra.settings import Settings, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class DynamicConfig(Settings):
+class DynamicSettings(Settings):
     """How a model learns from a text while it is measured on it (Krause et al. 2018)."""
 
     rule: str = option(

@@ -17,7 +17,7 @@ _SEGMENT = 64  # steps between results, which bounds memory
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class LanguageModelScores:
     """What a model makes of a text; figures over no token are NaN.
 
     nats: -Σ ln P(token | tokens before it), over `tokens` tokens.

@@ -7,7 +7,7 @@ from recurra.tasks.network import NetworkConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageModelConfig(NetworkConfig):
+class LanguageModelSettings(NetworkConfig):
     """The network, the tokenizer, and what is between them."""
 
     # Of these, three minutes of two cores make the best of a megabyte of English characters: fewer
@@ -52,7 +52,7 @@ class LanguageModelConfig(NetworkConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(Settings):
+class LanguageModelData(Settings):
     """How a text is read in training."""
 
     valid_share: float = option(

@@ -14,7 +14,7 @@ from recurra.generate import Carried, Generation, Options, Piece, generate, stre
 from recurra.given import listed, shown
 from recurra.storage import ModelFiles
 from recurra.tasks.language_model.data import evaluate, log_probabilities
-from recurra.tasks.language_model.scores import Evaluation
+from recurra.tasks.language_model.scores import LanguageModelScores
 from recurra.text import EOS, Corpus, TokenFile, Tokenizer
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ class TextModel:
             )
         return made
 
-    def evaluate(self, data: "Source | None" = None, *, text: str | None = None) -> Evaluation:
+    def evaluate(
+        self, data: "Source | None" = None, *, text: str | None = None
+    ) -> LanguageModelScores:
         """Measure how well the model predicts a text.
 
         Args:

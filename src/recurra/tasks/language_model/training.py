@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from torch import Tensor
 from recurra.generate import Options, generate
 from recurra.nn import Recurrent
 from recurra.ops import fixed_order
-from recurra.storage import ModelFiles, save_model
+from recurra.storage import ModelFiles
+from recurra.tasks.card import Card, layers_of, shown
 from recurra.tasks.job import Job
-from recurra.tasks.language_model.card import write_card
 from recurra.tasks.language_model.data import (
     SEGMENT,
     Prepared,
@@ -29,16 +28,14 @@ from recurra.tasks.language_model.data import (
     texts_of,
 )
 from recurra.tasks.language_model.dynamic import dynamic_losses, gradient_sizes
-from recurra.tasks.language_model.dynamic_settings import DynamicConfig
+from recurra.tasks.language_model.dynamic_settings import DynamicSettings
 from recurra.tasks.language_model.network import RecurrentLM, State
 from recurra.tasks.language_model.runtime import RuntimeLM
-from recurra.tasks.language_model.scores import Evaluation
-from recurra.tasks.language_model.settings import DataConfig, LanguageModelConfig
+from recurra.tasks.language_model.scores import LanguageModelScores
+from recurra.tasks.language_model.settings import LanguageModelData, LanguageModelSettings
+from recurra.tasks.training import Training, drawn
 from recurra.text import Batch, Batches, LineBatches, StreamBatches, TokenFile, Tokenizer
-from recurra.train import FitResult
 from recurra.train.distributed import World
-from recurra.train.layers import by_depth
-from recurra.train.run import run
 from recurra.train.run_directory import DATA, check_directory
 
 #: One step of validation costs about this share of a training step on as many tokens.
@@ -49,10 +46,9 @@ _SAMPLES = Options(max_tokens=300, temperature=0.8, seed=0)
 _GRADIENTS, _GRADIENT_STREAMS = 200, 32
 
 
-def build(config: LanguageModelConfig, vocabulary: int, seed: int) -> RecurrentLM:
+def build(config: LanguageModelSettings, vocabulary: int, seed: int) -> RecurrentLM:
     """Return the module with freshly drawn weights."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    with drawn(seed):
         inputs = config.embedding_size or vocabulary
         rnn = Recurrent(config.cell, inputs, config.hidden, **config.arguments())
         return RecurrentLM(
@@ -76,7 +72,7 @@ def set_tensors(module: RecurrentLM, tensors: Mapping[str, np.ndarray]) -> None:
 def batches_of(job: Job, prepared: Prepared, epoch: int, *, rank: int, world: int) -> Batches:
     """The batches of an epoch of a job, for one of `world` ranks; InputError for too short texts"""
     data, tokens, seed = job.data, prepared.train, job.train.seed
-    assert isinstance(data, DataConfig)
+    assert isinstance(data, LanguageModelData)
     if data.lines:
         return LineBatches(
             tokens,
@@ -100,23 +96,24 @@ def batches_of(job: Job, prepared: Prepared, epoch: int, *, rank: int, world: in
     )
 
 
-class LanguageModelTask:
-    """What the training loop needs to know (see `recurra.train.Task`)."""
+class LanguageModelTraining(Training[LanguageModelSettings, LanguageModelData, Prepared]):
+    """What the training loop needs of a language model (see `recurra.tasks.training`)."""
 
-    def __init__(self, job: Job, prepared: Prepared, *, module: RecurrentLM | None = None) -> None:
-        self._job, self._prepared = job, prepared
-        assert isinstance(job.model, LanguageModelConfig)
-        assert isinstance(job.data, DataConfig)
-        self._model, self._data = job.model, job.data
-        self.module = module or build(self._model, len(prepared.tokenizer), job.train.seed)
-        if job.files is not None:
-            set_tensors(self.module, job.files.tensors)
-        self._metrics: dict[str, float] = {}
-        self.planned = ""  # see `recurra.train.Planned`
+    task = "language_model"
+
+    @classmethod
+    def prepare(cls, job: Job, out: Path, world: World) -> Prepared:
+        """See `Training`: the texts as tokens in the directory of the run."""
+        given = None if job.files is None else job.files.tokenizer
+        return prepared_in(out, job, world, None if given is None else Tokenizer.from_json(given))
+
+    def build(self, config: LanguageModelSettings, prepared: Prepared, seed: int) -> Any:
+        """See `Training`."""
+        return build(config, len(prepared.tokenizer), seed)
 
     def batches(self, epoch: int, *, rank: int, world: int) -> Batches:
         """See `recurra.train.Task`."""
-        return batches_of(self._job, self._prepared, epoch, rank=rank, world=world)
+        return batches_of(self.job, self.prepared, epoch, rank=rank, world=world)
 
     def loss(self, batch: Batch, state: State | None) -> tuple[Tensor, int, State]:
         """See `recurra.train.Task`."""
@@ -132,72 +129,62 @@ class LanguageModelTask:
     def validate(self) -> dict[str, float]:
         """See `recurra.train.Task`: loss, perplexity per token, and per word where tokens are
         smaller, and bits per character, of the held-out text."""
-        prepared = self._prepared
+        prepared = self.prepared
         with torch.inference_mode():
             found = evaluate(_Scorer(self.module), prepared.valid, prepared.tokenizer)
-        self._metrics = {
+        self.metrics = {
             "loss": found.nats_per_token,
             "perplexity": found.perplexity,
             "bits_per_character": found.bits_per_character,
         }
         word = found.word_perplexity
         if word is not None and found.words < found.tokens and math.isfinite(word):
-            self._metrics["word_perplexity"] = word
-        return self._metrics
-
-    def layers(self) -> list[list[str]]:
-        """See `recurra.train.Layered`."""
-        return by_depth(name for name, _ in self.module.named_parameters())
+            self.metrics["word_perplexity"] = word
+        return self.metrics
 
     def validation_cost(self) -> float:
         """See `recurra.train.Rated`."""
-        segment = self._data.segment or SEGMENT
-        tokens_of_a_step = self._data.batch * segment
-        return _FORWARD_SHARE * len(self._prepared.valid) / tokens_of_a_step
+        segment = self.data.segment or SEGMENT
+        tokens_of_a_step = self.data.batch * segment
+        return _FORWARD_SHARE * len(self.prepared.valid) / tokens_of_a_step
 
     def samples(self) -> list[tuple[str, str]]:
         """See `recurra.train.Sampled`: what the model makes of the held-out text's beginning."""
-        tokenizer = self._prepared.tokenizer
+        tokenizer = self.prepared.tokenizer
         prompts = [""] * 5
-        if not self._data.lines:
-            beginning = tokenizer.decode(self._prepared.valid.data[:40])
+        if not self.data.lines:
+            beginning = tokenizer.decode(self.prepared.valid.data[:40])
             prompts = [beginning[:40].rpartition(" ")[0] or beginning[:1]]
-        model = RuntimeLM(self._model.architecture(), self._tensors())
+        model = RuntimeLM(self.model.architecture(), self.tensors())
         found = generate(model, tokenizer, prompts, _SAMPLES)
         return [(generation.prompt, generation.text) for generation in found]
 
-    def save(self, directory: Path) -> None:
-        """See `recurra.train.Task`."""
-        save_model(
-            directory,
-            config=self._config(),
-            tensors=self._tensors(),
-            tokenizer=self._prepared.tokenizer.to_json(),
-            card=write_card(self._model, self._config()["training"], self._metrics),
+    def tokenizer(self) -> Any:
+        """See `Training`."""
+        return self.prepared.tokenizer.to_json()
+
+    def twice(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Training`: the embedding."""
+        return {"head.weight": state["embedding.weight"]} if self.module.tied else {}
+
+    def describe(self) -> dict[str, Any]:
+        """See `Training`."""
+        return {"lines": self.data.lines}
+
+    def card(self, written: Mapping[str, Any]) -> Card:
+        """See `Training`."""
+        training = written["training"]
+        return Card(
+            title="language model",
+            pipeline="text-generation",
+            tags=("language-model",),
+            about=f"{layers_of(self.model)} over {self.model.tokenizer} tokens. Trained on "
+            f"`{shown(training['corpus'])}` ({training['corpus_characters']:,} characters, SHA-256 "
+            f"`{training['corpus_sha256']}`)",
+            held_out="held-out text",
+            example='model.generate("The ", temperature=0.8, max_tokens=200)',
+            loss="nats_per_token",
         )
-
-    def _tensors(self) -> dict[str, np.ndarray]:
-        state = self.module.state_dict()
-        if self.module.tied:
-            del state["head.weight"]
-        return {name: value.cpu().numpy() for name, value in state.items()}
-
-    def _config(self) -> dict[str, Any]:
-        job, header = self._job, self._prepared.train.header
-        return {
-            "task": "language_model",
-            "architecture": self._model.architecture().to_json(),
-            "model": self._model.to_json(),
-            "lines": self._data.lines,
-            "training": {
-                "corpus": header.corpus_name,
-                "corpus_sha256": header.corpus_sha256,
-                "corpus_characters": header.characters,
-                "valid_sha256": self._prepared.valid.header.corpus_sha256,
-                "data": self._data.to_json(),
-                "train": job.train.lasting(self.planned),
-            },
-        }
 
 
 class _Scorer:
@@ -229,11 +216,11 @@ class _Scorer:
 
 def evaluate_dynamic(
     files: ModelFiles,
-    config: LanguageModelConfig,
+    config: LanguageModelSettings,
     tokens: TokenFile,
-    how: DynamicConfig,
+    how: DynamicSettings,
     trained_on: TokenFile | None,
-) -> Evaluation:
+) -> LanguageModelScores:
     """What a model makes of a text from which it learns on the way: see `dynamic_losses`."""
     assert files.tokenizer is not None
     tokenizer = Tokenizer.from_json(files.tokenizer)
@@ -249,7 +236,7 @@ def evaluate_dynamic(
             sizes = gradient_sizes(module, (batches[k] for k in range(0, len(batches), step)))
         for losses in dynamic_losses(module, texts_of(tokens), how, sizes=sizes):
             nats, count = nats + float(losses.sum()), count + len(losses)
-    return Evaluation(nats, count, predicted_characters(tokens, tokenizer), tokens.words)
+    return LanguageModelScores(nats, count, predicted_characters(tokens, tokenizer), tokens.words)
 
 
 def prepared_in(out: Path, job: Job, world: World, tokenizer: Tokenizer | None) -> Prepared:
@@ -259,8 +246,8 @@ def prepared_in(out: Path, job: Job, world: World, tokenizer: Tokenizer | None) 
         InputError: texts or a directory that cannot be used; nothing was left there.
     """
     model, data = job.model, job.data
-    assert isinstance(model, LanguageModelConfig)
-    assert isinstance(data, DataConfig)
+    assert isinstance(model, LanguageModelSettings)
+    assert isinstance(data, LanguageModelData)
 
     def write() -> None:
         with nothing_left_behind(out / DATA):
@@ -277,24 +264,4 @@ def prepared_in(out: Path, job: Job, world: World, tokenizer: Tokenizer | None) 
     return open_prepared(out / DATA)
 
 
-def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
-    """Train as `job` says: see `recurra.tasks.base.TrainingSide`."""
-    model = job.model
-    assert isinstance(model, LanguageModelConfig)
-    given = None if job.files is None else job.files.tokenizer
-    tokenizer = None if given is None else Tokenizer.from_json(given)
-
-    def make(out: Path, world: World) -> tuple[LanguageModelTask, dict[str, Any]]:
-        model.check_precision(world.device.type)
-        prepared = prepared_in(out, job, world, tokenizer)
-        return LanguageModelTask(job, prepared), prepared.identity
-
-    return run(
-        make,
-        job.train,
-        out=job.out,
-        settings=job.settings,
-        fresh=job.fresh,
-        callbacks=job.callbacks,
-        started=job.started,
-    )
+SIDE = LanguageModelTraining

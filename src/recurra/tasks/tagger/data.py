@@ -14,9 +14,8 @@ from recurra.given import NOTHING, LeftOut, brief, is_path, listed, path_of, sho
 from recurra.storage import ModelFiles
 from recurra.tasks.pretrained import weights_sha256, words_of
 from recurra.tasks.tagger.conll import read_tagged
-from recurra.tasks.tagger.scheme import breach, find_scheme, marks_entities, strangers
-from recurra.tasks.tagger.scores import SCHEMES
-from recurra.tasks.tagger.settings import ColumnsConfig, DataConfig, SequenceTaggerConfig
+from recurra.tasks.tagger.scheme import SCHEMES, breach, find_scheme, marks_entities, strangers
+from recurra.tasks.tagger.settings import TaggerColumns, TaggerData, TaggerSettings
 from recurra.tasks.tagger.word_forms import WordForms, WordVocabulary
 
 #: A file, several of them, or sentences: pairs of words and tags.
@@ -109,7 +108,7 @@ class Prepared:
         return {n.removesuffix("_sha256"): self.about[n] for n in hashes if n in self.about}
 
 
-def read(source: Source, columns: ColumnsConfig) -> Sentences:
+def read(source: Source, columns: TaggerColumns) -> Sentences:
     """The tagged sentences of files, or those given.
 
     Raises:
@@ -138,8 +137,8 @@ def read(source: Source, columns: ColumnsConfig) -> Sentences:
 def prepare(
     source: Source,
     valid: Source | None,
-    config: SequenceTaggerConfig,
-    data: DataConfig,
+    config: TaggerSettings,
+    data: TaggerData,
     *,
     seed: int,
     files: ModelFiles | None,
@@ -200,7 +199,7 @@ def prepare(
     forms = WordForms(vocabulary)
     number = {tag: k for k, tag in enumerate(tags)}
     about = {
-        "data": train.name,
+        "name": train.name,
         "train_sentences": len(train),
         "train_words": train.count,
         "valid_sentences": len(held_out),
@@ -232,9 +231,7 @@ def prepare(
 _MEND = "correct the tag in the data"
 
 
-def _notes(
-    config: SequenceTaggerConfig, entities: bool, scored: bool, strange: str | None
-) -> list[str]:
+def _notes(config: TaggerSettings, entities: bool, scored: bool, strange: str | None) -> list[str]:
     """What a tag that marks no entity, among others that do, switches off."""
     if strange is None:
         return []

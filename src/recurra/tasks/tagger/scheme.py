@@ -5,7 +5,17 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from recurra.given import brief
-from recurra.tasks.tagger.scores import is_entity_tag
+
+#: How entities are written as tags: B- begins one, I- is inside, E- ends one, S- is a whole one. In
+#: IOB1, B- stands only where an entity follows another of its type.
+SCHEMES = ("BIO", "IOBES", "IOB1")
+#: The tag of words that are in no entity.
+OUTSIDE = "O"
+
+
+def is_entity_tag(tag: str) -> bool:
+    """Whether a tag is written as those of entities are: O, or a prefix, a hyphen and a type."""
+    return tag == "O" or (len(tag) > 2 and tag[0] in "BIES" and tag[1] == "-")
 
 
 def marks_entities(tags: Iterable[str]) -> bool:

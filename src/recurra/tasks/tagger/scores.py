@@ -11,13 +11,11 @@ from typing import Any
 
 from recurra.checked import checked
 from recurra.errors import InputError
+from recurra.given import LeftOut
 from recurra.tasks.figures import mean, plain
+from recurra.tasks.tagger.data import Sentences
+from recurra.tasks.tagger.scheme import SCHEMES, marks_entities, strangers
 
-#: How entities are written as tags: B- begins one, I- is inside, E- ends one, S- is a whole one. In
-#: IOB1, B- stands only where an entity follows another of its type.
-SCHEMES = ("BIO", "IOBES", "IOB1")
-#: The tag of words that are in no entity.
-OUTSIDE = "O"
 _PREFIXES = {"BIO": "BIO", "IOB1": "BIO", "IOBES": "BIOES", None: "BIOES"}
 
 Tags = Sequence[Sequence[str]]
@@ -128,11 +126,6 @@ def entities(tags: Sequence[str], *, scheme: str | None = None) -> list[Entity]:
     return _generous(parts) if scheme is None else _strict(parts, scheme)
 
 
-def is_entity_tag(tag: str) -> bool:
-    """Whether a tag is written as those of entities are: O, or a prefix, a hyphen and a type."""
-    return tag == "O" or (len(tag) > 2 and tag[0] in "BIES" and tag[1] == "-")
-
-
 _Part = tuple[str, str]  # prefix, type
 
 
@@ -210,3 +203,83 @@ def _check(wanted: Tags, found: Tags) -> None:
             )
     if not any(map(len, wanted)):
         raise InputError("wanted: expected sentences with words, received none")
+
+
+@dataclass(frozen=True)
+class TaggerScores:
+    """How well sentences are tagged.
+
+    accuracy: of all words; unknown_accuracy: of those that training did not have, None where there
+    are none. entities: scores of entities, where the tags mark them. skipped: sentences left out.
+    notes: why entities are not scored, where most tags mark them.
+    """
+
+    accuracy: float
+    unknown_accuracy: float | None
+    entities: EntityScores | None
+    sentences: int
+    words: int
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def measure(
+        cls,
+        sentences: Sentences,
+        found: Sequence[Sequence[str]],
+        *,
+        unknown: Sequence[Sequence[bool]],
+    ) -> "TaggerScores":
+        """Compare tags with those of a model, both as texts; `unknown` says which words were new
+        to it."""
+        wanted = sentences.tags
+        strange = strangers(wanted, sentences.where)
+        new = [
+            a == b
+            for row, other, flags in zip(wanted, found, unknown, strict=True)
+            for a, b, flag in zip(row, other, flags, strict=True)
+            if flag
+        ]
+        every = {tag for rows in (wanted, found) for row in rows for tag in row}
+        return cls(
+            tag_accuracy(wanted, found),
+            sum(new) / len(new) if new else None,
+            entity_scores(wanted, found) if marks_entities(every) else None,
+            len(wanted),
+            sum(map(len, wanted)),
+            sentences.skipped,
+            () if strange is None else (f"{strange}: entities are not scored",),
+        )
+
+    @property
+    def left_out(self) -> LeftOut:
+        """How many sentences could not be read, and the first of them."""
+        return LeftOut.of(self.skipped, kept=self.sentences, unit="sentences")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as JSON values."""
+        told = {
+            "accuracy": self.accuracy,
+            "unknown_accuracy": self.unknown_accuracy,
+            "sentences": self.sentences,
+            "words": self.words,
+            "skipped": list(self.skipped),
+            "left_out": self.left_out.to_dict(),
+            "notes": list(self.notes),
+        }
+        return told if self.entities is None else {**told, **self.entities.to_dict()}
+
+    def __str__(self) -> str:
+        lines = [f"accuracy  {self.accuracy:.4f}  of {self.words:,} words"]
+        if self.unknown_accuracy is not None:
+            lines[0] += f", of those new to the model {self.unknown_accuracy:.4f}"
+        if self.entities is not None and self.entities.types:
+            rows = [*self.entities.types.items(), ("all", self.entities.overall)]
+            width = max(8, *(len(name) for name, _ in rows))
+            lines.append(f"{'entities':{width}}  precision  recall      f1  there are")
+            lines += [
+                f"{name:{width}}  {s.precision:9.4f}  {s.recall:6.4f}  {s.f1:6.4f}  {s.support:9,}"
+                for name, s in rows
+            ]
+        lines += [str(self.left_out)] if self.left_out else []
+        return "\n".join(lines)

@@ -11,7 +11,7 @@ from recurra.tasks.tagger.conll import CONLLU, FORMATS
 
 
 @dataclass(frozen=True, kw_only=True)
-class SequenceTaggerConfig(NetworkConfig):
+class TaggerSettings(NetworkConfig):
     """How words are read, the recurrent layers, and whether tags are chosen together."""
 
     cell: str = option("gru", "recurrent cell", choices=("rnn", "lstm", "gru"))
@@ -82,7 +82,7 @@ class SequenceTaggerConfig(NetworkConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnsConfig(Settings):
+class TaggerColumns(Settings):
     """Where in a file words and tags stand."""
 
     format: str | None = option(
@@ -103,11 +103,11 @@ class ColumnsConfig(Settings):
 
     def reading(self) -> dict[str, Any]:
         """Arguments of `recurra.tasks.tagger.conll.read_tagged`."""
-        return {name: getattr(self, name) for name in ColumnsConfig.names()}
+        return {name: getattr(self, name) for name in TaggerColumns.names()}
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(ColumnsConfig):
+class TaggerData(TaggerColumns):
     """How sentences are read in training."""
 
     valid_share: float = option(
@@ -138,7 +138,7 @@ class DataConfig(ColumnsConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionConfig(ColumnsConfig):
+class TaggerOptions(TaggerColumns):
     """How a file is read that is to be tagged, and what is told of it."""
 
     n_best: int = option(1, "tell so many of the best taggings", least=1, whole=True)

@@ -4,21 +4,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recurra.data.labels import Label, LabelKinds
 from recurra.errors import FormatError, InputError
-from recurra.given import LeftOut, brief, listed
+from recurra.given import brief, listed
 from recurra.runtime import Architecture
-from recurra.settings import sort
+from recurra.settings import Settings
 from recurra.tasks.answers import Unanswered, answered
-from recurra.tasks.base import TrainedModel
+from recurra.tasks.protocol import Fitting, Task
 from recurra.tasks.tagger.beside import Beside
 from recurra.tasks.tagger.conll import read_tagged
 from recurra.tasks.tagger.data import (
-    Sentences,
     Source,
     check_words,
     kinds_of,
@@ -27,18 +26,18 @@ from recurra.tasks.tagger.data import (
     vocabulary_of,
 )
 from recurra.tasks.tagger.runtime import RuntimeCommittee, RuntimeTagger
-from recurra.tasks.tagger.scheme import allowed_steps, marks_entities, strangers
-from recurra.tasks.tagger.scores import EntityScores, entity_scores, tag_accuracy
+from recurra.tasks.tagger.scheme import allowed_steps
+from recurra.tasks.tagger.scores import TaggerScores
 from recurra.tasks.tagger.settings import (
-    ColumnsConfig,
-    DataConfig,
-    PredictionConfig,
-    SequenceTaggerConfig,
+    TaggerColumns,
+    TaggerData,
+    TaggerOptions,
+    TaggerSettings,
 )
 from recurra.tasks.tagger.word_forms import WordForms
 
 if TYPE_CHECKING:
-    from recurra.train import Callback, FitResult
+    pass
 
 #: AdamW's usual rate here, lower than for language models: vectors of words should not run ahead of
 #: what reads them.
@@ -53,86 +52,6 @@ class Tagging:
 
     tags: tuple[Label, ...]
     log_probability: float
-
-
-@dataclass(frozen=True)
-class Tagged:
-    """How well sentences are tagged.
-
-    accuracy: of all words; unknown_accuracy: of those that training did not have, None where there
-    are none. entities: scores of entities, where the tags mark them. skipped: sentences left out.
-    notes: why entities are not scored, where most tags mark them.
-    """
-
-    accuracy: float
-    unknown_accuracy: float | None
-    entities: EntityScores | None
-    sentences: int
-    words: int
-    skipped: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @classmethod
-    def measure(
-        cls,
-        sentences: Sentences,
-        found: Sequence[Sequence[str]],
-        *,
-        unknown: Sequence[Sequence[bool]],
-    ) -> "Tagged":
-        """Compare tags with those of a model, both as texts; `unknown` says which words were new
-        to it."""
-        wanted = sentences.tags
-        strange = strangers(wanted, sentences.where)
-        new = [
-            a == b
-            for row, other, flags in zip(wanted, found, unknown, strict=True)
-            for a, b, flag in zip(row, other, flags, strict=True)
-            if flag
-        ]
-        every = {tag for rows in (wanted, found) for row in rows for tag in row}
-        return cls(
-            tag_accuracy(wanted, found),
-            sum(new) / len(new) if new else None,
-            entity_scores(wanted, found) if marks_entities(every) else None,
-            len(wanted),
-            sum(map(len, wanted)),
-            sentences.skipped,
-            () if strange is None else (f"{strange}: entities are not scored",),
-        )
-
-    @property
-    def left_out(self) -> LeftOut:
-        """How many sentences could not be read, and the first of them."""
-        return LeftOut.of(self.skipped, kept=self.sentences, unit="sentences")
-
-    def to_dict(self) -> dict[str, Any]:
-        """The figures as JSON values."""
-        told = {
-            "accuracy": self.accuracy,
-            "unknown_accuracy": self.unknown_accuracy,
-            "sentences": self.sentences,
-            "words": self.words,
-            "skipped": list(self.skipped),
-            "left_out": self.left_out.to_dict(),
-            "notes": list(self.notes),
-        }
-        return told if self.entities is None else {**told, **self.entities.to_dict()}
-
-    def __str__(self) -> str:
-        lines = [f"accuracy  {self.accuracy:.4f}  of {self.words:,} words"]
-        if self.unknown_accuracy is not None:
-            lines[0] += f", of those new to the model {self.unknown_accuracy:.4f}"
-        if self.entities is not None and self.entities.types:
-            rows = [*self.entities.types.items(), ("all", self.entities.overall)]
-            width = max(8, *(len(name) for name, _ in rows))
-            lines.append(f"{'entities':{width}}  precision  recall      f1  there are")
-            lines += [
-                f"{name:{width}}  {s.precision:9.4f}  {s.recall:6.4f}  {s.f1:6.4f}  {s.support:9,}"
-                for name, s in rows
-            ]
-        lines += [str(self.left_out)] if self.left_out else []
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -164,10 +83,10 @@ class SentenceTags:
         return self.text
 
 
-class SequenceTagger(TrainedModel):
+class SequenceTagger(Task):
     """A recurrent tagger of words: parts of speech, named entities, any label a word.
 
-    The arguments are the fields of `SequenceTaggerConfig`, by name:
+    The arguments are the fields of `TaggerSettings`, by name:
     `SequenceTagger(cell="gru", layers=1, hidden=64, crf=True)`.
 
     Raises:
@@ -176,58 +95,23 @@ class SequenceTagger(TrainedModel):
 
     task = "sequence_tagger"
     title = "sequence tagger"
-    Config = SequenceTaggerConfig
-    Data = DataConfig
-    Prediction = PredictionConfig
-    Measurement = ColumnsConfig
-    usual: ClassVar = {"lr": f"{LR:g} for adam and adamw, 1 for sgd"}
+    fitting = Fitting(
+        reads="tagged sentences",
+        keeps="vocabulary and tags",
+        data=(
+            "a file (CoNLL columns, CoNLL-U, JSON lines; gzipped or not), several of them, or "
+            "a list of pairs: words, and their tags."
+        ),
+        valid="the sentences held out, likewise; by default a tenth of `data`, drawn at random.",
+        example='`epochs=6`, `tag_column="xpos"`, `skip_bad=True`',
+        lr=LR,
+    )
+    Config = TaggerSettings
+    Data = TaggerData
+    Prediction = TaggerOptions
+    Measurement = TaggerColumns
 
-    def fit(
-        self,
-        data: Source,
-        *,
-        valid: Source | None = None,
-        out: str | Path | None = None,
-        fresh: bool = False,
-        callbacks: "Sequence[Callback]" = (),
-        progress: bool = True,
-        **settings: Any,
-    ) -> "FitResult":
-        """Train on tagged sentences; afterwards this is the model with the best validation.
-
-        A model that is trained already goes on from its weights, with its vocabulary and tags.
-
-        Args:
-            data: a file (CoNLL columns, CoNLL-U, JSON lines; gzipped or not), several of them, or
-                a list of pairs: words, and their tags.
-            valid: the sentences held out, likewise; by default a tenth of `data`, drawn at random.
-            out: directory of the run: checkpoints, metrics, report, best model. The same call
-                again resumes it. By default a temporary one.
-            fresh: start over where `out` holds a run.
-            callbacks: told of every step and validation.
-            progress: show a progress bar, or lines where the output is no terminal.
-            **settings: fields of `DataConfig` and of `recurra.train.TrainConfig`, by name:
-                `epochs=6`, `tag_column="xpos"`, `skip_bad=True`. The learning rate is 0.002 where
-                `lr` does not say otherwise.
-
-        Raises:
-            InputError: settings or sentences that cannot be used; nothing was changed.
-            DivergedError: training did not stay finite; `out` keeps the last good checkpoint.
-            Interrupted: Ctrl-C; `out` has a checkpoint to go on from.
-        """
-        if settings.get("lr") is None and settings.get("optimizer", "adamw") != "sgd":
-            settings["lr"] = LR
-        return self._train(
-            data,
-            valid=valid,
-            out=out,
-            fresh=fresh,
-            callbacks=callbacks,
-            progress=progress,
-            settings=settings,
-        )
-
-    def predict(self, sentences: Iterable[Any]) -> Any:
+    def predict(self, inputs: Iterable[Any], **options: Any) -> Any:
         """The best tags of sentences, each a list of words; of a single sentence its tags.
 
         Tags come back as they were given to `fit`: texts, numbers or truth values in lists; in
@@ -236,9 +120,10 @@ class SequenceTagger(TrainedModel):
         Raises:
             InputError: a text instead of words.
         """
-        if isinstance(sentences, str):
+        self._options(Settings, options)
+        if isinstance(inputs, str):
             raise InputError("predict: expected lists of words, received a text: split it")
-        rows = listed(sentences, "predict", "a sentence, a list of words, or several")
+        rows = listed(inputs, "predict", "a sentence, a list of words, or several")
         if rows and isinstance(rows[0], str):
             return self.predict([rows])[0]
         return [self._kinds.given(row) for row in self._tag(rows)]
@@ -259,7 +144,7 @@ class SequenceTagger(TrainedModel):
         return [self.runtime.chain.marginals(scores) for scores in self._emissions(sentences)]
 
     def predict_file(
-        self, source: str | Path, options: PredictionConfig
+        self, source: str | Path, options: TaggerOptions
     ) -> Iterator[SentenceTags | Unanswered]:
         """Tag a file; the texts of the predictions, a line end after each, are the file with its
         tags and what else is asked for: see `conll.TaggedText.parts`. A sentence that is
@@ -289,21 +174,20 @@ class SequenceTagger(TrainedModel):
         )
         return answered(made, text.places, text.skipped, unit="sentences", line=False)
 
-    def evaluate(self, data: Source, **settings: Any) -> Tagged:
+    def evaluate(self, data: Source, **options: Any) -> TaggerScores:
         """Measure it on tagged sentences: accuracy, and scores of entities where tags mark them.
 
         Args:
             data: as for `fit`. A tag that training did not have counts as any other.
-            **settings: fields of `ColumnsConfig`, where columns stand otherwise than in the
-                training data: `tag_column=4`, `skip_bad=True`.
+            **options: by name, where columns stand otherwise than in the training data:
+                `tag_column=4`, `skip_bad=True`.
 
         Raises:
             InputError: sentences that cannot be read.
         """
-        (chosen,) = sort(settings, ColumnsConfig)
-        sentences = read(data, self._columns(ColumnsConfig(**chosen)))
+        sentences = read(data, self._columns(self._options(TaggerColumns, options)))
         forms = WordForms(vocabulary_of(self.files))
-        return Tagged.measure(
+        return TaggerScores.measure(
             sentences,
             self._tag(sentences.words),
             unknown=[[not forms.knows(word) for word in row] for row in sentences.words],
@@ -351,11 +235,11 @@ class SequenceTagger(TrainedModel):
             )
         return made
 
-    def _columns(self, given: ColumnsConfig) -> ColumnsConfig:
+    def _columns(self, given: TaggerColumns) -> TaggerColumns:
         """The columns of the training data, but for those that are chosen otherwise."""
-        known, usual = self.files.config.get("columns", {}), ColumnsConfig()
-        names = [n for n in ColumnsConfig.names() if getattr(given, n) != getattr(usual, n)]
-        return ColumnsConfig.from_json({**known, **{n: getattr(given, n) for n in names}})
+        known, usual = self.files.config.get("columns", {}), TaggerColumns()
+        names = [n for n in TaggerColumns.names() if getattr(given, n) != getattr(usual, n)]
+        return TaggerColumns.from_json({**known, **{n: getattr(given, n) for n in names}})
 
     def _tag(self, sentences: Sequence[Sentence]) -> list[list[str]]:
         """The best tags of sentences, as texts."""

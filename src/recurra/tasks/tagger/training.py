@@ -1,7 +1,6 @@
 """Training a sequence tagger: the torch side of the task."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +11,27 @@ from torch import Tensor, nn
 from recurra.data.length_batches import LengthBatches, Rows
 from recurra.errors import InputError
 from recurra.nn import Recurrent
-from recurra.storage import save_model
-from recurra.tasks.answers import told_of
+from recurra.tasks.card import Card, layers_of, shown
 from recurra.tasks.figures import mean
 from recurra.tasks.job import Job
-from recurra.tasks.pretrained import carried_over
-from recurra.tasks.tagger.card import write_card
 from recurra.tasks.tagger.crf import CRF
 from recurra.tasks.tagger.data import Prepared, prepare
 from recurra.tasks.tagger.network import CharacterEncoder, FeatureScores, Tagger, TaggerCommittee
-from recurra.tasks.tagger.scheme import allowed_steps
-from recurra.tasks.tagger.scores import OUTSIDE, entities, entity_scores, tag_accuracy
-from recurra.tasks.tagger.settings import ColumnsConfig, DataConfig, SequenceTaggerConfig
+from recurra.tasks.tagger.scheme import OUTSIDE, allowed_steps
+from recurra.tasks.tagger.scores import entities, entity_scores, tag_accuracy
+from recurra.tasks.tagger.settings import TaggerColumns, TaggerData, TaggerSettings
 from recurra.tasks.tagger.viterbi import Chain
-from recurra.train import FitResult
+from recurra.tasks.training import Training, drawn
 from recurra.train.distributed import World
-from recurra.train.layers import by_depth
-from recurra.train.run import run
-from recurra.train.transfer import carry_over
 
 #: Words of a batch in validation, and what one costs beside a word in training.
 _WORDS, _FORWARD_SHARE = 4096, 1 / 3
+#: What a card says is read, and the setting of its size.
+_READ = {"words": "embedding", "n-grams": "subwords", "characters": "characters"}
 
 
 def build(
-    config: SequenceTaggerConfig,
+    config: TaggerSettings,
     prepared: Prepared,
     seed: int,
     *,
@@ -100,46 +95,58 @@ def build(
             dropout=config.dropout,
         )
 
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    with drawn(seed):
         made = [member() for _ in range(config.members)]
     return made[0] if config.members == 1 else TaggerCommittee(made)
 
 
-def uses_crf(config: SequenceTaggerConfig, prepared: Prepared) -> bool:
+def uses_crf(config: TaggerSettings, prepared: Prepared) -> bool:
     """Whether tags are chosen together."""
     return prepared.entities if config.crf is None else config.crf
 
 
-def scheme_of(config: SequenceTaggerConfig, prepared: Prepared) -> str | None:
+def scheme_of(config: TaggerSettings, prepared: Prepared) -> str | None:
     """The scheme that the chain of tags keeps to, if any."""
     return prepared.scheme if config.constrain else None
 
 
-class TaggerTask:
-    """What the training loop needs to know (see `recurra.train.Task`)."""
+class TaggerTraining(Training[TaggerSettings, TaggerData, Prepared]):
+    """What the training loop needs of a tagger (see `recurra.tasks.training`)."""
 
+    task = "sequence_tagger"
     unit = "words"
 
-    def __init__(self, job: Job, prepared: Prepared, module: Tagger | TaggerCommittee) -> None:
-        assert isinstance(job.model, SequenceTaggerConfig)
-        assert isinstance(job.data, DataConfig)
-        self._job, self._prepared, self._data, self._model = job, prepared, job.data, job.model
-        self.module = module
-        self.goal = job.data.goal or ("f1" if prepared.scored else "accuracy")
-        self.left_out, self.notes = prepared.left_out, prepared.notes
+    def __init__(self, job: Job, prepared: Prepared, module: Any = None) -> None:
+        super().__init__(job, prepared, module)
+        self.goal = self.data.goal or ("f1" if prepared.scored else "accuracy")
+        self.notes = prepared.notes
         if self.goal == "f1" and not prepared.scored:
             why = "; ".join(prepared.notes) or "the tags mark no entities"
             raise InputError(f"goal f1: {why}: choose by accuracy or loss")
         self.goal_higher = self.goal != "loss"
         self._check_held_out()
         self._lengths = np.array([len(row) for row in prepared.train], np.int64)
-        self._metrics: dict[str, float] = {}
-        self.planned = ""  # see `recurra.train.Planned`
+
+    @classmethod
+    def prepare(cls, job: Job, out: Path, world: World) -> Prepared:
+        """See `Training`."""
+        return prepare(
+            job.source,
+            job.valid,
+            job.model,  # type: ignore[arg-type]
+            job.data,  # type: ignore[arg-type]
+            seed=job.train.seed,
+            files=job.files,
+            pretrained=job.pretrained,
+        )
+
+    def build(self, config: TaggerSettings, prepared: Prepared, seed: int) -> Any:
+        """See `Training`."""
+        return build(config, prepared, seed)
 
     def _check_held_out(self) -> None:
         """Figures are of something: of known tags, and F1 of entities."""
-        held_out, known = self._prepared.held_out, set(self._prepared.tags)
+        held_out, known = self.prepared.held_out, set(self.prepared.tags)
         if not any(known.issuperset(row) for row in held_out.tags):
             new = next(tag for row in held_out.tags for tag in row if tag not in known)
             raise InputError(
@@ -156,8 +163,8 @@ class TaggerTask:
         """See `recurra.train.Task`."""
         return LengthBatches(
             self._lengths,
-            batch=self._data.batch,
-            seed=self._job.train.seed,
+            batch=self.data.batch,
+            seed=self.job.train.seed,
             epoch=epoch,
             rank=rank,
             world=world,
@@ -165,22 +172,18 @@ class TaggerTask:
 
     def loss(self, batch: Rows, state: None) -> tuple[Tensor, int, None]:
         """See `recurra.train.Task`."""
-        sentences = [self._prepared.train[k] for k in batch.indices]
-        wanted = [self._prepared.wanted[k] for k in batch.indices]
+        sentences = [self.prepared.train[k] for k in batch.indices]
+        wanted = [self.prepared.wanted[k] for k in batch.indices]
         emissions = self._emissions(sentences)
-        if self._data.recall_cost and OUTSIDE in self._prepared.tags:
+        if self.data.recall_cost and OUTSIDE in self.prepared.tags:
             emissions = self._costly(emissions, wanted)
         losses = self._losses(emissions, wanted)
         return losses[: batch.count].sum(), sum(map(len, wanted[: batch.count])), None
 
-    def layers(self) -> list[list[str]]:
-        """See `recurra.train.Layered`."""
-        return by_depth(name for name, _ in self.module.named_parameters())
-
     def validate(self) -> dict[str, float]:
         """See `recurra.train.Task`: accuracy, F1 of entities where tags mark them, and the loss
         of sentences whose tags the training data have."""
-        prepared = self._prepared
+        prepared = self.prepared
         number = {tag: k for k, tag in enumerate(prepared.tags)}
         nats, count = 0.0, 0
         chain, found = self._chain(), [list[str]() for _ in prepared.valid]
@@ -193,14 +196,14 @@ class TaggerTask:
                     wanted = [np.array([number[t] for t in tags[k]], np.int64) for k in known]
                     nats += float(self._losses(emissions[..., known, :], wanted).double().sum())
                     count += sum(map(len, wanted))
-        self._metrics = {
+        self.metrics = {
             "loss": mean(nats, count),
             "accuracy": tag_accuracy(prepared.held_out.tags, found),
         }
         if prepared.scored:
             scores = entity_scores(prepared.held_out.tags, found).overall
-            self._metrics |= {n: getattr(scores, n) for n in ("precision", "recall", "f1")}
-        return self._metrics
+            self.metrics |= {n: getattr(scores, n) for n in ("precision", "recall", "f1")}
+        return self.metrics
 
     def tag(self, sentences: list[np.ndarray]) -> list[list[str]]:
         """The best tags of sentences as forms."""
@@ -212,41 +215,41 @@ class TaggerTask:
 
     def validation_cost(self) -> float:
         """See `recurra.train.Rated`."""
-        words = sum(map(len, self._prepared.valid))
-        batches = max(1, -(-len(self._lengths) // self._data.batch))
+        words = sum(map(len, self.prepared.valid))
+        batches = max(1, -(-len(self._lengths) // self.data.batch))
         return float(_FORWARD_SHARE * words / max(1, self._lengths.sum() / batches))
 
-    def save(self, directory: Path) -> None:
-        """See `recurra.train.Task`."""
-        config = self.config()
-        save_model(
-            directory,
-            config=config,
-            tensors={n: v.cpu().numpy() for n, v in self.module.state_dict().items()},
-            tokenizer=self._prepared.vocabulary.to_json(),
-            card=write_card(self._model, config, self._metrics),
-        )
+    def tokenizer(self) -> Any:
+        """See `Training`."""
+        return self.prepared.vocabulary.to_json()
 
-    def config(self) -> dict[str, Any]:
-        """`config.json` of the model."""
-        job, prepared = self._job, self._prepared
+    def describe(self) -> dict[str, Any]:
+        """See `Training`."""
+        prepared = self.prepared
         kinds = prepared.kinds.to_json(prepared.tags)
-        columns = {n: v for n, v in self._data.to_json().items() if n in ColumnsConfig.names()}
+        columns = {n: v for n, v in self.data.to_json().items() if n in TaggerColumns.names()}
         return {
-            "task": "sequence_tagger",
-            "architecture": self._model.architecture().to_json(),
-            "model": self._model.to_json(),
             "tags": list(prepared.tags),
             **({} if kinds is None else {"tag_kinds": kinds}),
             "scheme": prepared.scheme,
             "columns": columns,
-            "training": {
-                **prepared.about,
-                **told_of(self),
-                "data_settings": self._data.to_json(),
-                "train": job.train.lasting(self.planned),
-            },
         }
+
+    def card(self, written: Mapping[str, Any]) -> Card:
+        """See `Training`."""
+        training = written["training"]
+        read = [name for name, size in _READ.items() if getattr(self.model, size)]
+        return Card(
+            title="sequence tagger",
+            pipeline="token-classification",
+            tags=("sequence-tagging",),
+            about=f"{layers_of(self.model)} over {' and '.join(read)}. Trained on "
+            f"`{shown(training['name'])}` ({training['train_sentences']:,} sentences, SHA-256 "
+            f"`{training['train_sha256']}`)",
+            held_out=f"{training['valid_sentences']:,} held-out sentences",
+            example='model.predict([["These", "are", "words", "."]])',
+            names=("Tags", written["tags"]),
+        )
 
     def _decode(
         self,
@@ -257,11 +260,11 @@ class TaggerTask:
         found: list[list[str]],
     ) -> None:
         """Put the best tags of a batch where they belong in `found`."""
-        every = emissions if self._model.members == 1 else emissions.mean(0)
+        every = emissions if self.model.members == 1 else emissions.mean(0)
         scores = every.cpu().numpy()
         for column, k in enumerate(rows):
             path = chain.best(scores[: len(sentences[k]), column])
-            found[k] = [self._prepared.tags[y] for y in path.tags]
+            found[k] = [self.prepared.tags[y] for y in path.tags]
 
     def _scored(self, sentences: list[np.ndarray]) -> Iterator[tuple[list[int], Tensor]]:
         """All of some sentences in batches: which, and their scores (T, B, K)."""
@@ -275,7 +278,7 @@ class TaggerTask:
 
     def _emissions(self, sentences: list[np.ndarray]) -> Tensor:
         """Scores (T, B, K) of sentences; of several members (M, T, B, K)."""
-        batch = self._prepared.forms.batch(sentences)
+        batch = self.prepared.forms.batch(sentences)
         device = next(self.module.parameters()).device
 
         def there(array: np.ndarray) -> Tensor:
@@ -294,10 +297,10 @@ class TaggerTask:
     def _costly(self, emissions: Tensor, wanted: list[np.ndarray]) -> Tensor:
         """Scores with a bonus for O where an entity is, which the model has to make up for: the
         softmax-margin of Gimpel & Smith (2010) with the cost on what is missed."""
-        outside = self._prepared.tags.index(OUTSIDE)
+        outside = self.prepared.tags.index(OUTSIDE)
         bonus = np.zeros(emissions.shape[-3:], np.float32)
         for column, row in enumerate(wanted):
-            bonus[: len(row), column, outside] = self._data.recall_cost * (row != outside)
+            bonus[: len(row), column, outside] = self.data.recall_cost * (row != outside)
         return emissions + torch.from_numpy(bonus).to(emissions.device)
 
     def _losses(self, emissions: Tensor, wanted: list[np.ndarray]) -> Tensor:
@@ -314,49 +317,10 @@ class TaggerTask:
     def _chain(self) -> Chain:
         found = self.module.steps()
         if found is None:
-            return Chain.free(len(self._prepared.tags))
-        allowed = allowed_steps(self._prepared.tags, scheme_of(self._model, self._prepared))
+            return Chain.free(len(self.prepared.tags))
+        allowed = allowed_steps(self.prepared.tags, scheme_of(self.model, self.prepared))
         steps = np.where(allowed, found.detach().double().cpu().numpy(), -np.inf)
         return Chain(steps[-2, :-2], steps[:-2, :-2], steps[:-2, -1])
 
 
-def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
-    """Train as `job` says: see `recurra.tasks.base.TrainingSide`."""
-    config, data = job.model, job.data
-    assert isinstance(config, SequenceTaggerConfig)
-    assert isinstance(data, DataConfig)
-
-    def make(out: Path, world: World) -> tuple[TaggerTask, dict[str, Any]]:
-        config.check_precision(world.device.type)
-        prepared = prepare(
-            job.source,
-            job.valid,
-            config,
-            data,
-            seed=job.train.seed,
-            files=job.files,
-            pretrained=job.pretrained,
-        )
-        module = build(config, prepared, job.train.seed)
-        if job.pretrained is not None:
-            begun = carried_over(job.pretrained)
-            if config.members > 1:
-                members = range(config.members)
-                begun = {f"members.{k}.{n}": tensor for k in members for n, tensor in begun.items()}
-            carry_over(module, begun, where=str(job.pretrained.path))
-        if job.files is not None:
-            tensors = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
-            module.load_state_dict(tensors)
-        task = TaggerTask(job, prepared, module)
-        task.batches(0, rank=0, world=world.size)
-        return task, prepared.identity
-
-    return run(
-        make,
-        job.train,
-        out=job.out,
-        settings=job.settings,
-        fresh=job.fresh,
-        callbacks=job.callbacks,
-        started=job.started,
-    )
+SIDE = TaggerTraining

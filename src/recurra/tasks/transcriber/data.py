@@ -14,7 +14,7 @@ from recurra.given import LeftOut, is_path, listed, path_of, shown
 from recurra.tasks.transcriber.features import LogMel, Scale
 from recurra.tasks.transcriber.recordings import OnBad, Recording, clean, read_recordings
 from recurra.tasks.transcriber.resample import resample
-from recurra.tasks.transcriber.settings import TranscriberConfig, TranscriberData
+from recurra.tasks.transcriber.settings import TranscriberData, TranscriberSettings
 from recurra.tasks.transcriber.wav import Sound, read_wav
 from recurra.text import Tokenizer, train_tokenizer
 from recurra.text.tokenizer import whole_characters
@@ -50,6 +50,21 @@ class Prepared:
     sha256: str
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """What a run must share with the one it continues."""
+        return {"recordings": self.sha256}
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the model directory says of the data."""
+        return {
+            "recordings": len(self.train),
+            "seconds": sum(example.seconds for example in self.train),
+            "skipped": list(self.skipped),
+            "sha256": self.sha256,
+        }
+
+    @property
     def left_out(self) -> LeftOut:
         """How many recordings could not be used, and the first of them."""
         kept = len(self.train) + len(self.valid)
@@ -71,7 +86,7 @@ def recordings_of(source: Any, *, texts: bool, on_bad: OnBad | None = None) -> I
     Raises:
         InputError: neither of these, or what `read_recordings` raises.
     """
-    expected = "paths, or recurra.data.Recording or Sound, one or several"
+    expected = "paths, or recurra.tasks.transcriber.Recording or Sound, one or several"
     if isinstance(source, Recording | Sound):
         source = [source]
     if is_path(source) and str(source) == "-":
@@ -101,7 +116,7 @@ def recordings_of(source: Any, *, texts: bool, on_bad: OnBad | None = None) -> I
 def prepare(
     source: Any,
     valid: Any,
-    model: TranscriberConfig,
+    model: TranscriberSettings,
     data: TranscriberData,
     *,
     seed: int,
@@ -115,7 +130,7 @@ def prepare(
         InputError: recordings that cannot be used and are not to be skipped, or too few.
     """
     skipped: list[str] = []
-    on_bad = (lambda error: skipped.append(str(error))) if data.bad == "skip" else None
+    on_bad = (lambda error: skipped.append(str(error))) if data.skip_bad else None
     train = list(recordings_of(source, texts=True, on_bad=on_bad))
     if valid is None:
         train, held_out = _split(train, data.valid_share, seed)
@@ -228,7 +243,7 @@ def _examples(
             error = InputError(
                 f"{recording.name}: {recording.sound.seconds:.2f} s are {steps} steps of the "
                 f'network, and the text "{text[:40]}" needs {frames_needed(ids)}: leave it out '
-                '(bad="skip"), or use a smaller stride'
+                "(skip_bad), or use a smaller stride"
             )
             if on_bad is None:
                 raise error

@@ -9,7 +9,7 @@ from recurra.tasks.network import NetworkConfig
 from recurra.tasks.transcriber.augment import Augmentation
 from recurra.tasks.transcriber.features import LogMel
 
-_FEATURES = LogMel.__dataclass_fields__
+_FEATURES = {field.name: field for field in dataclasses.fields(LogMel)}
 
 
 def _feature(name: str) -> Any:
@@ -18,7 +18,7 @@ def _feature(name: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranscriberConfig(NetworkConfig):
+class TranscriberSettings(NetworkConfig):
     """Tokens, features and the network."""
 
     layers: int = option(2, "recurrent layers", least=1, whole=True)
@@ -73,12 +73,19 @@ class TranscriberData(Augmentation):
         below=1,
     )
     batch: int = option(32, "recordings side by side", least=1, whole=True)
-    bad: str = option(
-        "refuse",
-        "recordings that cannot be read, have no text, or are too short for it: refuse the data, "
-        "or skip them",
-        choices=("refuse", "skip"),
+    skip_bad: bool = option(
+        False,
+        "leave out recordings that cannot be read, have no text, or are too short for it, and "
+        "report them",
     )
+
+    renamed = {"bad": ("skip_bad", {"skip": True, "refuse": False})}  # noqa: RUF012
+
+    def identity(self) -> dict[str, Any]:
+        """See `Settings.identity`: under the name that runs of version 0.1.0 were written with."""
+        found = super().identity()
+        found["bad"] = "skip" if found.pop("skip_bad") else "refuse"
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +96,11 @@ class Decoding(Settings):
         1, "labellings kept by prefix beam search; 1 takes the best path", least=1, whole=True
     )
     n_best: int = option(1, "alternatives to return, at most beams", least=1, whole=True)
-    language_model: str | None = option(
-        None, "directory of a language model of lines over the same tokens", text=True
+    language_model: Any = option(  # noqa: RUF009
+        None,
+        "a language model of lines over the same tokens: its directory, in Python also the model",
+        text=True,
+        objects=True,
     )
     weight: float = option(0.5, "of the language model, where one is given", least=0)
     bonus: float = option(0.0, "added to the score for each token")
@@ -108,7 +118,7 @@ class Decoding(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranscriptOptions(Decoding):
+class TranscriberOptions(Decoding):
     """How recordings of files are transcribed, and what becomes of those that cannot be read."""
 
     skip_bad: bool = option(False, "leave out recordings that cannot be read, and report them")

@@ -1,7 +1,7 @@
 """`Transcriber`: train it, measure it, let it listen. Only training needs torch."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,23 +10,22 @@ import numpy as np
 
 from recurra.errors import FormatError, InputError
 from recurra.runtime import Architecture
-from recurra.settings import sort
 from recurra.storage import ModelFiles
 from recurra.tasks.answers import Unanswered
-from recurra.tasks.base import TrainedModel
+from recurra.tasks.protocol import Fitting, Task
 from recurra.tasks.transcriber.ctc import BestPath, Labelling, PrefixBeam, TextModel
-from recurra.tasks.transcriber.data import Fitted, Source, read_fitted, recordings_of
+from recurra.tasks.transcriber.data import Fitted, read_fitted, recordings_of
 from recurra.tasks.transcriber.recordings import Recording, clean
 from recurra.tasks.transcriber.resample import resample
 from recurra.tasks.transcriber.runtime import RuntimeTranscriber
+from recurra.tasks.transcriber.scores import TranscriberScores
 from recurra.tasks.transcriber.settings import (
     Decoding,
-    TranscriberConfig,
     TranscriberData,
-    TranscriptOptions,
+    TranscriberOptions,
+    TranscriberSettings,
 )
 from recurra.tasks.transcriber.transcript import (
-    Judgement,
     Transcript,
     TranscriptStream,
     transcript,
@@ -35,7 +34,7 @@ from recurra.tasks.transcriber.wav import Sound
 from recurra.text import Tokenizer
 
 if TYPE_CHECKING:
-    from recurra.train import Callback, FitResult
+    pass
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,10 @@ class Decoder:
 _POOL = 128
 
 
-class Transcriber(TrainedModel):
+class Transcriber(Task):
     """Speech to text: recurrent layers over log-mel features, trained by the CTC loss.
 
-    The arguments are the fields of `TranscriberConfig`, by name:
+    The arguments are the fields of `TranscriberSettings`, by name:
     `Transcriber(cell="lstm", layers=2, hidden=128, bidirectional=True, tokenizer="char")`.
 
     Raises:
@@ -77,74 +76,42 @@ class Transcriber(TrainedModel):
 
     task = "transcriber"
     title = "transcriber"
-    Config = TranscriberConfig
+    fitting = Fitting(
+        reads="recordings and their texts",
+        keeps="tokens and features",
+        data=(
+            "a manifest, a folder, an archive, or several of them (see "
+            "`recurra.tasks.transcriber.read_recordings`); or `Recording`s in memory."
+        ),
+        valid="recordings held out; by default a tenth of `data`, chosen at random.",
+        example="`minutes=3`, `speed=0.1`, `lr=1e-3`",
+    )
+    Config = TranscriberSettings
     Data = TranscriberData
-    Prediction = TranscriptOptions
-    Measurement = TranscriptOptions
+    Prediction = TranscriberOptions
+    Measurement = TranscriberOptions
 
-    config: TranscriberConfig
+    config: TranscriberSettings
     _network: RuntimeTranscriber | None = None
 
     @classmethod
     def around(cls, files: ModelFiles, runtime: RuntimeTranscriber) -> "Transcriber":
         """Return what those files say, with another network than theirs to hear with."""
         model = cls.__new__(cls)
-        model.config = TranscriberConfig.from_json(files.config["model"])
+        model.config = TranscriberSettings.from_json(files.config["model"])
         model._files, model._precision = files, "float32"
         model._network = runtime
         return model
 
-    def fit(
-        self,
-        data: Source,
-        *,
-        valid: Source | None = None,
-        out: str | Path | None = None,
-        fresh: bool = False,
-        callbacks: "Sequence[Callback]" = (),
-        progress: bool = True,
-        **settings: Any,
-    ) -> "FitResult":
-        """Train on recordings and their texts; then this is the model with the fewest word errors.
-
-        A model that is trained already goes on from its weights, with its tokens and features.
-
-        Args:
-            data: a manifest, a folder, an archive, or several of them (see
-                `recurra.data.read_recordings`); or `Recording`s in memory.
-            valid: recordings held out; by default a tenth of `data`, chosen at random.
-            out: directory of the run: checkpoints, metrics, report, best model. The same call
-                again resumes it. By default a temporary one.
-            fresh: start over where `out` holds a run.
-            callbacks: told of every step and validation.
-            progress: show a progress bar, or lines where the output is no terminal.
-            **settings: fields of `TranscriberData` and of `recurra.train.TrainConfig`, by name:
-                `minutes=3`, `speed=0.1`, `lr=1e-3`.
-
-        Raises:
-            InputError: settings or recordings that cannot be used; nothing was changed.
-            DivergedError: training did not stay finite; `out` keeps the last good checkpoint.
-            Interrupted: Ctrl-C; `out` has a checkpoint to go on from.
-        """
-        return self._train(
-            data,
-            valid=valid,
-            out=out,
-            fresh=fresh,
-            callbacks=callbacks,
-            progress=progress,
-            settings=settings,
-        )
-
-    def predict(self, data: Any, *, language_model: Any = None, **options: Any) -> list[Transcript]:
+    def predict(self, inputs: Any, **options: Any) -> list[Transcript]:
         """Transcribe recordings.
 
         Args:
-            data: a wav file, a manifest, a folder, an archive, or several of them; or a `Sound`,
+            inputs: a wav file, a manifest, a folder, an archive, or several of them; or a `Sound`,
                 or several.
-            language_model: a `recurra.LanguageModel` of lines over the same tokens, or its
-                directory; only with a beam.
-            **options: fields of `Decoding`, by name: `beams=16, weight=0.5, bonus=1.0`.
+            **options: fields of `Decoding`, by name: `beams=16, weight=0.5, bonus=1.0`. With a beam
+                `language_model` may be a `recurra.LanguageModel` of lines over the same tokens, or
+                its directory.
 
         Returns:
             A transcript of each recording, in their order; `str` of one is its text.
@@ -152,16 +119,16 @@ class Transcriber(TrainedModel):
         Raises:
             InputError: recordings or options that cannot be used.
         """
-        decoder = self._decoder(language_model, options)
-        recordings = recordings_of(data, texts=False)
-        return [found for _, found in self._transcribe(recordings, decoder)]
+        decoder = self._decoder(self._options(Decoding, options))
+        recordings = recordings_of(inputs, texts=False)
+        return [heard for _, heard in self._transcribe(recordings, decoder)]
 
     def predict_file(
-        self, source: str | Path, options: TranscriptOptions
+        self, source: str | Path, options: TranscriberOptions
     ) -> Iterator[Transcript | Unanswered]:
         """Transcribe recordings one after the other, as `recurra predict` does; "-" is a wav file
         on standard input. One that is left out is answered by an `Unanswered`."""
-        decoder, bad = self._opened(options), list[str]()
+        decoder, bad = self._decoder(options), list[str]()
         on_bad = (lambda error: bad.append(str(error))) if options.skip_bad else None
         before: list[int] = []  # how many were bad before each that was read
 
@@ -179,39 +146,38 @@ class Transcriber(TrainedModel):
         for reason in bad[told:]:
             yield Unanswered(reason, "recordings")
 
-    def evaluate(
-        self, data: Any, *, language_model: Any = None, skip_bad: bool = False, **options: Any
-    ) -> Judgement:
-        """Compare transcripts with what was said; arguments as for `predict`.
+    def evaluate(self, data: Any, **options: Any) -> TranscriberScores:
+        """Compare transcripts with what was said.
 
-        With `skip_bad` recordings that cannot be read, or have no text, are left out.
+        Args:
+            data: as for `fit`.
+            **options: by name: those of `predict`, and `skip_bad`.
 
         Raises:
             InputError: recordings without a text, or options that cannot be used.
         """
-        decoder, bad = self._decoder(language_model, options), list[str]()
-        on_bad = (lambda error: bad.append(str(error))) if skip_bad else None
+        wanted, bad = self._options(TranscriberOptions, options), list[str]()
+        decoder = self._decoder(wanted)
+        on_bad = (lambda error: bad.append(str(error))) if wanted.skip_bad else None
         recordings = recordings_of(data, texts=True, on_bad=on_bad)
         said, heard, seconds = [], [], 0.0
         for recording, found in self._transcribe(recordings, decoder):
             said.append(clean(recording.text or ""))
             heard.append(found.text)
             seconds += recording.sound.seconds
-        return Judgement.of(said, heard, seconds=seconds, skipped=bad)
+        return TranscriberScores.of(said, heard, seconds=seconds, skipped=bad)
 
-    def stream(
-        self, *, rate: int | None = None, language_model: Any = None, **options: Any
-    ) -> TranscriptStream:
+    def stream(self, *, rate: int | None = None, **options: Any) -> TranscriptStream:
         """Listen to one recording as it comes, in pieces of any size.
 
         Args:
             rate: samples a second of what will come; by default the model's.
-            language_model, **options: as for `predict`.
+            **options: as for `predict`.
 
         Raises:
             InputError: a model that needs whole recordings, or options that cannot be used.
         """
-        decoder = self._decoder(language_model, options)
+        decoder = self._decoder(self._options(Decoding, options))
         return TranscriptStream(self.runtime.stream(rate=rate), self.tokenizer, decoder.beam())
 
     @cached_property
@@ -244,23 +210,14 @@ class Transcriber(TrainedModel):
     def _fitted(self) -> Fitted:
         return read_fitted(self.files.config, self.files.tokenizer)
 
-    def _decoder(self, language_model: Any, options: dict[str, Any]) -> Decoder:
-        """What options say, with the language model that was given, or its directory."""
-        (chosen,) = sort(options, Decoding)
-        path = str(language_model) if isinstance(language_model, str | Path) else None
-        decoding = Decoding(**chosen, language_model=path).validate()
-        if language_model is None or path is not None:
-            return self._opened(decoding)
-        if decoding.beams == 1:
-            replace(decoding, language_model="given").validate()
-        return Decoder(decoding, self._text_model(language_model))
+    def _decoder(self, options: Decoding) -> Decoder:
+        """What finds text as `options` say, with the language model that they name or are given."""
+        given = options.language_model
+        if isinstance(given, str | Path):
+            import recurra
 
-    def _opened(self, options: Decoding) -> Decoder:
-        if options.language_model is None:
-            return Decoder(options, None)
-        import recurra
-
-        return Decoder(options, self._text_model(recurra.load(options.language_model)))
+            given = recurra.load(given)
+        return Decoder(options, None if given is None else self._text_model(given))
 
     def _text_model(self, given: Any) -> TextModel:
         if not hasattr(given, "generate"):

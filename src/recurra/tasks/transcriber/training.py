@@ -1,7 +1,6 @@
 """Training a transcriber: the torch side of the task."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ from torch import Tensor
 
 from recurra.data import LengthBatches, Rows
 from recurra.nn import Recurrent
-from recurra.storage import save_model
-from recurra.tasks.answers import told_of
+from recurra.tasks.card import Card, layers_of
 from recurra.tasks.figures import mean, present
 from recurra.tasks.job import Job
-from recurra.tasks.transcriber.card import write_card
+from recurra.tasks.training import Training, drawn
 from recurra.tasks.transcriber.ctc import BestPath
 from recurra.tasks.transcriber.data import (
     Example,
@@ -26,11 +24,9 @@ from recurra.tasks.transcriber.data import (
     write_fitted,
 )
 from recurra.tasks.transcriber.network import RecurrentCTC
-from recurra.tasks.transcriber.settings import TranscriberConfig, TranscriberData
-from recurra.tasks.transcriber.transcript import Judgement
-from recurra.train import FitResult
+from recurra.tasks.transcriber.scores import TranscriberScores
+from recurra.tasks.transcriber.settings import TranscriberData, TranscriberSettings
 from recurra.train.distributed import World
-from recurra.train.run import run
 
 #: One step of validation costs about this share of a training step on as many recordings.
 _FORWARD_SHARE = 1 / 3
@@ -61,7 +57,7 @@ class SpeechBatches(Sequence[SpeechBatch]):
         change: TranscriberData | None = None,
         key: tuple[int, ...] = (),
     ) -> None:
-        self._prepared, self._examples, self._order = prepared, examples, order
+        self.prepared, self._examples, self._order = prepared, examples, order
         self._change, self._key = change, key
 
     def __len__(self) -> int:
@@ -76,7 +72,7 @@ class SpeechBatches(Sequence[SpeechBatch]):
         vectors = [self._vectors(example, random) for example in chosen]
         lengths = [len(v) for v in vectors]
         sizes = [len(example.ids) for example in chosen]
-        inputs = np.zeros((max(lengths), len(chosen), self._prepared.features.size), np.float32)
+        inputs = np.zeros((max(lengths), len(chosen), self.prepared.features.size), np.float32)
         targets = np.ones((len(chosen), max(sizes)), np.int64)
         for row, (vector, example) in enumerate(zip(vectors, chosen, strict=True)):
             inputs[: len(vector), row] = vector
@@ -90,7 +86,7 @@ class SpeechBatches(Sequence[SpeechBatch]):
         )
 
     def _vectors(self, example: Example, random: np.random.Generator) -> np.ndarray:
-        prepared, change = self._prepared, self._change
+        prepared, change = self.prepared, self._change
         frames = example.frames
         if example.samples is not None and change is not None:
             frames = prepared.features.frames(change.sound(example.samples, random))
@@ -100,41 +96,51 @@ class SpeechBatches(Sequence[SpeechBatch]):
         return prepared.features.stacked(frames)
 
 
-class TranscriberTask:
-    """What the training loop needs to know (see `recurra.train.Task`)."""
+class TranscriberTraining(Training[TranscriberSettings, TranscriberData, Prepared]):
+    """What the training loop needs of a transcriber (see `recurra.tasks.training`)."""
 
-    goal: str = "word_error_rate"
-    goal_higher = False
-    unit = "tokens"
+    task = "transcriber"
+    goal = "word_error_rate"
 
-    def __init__(self, job: Job, prepared: Prepared, module: RecurrentCTC | None = None) -> None:
-        assert isinstance(job.model, TranscriberConfig)
-        assert isinstance(job.data, TranscriberData)
-        self._job, self._model, self._data, self._prepared = job, job.model, job.data, prepared
-        self.module = build(self._model, prepared, job.train.seed) if module is None else module
-        if job.files is not None:
-            state = {n: torch.from_numpy(np.array(v)) for n, v in job.files.tensors.items()}
-            self.module.load_state_dict(state)
-        self.left_out = prepared.left_out
+    def __init__(self, job: Job, prepared: Prepared, module: Any = None) -> None:
+        super().__init__(job, prepared, module)
         if not any(example.text.strip() for example in prepared.valid):
             self.goal = "loss"  # nobody says anything, so there is no word to be wrong about
-        self._metrics: dict[str, float] = {}
-        self.planned = ""  # see `recurra.train.Planned`
         self._heard: list[str] = []
+
+    @classmethod
+    def prepare(cls, job: Job, out: Path, world: World) -> Prepared:
+        """See `Training`."""
+        files = job.files
+        return prepare(
+            job.source,
+            job.valid,
+            job.model,  # type: ignore[arg-type]
+            job.data,  # type: ignore[arg-type]
+            seed=job.train.seed,
+            fitted=None if files is None else read_fitted(files.config, files.tokenizer),
+        )
+
+    def build(self, config: TranscriberSettings, prepared: Prepared, seed: int) -> Any:
+        """See `Training`."""
+        size = prepared.features.size
+        with drawn(seed):
+            rnn = Recurrent(config.cell, size, config.hidden, **config.arguments())
+            return RecurrentCTC(rnn, len(prepared.tokenizer), dropout=config.dropout)
 
     def batches(self, epoch: int, *, rank: int, world: int) -> SpeechBatches:
         """See `recurra.train.Task`."""
-        examples, seed = self._prepared.train, self._job.train.seed
+        examples, seed = self.prepared.train, self.job.train.seed
         order = LengthBatches(
             [round(100 * example.seconds) for example in examples],
-            batch=self._data.batch,
+            batch=self.data.batch,
             seed=seed,
             epoch=epoch,
             rank=rank,
             world=world,
         )
         key = (seed, epoch, rank)
-        return SpeechBatches(self._prepared, examples, order, change=self._data, key=key)
+        return SpeechBatches(self.prepared, examples, order, change=self.data, key=key)
 
     def loss(self, batch: SpeechBatch, state: None) -> tuple[Tensor, int, None]:
         """See `recurra.train.Task`: nats, of so many tokens; an empty text counts as one.
@@ -147,11 +153,11 @@ class TranscriberTask:
     def validate(self) -> dict[str, float]:
         """See `recurra.train.Task`: loss, and error rates of the best path."""
         total, count, said, heard = 0.0, 0, [], []
-        tokenizer, valid = self._prepared.tokenizer, self._prepared.valid
+        tokenizer, valid = self.prepared.tokenizer, self.prepared.valid
         order = LengthBatches(
-            [len(example.frames) for example in valid], batch=self._data.batch, shuffle=False
+            [len(example.frames) for example in valid], batch=self.data.batch, shuffle=False
         )
-        batches = SpeechBatches(self._prepared, valid, order)
+        batches = SpeechBatches(self.prepared, valid, order)
         with torch.inference_mode():
             for n, rows in enumerate(order):
                 batch = batches[n]
@@ -165,9 +171,9 @@ class TranscriberTask:
                     heard.append(tokenizer.decode(ids))
                     said.append(valid[index].text)
         seconds = sum(example.seconds for example in valid)
-        found = Judgement.of(said, heard, seconds=seconds)
+        found = TranscriberScores.of(said, heard, seconds=seconds)
         self._heard = heard
-        self._metrics = {
+        self.metrics = {
             "loss": mean(total, count),
             **present(
                 {
@@ -176,27 +182,40 @@ class TranscriberTask:
                 }
             ),
         }
-        return self._metrics
+        return self.metrics
 
     def validation_cost(self) -> float:
         """See `recurra.train.Rated`; the network reads twice, and the text is decoded."""
-        return 2 * _FORWARD_SHARE * len(self._prepared.valid) / self._data.batch
+        return 2 * _FORWARD_SHARE * len(self.prepared.valid) / self.data.batch
 
     def samples(self) -> list[tuple[str, str]]:
         """See `recurra.train.Sampled`: what was said, and what the best model heard."""
         self.validate()
-        shown = zip(self._prepared.valid[:_SHOWN], self._heard, strict=False)
+        shown = zip(self.prepared.valid[:_SHOWN], self._heard, strict=False)
         return [(f"{example.text} → ", heard) for example, heard in shown]
 
-    def save(self, directory: Path) -> None:
-        """See `recurra.train.Task`."""
-        config = self.config()
-        save_model(
-            directory,
-            config=config,
-            tensors={n: value.cpu().numpy() for n, value in self.module.state_dict().items()},
-            tokenizer=self._prepared.tokenizer.to_json(),
-            card=write_card(self._model, config["training"], self._metrics),
+    def tokenizer(self) -> Any:
+        """See `Training`."""
+        return self.prepared.tokenizer.to_json()
+
+    def describe(self) -> dict[str, Any]:
+        """See `Training`."""
+        return write_fitted(self.prepared.features, self.prepared.scale)
+
+    def card(self, written: Mapping[str, Any]) -> Card:
+        """See `Training`."""
+        training = written["training"]
+        return Card(
+            title="transcriber",
+            pipeline="automatic-speech-recognition",
+            tags=("ctc",),
+            about=f"{layers_of(self.model)} over log-mel features, with connectionist temporal "
+            f"classification over {self.model.tokenizer} tokens. Trained on "
+            f"{training['recordings']:,} recordings ({training['seconds'] / 60:.1f} minutes, "
+            f"SHA-256 `{training['sha256']}`)",
+            held_out="held-out recordings",
+            example='*model.predict("speech.wav")',
+            loss="nats_per_token",
         )
 
     def _moved(self, batch: SpeechBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -214,52 +233,5 @@ class TranscriberTask:
         own = possible & (torch.arange(len(possible), device=possible.device) < batch.count)
         return losses * own, sizes.clamp(min=1) * own
 
-    def config(self) -> dict[str, Any]:
-        """`config.json` of the model."""
-        job, prepared = self._job, self._prepared
-        return {
-            "task": "transcriber",
-            "architecture": self._model.architecture().to_json(),
-            "model": self._model.to_json(),
-            **write_fitted(prepared.features, prepared.scale),
-            "training": {
-                "recordings": len(prepared.train),
-                "seconds": sum(example.seconds for example in prepared.train),
-                "skipped": list(prepared.skipped),
-                **told_of(self),
-                "sha256": prepared.sha256,
-                "data": self._data.to_json(),
-                "train": job.train.lasting(self.planned),
-            },
-        }
 
-
-def build(config: TranscriberConfig, prepared: Prepared, seed: int) -> RecurrentCTC:
-    """Return the module with freshly drawn weights."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
-        rnn = Recurrent(config.cell, prepared.features.size, config.hidden, **config.arguments())
-        return RecurrentCTC(rnn, len(prepared.tokenizer), dropout=config.dropout)
-
-
-def train(job: Job) -> tuple[FitResult, Path, ExitStack]:
-    """Train as `job` says: see `recurra.tasks.base.TrainingSide`."""
-    model, data, files = job.model, job.data, job.files
-    assert isinstance(model, TranscriberConfig)
-    assert isinstance(data, TranscriberData)
-    fitted = None if files is None else read_fitted(files.config, files.tokenizer)
-
-    def make(out: Path, world: World) -> tuple[TranscriberTask, dict[str, Any]]:
-        model.check_precision(world.device.type)
-        prepared = prepare(job.source, job.valid, model, data, seed=job.train.seed, fitted=fitted)
-        return TranscriberTask(job, prepared), {"recordings": prepared.sha256}
-
-    return run(
-        make,
-        job.train,
-        out=job.out,
-        settings=job.settings,
-        fresh=job.fresh,
-        callbacks=job.callbacks,
-        started=job.started,
-    )
+SIDE = TranscriberTraining

@@ -1,4 +1,4 @@
-"""What a transcriber returns: transcripts, whole or as they come, and how right they are."""
+"""What a transcriber returns: transcripts, whole or as they come."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from recurra.given import NOTHING, LeftOut
-from recurra.tasks.figures import plain, shown
 from recurra.tasks.transcriber.ctc import BestPath, Labelling, PrefixBeam
 from recurra.tasks.transcriber.runtime import SoundStream
-from recurra.tasks.transcriber.scores import ErrorRate, character_errors, word_errors
 from recurra.text import Tokenizer
 
 
@@ -46,65 +43,6 @@ class Transcript:
             "tokens": list(self.tokens),
             "times": list(self.times),
             "alternatives": [{"text": t, "score": score} for t, score in self.alternatives],
-        }
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """How right the transcripts of some recordings are."""
-
-    words: ErrorRate
-    characters: ErrorRate
-    recordings: int
-    seconds: float
-    left_out: LeftOut = NOTHING
-
-    @classmethod
-    def of(
-        cls,
-        references: Sequence[str],
-        hypotheses: Sequence[str],
-        *,
-        seconds: float,
-        skipped: Sequence[str] = (),
-    ) -> "Judgement":
-        """Compare what was said and what was heard in recordings of so many seconds in all; of each
-        that could not be read `skipped` has a line."""
-        words, count = word_errors(references, hypotheses), len(references)
-        left_out = LeftOut.of(skipped, kept=count, unit="recordings")
-        return cls(words, character_errors(references, hypotheses), count, seconds, left_out)
-
-    @property
-    def word_error_rate(self) -> float:
-        """Word errors per word said."""
-        return self.words.rate
-
-    @property
-    def character_error_rate(self) -> float:
-        """Character errors per character said."""
-        return self.characters.rate
-
-    def __str__(self) -> str:
-        w, c = self.words, self.characters
-        return (
-            f"word error rate {shown(w.rate, '.2%')} ({w.substitutions} substitutions, "
-            f"{w.deletions} deletions, {w.insertions} insertions in {w.length} words), "
-            f"character error rate {shown(c.rate, '.2%')}, of {self.recordings} recordings "
-            f"({self.seconds:.0f} s)"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The figures as JSON values."""
-        return {
-            "word_error_rate": plain(self.word_error_rate),
-            "character_error_rate": plain(self.character_error_rate),
-            "substitutions": self.words.substitutions,
-            "deletions": self.words.deletions,
-            "insertions": self.words.insertions,
-            "words": self.words.length,
-            "recordings": self.recordings,
-            "seconds": self.seconds,
-            "left_out": self.left_out.to_dict(),
         }
 
 

@@ -8,13 +8,18 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from recurra.checked import checked
 from recurra.errors import InputError
-from recurra.given import shown
+from recurra.given import NOTHING, LeftOut, shown
+from recurra.tasks import figures
 from recurra.tasks.figures import mean
+
+if TYPE_CHECKING:
+    from recurra.tasks.translator.decoding import Translation
+    from recurra.tasks.translator.pairs import Pairs
 
 BLEU_ORDER, CHRF_ORDER, CHRF_BETA = 4, 6, 2
 
@@ -216,3 +221,72 @@ def _check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> No
                 f"references of text {number}: expected a list of at least one, received "
                 f"{shown(others)}"
             )
+
+
+@dataclass(frozen=True)
+class TranslatorScores:
+    """How good translations are, each against all references of its source.
+
+    bleu, chrf: of the corpus, 0 to 100 (sacrebleu's at its defaults). error_rate: edits per token
+    of the nearest reference, tokens being what white space parts: the phoneme error rate of sounds,
+    the word error rate of sentences. wrong: share of sources whose translation is none of their
+    references: the word error rate of spellings. nats_per_token: mean negative log-likelihood of
+    the references' tokens, in the model's own vocabulary. sources, references: how many. left_out:
+    pairs that could not be read.
+    """
+
+    bleu: float
+    chrf: float
+    error_rate: float
+    wrong: float
+    nats_per_token: float
+    sources: int
+    references: int
+    left_out: LeftOut = NOTHING
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures, as JSON values."""
+        return dict(figures.plain(asdict(self)))
+
+    def __str__(self) -> str:
+        return (
+            f"BLEU {figures.shown(self.bleu, '.2f')}, chrF {figures.shown(self.chrf, '.2f')}, "
+            f"error rate {figures.shown(100 * self.error_rate, '.2f')} %, "
+            f"wrong {figures.shown(100 * self.wrong, '.2f')} %, "
+            f"{figures.shown(self.nats_per_token, '.4f')} nats per token "
+            f"({self.sources:,} sources, {self.references:,} references)"
+        )
+
+
+def score(
+    texts: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    nats_per_token: float,
+    left_out: LeftOut = NOTHING,
+) -> TranslatorScores:
+    """All figures of some translations."""
+    edits = error_rate(texts, references)
+    words = any(text.strip() for some in (texts, *references) for text in some)
+    return TranslatorScores(
+        bleu=bleu(texts, references) if words else math.nan,
+        chrf=chrf(texts, references) if words else math.nan,
+        error_rate=edits.tokens,
+        wrong=edits.whole,
+        nats_per_token=nats_per_token,
+        sources=len(texts),
+        references=sum(map(len, references)),
+        left_out=left_out,
+    )
+
+
+def score_pairs(
+    pairs: "Pairs",
+    translate: "Callable[[Sequence[str]], Sequence[Translation]]",
+    *,
+    nats_per_token: float,
+) -> TranslatorScores:
+    """All figures of the translations of some sources, each held to all targets it has."""
+    sources, references = pairs.references()
+    texts = [translation.text for translation in translate(sources)]
+    return score(texts, references, nats_per_token=nats_per_token, left_out=pairs.left_out)

@@ -16,7 +16,7 @@ METRICS = {"error_rate": False, "wrong": False, "bleu": True, "chrf": True, "los
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslatorConfig(NetworkConfig):
+class TranslatorSettings(NetworkConfig):
     """The two vocabularies, the layers, and what is between them."""
 
     source_tokenizer: str = option("bpe", "what a token of the source is", choices=KINDS)
@@ -92,7 +92,7 @@ class TranslatorConfig(NetworkConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(Settings):
+class TranslatorData(Settings):
     """How pairs are read in training."""
 
     valid_share: float = option(
@@ -140,14 +140,14 @@ class TranslationOptions(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslationPrediction(TranslationOptions):
+class TranslatorOptions(TranslationOptions):
     """How to translate the lines of a file, and how they are read."""
 
     skip_bad: bool = option(False, "leave out lines that cannot be read, and report them")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslationMeasurement(TranslationOptions):
+class TranslatorMeasurement(TranslationOptions):
     """How to translate what is held to its targets, and how pairs are read."""
 
     skip_bad: bool = option(False, "leave out pairs that cannot be read")

@@ -1,8 +1,7 @@
 """`Translator`: train it, measure it, let it translate. Only training needs torch."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -10,107 +9,35 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from recurra.errors import FormatError, InputError
-from recurra.given import NOTHING, LeftOut, listed, shown
-from recurra.settings import sort
-from recurra.tasks import figures
+from recurra.given import listed, shown
 from recurra.tasks.answers import Unanswered, answered
-from recurra.tasks.base import TrainedModel
+from recurra.tasks.protocol import Fitting, Task
 from recurra.tasks.translator.alignment import Alignment
 from recurra.tasks.translator.data import Encoded, open_pairs
 from recurra.tasks.translator.decoding import Decoder, Translation
 from recurra.tasks.translator.pairs import Pairs, open_sources
 from recurra.tasks.translator.runtime import RuntimeTranslator, TranslatorArchitecture
-from recurra.tasks.translator.scores import bleu, chrf, error_rate
+from recurra.tasks.translator.scores import TranslatorScores, score_pairs
 from recurra.tasks.translator.settings import (
-    DataConfig,
-    TranslationMeasurement,
     TranslationOptions,
-    TranslationPrediction,
-    TranslatorConfig,
+    TranslatorData,
+    TranslatorMeasurement,
+    TranslatorOptions,
+    TranslatorSettings,
 )
 from recurra.tasks.translator.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from recurra.tasks.translator.data import Source
-    from recurra.train import Callback, FitResult
 
 #: Pairs whose likelihood is computed at a time.
 _BATCH = 64
 
 
-@dataclass(frozen=True)
-class TranslationScores:
-    """How good translations are, each against all references of its source.
-
-    bleu, chrf: of the corpus, 0 to 100 (sacrebleu's at its defaults). error_rate: edits per token
-    of the nearest reference, tokens being what white space parts: the phoneme error rate of sounds,
-    the word error rate of sentences. wrong: share of sources whose translation is none of their
-    references: the word error rate of spellings. nats_per_token: mean negative log-likelihood of
-    the references' tokens, in the model's own vocabulary. sources, references: how many. left_out:
-    pairs that could not be read.
-    """
-
-    bleu: float
-    chrf: float
-    error_rate: float
-    wrong: float
-    nats_per_token: float
-    sources: int
-    references: int
-    left_out: LeftOut = NOTHING
-
-    def to_dict(self) -> dict[str, Any]:
-        """All figures, as JSON values."""
-        return dict(figures.plain(asdict(self)))
-
-    def __str__(self) -> str:
-        return (
-            f"BLEU {figures.shown(self.bleu, '.2f')}, chrF {figures.shown(self.chrf, '.2f')}, "
-            f"error rate {figures.shown(100 * self.error_rate, '.2f')} %, "
-            f"wrong {figures.shown(100 * self.wrong, '.2f')} %, "
-            f"{figures.shown(self.nats_per_token, '.4f')} nats per token "
-            f"({self.sources:,} sources, {self.references:,} references)"
-        )
-
-
-def score(
-    texts: Sequence[str],
-    references: Sequence[Sequence[str]],
-    *,
-    nats_per_token: float,
-    left_out: LeftOut = NOTHING,
-) -> TranslationScores:
-    """All figures of some translations."""
-    edits = error_rate(texts, references)
-    words = any(text.strip() for some in (texts, *references) for text in some)
-    return TranslationScores(
-        bleu=bleu(texts, references) if words else math.nan,
-        chrf=chrf(texts, references) if words else math.nan,
-        error_rate=edits.tokens,
-        wrong=edits.whole,
-        nats_per_token=nats_per_token,
-        sources=len(texts),
-        references=sum(map(len, references)),
-        left_out=left_out,
-    )
-
-
-def score_pairs(
-    pairs: Pairs,
-    translate: Callable[[Sequence[str]], Sequence[Translation]],
-    *,
-    nats_per_token: float,
-) -> TranslationScores:
-    """All figures of the translations of some sources, each held to all targets it has."""
-    sources, references = pairs.references()
-    texts = [translation.text for translation in translate(sources)]
-    return score(texts, references, nats_per_token=nats_per_token, left_out=pairs.left_out)
-
-
-class Translator(TrainedModel):
+class Translator(Task):
     """A recurrent encoder-decoder with attention: languages, spelling to sound, dates to dates.
 
-    The arguments are the fields of `TranslatorConfig`, by name:
+    The arguments are the fields of `TranslatorSettings`, by name:
     `Translator(source_tokenizer="char", target_tokenizer="word", layers=2, hidden=192)`.
 
     Raises:
@@ -119,64 +46,32 @@ class Translator(TrainedModel):
 
     task = "translator"
     title = "translator"
-    Config = TranslatorConfig
-    Data = DataConfig
-    Prediction = TranslationPrediction
-    Measurement = TranslationMeasurement
-
-    def fit(
-        self,
-        data: "Source",
-        *,
-        valid: "Source | None" = None,
-        out: str | Path | None = None,
-        fresh: bool = False,
-        callbacks: "Sequence[Callback]" = (),
-        progress: bool = True,
-        **settings: Any,
-    ) -> "FitResult":
-        """Train on pairs of texts; afterwards this is the model with the best validation.
-
-        A model that is trained already goes on from its weights, with its vocabularies.
-
-        Args:
-            data: a file of `source TAB target` lines, or of JSON lines with "source" and "target";
-                two files side by side; or pairs in memory.
-            valid: the pairs held out; by default all pairs of a random twentieth of the sources.
-            out: directory of the run: checkpoints, metrics, report, best model. The same call
-                again resumes it. By default a temporary one.
-            fresh: start over where `out` holds a run.
-            callbacks: told of every step and validation.
-            progress: show a progress bar, or lines where the output is no terminal.
-            **settings: fields of `DataConfig` and of `recurra.train.TrainConfig`, by name:
-                `minutes=3`, `batch=128`, `metric="bleu"`.
-
-        Raises:
-            InputError: settings or pairs that cannot be used; nothing was changed.
-            DivergedError: training did not stay finite; `out` keeps the last good checkpoint.
-            Interrupted: Ctrl-C; `out` has a checkpoint to go on from.
-        """
-        return self._train(
-            data,
-            valid=valid,
-            out=out,
-            fresh=fresh,
-            callbacks=callbacks,
-            progress=progress,
-            settings=settings,
-        )
+    fitting = Fitting(
+        reads="pairs of texts",
+        keeps="vocabularies",
+        data=(
+            'a file of `source TAB target` lines, or of JSON lines with "source" and '
+            '"target"; two files side by side; or pairs in memory.'
+        ),
+        valid="the pairs held out; by default all pairs of a random twentieth of the sources.",
+        example='`minutes=3`, `batch=128`, `metric="bleu"`',
+    )
+    Config = TranslatorSettings
+    Data = TranslatorData
+    Prediction = TranslatorOptions
+    Measurement = TranslatorMeasurement
 
     @overload
-    def predict(self, source: str, **options: Any) -> Translation: ...
+    def predict(self, inputs: str, **options: Any) -> Translation: ...
     @overload
-    def predict(self, source: Sequence[str], **options: Any) -> list[Translation]: ...
+    def predict(self, inputs: Sequence[str], **options: Any) -> list[Translation]: ...
     def predict(
-        self, source: str | Sequence[str], **options: Any
+        self, inputs: str | Sequence[str], **options: Any
     ) -> Translation | list[Translation]:
         """Translate a text, or each of several.
 
         Args:
-            source: the text.
+            inputs: the text.
             **options: fields of `TranslationOptions`, by name: `beams=8, n_best=3`.
 
         Returns:
@@ -185,9 +80,8 @@ class Translator(TrainedModel):
         Raises:
             InputError: options out of range, or a source with nothing in it.
         """
-        (chosen,) = sort(options, TranslationOptions)
-        wanted = TranslationOptions(**chosen).validate()
-        several = [source] if isinstance(source, str) else source
+        wanted = self._options(TranslationOptions, options)
+        several = [inputs] if isinstance(inputs, str) else inputs
         texts = listed(several, "predict", "a text, or several")
         for number, text in enumerate(texts):
             if not (isinstance(text, str) and text.strip()):
@@ -195,10 +89,10 @@ class Translator(TrainedModel):
                     f"predict: source {number}: expected a text, received {shown(text)}"
                 )
         found = self._decoder.translate(texts, wanted)
-        return found[0] if isinstance(source, str) else found
+        return found[0] if isinstance(inputs, str) else found
 
     def predict_file(
-        self, source: str | Path, options: TranslationPrediction
+        self, source: str | Path, options: TranslatorOptions
     ) -> Iterator[Translation | Unanswered]:
         """Translate the sources of a file: see `pairs.open_sources`. A line with
         nothing in it, or one that is left out, is answered by an `Unanswered`.
@@ -215,24 +109,22 @@ class Translator(TrainedModel):
 
         return answered(made(), found.places, found.skipped, unit="lines")
 
-    def evaluate(
-        self, data: "Source", *, skip_bad: bool = False, **options: Any
-    ) -> TranslationScores:
+    def evaluate(self, data: "Source", **options: Any) -> TranslatorScores:
         """Translate the sources of pairs and compare with their targets.
 
         Args:
             data: as for `fit`; a source that stands there repeatedly is translated once, and all
                 its targets are references.
-            skip_bad: leave out pairs that cannot be read.
-            **options: as for `predict`.
+            **options: by name: those of `predict`, and `skip_bad`.
 
         Raises:
             InputError: pairs that cannot be read, or options out of range.
         """
-        pairs = open_pairs(data, skip_bad=skip_bad)
+        wanted = self._options(TranslatorMeasurement, options)
+        pairs = open_pairs(data, skip_bad=wanted.skip_bad)
         nats, tokens = self._nats(pairs)
         return score_pairs(
-            pairs, lambda texts: self.predict(texts, **options), nats_per_token=nats / tokens
+            pairs, lambda t: self._decoder.translate(t, wanted), nats_per_token=nats / tokens
         )
 
     def attention(self, source: str, target: str | None = None) -> Alignment:

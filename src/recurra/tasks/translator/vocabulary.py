@@ -7,7 +7,7 @@ import numpy as np
 
 from recurra.errors import FormatError
 from recurra.tasks.translator.pairs import Pairs
-from recurra.tasks.translator.settings import TranslatorConfig
+from recurra.tasks.translator.settings import TranslatorSettings
 from recurra.text import Tokenizer, train_tokenizer
 from recurra.text.byte_level import ByteLevelTokenizer
 
@@ -29,7 +29,7 @@ class Vocabulary:
         self.unknown: int = self.end if target.unk_id is None else target.unk_id
 
     @classmethod
-    def fit(cls, pairs: Pairs, config: TranslatorConfig) -> "Vocabulary":
+    def fit(cls, pairs: Pairs, config: TranslatorSettings) -> "Vocabulary":
         """Learn the tokens of training pairs.
 
         Raises:
@@ -127,7 +127,7 @@ class Vocabulary:
         return [tokenizer.token(int(id)) for id in ids]
 
 
-def _train(kind: str, texts: Iterable[str], config: TranslatorConfig) -> Tokenizer:
+def _train(kind: str, texts: Iterable[str], config: TranslatorSettings) -> Tokenizer:
     size = None if kind == "byte" else config.vocab_size
     return train_tokenizer(
         kind,

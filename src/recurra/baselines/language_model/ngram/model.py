@@ -14,9 +14,9 @@ from recurra.errors import FormatError, InputError
 from recurra.settings import Settings, check, option, sort
 from recurra.storage import ModelFiles
 from recurra.tasks.card import shown
-from recurra.tasks.language_model import DataConfig
+from recurra.tasks.language_model import LanguageModelData
 from recurra.tasks.language_model.data import open_prepared, open_texts, prepare
-from recurra.tasks.language_model.settings import LanguageModelConfig
+from recurra.tasks.language_model.settings import LanguageModelSettings
 from recurra.text import Corpus, Tokenizer
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def single_prompts(
 class NGramModel(TextRival):
     """An n-gram language model, with interpolated modified Kneser–Ney smoothing.
 
-    The arguments are the fields of `NGramConfig` and `recurra.tasks.language_model.DataConfig`, by
+    The arguments are the fields of `NGramConfig` and `LanguageModelData`, by
     name; those of recurrent models that mean nothing here (as `batch`) are allowed.
 
     Raises:
@@ -74,8 +74,8 @@ class NGramModel(TextRival):
     title = "n-gram language model"
 
     def __init__(self, **settings: Any) -> None:
-        chosen, data, _ = sort(settings, NGramConfig, DataConfig, LanguageModelConfig)
-        self.config, self.data = NGramConfig(**chosen), DataConfig(**data)
+        chosen, data, _ = sort(settings, NGramConfig, LanguageModelData, LanguageModelSettings)
+        self.config, self.data = NGramConfig(**chosen), LanguageModelData(**data)
         check(self.config, self.data)
 
     def __repr__(self) -> str:
@@ -103,7 +103,7 @@ class NGramModel(TextRival):
             InputError: texts that cannot be read, or have symbols the tokenizer does not know.
         """
         c = self.config
-        like = LanguageModelConfig(
+        like = LanguageModelSettings(
             tokenizer=c.tokenizer, vocab_size=c.vocab_size, min_count=c.min_count
         )
         with tempfile.TemporaryDirectory(prefix="recurra-") as name:

@@ -1,17 +1,22 @@
-"""What the classes of all tasks share: settings, training, saving and loading."""
+"""What a task is: the one base of the classes that users name.
+
+A task's class names its tables of settings and options, and adds what is its own: `runtime`,
+`predict`, `predict_file`, `evaluate`. Training is in `recurra.tasks.training`.
+"""
 
 import inspect
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from recurra.errors import FormatError, InputError
 from recurra.given import listed, path_of
-from recurra.settings import Settings, check, sort
+from recurra.settings import Settings, check, explain, sort
 from recurra.storage import ModelFiles, read_model
 from recurra.tasks.copies import Copied
 from recurra.tasks.job import Job
@@ -21,33 +26,46 @@ from recurra.tasks.pretrained import adopt, read_pretrained
 if TYPE_CHECKING:
     from recurra.train import Callback, FitResult
 
-
-class TrainingSide(Protocol):
-    """The module `training` of a task, the one part of it that needs torch."""
-
-    def train(self, job: Job) -> "tuple[FitResult, Path, ExitStack]":
-        """Train as `job` says.
-
-        Returns the result, the directory of the best model, and what removes that directory again
-        where `job` names none.
-        """
+Table = TypeVar("Table", bound=Settings)
 
 
-class TrainedModel(Copied):
+@dataclass(frozen=True)
+class Fitting:
+    """What `help(Class.fit)` says of a task.
+
+    Attributes:
+        reads: what it trains on, in the plural.
+        keeps: what a model that is trained further keeps beside its weights.
+        data: the forms of `data`.
+        valid: of `valid`, and what is held out without it.
+        example: settings by name.
+        lr: the learning rate of adam and adamw where none is given; None for the loop's own.
+    """
+
+    reads: str
+    keeps: str
+    data: str
+    valid: str
+    example: str
+    lr: float | None = None
+
+
+class Task(Copied):
     """Base of the tasks' classes: a network with its settings, untrained or read from files.
 
-    A task's class names itself in `task`, as its model directories do, and a person's words for it
-    in `title`; its two tables of settings are `Config` and `Data`. What it derives from its files,
-    it keeps in cached properties. A task that `recurra predict` serves has a table `Prediction` of
-    options and a method `predict_file(source, options)`, which yields rows that have `str` and
-    `to_dict`; one whose `evaluate` has options for `recurra evaluate` has them in a table
-    `Measurement`; defaults of training that are its own are in `usual`.
+    A class names itself in `task`, as its model directories do, and a person's words for it in
+    `title`. Its tables: `Config` and `Data` for `fit`; `Prediction` for `predict_file`, which
+    yields rows that have `str` and `to_dict`; `Measurement` for `evaluate`. What it derives from
+    its files, it keeps in cached properties.
     """
 
     task: ClassVar[str]
     title: ClassVar[str]
+    fitting: ClassVar[Fitting]
     Config: ClassVar[type[NetworkConfig]]
     Data: ClassVar[type[Settings]]
+    Prediction: ClassVar[type[Settings] | None] = None
+    Measurement: ClassVar[type[Settings]] = Settings
 
     config: Any
     _files: ModelFiles | None
@@ -59,9 +77,14 @@ class TrainedModel(Copied):
         self._files, self._precision = None, "float32"
 
     def __init_subclass__(cls) -> None:
+        """Let `help` show the settings by name: their meanings, defaults and ranges."""
         super().__init_subclass__()
-        # What help() shows: the settings by name.
         cls.__signature__ = inspect.signature(cls.Config)  # type: ignore[attr-defined]
+        cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\nSettings:\n{explain(cls.Config)}"
+        cls.fit = _fit_of(cls)  # type: ignore[method-assign]
+        if "evaluate" in vars(cls) and cls.Measurement.names():
+            own = inspect.cleandoc(cls.evaluate.__doc__ or "")
+            cls.evaluate.__doc__ = f"{own}\n\nOptions:\n{explain(cls.Measurement)}"
 
     def __repr__(self) -> str:
         c = self.config
@@ -97,7 +120,7 @@ class TrainedModel(Copied):
             raise FormatError(f'{files.path}: config.json, "model": {error}') from error
         model = cls.__new__(cls)
         model.config, model._files, model._precision = config, files, precision
-        _ = model.runtime  # what is missing or cannot be had is told now
+        _ = model.runtime  # what is missing or cannot be had is an error now, not at its first use
         return model
 
     def save(self, directory: str | Path) -> Path:
@@ -120,23 +143,34 @@ class TrainedModel(Copied):
         """What runs the model without torch; made of `files` and the precision."""
         raise NotImplementedError
 
-    def _train(
+    if TYPE_CHECKING:
+
+        def predict(self, inputs: Any, **options: Any) -> Any:
+            """An answer to each of several inputs."""
+
+        def evaluate(self, data: Any, **options: Any) -> Any:
+            """The figures of the task, of data it was not trained on."""
+
+    def fit(
         self,
         data: Any,
         *,
-        valid: Any,
-        out: str | Path | None,
-        fresh: bool,
-        callbacks: "Sequence[Callback]",
-        progress: bool,
-        settings: dict[str, Any],
+        valid: Any = None,
+        out: str | Path | None = None,
+        fresh: bool = False,
+        callbacks: "Sequence[Callback]" = (),
+        progress: bool = True,
+        **settings: Any,
     ) -> "FitResult":
-        """What the `fit` of every task does; see its arguments there."""
+        """Train: each class has this with its own words and settings."""
         from recurra.train import Progress, TrainConfig
 
         folder = None if out is None else path_of(out, "out", "the path of a run", new=True)
         watching = listed(callbacks, "callbacks", "a list of callbacks")
         started = time.monotonic()
+        lr = self.fitting.lr
+        if lr is not None and settings.get("optimizer", "adamw") != "sgd":
+            settings["lr"] = lr if settings.get("lr") is None else settings["lr"]
         chosen, how = sort(settings, self.Data, TrainConfig)
         data_settings, train_settings = self.Data(**chosen), TrainConfig(**how)
         check(self.config, data_settings, train_settings)
@@ -157,7 +191,7 @@ class TrainedModel(Copied):
             pretrained=pretrained,
         )
         try:
-            result, best, cleanup = self._training_side().train(job)
+            result, best, cleanup = self._train(job)
         except BaseException:
             self.config = before
             raise
@@ -166,6 +200,11 @@ class TrainedModel(Copied):
         for name in [n for n in vars(self) if n not in ("config", "_files", "_precision")]:
             del self.__dict__[name]  # derived from the files of before
         return result
+
+    def _options(self, table: type[Table], given: dict[str, Any]) -> Table:
+        """Options of a call as their table; InputError for unknown ones and wrong values."""
+        (chosen,) = sort(given, table)
+        return table(**chosen).validate()
 
     def _begin_from(self, data: Settings) -> ModelFiles | None:
         """The language model that the setting `pretrained` names, and settings that fit to it.
@@ -179,9 +218,16 @@ class TrainedModel(Copied):
         self.config = adopt(self.config, files)
         return files
 
+    def _train(self, job: Job) -> Any:
+        """See `recurra.tasks.training.train`."""
+        side = self._training_side()
+        from recurra.tasks.training import train
+
+        return train(side.SIDE, job)
+
     @classmethod
-    def _training_side(cls) -> TrainingSide:
-        """The torch side of the task, or an error that says how to get torch."""
+    def _training_side(cls) -> Any:
+        """The module `training` of the task, or an error that says how to get torch."""
         name = cls.__module__.rpartition(".")[0] + ".training"
         try:
             return import_module(name)
@@ -189,3 +235,43 @@ class TrainedModel(Copied):
             if error.name != "torch":
                 raise
             raise InputError("training needs torch: pip install recurra[train]") from error
+
+
+def _filled(name: str, text: str) -> str:
+    """An argument of a docstring, in lines."""
+    return fill(f"{name}: {text}", 96, initial_indent="    ", subsequent_indent="        ")
+
+
+def _fit_of(cls: type[Task]) -> Any:
+    """`Task.fit` under a class's own words."""
+
+    def fit(self: Task, data: Any, **arguments: Any) -> "FitResult":
+        return Task.fit(self, data, **arguments)
+
+    f = cls.fitting
+    rate = "" if f.lr is None else f"\n        Without `lr` the learning rate is {f.lr:g}."
+    fit.__doc__ = f"""Train on {f.reads}; afterwards this is the model with the best validation.
+
+A model that is trained already goes on from its weights, with its {f.keeps}.
+
+Args:
+{_filled("data", f.data)}
+{_filled("valid", f.valid)}
+    out: directory of the run: checkpoints, metrics, report, best model. The same call again
+        resumes it. By default a temporary one.
+    fresh: start over where `out` holds a run.
+    callbacks: called at every step and validation.
+    progress: show a progress bar, or lines where the output is no terminal.
+    **settings: the settings of the data below, and fields of `recurra.train.TrainConfig`, by
+        name: {f.example}.{rate}
+
+Raises:
+    InputError: settings or data that cannot be used; nothing was changed.
+    DivergedError: training did not stay finite; `out` keeps the last good checkpoint.
+    Interrupted: Ctrl-C; `out` has a checkpoint to go on from.
+
+Settings of the data:
+{explain(cls.Data)}"""
+    fit.__qualname__, fit.__module__ = f"{cls.__name__}.fit", cls.__module__
+    fit.__signature__ = inspect.signature(Task.fit)  # type: ignore[attr-defined]
+    return fit

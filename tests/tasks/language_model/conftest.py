@@ -1,0 +1,3 @@
+from train.conftest import one_thread
+
+__all__ = ["one_thread"]
