@@ -9,7 +9,7 @@ import numpy as np
 
 from recurra.baselines.text_rival import TextRival
 from recurra.errors import FormatError, InputError
-from recurra.given import listed, shown
+from recurra.given import listed, reason, shown
 from recurra.storage import ModelFiles
 from recurra.tasks.catalog import from_files
 from recurra.tasks.language_model import TextModel
@@ -148,7 +148,9 @@ class MixtureModel(TextRival):
         try:
             return cls(models, weights=weights)
         except (InputError, TypeError, ValueError) as error:
-            raise FormatError(f"{files.path}: config.json: {error}") from error
+            raise FormatError(
+                f"{files.path}: config.json: {reason(error)}: restore the file from a copy"
+            ) from error
 
     def _set(self, weights: Sequence[float] | np.ndarray) -> None:
         given = listed(weights, "weights", f"{len(self.models)} numbers")

@@ -10,6 +10,7 @@ from recurra.baselines.protocol import Budget
 from recurra.baselines.transformer import TransformerRival, set_weights
 from recurra.data.examples import Examples, in_memory
 from recurra.errors import FormatError, InputError
+from recurra.given import reason
 from recurra.metrics.classification import Classified
 from recurra.nn.transformer import TransformerEncoder, sizes_for
 from recurra.settings import check, sort
@@ -89,7 +90,8 @@ class TransformerClassifier(TransformerRival["_Task"]):
         found = files.config
         if found["task"] != TASK:
             raise FormatError(
-                f"{files.path}: expected a Transformer classifier, found {found['task']!r}"
+                f"{files.path}: expected a Transformer classifier, found "
+                f"{found['task']!r}: open it with recurra.load"
             )
         try:
             made = cls(**{**found["model"], **found["training"]["data_settings"]})
@@ -97,7 +99,9 @@ class TransformerClassifier(TransformerRival["_Task"]):
             labels, about = tuple(found["labels"]), dict(found["training"])
             sizes = found["architecture"]["width"], found["architecture"]["feedforward"]
         except (KeyError, TypeError, InputError) as error:
-            raise FormatError(f"{files.path}: config.json: {error}") from error
+            raise FormatError(
+                f"{files.path}: config.json: {reason(error)}: restore the file from a copy"
+            ) from error
         reader, none = reader_of(files, made.config), np.zeros(0, np.int64)
         nothing = encode(Examples([], [], []), reader)
         prepared = Prepared(labels, reader, nothing, nothing, (none, none), about)

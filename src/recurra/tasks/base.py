@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from recurra.errors import FormatError, InputError
-from recurra.given import listed, path_of
+from recurra.given import listed, path_of, reason
 from recurra.settings import Settings, check, sort
 from recurra.storage import ModelFiles, read_model
 from recurra.tasks.copies import Copied
@@ -94,7 +94,9 @@ class TrainedModel(Copied):
         try:
             config = cls.Config.from_json(files.config["model"])
         except (KeyError, InputError) as error:
-            raise FormatError(f'{files.path}: config.json, "model": {error}') from error
+            raise FormatError(
+                f'{files.path}: config.json, "model": {reason(error)}: restore the file from a copy'
+            ) from error
         model = cls.__new__(cls)
         model.config, model._files, model._precision = config, files, precision
         _ = model.runtime  # what is missing or cannot be had is told now

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from recurra.baselines.ngram.kneser_ney import KneserNey
 from recurra.baselines.text_rival import TextRival
 from recurra.errors import FormatError, InputError
+from recurra.given import reason
 from recurra.settings import Settings, check, option, sort
 from recurra.storage import ModelFiles
 from recurra.tasks.card import shown
@@ -161,13 +162,16 @@ class NGramModel(TextRival):
         try:
             config = NGramConfig.from_json(files.config["model"])
         except (KeyError, InputError) as error:
-            raise FormatError(f'{files.path}: config.json, "model": {error}') from error
+            raise FormatError(
+                f'{files.path}: config.json, "model": {reason(error)}: restore the file from a copy'
+            ) from error
         model = cls(**config.to_json(), lines=bool(files.config.get("lines")))
         model._take(files)
         if len(model.tokenizer) != model.runtime.vocab_size:
             raise FormatError(
                 f"{files.path}: {len(model.tokenizer)} tokens in tokenizer.json, "
-                f"{model.runtime.vocab_size} in model.safetensors: they are of different models"
+                f"{model.runtime.vocab_size} in model.safetensors: they are of different models: "
+                "restore both from a copy"
             )
         return model
 

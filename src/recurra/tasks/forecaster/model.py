@@ -266,7 +266,8 @@ class Forecaster(TrainedModel):
             if value != wanted.to_json()[name]:
                 raise FormatError(
                     f'{self.files.path}: config.json, "shape": {name}: expected '
-                    f"{wanted.to_json()[name]}, as the settings have it, received {value}"
+                    f"{wanted.to_json()[name]}, as the settings have it, received {value}: "
+                    "restore the file from a copy"
                 )
         return RuntimeForecaster(
             Architecture.from_json(config.get("architecture")),
@@ -280,7 +281,9 @@ class Forecaster(TrainedModel):
         try:
             return SeriesConfig.from_json(self.files.config.get("series"))
         except InputError as error:
-            raise FormatError(f'{self.files.path}: config.json, "series": {error}') from error
+            raise FormatError(
+                f'{self.files.path}: config.json, "series": {error}: restore the file from a copy'
+            ) from error
 
     @cached_property
     def _scaler(self) -> Scaler:

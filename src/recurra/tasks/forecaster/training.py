@@ -224,7 +224,8 @@ class ForecastTask:
         if not found:
             raise InputError(
                 f"series: expected some with more than the {horizon} steps of the validation, "
-                f"the longest has {max(self._parts.valid)}"
+                f"the longest has {max(self._parts.valid)}: "
+                "validate on more steps (--valid-steps)"
             )
         return np.concatenate(found)
 

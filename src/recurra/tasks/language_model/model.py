@@ -142,6 +142,7 @@ class LanguageModel(TrainedModel, TextModel):
         if made.vocab_size != len(self.tokenizer):
             raise FormatError(
                 f"{files.path}: {len(self.tokenizer)} tokens in tokenizer.json, "
-                f"{made.vocab_size} in model.safetensors: they are of different models"
+                f"{made.vocab_size} in model.safetensors: they are of different models: restore "
+                "both from a copy"
             )
         return made

@@ -266,7 +266,10 @@ class SequenceClassifier(TrainedModel):
         """The columns of the training data, but for those that are chosen otherwise."""
         known = self.files.config.get("columns", {})
         if not isinstance(known, dict):
-            raise FormatError(f"{self.files.path}: config.json: columns: expected an object")
+            raise FormatError(
+                f"{self.files.path}: config.json: columns: expected an object: restore the file "
+                "from a copy"
+            )
         return ColumnsConfig.from_json({**known, **chosen})
 
     def _classify(self, examples: Examples) -> np.ndarray:
