@@ -115,8 +115,16 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path, name, text, options, line
     message = str(error.value)
     assert message.startswith(f"{path}:{line}: ")
     assert told in message
-    assert message.endswith("correct it, or skip it (--skip-bad)")
+    assert message.endswith(": correct it, or skip it (--skip-bad)")
     assert "\n" not in message
+
+
+def test_a_sentence_in_one_line_is_answered_with_the_layout(tmp_path):
+    path = write(tmp_path, "Ada was here\nhe left\n", "a.txt")
+    with pytest.raises(
+        InputError, match=r"a\.txt:2: expected 3 columns.*: write a word a line, or"
+    ):
+        read_tagged(path, tags=False)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +176,7 @@ def test_the_file_comes_back_with_its_tags(tmp_path, name, text, new, expected):
     ("name", "content", "options", "told"),
     [
         ("none", None, {}, "none: no such file"),
-        ("empty", "", {}, "empty: expected sentences in the format columns, received none"),
+        ("empty", "", {}, "empty: expected sentences in format columns, received none"),
         ("zero", b"a\0b", {}, "zero: expected text in UTF-8, received zero bytes"),
         ("cut.gz", gzip.compress(b"a b\n" * 99)[:-9], {}, "cut.gz: the gzip file is damaged"),
         ("a", "a b", {"format": "xml"}, "format: expected one of columns, conllu, jsonl"),

@@ -166,7 +166,8 @@ def read_tagged(
         except _BadSentenceError as wrong:
             place = f"{name}:{wrong.line}: {wrong.told}"
             if not skip_bad:
-                raise InputError(f"{place}: correct it, or skip it (--skip-bad)") from None
+                cure = "correct it" if tags or kind == "jsonl" else "write a word a line"
+                raise InputError(f"{place}: {cure}, or skip it (--skip-bad)") from None
             skipped.append(place)
             continue
         if sentence is not None:
@@ -174,8 +175,7 @@ def read_tagged(
     if not sentences:
         left_out = f" ({len(skipped)} were wrong: the first is {skipped[0]})" if skipped else ""
         raise InputError(
-            f"{name}: expected sentences in the format {kind}, received none{left_out}: give "
-            "some, or choose another --format"
+            f"{name}: expected sentences in format {kind}, received none{left_out}: set --format"
         )
     return TaggedText(name, kind, tuple(sentences), tuple(skipped), tuple(lines), column)
 
