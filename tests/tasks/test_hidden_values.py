@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from recurra import Forecaster, SequenceClassifier
-from recurra.data.examples import numbers_of
-from recurra.data.recordings import Recording
-from recurra.data.wav import Sound
 from recurra.errors import InputError
+from recurra.tasks.classifier.examples import numbers_of
 from recurra.tasks.transcriber.data import recordings_of
+from recurra.tasks.transcriber.recordings import Recording
+from recurra.tasks.transcriber.wav import Sound
 
 ONE = {"steps": 1, "progress": False}
 WAVE = np.sin(np.arange(60) / 3)
