@@ -89,7 +89,7 @@ class TrainedModel(Copied):
         if files.config["task"] != cls.task:
             raise FormatError(
                 f"{files.path}: expected a {cls.title}, found a model of the task "
-                f"{files.config['task']!r}"
+                f"{files.config['task']!r}: open it with recurra.load"
             )
         try:
             config = cls.Config.from_json(files.config["model"])

@@ -137,7 +137,7 @@ class MixtureModel(TextRival):
         if files.config["task"] != TASK or not isinstance(configs, list):
             raise FormatError(
                 f"{files.path}: expected a mixture of language models, found a model of the task "
-                f"{files.config['task']!r}"
+                f"{files.config['task']!r}: open it with recurra.load"
             )
         models = []
         for number, config in enumerate(configs):

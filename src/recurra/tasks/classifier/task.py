@@ -254,7 +254,8 @@ class SequenceClassifier(TrainedModel):
             raise FormatError(
                 f"{self.files.path}: the weights are of {made.vocabulary[0]} tokens, "
                 f"{made.vocabulary[1]} n-grams and {made.classes} labels, the other files have "
-                f"{wanted[0]}, {wanted[1]} and {len(self.labels)}"
+                f"{wanted[0]}, {wanted[1]} and {len(self.labels)}: restore the files "
+                "from a copy"
             )
         return made
 

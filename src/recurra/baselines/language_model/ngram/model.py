@@ -155,7 +155,7 @@ class NGramModel(TextRival):
         if files.config["task"] != TASK:
             raise FormatError(
                 f"{files.path}: expected an n-gram language model, found a model of the task "
-                f"{files.config['task']!r}"
+                f"{files.config['task']!r}: open it with recurra.load"
             )
         if precision != "float32":
             raise InputError(f"{files.path}: n-grams have no precision {precision}: leave it out")
