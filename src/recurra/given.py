@@ -94,6 +94,13 @@ def shown(value: Any) -> str:
         return an(name)
 
 
+def reason(error: Exception) -> str:
+    """Why an object could not be made of what a file says, in a line."""
+    if isinstance(error, KeyError):
+        return f"{error.args[0]!r} is missing"
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
 def brief(value: Any) -> str:
     """A value as Python writes it, cut to what a line can hold."""
     try:
@@ -118,13 +125,26 @@ def is_series(value: Any) -> bool:
     return hasattr(value, "to_numpy") and hasattr(value, "index") and not is_frame(value)
 
 
+def is_masked(value: Any) -> bool:
+    """Whether it is an array of numpy that hides some of its entries."""
+    return hasattr(value, "mask") and hasattr(value, "filled") and hasattr(value, "dtype")
+
+
 def plain(value: Any) -> Any:
-    """A tensor or Series as numpy array, a generator as list; everything else as it is."""
+    """A tensor or Series as numpy array, a generator as list; everything else as it is.
+
+    Entries that a masked array hides are missing: NaN among numbers, None elsewhere.
+    """
     if is_tensor(value):
-        tensor = value.detach().cpu()
+        tensor = value.detach().cpu().resolve_conj().resolve_neg()
         return tensor.float().numpy() if str(tensor.dtype) == "torch.bfloat16" else tensor.numpy()
     if is_series(value):
         return value.to_numpy()
+    if is_masked(value):
+        if not value.mask.any():
+            return value.data
+        kind = float if value.dtype.kind in "fiub" else object
+        return value.astype(kind).filled(float("nan") if kind is float else None)
     if isinstance(value, Iterable) and not hasattr(value, "__len__"):
         return list(value)
     return value

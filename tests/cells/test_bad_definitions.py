@@ -140,7 +140,7 @@ def gate_read_in_vain(x, u, h, opt):
     return dict(h=tanh(x.n))
 
 
-@bad("gates: 'f' stands there twice", gates="f n f")
+@bad("gates: 'f' appears twice", gates="f n f")
 def gate_twice(x, u, h, opt):
     return dict(h=tanh(x.n + u(h).f))
 
@@ -170,7 +170,7 @@ def gates_with_commas(x, u, h, opt):
     return dict(h=tanh(x.n + x.f))  # !
 
 
-@bad("states: 'h' stands there twice", states="h h")
+@bad("states: 'h' appears twice", states="h h")
 def state_twice(x, u, h, opt):
     return dict(h=tanh(x.n + x.f))
 
@@ -220,7 +220,7 @@ def option_named_as_a_state(x, u, h, opt):
     return dict(h=tanh(x.n + x.f) if opt.h == "a" else h)
 
 
-@bad("options: 'k' stands there twice", options="k=a|b k=c|d")
+@bad("options: 'k' appears twice", options="k=a|b k=c|d")
 def option_twice(x, u, h, opt):
     return dict(h=tanh(x.n + x.f) if opt.k == "a" else h)
 
@@ -230,7 +230,7 @@ def value_twice(x, u, h, opt):
     return dict(h=tanh(x.n + x.f) if opt.k == "a" else h)
 
 
-@bad("option 'a-b=c|d': 'a-b' cannot be asked for", options="a-b=c|d")
+@bad("option 'a-b=c|d': 'a-b' cannot be written", options="a-b=c|d")
 def option_without_a_name(x, u, h, opt):
     return dict(h=tanh(x.n + x.f))
 

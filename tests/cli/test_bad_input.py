@@ -48,7 +48,7 @@ TRAIN = [
     (["empty.txt"], ["empty.txt", "empty"]),
     (["binary.txt"], ["binary.txt", "binary"]),
     (["latin1.txt"], ["latin1.txt", "UTF-8", "iconv"]),
-    (["folder"], ["folder", "holds no text", "*.txt"]),
+    (["folder"], ["folder", "expected files named", "*.txt"]),
     (["one.txt"], ["one.txt"]),
     (["short.txt"], ["tokens", "streams", "batch"]),
     (["blank.txt", "--lines"], ["blank.txt"]),
@@ -213,7 +213,7 @@ def test_a_pickle_is_never_opened(recurra, model, here):
 def test_paths_that_hold_no_model(recurra, files):
     assert "no such directory" in complaint(recurra("generate", "nowhere", "a"))
     assert "is a file" in complaint(recurra("generate", "good.txt", "a"))
-    assert "neither a model nor a run" in complaint(recurra("generate", "folder", "a"))
+    assert "expected a model or a run" in complaint(recurra("generate", "folder", "a"))
 
 
 def test_a_second_trainer_is_told_of_the_first(recurra, here, text):

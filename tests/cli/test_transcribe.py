@@ -73,7 +73,7 @@ def test_train_evaluate_predict(recurra, tones, run):
             ["predict", "{run}", "{tones}/test0.wav", "--language-model", "{run}", "--beams", "2"],
             "expected a language model",
         ),
-        (["evaluate", "{run}", "{tones}/test0.wav"], "there is no text"),
+        (["evaluate", "{run}", "{tones}/test0.wav"], "expected its text, received none"),
         (["train", "transcribe", "{tones}/none.tsv"], "no such file or folder"),
         (["train", "transcribe", "{tones}/train.tsv", "--mels", "0"], "mels must be"),
         (["generate", "{run}", "x"], "writes no text: use predict"),

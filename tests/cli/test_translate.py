@@ -47,7 +47,7 @@ def test_train_evaluate_predict(recurra, pairs, tmp_path):
     done = recurra("predict", out, sources)
     assert done.out.splitlines() == [best, "", other]  # a line for each line
     assert "left out 1 of 3 lines: " in done.err
-    assert f"{sources}, line 2: there is nothing in it" in done.err
+    assert f"{sources}, line 2: it is empty" in done.err
     lines = recurra("predict", out, sources, "--beams", 4, "--n-best", 3).out.splitlines()
     several = model.predict(["cab", "abc"], beams=4, n_best=3)
     shown = ["\t".join([one.text, *(o.text for o in one.others)]) for one in several]

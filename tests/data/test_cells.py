@@ -71,7 +71,7 @@ REFUSED = [
     (b"ds,y\n2024-01-01,1\n", {"encoding": "klingon"}, "no encoding is called 'klingon'"),
     (b"ds,y\n2024-01-01,\xff\n", {"encoding": "ascii"}, "not ASCII at byte 17"),
     (b"\xff\xfed\x00s", {}, "not UTF-16 at byte"),
-    (b"ds,y,y\n2024-01-01,1,2\n", {}, "the column 'y' stands there twice"),
+    (b"ds,y,y\n2024-01-01,1,2\n", {}, "the column 'y' appears twice"),
     (b'ds,y\n2024-01-01,1\n"2024-01-02,2\n2024-01-03,3\n', {}, "line 3: a quoted field .*not end"),
     (b'ds,y\n2024-01-01,1\n2024-01-02,"2"0\n', {}, "line 3: a quoted field does not end as it"),
 ]
@@ -89,7 +89,7 @@ def test_what_cannot_be_read_names_what_mends_it(data, said, told, tmp_path):
 def test_a_table_of_other_columns_names_the_options(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("good film;pos\nbad film;neg\n")
-    with pytest.raises(InputError, match=r"--columns.*here a semicolon, is --delimiter"):
+    with pytest.raises(InputError, match=r"--columns.*here a semicolon .--delimiter"):
         read_texts(path)
     assert read_texts(path, header=["text", "label"]).labels == ["pos", "neg"]
 
@@ -195,7 +195,7 @@ NPZ = {
 def test_arrays_that_are_damaged_or_too_large(name, tmp_path):
     path = tmp_path / "a.npz"
     path.write_bytes(NPZ[name])
-    with pytest.raises(InputError, match=r"not an \.npz file") as caught:
+    with pytest.raises(InputError, match=r"expected an \.npz file") as caught:
         read_numbers(path)
     assert "\n" not in str(caught.value)
 
@@ -218,7 +218,7 @@ def test_packed_files_that_grow_beyond_measure(tmp_path):
         with pytest.raises(InputError, match="grows to more than 200 times its size"):
             read()
     path.write_bytes(zlib.compress(head))
-    with pytest.raises(InputError, match="not gzip that can be read"):
+    with pytest.raises(InputError, match="expected a gzip file"):
         read_series(path)
 
 
@@ -252,7 +252,7 @@ def test_numbers_of_hundreds_of_digits(tmp_path):
         assert len(str(caught.value)) < 300
         path = tmp_path / "a.csv"
         path.write_text("y,x\na,%s\n" % ("9" * digits))
-        with pytest.raises(InputError, match="infinite"):
+        with pytest.raises(InputError, match="beyond: divide"):
             read_numbers(path)
 
 

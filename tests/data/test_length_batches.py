@@ -79,5 +79,5 @@ def test_what_makes_no_batches_is_refused(settings, told):
 
 
 def test_no_examples():
-    with pytest.raises(InputError, match="there is none"):
+    with pytest.raises(InputError, match="received none"):
         LengthBatches([], batch=4)

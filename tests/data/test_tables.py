@@ -80,7 +80,9 @@ def test_a_file_without_a_line_of_names(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text("1\tgood\n0\tbad\n")
     assert read_table(path, ["text"], header=["label", "text"]).rows == [("good",), ("bad",)]
-    with pytest.raises(InputError, match=r"columns text, label .* received '1', 'good'; .*names"):
+    with pytest.raises(
+        InputError, match=r"columns text, label .* received '1', 'good': name the columns"
+    ):
         read_table(path, ["text", "label"])
 
 
@@ -166,12 +168,15 @@ def test_files_that_are_no_tables(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 not really")
     (tmp_path / "a.csv.gz").write_bytes(b"not gzip")
     (tmp_path / "b.csv").write_text("a,a\n1,2\n")
+    (tmp_path / "row.csv").write_text("0,5,0\n1,2,3\n")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "head.csv").write_text("text,label\n")
     (tmp_path / "a.xls").write_text("x")
     cases = [
-        ("no.csv", "no such file"), ("a.parquet", "not a Parquet file"), ("a.csv.gz", "not gzip"),
-        ("b.csv", "'a' stands there twice"), ("empty.csv", "expected the columns text"),
+        ("no.csv", "no such file"), ("a.parquet", "expected a Parquet file"),
+        ("a.csv.gz", "expected a gzip file"),
+        ("b.csv", "'a' appears twice"), ("empty.csv", "expected the columns text"),
+        ("row.csv", "a first line that names the columns, received '0', '5', '0'"),
         ("head.csv", "expected rows, received none"), ("a.xls", ".parquet"),
     ]  # fmt: skip
     for name, told in cases:

@@ -81,7 +81,7 @@ def test_no_file_and_no_file_of_this_kind(tmp_path):
     with pytest.raises(InputError, match="it looks like an ONNX model"):
         load(tmp_path / "model")
     (tmp_path / "pipe.onnx").mkdir()
-    with pytest.raises(InputError, match="neither a model nor a run"):
+    with pytest.raises(InputError, match="expected a model or a run"):
         load(tmp_path / "pipe.onnx")
 
 

@@ -120,7 +120,10 @@ def test_layouts_of_a_mask():
         ),
         ({"lengths": torch.tensor([6, 1, 1, 1, 1, 1])}, "lengths from 0 to 5, received 1 to 6"),
         ({"lengths": torch.tensor([-1, 1, 1, 1, 1, 1])}, "lengths from 0 to 5, received -1 to 1"),
-        ({"lengths": torch.ones(B, dtype=int), "mask": PATTERNS}, "lengths or mask, not both"),
+        (
+            {"lengths": torch.ones(B, dtype=int), "mask": PATTERNS},
+            "lengths or a mask, received both",
+        ),
     ],
 )
 def test_masks_that_do_not_fit(given, message):
@@ -131,5 +134,5 @@ def test_masks_that_do_not_fit(given, message):
 
 def test_a_packed_sequence_has_its_lengths():
     packed = torch.nn.utils.rnn.pack_sequence([torch.randn(3, I)])
-    with pytest.raises(InputError, match="give neither again"):
+    with pytest.raises(InputError, match="a packed sequence alone"):
         GRU(I, H)(packed, lengths=torch.tensor([3]))

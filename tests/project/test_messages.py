@@ -17,6 +17,7 @@ SOURCE = ROOT / "src" / "recurra"
 #: What messages name of other projects: options, calls and settings.
 ELSEWHERE = (
     {"to", "long", "to_dense", "as_tensor", "to_padded_tensor", "weight_ih"},  # torch
+    {"reset_index"},  # pandas
     {"go_backwards", "merge_mode", "recurrent_kernel"},  # Keras
     {
         "sequence_lens",

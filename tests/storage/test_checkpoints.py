@@ -190,7 +190,7 @@ def test_what_is_not_a_checkpoint_is_left_alone(checkpoints):
     [
         (-1, {}, "counted from 0"),
         (3, {"loss": float("inf")}, r"loss: inf cannot be written as JSON"),
-        (3, {"optimizer": {0: "sgd"}}, r"optimizer: the key 0 is no string"),
+        (3, {"optimizer": {0: "sgd"}}, r"optimizer: the key 0 cannot be written as JSON"),
     ],
 )
 def test_what_cannot_be_written(checkpoints, step, state, words):
@@ -198,7 +198,7 @@ def test_what_cannot_be_written(checkpoints, step, state, words):
     with pytest.raises(InputError, match=words):
         checkpoints.write(step, arrays(3), state)
     assert sorted(p.name for p in checkpoints.directory.iterdir()) == ["step-1", "step-2"]
-    with pytest.raises(InputError, match="keep must be at least 1"):
+    with pytest.raises(InputError, match="keep: expected at least 1"):
         Checkpoints(checkpoints.directory, keep=0)
 
 

@@ -127,7 +127,7 @@ ATTACKS = {
     "header beyond the limit": (file_of(b"{" + b" " * (1 << 20) + b"}"), "more than the 1,048,576"),
     "no brace": (file_of(b' {"a":0}'), "not a safetensors file"),
     "not JSON": (file_of(b'{"a":}'), "header: line 1 column 6: not JSON"),
-    "not UTF-8": (file_of(b'{"\xff":1}'), "not UTF-8 at byte 2"),
+    "not UTF-8": (file_of(b'{"\xff":1}'), "another byte at offset 2"),
     "bytes after the JSON": (file_of(b"{}{}"), "not JSON"),
     "deep": (file_of(b'{"a":' + b"[" * 5 + b"]" * 5 + b"}"), "nested deeper than 4"),
     "very deep": (file_of(b'{"a":' + b"[" * 100_000), "nested deeper than 4"),

@@ -95,9 +95,9 @@ def test_a_pipe_is_kept(tmp_path):
 
 
 FILES = {  # name, content, what the error says after the path
-    "empty": ("t.txt", b"", "the text is empty"),
-    "only a mark": ("t.txt", b"\xef\xbb\xbf", "the text is empty"),
-    "empty gz": ("t.gz", gzip.compress(b""), "the text is empty"),
+    "empty": ("t.txt", b"", "expected some text, received an empty one"),
+    "only a mark": ("t.txt", b"\xef\xbb\xbf", "expected some text, received an empty one"),
+    "empty gz": ("t.gz", gzip.compress(b""), "expected some text, received an empty one"),
     "zero byte": ("t.txt", b"abc\0", "a zero byte at offset 3: this is binary data"),
     "zero byte in gz": ("t.gz", gzip.compress(b"a\0"), "a zero byte at offset 1"),
     "latin-1": ("t.txt", b"caf\xe9 ol\xe9", "byte 0xe9 at offset 3 is not UTF-8"),
@@ -106,7 +106,7 @@ FILES = {  # name, content, what the error says after the path
     "utf-16": ("t.txt", "hé".encode("utf-16"), "the text is in UTF-16; convert it"),
     "cut gz": ("t.gz", gzip.compress(b"abc" * 99)[:-9], "the gzip file is damaged or cut short"),
     "damaged gz": ("t.gz", gzip.compress(b"abc")[:10] + b"\xff" * 20, "the gzip file is damaged"),
-    "not gz": ("t.gz", b"plain", "named .gz, and is no gzip file"),
+    "not gz": ("t.gz", b"plain", "expected a gzip file, as its name says"),
 }
 
 
@@ -132,16 +132,16 @@ def test_the_offset_does_not_depend_on_the_chunks(tmp_path, monkeypatch, size):
 def test_places_that_are_refused(tmp_path):
     for given_, message in (
         (tmp_path / "none", "none: no such file or folder"),
-        (tmp_path, r"holds no text; expected files named \*\.txt, \*\.txt\.gz, \*\.md"),
+        (tmp_path, r"expected files named \*\.txt, \*\.txt\.gz, \*\.md"),
         ([], "expected a file, a folder, or -"),
         (["-", "-"], "expected one -"),
     ):
         with pytest.raises(InputError, match=message):
             Corpus.open(given_)
     (tmp_path / "a.txt").write_text("")
-    with pytest.raises(InputError, match="the text is empty"):
+    with pytest.raises(InputError, match="expected some text, received an empty one"):
         Corpus.open(tmp_path)
-    with pytest.raises(InputError, match="the text is empty"):
+    with pytest.raises(InputError, match="expected some text, received an empty one"):
         Corpus.of("")
 
 

@@ -99,7 +99,7 @@ def test_hashes_differ_where_tokenizers_do():
 
 
 DAMAGE = {  # kind, where, what is put there, what the error says
-    "model type": ("char", ("model", "type"), "Unigram", "'Unigram' cannot be read"),
+    "model type": ("char", ("model", "type"), "Unigram", "received 'Unigram'"),
     "no model": ("char", ("model",), None, "'model' to be a dict, received NoneType"),
     "vocab a list": ("char", ("model", "vocab"), [["a", 0]], "'vocab' to be a dict"),
     "gap": ("char", ("model", "vocab", "t"), 999, "each number once"),

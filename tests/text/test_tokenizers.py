@@ -306,7 +306,7 @@ REFUSED = {
     "two letters": (lambda: CharTokenizer(["a", "bc"]), "'bc' is not one character"),
     "twice": (lambda: CharTokenizer(["a", "a"]), "twice"),
     "space": (lambda: WordTokenizer(["a b"]), "'a b' is not one word"),
-    "line ends": (lambda: WordTokenizer(["a"], line_ends=True), "line ends need <eos>"),
+    "line ends": (lambda: WordTokenizer(["a"], line_ends=True), "expected <eos> in the vocabulary"),
     "bytes": (lambda: BPETokenizer(["a"], ()), "byte 0x00 has no token"),
     "surrogate": (lambda: CharTokenizer(["\ud800"]), "surrogate"),
 }

@@ -76,7 +76,10 @@ def set_weights(module: nn.Module, files: ModelFiles) -> None:
         module.load_state_dict(tensors)
     except RuntimeError as error:
         told = str(error).splitlines()[-1].strip()
-        raise FormatError(f"{files.path}: model.safetensors: {told}") from error
+        raise FormatError(
+            f"{files.path}: model.safetensors: expected the weights that config.json describes "
+            f"({told}): restore both from a copy"
+        ) from error
     module.eval()
 
 

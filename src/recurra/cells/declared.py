@@ -147,7 +147,7 @@ def _option(item: str) -> tuple[str, tuple[str | bool, ...]]:
             f"option {item!r}: expected one of {', '.join(SWITCHES)}, or a choice name=first|second"
         )
     if not option.isidentifier() or option.startswith("_"):
-        raise InputError(f"option {item!r}: {option!r} cannot be asked for as opt.NAME: rename it")
+        raise InputError(f"option {item!r}: {option!r} cannot be written as opt.NAME: rename it")
     if len(set(values)) < len(values) or "" in values:
         raise InputError(f"option {item!r}: expected values that differ, and none that is empty")
     return option, values
@@ -159,7 +159,7 @@ def _check_names(found: Iterable[str], what: str, taken: tuple[str, ...]) -> Non
         if one in taken:
             raise InputError(f"{what}: the name {one!r} is taken: choose another")
         if one in seen:
-            raise InputError(f"{what}: {one!r} stands there twice: expected every name once")
+            raise InputError(f"{what}: {one!r} appears twice: expected every name once")
         seen.add(one)
 
 

@@ -78,7 +78,10 @@ def _unpacked(data: bytes, path: Path) -> bytes:
                 raise zlib.error("cut short")
             data = unpack.unused_data.lstrip(b"\0")
     except zlib.error as error:
-        raise InputError(f"{path}: not gzip that can be read: {error}: pack it again") from None
+        raise InputError(
+            f"{path}: expected a gzip file, received one that "
+            f"cannot be unpacked ({error}): compress it again"
+        ) from None
     return b"".join(parts)
 
 

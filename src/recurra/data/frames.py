@@ -24,7 +24,15 @@ def series_source(source: Any) -> Any:
     if is_frame(source):
         return _table(source, type(source).__name__)
     if is_series(source):
-        return _table(source.to_frame("y"), "Series") if _dated(source) else source.to_numpy()
+        if _dated(source):
+            return _table(source.to_frame("y"), "Series")
+        if getattr(source.index, "nlevels", 1) > 1:
+            raise InputError(
+                f"series: expected an index of times, received one of {source.index.nlevels} "
+                "levels: give a DataFrame with columns of ids, times and values "
+                "(.reset_index()), and name the ids with series_column"
+            )
+        return source.to_numpy()
     if isinstance(source, Mapping):
         return {name: plain(values) for name, values in source.items()}
     given = plain(source)
@@ -38,7 +46,12 @@ def _table(frame: Any, name: str) -> Table:
     names = list(map(str, frame.columns))
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
-        raise InputError(f"{name}: the column {twice!r} stands there twice: rename one")
+        raise InputError(f"{name}: the column {twice!r} appears twice: rename one")
+    if getattr(frame.index, "nlevels", 1) > 1:
+        raise InputError(
+            f"{name}: expected an index of times, received one of {frame.index.nlevels} levels: "
+            "make columns of them with .reset_index(), and name the ids with series_column"
+        )
     columns = [_texts(frame[column]) for column in frame.columns]
     if _dated(frame):
         title = str(frame.index.name or "time")

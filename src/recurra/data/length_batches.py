@@ -58,9 +58,7 @@ class LengthBatches(Sequence[Rows]):
             raise InputError(f"budget={budget}: expected at least one step a batch")
         sizes = np.asarray(lengths, np.int64)
         if sizes.size == 0:
-            raise InputError(
-                "examples: expected at least one, there is none: give data that have some"
-            )
+            raise InputError("examples: expected at least one, received none: give more data")
         self._rank, self._world = rank, world
         self._order = np.arange(len(sizes))
         random = np.random.default_rng([seed, epoch])

@@ -40,14 +40,18 @@ def read_parquet(
     except InputError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
-        raise InputError(f"{path}: not a Parquet file that can be read: {_line(error)}") from None
+        raise InputError(
+            f"{path}: expected a Parquet file, received one that cannot be read ({_line(error)}): "
+            "write it anew"
+        ) from None
     found = []
     for name in chosen:
         try:
             found.append(read.column(name).to_pylist())
         except (pyarrow.ArrowException, ValueError, OverflowError) as error:
             raise InputError(
-                f"{path}: the column {name!r} has values that cannot be read: {_line(error)}"
+                f"{path}: the column {name!r} has values that cannot be read ({_line(error)}): "
+                "cast it"
             ) from None
     return found
 

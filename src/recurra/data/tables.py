@@ -148,7 +148,7 @@ class _Reader:
         if kind is None:
             raise InputError(
                 f"{self.path}: expected a name that ends in one of {' '.join(SUFFIXES)} (or .gz "
-                "behind it), which says how to read it"
+                "behind it), which says how to read it: rename it"
             )
         if kind == "parquet":
             self._read_parquet(data)
@@ -168,7 +168,7 @@ class _Reader:
         except (BadRowError, UnicodeDecodeError) as error:
             told = f"{place}: {self._reason(error, number)}"
             if not self._skip_bad:
-                raise InputError(f"{told}: mend it, or skip bad rows (--skip-bad)") from None
+                raise InputError(f"{told}: correct it, or skip bad rows (--skip-bad)") from None
             self.skipped.append(told)
             return
         self.rows.append(tuple(None if value == "" else value for value in row))
@@ -195,9 +195,9 @@ class _Reader:
                 told = self._reason(error, at + 1)
                 raise InputError(f"{self.path}, line {at + 1}: {told}") from None
         names = [name.strip() for name in names or ()]
-        self._choose(names, f"a first line that names them, received {_names(names)}; where a file "
-                     "has no such line, give the names of its columns (--columns); what parts "
-                     f"them, here {dialect}, is --delimiter")  # fmt: skip
+        self._choose(names, f"a first line that names them, received {_names(names)}: name the "
+                     "columns of a file without such a line (--columns), or what separates them, "
+                     f"here {dialect} (--delimiter)")  # fmt: skip
         at_name = {name: place for place, name in enumerate(names)}
         places = [at_name.get(name) for name in self.columns]
         while at < len(lines):
@@ -271,8 +271,13 @@ class _Reader:
     def _choose(self, names: Sequence[str], expected: str) -> None:
         """Set the columns that are read, from all there are."""
         double = next((name for name, n in Counter(names).items() if n > 1), None)
+        if double is not None and _is_number(double):
+            raise InputError(
+                f"{self.path}: expected a first line that names the columns, received "
+                f"{_names(names)}: name them (--columns)"
+            )
         if double is not None:
-            raise InputError(f"{self.path}: the column {double!r} stands there twice: rename one")
+            raise InputError(f"{self.path}: the column {double!r} appears twice: rename one")
         if self._wanted is None:
             self.columns = tuple(names)
             return
@@ -281,6 +286,15 @@ class _Reader:
             wanted = ", ".join(self._wanted)
             raise InputError(f"{self.path}: expected the columns {wanted} and {expected}")
         self.columns = self._wanted
+
+
+def _is_number(text: str) -> bool:
+    """Whether a column's name is that of a row's value, rather."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _names(names: Sequence[str]) -> str:

@@ -45,10 +45,18 @@ class Sequences:
     ) -> "Sequences":
         """Bring any accepted form to the inner one, or say what was expected."""
         if lengths is not None and mask is not None:
-            raise InputError(f"{name}: give lengths or mask, not both")
+            raise InputError(
+                f"{name}: expected lengths or a mask, received both: leave out one of lengths=, "
+                "mask="
+            )
         if isinstance(given, PackedSequence):
             if lengths is not None or mask is not None:
-                raise InputError(f"{name}: a packed sequence has its lengths; give neither again")
+                extra = "a mask" if lengths is None else "lengths"
+                raise InputError(
+                    f"{name}: expected a packed sequence alone, since it holds its lengths, "
+                    "received "
+                    f"{extra} too: leave out lengths= and mask="
+                )
             data, sizes = pad_packed_sequence(given)
             _check_features(data, features, name, packed=True)
             return cls(data, _valid(sizes, len(data), data.device), given, False, batch_first)
@@ -93,7 +101,10 @@ class Sequences:
             # A compiled graph does not stop to look at values.
             checked = sizes.numel() > 0 and not torch.compiler.is_compiling()
             if checked and sizes.is_meta:
-                raise InputError(f"{name}: expected lengths with values, received a meta tensor")
+                raise InputError(
+                    f"{name}: expected lengths with values, received a meta tensor: make them "
+                    "on the CPU"
+                )
             if checked and not 0 <= int(sizes.min()) <= int(sizes.max()) <= steps:
                 raise InputError(
                     f"{name}: expected lengths from 0 to {steps}, "

@@ -9,7 +9,8 @@ import numpy as np
 from recurra import native
 from recurra.cells import find_program
 from recurra.cells.graph import Program
-from recurra.errors import FormatError, InputError
+from recurra.errors import FormatError
+from recurra.given import reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,18 @@ class Architecture:
             )
             states = made.program.states
         except (KeyError, TypeError, ValueError) as error:
-            told = str(error) if isinstance(error, InputError) else repr(error)
-            raise FormatError(f'config.json: "architecture" cannot be read: {told}') from error
+            raise FormatError(
+                f'config.json, "architecture": {reason(error)}: restore the file from a copy'
+            ) from error
         if made.layers < 1:
-            raise FormatError(f"config.json: expected layers from 1 on, received {made.layers}")
+            raise FormatError(
+                f"config.json: expected layers from 1 on, received {made.layers}: restore the "
+                "file from a copy"
+            )
         if len(made.zoneout) != len(states) or not all(0 <= rate < 1 for rate in made.zoneout):
             raise FormatError(
                 f"config.json: expected {len(states)} zoneout rates in [0, 1), "
-                f"received {list(made.zoneout)}"
+                f"received {list(made.zoneout)}: restore the file from a copy"
             )
         return made
 
@@ -92,13 +97,14 @@ class Weights:
             if tensor.dtype not in (np.float32, np.float64):
                 raise FormatError(
                     f"model.safetensors, {name}: expected weights of float32, "
-                    f"received {tensor.dtype}"
+                    f"received {tensor.dtype}: restore the file from a copy"
                 )
             wide = tensor.dtype == np.float64 and tensor.size > 0
             if wide and max(-tensor.min(), tensor.max()) > _LARGEST:
                 raise FormatError(
                     f"model.safetensors, {name}: expected weights within ±{_LARGEST:.2g}, as "
-                    f"float32 has them, received one of {max(-tensor.min(), tensor.max()):.2g}"
+                    f"float32 has them, received one of {max(-tensor.min(), tensor.max()):.2g}: "
+                    "restore the file from a copy"
                 )
 
     def __contains__(self, name: str) -> bool:
@@ -107,12 +113,15 @@ class Weights:
     def get(self, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
         """The tensor of that name, of that shape (None: any matrix); FormatError if it is not."""
         if name not in self._tensors:
-            raise FormatError(f"model.safetensors: expected a tensor {name!r}; there is none")
+            raise FormatError(
+                f"model.safetensors: expected a tensor {name!r}; there is none: restore the file "
+                "from a copy"
+            )
         found = self._tensors[name]
         if found.shape != (shape or found.shape) or (shape is None and found.ndim != 2):
             raise FormatError(
                 f"model.safetensors, {name}: expected shape {shape or '(·, ·)'}, "
-                f"received {found.shape}"
+                f"received {found.shape}: restore the file from a copy"
             )
         return found
 

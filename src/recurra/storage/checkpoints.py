@@ -41,7 +41,7 @@ class Checkpoints:
     def __init__(self, directory: str | Path, *, keep: int = 2) -> None:
         """Of the checkpoints in `directory`; nothing is read or made yet."""
         if keep < 1:
-            raise InputError(f"checkpoints: keep must be at least 1, received {keep}")
+            raise InputError(f"checkpoints: keep: expected at least 1, received {keep}")
         self.directory = Path(directory)
         self.keep = keep
         self._damaged: set[int] = set()
@@ -108,7 +108,8 @@ class Checkpoints:
         state = read_json(path / STATE, limit=1 << 30)
         if not isinstance(state, dict):
             raise FormatError(
-                f"{path / STATE}: expected a JSON object, found {type(state).__name__}"
+                f"{path / STATE}: expected a JSON object, found {type(state).__name__}: remove "
+                "this checkpoint"
             )
         return Checkpoint(step, read_tensors(path / TENSORS), state, path)
 

@@ -63,13 +63,18 @@ def open_file(path: Path) -> BufferedReader:
     try:
         return open_regular(path)
     except NotRegularError as error:
-        raise FormatError(f"{path}: {error.strerror}") from None
+        raise FormatError(f"{path}: {error.strerror}: put the file itself there") from None
     except (FileNotFoundError, NotADirectoryError):
-        raise FormatError(f"{path}: no such file, it was expected here") from None
+        raise FormatError(
+            f"{path}: no such file: copied in part? Copy all files of the directory"
+        ) from None
     except OSError as error:
         raise failure(path, error) from error
     except ValueError:  # a zero byte, or half of a surrogate pair
-        raise FormatError(f"{str(path)!r}: no file can have this name") from None
+        raise FormatError(
+            f"{str(path)!r}: expected the name of a file, received a zero byte or half a character "
+            "in it: correct the name"
+        ) from None
 
 
 def read_file(path: Path, *, limit: int) -> bytes:
@@ -82,7 +87,11 @@ def read_file(path: Path, *, limit: int) -> bytes:
                     return data
         except OSError as error:
             raise failure(path, error) from error
-    raise FormatError(f"{path}: longer than {limit:,} bytes, the most a file of this kind has")
+    raise FormatError(
+        f"{path}: expected at most {limit:,} bytes, the most that a file of this kind has, "
+        "received "
+        "more: restore it from a copy"
+    )
 
 
 def write_file(path: Path, parts: Iterable[bytes | memoryview]) -> None:

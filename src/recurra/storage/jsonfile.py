@@ -32,7 +32,10 @@ def read_json(path: str | Path, *, limit: int = SIZE_LIMIT, depth: int = DEPTH_L
     # A list of a few characters takes a hundred bytes.
     values = sum(map(data.count, (b",", b"[", b"{")))
     if values > max(limit // 8, 1 << 10):
-        raise FormatError(f"{path}: {values:,} values, more than a file of this kind has")
+        raise FormatError(
+            f"{path}: expected a few values, as a file of this kind has, received {values:,}: "
+            "restore it from a copy"
+        )
     return parse_json(data, str(path), depth=depth)
 
 
@@ -41,7 +44,10 @@ def parse_json(data: bytes, where: str, *, depth: int = DEPTH_LIMIT) -> Any:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise FormatError(f"{where}: not UTF-8 at byte {error.start}: not a JSON file") from None
+        raise FormatError(
+            f"{where}: expected JSON in UTF-8, received another byte at offset {error.start}: "
+            "restore it from a copy"
+        ) from None
     try:
         value = json.loads(
             text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float
@@ -49,14 +55,18 @@ def parse_json(data: bytes, where: str, *, depth: int = DEPTH_LIMIT) -> Any:
     except json.JSONDecodeError as error:
         reason = error.msg[:1].lower() + error.msg[1:]
         raise FormatError(
-            f"{where}: line {error.lineno} column {error.colno}: not JSON: {reason}"
+            f"{where}: line {error.lineno} column {error.colno}: not JSON: {reason}: restore it "
+            "from a copy"
         ) from None
     except RecursionError:
         _refuse(text, where, depth)
     except _NotStrictError:
         _refuse(text, where, depth)
     except ValueError as error:  # an integer longer than Python's limit of digits
-        raise FormatError(f"{where}: not JSON that can be read: {error}") from None
+        raise FormatError(
+            f"{where}: expected JSON, received what cannot be read ({error}): restore it from a "
+            "copy"
+        ) from None
     if _depth_exceeds(value, depth):
         _refuse(text, where, depth)
     return value
@@ -148,7 +158,9 @@ def _check(value: Any, where: str) -> None:
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise InputError(f"{where}: the key {key!r} is no string, JSON has only those")
+                raise InputError(
+                    f"{where}: the key {key!r} cannot be written as JSON: use a string"
+                )
             _check(item, f"{where}.{key}")
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):

@@ -44,7 +44,8 @@ class RunLock:
             import fcntl
         except ImportError:
             raise InputError(
-                f"{self.directory}: training needs file locks (flock), which this system lacks"
+                f"{self.directory}: training needs file locks (flock), which this system lacks: "
+                "train on Linux or macOS"
             ) from None
         descriptor = None
         try:

@@ -52,7 +52,11 @@ def write_manifest(
     files = {}
     for path in sorted(directory.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise InputError(f"{path}: only regular files and folders can be stored here")
+            raise InputError(
+                f"{path}: expected regular files and folders alone, received a link, pipe or "
+                "device: "
+                "remove it"
+            )
         name = path.relative_to(directory).as_posix()
         if path.is_file() and name != NAME:
             files[name] = _record(path, durable=True)
@@ -71,7 +75,11 @@ def read_manifest(directory: Path, *, kind: str | None = None) -> Manifest:
     data = read_file(path, limit=limit("manifest"))
     fields = parse_json(data, str(path))
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
-        raise FormatError(f'{path}: expected "format": "{FORMAT}": not a manifest of ours')
+        raise FormatError(
+            f'{path}: expected "format": "{FORMAT}", received another file: give the directory '
+            "that "
+            "`save` or `train` made"
+        )
     check_version(fields.get("version"), VERSION, str(path))
     fields.pop("sha256", None)
     # The seal covers every byte, spaces too: what is not exactly as written is damaged.
@@ -80,15 +88,20 @@ def read_manifest(directory: Path, *, kind: str | None = None) -> Manifest:
     if fields.keys() != {"format", "version", "kind", "extra", "files"}:
         raise FormatError(
             f"{path}: not laid out as a manifest: expected format, version, kind, extra and files, "
-            f"found {brief(sorted(fields))}"
+            f"found {brief(sorted(fields))}: restore it from a copy"
         )
     for name, expected in (("kind", str), ("extra", dict), ("files", dict)):
         if not isinstance(fields[name], expected):
-            raise FormatError(f"{path}: not laid out as a manifest: see its {name!r}")
+            raise FormatError(
+                f"{path}: {name}: expected {'a text' if expected is str else 'an object'}, found "
+                f"{brief(fields[name])}: restore it from a copy"
+            )
     files = {name: _listed(name, record, path) for name, record in fields["files"].items()}
     manifest = Manifest(fields["kind"], files, fields["extra"])
     if kind is not None and manifest.kind != kind:
-        raise FormatError(f"{directory}: a {kind} was expected, this is a {manifest.kind}")
+        raise FormatError(
+            f"{directory}: expected a {kind}, received a {manifest.kind}: give the path of a {kind}"
+        )
     return manifest
 
 
@@ -119,27 +132,44 @@ def _listed(name: str, record: object, path: Path) -> FileRecord:
     shown = repr(name[:80])
     where = f"{path}: not laid out as a manifest: {shown}"
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise FormatError(f"{path}: the file name {shown} leads out of the directory")
+        raise FormatError(
+            f"{path}: expected names of files in this directory, found {shown}, which leads out of "
+            "it: do not use this directory; restore it from a copy"
+        )
     try:
         possible = 0 < len(os.fsencode(name)) <= _LONGEST and "\0" not in name
     except UnicodeEncodeError:  # half of a surrogate pair that stands for no byte
         possible = False
     if not possible:
-        raise FormatError(f"{path}: no file can have the name {shown}")
+        raise FormatError(
+            f"{path}: expected names of files, found {shown}, which none can have: restore it "
+            "from a "
+            "copy"
+        )
     if not isinstance(record, dict) or record.keys() != {"size", "sha256"}:
-        raise FormatError(f"{where}: expected its size and sha256")
+        raise FormatError(
+            f"{where}: expected its size and sha256, found {brief(record)}: restore it from a copy"
+        )
     size, digest = record["size"], record["sha256"]
     if type(size) is not int or not 0 <= size < 1 << 63:
-        raise FormatError(f"{where}: expected a size in bytes, found {brief(size)}")
+        raise FormatError(
+            f"{where}: expected a size in bytes, found {brief(size)}: restore it from a copy"
+        )
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-        raise FormatError(f"{where}: expected a sha256 of 64 digits, found {brief(digest)}")
+        raise FormatError(
+            f"{where}: expected a sha256 of 64 digits, found {brief(digest)}: restore it from a "
+            "copy"
+        )
     return FileRecord(size, digest)
 
 
 def check_version(version: object, newest: int, where: str) -> None:
     """Refuse what is no version (FormatError) or a later one than `newest` (NewerFormatError)."""
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise FormatError(f"{where}: expected a version of 1 or more, found {brief(version)}")
+        raise FormatError(
+            f"{where}: expected a version of 1 or more, found {brief(version)}: restore the file "
+            "from a copy"
+        )
     if version > newest:
         raise NewerFormatError(
             f"{where}: written by a newer version of recurra "

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..bounded import limit
 from ..errors import FormatError, InputError
+from ..given import brief
 from . import manifest
 from .directory import atomic_directory
 from .disk import open_file, read_file, write_file
@@ -64,7 +65,10 @@ def save_model(
     """
     directory = Path(directory)
     if not isinstance(config.get("task"), str):
-        raise InputError(f'{directory}: the config of a model needs its "task"')
+        raise InputError(
+            f'{directory}: config: expected the name of a "task", received '
+            f"{brief(config.get('task'))}"
+        )
     head = {"format": FORMAT, "version": VERSION}
     with atomic_directory(directory, kind=_KIND) as folder:
         write_file(folder / CONFIG, [_readable(CONFIG, {**head, **config, **head}, indent=2)])
@@ -127,7 +131,11 @@ def _read(path: Path, *, verify: bool) -> ModelFiles:
             )
     tokenizer = read_json(path / TOKENIZER) if TOKENIZER in names else None
     if tokenizer is not None and not isinstance(tokenizer, dict):
-        raise FormatError(f"{path / TOKENIZER}: expected a JSON object")
+        raise FormatError(
+            f"{path / TOKENIZER}: expected a JSON object, found {brief(tokenizer)}: restore it "
+            "from a "
+            "copy"
+        )
     card = read_file(path / CARD, limit=16 << 20) if CARD in names else b""
     return ModelFiles(
         config=config,
@@ -141,10 +149,18 @@ def _read(path: Path, *, verify: bool) -> ModelFiles:
 def _read_config(path: Path) -> dict[str, Any]:
     config = read_json(path)
     if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise FormatError(f'{path}: expected "format": "{FORMAT}": not a model of recurra')
+        raise FormatError(
+            f'{path}: expected "format": "{FORMAT}", received another file: give the directory '
+            "that "
+            "`save` or `train` made"
+        )
     manifest.check_version(config.get("version"), VERSION, str(path))
     if not isinstance(config.get("task"), str):
-        raise FormatError(f'{path}: expected a "task"')
+        raise FormatError(
+            f'{path}: expected the name of a "task", found {brief(config.get("task"))}: restore '
+            "the "
+            "file from a copy"
+        )
     return config
 
 
@@ -167,7 +183,10 @@ def _model_directory(path: Path) -> Path:
         raise InputError(f"{path}: this run has no {BEST}/ yet: let it reach a first validation")
     if (path / manifest.NAME).exists():
         return path  # a model that lost its tensors: the manifest tells which file is missing
-    raise InputError(f"{path}: neither a model nor a run: no {TENSORS}, no {BEST}/ in it")
+    raise InputError(
+        f"{path}: expected a model or a run, received a directory without {TENSORS} and {BEST}/: "
+        "give the directory that `save` or `train` made"
+    )
 
 
 def _seal(path: Path) -> bytes:

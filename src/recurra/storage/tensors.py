@@ -80,7 +80,7 @@ def write_tensors(
     if len(text) > HEADER_LIMIT:
         raise InputError(
             f"{path}: the names and shapes of {len(tensors):,} tensors take {len(text):,} bytes, "
-            f"more than the {HEADER_LIMIT:,} that are read back"
+            f"more than the {HEADER_LIMIT:,} that are read back: use fewer or shorter names"
         )
     write_file(path, [len(text).to_bytes(8, "little"), text, *parts])
 
@@ -130,7 +130,9 @@ def check_finite(array: np.ndarray, name: str, path: Path) -> None:
     if array.dtype.kind == "f" and array.size:
         extremes = np.array([array.min(), array.max()])
         if not np.isfinite(extremes).all():
-            raise FormatError(f"{path}: tensor {name!r} holds NaN or infinity: not a usable model")
+            raise FormatError(
+                f"{path}: tensor {name!r} holds NaN or infinity: train the model anew"
+            )
 
 
 def _read_header(
@@ -146,7 +148,11 @@ def _read_header(
     fields = parse_json(file.read(length), f"{path}: header", depth=4)
     metadata = fields.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise FormatError(f"{path}: __metadata__ is not an object of strings")
+        raise FormatError(
+            f"{path}: expected __metadata__ to be an object of strings, found another kind: "
+            "restore "
+            "the file from a copy"
+        )
     extents = {name: _extent(entry, name, path) for name, entry in fields.items()}
     extents = dict(sorted(extents.items(), key=lambda item: (item[1].start, item[1].stop)))
     end = 0
@@ -154,7 +160,8 @@ def _read_header(
         if extent.start != end:
             what = "overlaps the one before" if extent.start < end else "leaves a gap"
             raise FormatError(
-                f"{path}: tensor {name[:80]!r} {what}: starts at {extent.start}, not {end}"
+                f"{path}: tensor {name[:80]!r} {what}: starts at {extent.start}, not {end}: "
+                "restore the file from a copy"
             )
         end = extent.stop
     if end != size - 8 - length:
@@ -187,7 +194,7 @@ def _extent(entry: object, name: str, path: Path) -> Extent:
     """One tensor's entry in the header, with every rule about it alone checked."""
 
     def wrong(what: str) -> FormatError:
-        return FormatError(f"{path}: tensor {name[:80]!r}: {what}")
+        return FormatError(f"{path}: tensor {name[:80]!r}: {what}: restore the file from a copy")
 
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise wrong("expected dtype, shape and data_offsets")
@@ -225,7 +232,9 @@ def _itemsize(dtype: str) -> int:
 def _view(block: np.ndarray, extent: Extent, name: str, path: Path) -> np.ndarray:
     raw = block[extent.start : extent.stop]
     if extent.dtype == "BOOL" and raw.size and raw.max() > 1:
-        raise FormatError(f"{path}: tensor {name!r}: a BOOL byte is neither 0 nor 1")
+        raise FormatError(
+            f"{path}: tensor {name!r}: a BOOL byte is neither 0 nor 1: restore the file from a copy"
+        )
     if extent.dtype == _BFLOAT16:
         array = (raw.view("<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
     else:

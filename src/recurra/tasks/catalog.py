@@ -134,7 +134,10 @@ def from_files(files: "ModelFiles", *, precision: str = "float32") -> Any:
     """
     name = files.config.get("task")
     if not isinstance(name, str):
-        raise FormatError(f'{files.path}: config.json, "task": expected a name, received {name!r}')
+        raise FormatError(
+            f'{files.path}: config.json, "task": expected a name, received {name!r}: restore the '
+            "file from a copy"
+        )
     entry = by_task(name)
     if entry is None and name not in _OTHERS:
         known = ", ".join([*(entry.task for entry in ENTRIES), *_OTHERS])

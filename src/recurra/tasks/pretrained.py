@@ -65,7 +65,7 @@ def adopt(config: C, files: ModelFiles) -> C:
         missing = sorted({"tokenizer", *_SHAPE} - set(model if isinstance(model, Mapping) else ()))
         raise FormatError(
             f'{files.path}: config.json, "model": expected the settings of its layers, found none '
-            f"of {', '.join(missing)}"
+            f"of {', '.join(missing)}: restore the file from a copy"
         )
     wanted: dict[str, Any] = {name: model[name] for name in _SHAPE}
     wanted |= {
@@ -94,7 +94,10 @@ def words_of(files: ModelFiles) -> tuple[str, ...]:
     assert files.tokenizer is not None
     tokenizer = Tokenizer.from_json(files.tokenizer)
     if tokenizer.unk_id != 0:
-        raise FormatError(f"{files.path}: tokenizer.json: expected {UNK} as the first token")
+        raise FormatError(
+            f"{files.path}: tokenizer.json: expected {UNK} as the first token: restore the file "
+            "from a copy"
+        )
     return tuple(tokenizer.token(id) for id in range(len(tokenizer)))
 
 

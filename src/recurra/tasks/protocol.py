@@ -15,7 +15,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from recurra.errors import FormatError, InputError
-from recurra.given import listed, path_of
+from recurra.given import listed, path_of, reason
 from recurra.settings import Settings, check, explain, sort
 from recurra.storage import ModelFiles, read_model
 from recurra.tasks.copies import Copied
@@ -112,12 +112,14 @@ class Task(Copied):
         if files.config["task"] != cls.task:
             raise FormatError(
                 f"{files.path}: expected a {cls.title}, found a model of the task "
-                f"{files.config['task']!r}"
+                f"{files.config['task']!r}: open it with recurra.load"
             )
         try:
             config = cls.Config.from_json(files.config["model"])
         except (KeyError, InputError) as error:
-            raise FormatError(f'{files.path}: config.json, "model": {error}') from error
+            raise FormatError(
+                f'{files.path}: config.json, "model": {reason(error)}: restore the file from a copy'
+            ) from error
         model = cls.__new__(cls)
         model.config, model._files, model._precision = config, files, precision
         _ = model.runtime  # what is missing or cannot be had is an error now, not at its first use

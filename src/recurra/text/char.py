@@ -23,7 +23,7 @@ class CharTokenizer(Tokenizer):
         super().__init__(tokens)
         wrong = [t for t in self._tokens if len(t) != 1 and t not in (UNK, EOS)]
         if wrong:
-            raise InputError(f"char tokenizer: {wrong[0]!r} is not one character")
+            raise InputError(f"char tokenizer: {wrong[0]!r} is not one character: leave it out")
         self._shown = ["" if token == EOS else token for token in self._tokens]
         missing = -1 if self.unk_id is None else self.unk_id
         self._table = np.full(CODE_POINTS, missing, dtype=np.int32)

@@ -97,7 +97,7 @@ class Corpus:
         if not isinstance(text, str):
             raise InputError(f"{name}: expected a text, received {shown(text)}")
         if not text:
-            raise InputError(f"{name}: the text is empty")
+            raise InputError(f"{name}: expected some text, received an empty one: give more")
         utf8(text, where=name)
         return cls((TextSource(text, name),), name)
 
@@ -249,10 +249,10 @@ def _sources(item: StrPath, spool: StrPath | None) -> list[FileSource]:
                 f"{path}: cannot be read: {error.strerror}: check the path and its permissions"
             ) from error
     else:
-        raise InputError(f"{path}: no such file or folder; expected a text to read")
+        raise InputError(f"{path}: no such file or folder: check the path")
     kept = [file for file in files if next(file.read(CHUNK), "")]
     if not kept:
-        raise InputError(f"{name}: the text is empty")
+        raise InputError(f"{name}: expected some text, received an empty one: give more")
     return kept
 
 

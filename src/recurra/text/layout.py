@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from recurra.bounded import read_whole
 from recurra.checked import checked
 from recurra.errors import FormatError, InputError
+from recurra.given import brief
 
 if TYPE_CHECKING:
     from recurra.text.tokenizer import Tokenizer
@@ -79,14 +80,17 @@ def read_layout(layout: Mapping[str, Any]) -> Tokenizer:
             tokenizer = BPETokenizer(tokens, merges)
         else:
             raise FormatError(
-                f"{FILE_NAME}: model type {kind!r} cannot be read; expected BPE or WordLevel"
+                f"{FILE_NAME}: expected a model of type BPE or WordLevel, received {kind!r}: "
+                "train a "
+                "tokenizer of ours (train_tokenizer)"
             )
     except InputError as error:
-        raise FormatError(f"{FILE_NAME}: {error}") from None
+        raise FormatError(f"{FILE_NAME}: {error}: restore the file from a copy") from None
     difference = _difference(tokenizer.to_json(), layout, "")
     if difference:
         raise FormatError(
-            f"{FILE_NAME}: cannot be read as a {tokenizer.kind} tokenizer: {difference}"
+            f"{FILE_NAME}: cannot be read as a {tokenizer.kind} tokenizer: {difference}: train "
+            "a tokenizer of ours (train_tokenizer)"
         )
     return tokenizer
 
@@ -101,7 +105,7 @@ def save_tokenizer(tokenizer: Tokenizer, path: str | os.PathLike[str]) -> None:
         temporary.write_text(f"{text}\n", encoding="utf-8", newline="\n")
         temporary.replace(target)
     except OSError as error:
-        raise InputError(f"{target}: the tokenizer cannot be written: {error.strerror}") from error
+        raise InputError(f"{target}: cannot be written: {error.strerror}: {_CHECK}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -116,17 +120,27 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     try:
         layout = json.loads(read_whole(target, "json"))
     except OSError as error:
-        raise InputError(f"{target}: the tokenizer cannot be read: {error.strerror}") from error
+        raise InputError(f"{target}: cannot be read: {error.strerror}: {_CHECK}") from error
     except InputError:
         raise
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{target}: expected JSON, and it is not: {error}") from None
+        raise FormatError(
+            f"{target}: expected JSON, received what cannot be read as JSON ({error}): restore the "
+            "file from a copy"
+        ) from None
     if not isinstance(layout, dict):
-        raise FormatError(f"{target}: expected a JSON object, received {type(layout).__name__}")
+        raise FormatError(
+            f"{target}: expected a JSON object, received {brief(layout)}: restore the file from a "
+            "copy"
+        )
     try:
         return read_layout(layout)
     except FormatError as error:
         raise FormatError(str(error).replace(FILE_NAME, str(target), 1)) from None
+
+
+#: What mends a refusal of the system.
+_CHECK = "check the path, its permissions and the free space"
 
 
 def _file(path: str | os.PathLike[str]) -> Path:
@@ -136,12 +150,16 @@ def _file(path: str | os.PathLike[str]) -> Path:
 
 def _entry(parent: Mapping[str, Any], key: str, kind: type) -> Any:
     if not isinstance(parent, dict):
-        raise FormatError(f"{FILE_NAME}: expected a JSON object around {key!r}")
+        raise FormatError(
+            f"{FILE_NAME}: expected a JSON object around {key!r}, received {brief(parent)}: "
+            "restore "
+            "the file from a copy"
+        )
     value = parent.get(key)
     if not isinstance(value, kind):
         raise FormatError(
             f"{FILE_NAME}: expected {key!r} to be a {kind.__name__}, "
-            f"received {type(value).__name__}"
+            f"received {type(value).__name__}: restore the file from a copy"
         )
     return value
 
@@ -151,11 +169,18 @@ def _tokens(model: Mapping[str, Any]) -> list[str]:
     vocab = _entry(model, "vocab", dict)
     numbers = list(vocab.values())
     if not vocab or any(type(n) is not int for n in numbers):
-        raise FormatError(f"{FILE_NAME}: expected a vocabulary of tokens and whole numbers")
+        wrong = next((f"{t!r}: {brief(n)}" for t, n in vocab.items() if type(n) is not int), "none")
+        raise FormatError(
+            f"{FILE_NAME}: expected a vocabulary of tokens and whole numbers, received "
+            f"{wrong:.80}: "
+            "restore the file from a copy"
+        )
     if sorted(numbers) != list(range(len(numbers))):
         raise FormatError(
             f"{FILE_NAME}: expected the {len(numbers)} tokens to be numbered "
-            f"0 to {len(numbers) - 1}, each number once"
+            f"0 to {len(numbers) - 1}, each number once, received {min(numbers)} to "
+            f"{max(numbers)}: "
+            "restore the file from a copy"
         )
     return sorted(vocab, key=vocab.__getitem__)
 
@@ -167,7 +192,8 @@ def _merges(model: Mapping[str, Any]) -> list[tuple[str, str]]:
         pair = merge.split(" ") if isinstance(merge, str) else merge
         if not isinstance(pair, list) or [type(part) for part in pair] != [str, str]:
             raise FormatError(
-                f"{FILE_NAME}: expected a merge of two tokens, received {merge!r:.60}"
+                f"{FILE_NAME}: expected a merge of two tokens, received {merge!r:.60}: restore "
+                "the file from a copy"
             )
         pairs.append((pair[0], pair[1]))
     return pairs

@@ -113,7 +113,10 @@ def subwords_from_json(value: Any) -> Subwords | None:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(gram, str) for gram in value):
-        raise FormatError("config.json: expected the n-grams of words as a list of texts")
+        raise FormatError(
+            "config.json: expected the n-grams of words as a list of texts: restore the file from "
+            "a copy"
+        )
     return Subwords(value)
 
 

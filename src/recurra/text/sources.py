@@ -61,10 +61,14 @@ class FileSource:
                 yield from self._decode(file, size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(
-                f"{self.name}: the gzip file is damaged or cut short: {error}"
+                f"{self.name}: the gzip file is damaged or cut short: {error}: restore it from a "
+                "copy"
             ) from None
         except OSError as error:
-            raise InputError(f"{self.name}: cannot be read: {error.strerror or error}") from None
+            raise InputError(
+                f"{self.name}: cannot be read: {error.strerror or error}: check the path and its "
+                "permissions"
+            ) from None
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
@@ -76,7 +80,10 @@ class FileSource:
                     yield unpacked  # type: ignore[misc]
                 return
             if self._path.suffix == ".gz" and magic:
-                raise InputError(f"{self.name}: named .gz, and is no gzip file; rename it")
+                raise InputError(
+                    f"{self.name}: expected a gzip file, as its name says, received another: "
+                    "rename it"
+                )
             yield file
 
     def _decode(self, file: BinaryIO, size: int) -> Iterator[str]:
@@ -130,7 +137,10 @@ class SpooledSource(FileSource):
             with path.open("wb") as file:
                 shutil.copyfileobj(stream, file, SPOOL_BLOCK)
         except OSError as error:
-            raise InputError(f"{name}: cannot be kept in {path}: {error.strerror}") from error
+            raise InputError(
+                f"{name}: cannot be kept in {path}: {error.strerror}: free some space, or set "
+                "TMPDIR"
+            ) from error
         super().__init__(path, name)
 
 
@@ -143,5 +153,7 @@ def files_in(folder: Path) -> list[Path]:
     )
     if not found:
         expected = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
-        raise InputError(f"{folder}: the folder holds no text; expected files named {expected}")
+        raise InputError(
+            f"{folder}: expected files named {expected}, received a folder without: name the files"
+        )
     return found

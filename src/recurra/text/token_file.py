@@ -23,6 +23,7 @@ import numpy as np
 
 from recurra.bounded import open_regular, read_whole
 from recurra.errors import FormatError, InputError
+from recurra.given import brief
 from recurra.text.corpus import Corpus, StrPath, Tally
 from recurra.text.tokenizer import Tokenizer
 
@@ -97,7 +98,9 @@ class TokenFile:
         target = Path(path)
         if lines and tokenizer.eos_id is None:
             raise InputError(
-                f"{corpus.name}: lines need a tokenizer with <eos>: train it with eos=True"
+                f"{corpus.name}: lines=True: expected a tokenizer with <eos>, received "
+                f"{tokenizer!r}: "
+                "train it with eos=True"
             )
         writing = _Writing(target, tokenizer)
         try:
@@ -111,7 +114,10 @@ class TokenFile:
                     writing.write_stream(corpus, file)
             writing.commit(corpus)
         except OSError as error:
-            raise InputError(f"{target}: the tokens cannot be written: {error.strerror}") from error
+            raise InputError(
+                f"{target}: the tokens cannot be written: {error.strerror}: check the path, its "
+                "permissions and the free space"
+            ) from error
         finally:
             writing.discard()
         return cls.open(target)
@@ -194,7 +200,9 @@ class _Writing:
                 held.clear()
         starts.write(np.array(held, "<i8").tobytes())
         if not self._line_count:
-            raise InputError(f"{corpus.name}: every line is blank; expected lines of text")
+            raise InputError(
+                f"{corpus.name}: expected lines of text, received blank lines alone: give more text"
+            )
         self._corpus_sha256 = corpus.sha256
 
     def commit(self, corpus: Corpus) -> None:
@@ -255,21 +263,41 @@ def _smallest(vocab_size: int) -> np.dtype[Any]:
     return np.dtype(DTYPES[(vocab_size > 1 << 8) + (vocab_size > 1 << 16)])
 
 
+#: What mends a damaged token file.
+_AGAIN = "write the token file anew with TokenFile.write"
+
+
 def _read_header(target: Path) -> Header:
     path = _beside(target, "json")
     try:
         content = json.loads(read_whole(path, "json"))
     except OSError as error:
-        raise InputError(f"{path}: the token file cannot be read: {error.strerror}") from None
+        raise InputError(
+            f"{path}: the token file cannot be read: {error.strerror}: check the path and its "
+            "permissions"
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: expected JSON, and it is not: {error}; write it anew") from None
+        raise FormatError(
+            f"{path}: expected JSON, received what cannot be read as JSON ({error}): {_AGAIN}"
+        ) from None
     if not isinstance(content, dict) or content.get("version") != VERSION:
-        raise FormatError(f"{path}: expected a token file of version {VERSION}; write it anew")
+        version = content.get("version") if isinstance(content, dict) else content
+        raise FormatError(
+            f"{path}: expected a token file of version {VERSION}, received {brief(version)}: "
+            f"{_AGAIN}"
+        )
     if set(content) != {field.name for field in fields(Header)}:
-        raise FormatError(f"{path}: entries are missing or unknown; write the token file anew")
+        odd = sorted(set(content) ^ {field.name for field in fields(Header)})
+        raise FormatError(
+            f"{path}: expected the entries of a token file, received one more or less: "
+            f"{brief(odd)}: {_AGAIN}"
+        )
     header = Header(**content)
     if header.dtype not in DTYPES or type(header.tokens) is not int or header.tokens < 1:
-        raise FormatError(f"{path}: the tokens are described wrongly; write the token file anew")
+        raise FormatError(
+            f"{path}: expected a dtype of {', '.join(DTYPES)} and at least one token, received "
+            f"{brief(header.dtype)} and {brief(header.tokens)}: {_AGAIN}"
+        )
     return header
 
 
@@ -280,9 +308,10 @@ def _map(path: Path, dtype: str, count: int) -> np.ndarray:
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise FormatError(
-            f"{path}: a part of the token file is missing: {error.strerror}; write it anew"
+            f"{path}: expected this part of the token file, which cannot be read "
+            f"({error.strerror}): {_AGAIN}"
         ) from None
     if size != expected:
-        raise FormatError(f"{path}: {size} bytes, expected {expected}; write the token file anew")
+        raise FormatError(f"{path}: expected {expected:,} bytes, received {size:,}: {_AGAIN}")
     # a plain view: indexing the memmap class itself costs several microseconds more
     return np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=(count,)))

@@ -45,9 +45,12 @@ class WordTokenizer(Tokenizer):
         super().__init__(tokens)
         wrong = [token for token in self._tokens if token.split() != [token]]
         if wrong:
-            raise InputError(f"word tokenizer: {wrong[0]!r} is not one word")
+            raise InputError(f"word tokenizer: {wrong[0]!r} is not one word: leave it out")
         if line_ends and self.eos_id is None:
-            raise InputError(f"word tokenizer: line ends need {EOS} in the vocabulary")
+            raise InputError(
+                f"word tokenizer: lines=True: expected {EOS} in the vocabulary, received none: "
+                "train it with eos=True"
+            )
         self.line_ends = line_ends
         self._lookup = _Lookup(self._ids, missing=self.unk_id)
 

@@ -78,7 +78,10 @@ def set_weights(module: nn.Module, values: Mapping[str, Tensor], where: str) -> 
         name for name in own if own[name].shape != values[name].shape
     )
     if wrong:
-        raise FormatError(f"{where}: holds another model: {', '.join(wrong[:3])} differ")
+        raise FormatError(
+            f"{where}: holds another model: {', '.join(wrong[:3])} differ: "
+            "resume with the settings it was written with, or start over with --fresh"
+        )
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(values[name])

@@ -20,7 +20,8 @@ def carry_over(module: nn.Module, tensors: Mapping[str, np.ndarray], *, where: s
     if wrong:
         raise FormatError(
             f"{where}: expected weights of the layers it describes, found others: "
-            f"{', '.join(sorted(wrong)[:3])}"
+            f"{', '.join(sorted(wrong)[:3])}: "
+            "restore the files from a copy"
         )
     with torch.no_grad():
         for name, tensor in tensors.items():

@@ -124,7 +124,7 @@ def test_it_is_rebuilt_of_its_parts():
     other = TrigramHMM.from_parts(model.to_json(), model.to_tensors())
     assert other.best(words) == model.best(words)
     assert other.log_likelihood(words) == model.log_likelihood(words)
-    with pytest.raises(FormatError, match="counts cannot be read"):
+    with pytest.raises(FormatError, match="counts, which cannot be read"):
         TrigramHMM.from_parts({"tags": ["a"], "words": []}, model.to_tensors())
     with pytest.raises(InputError, match="received none"):
         TrigramHMM.count([])

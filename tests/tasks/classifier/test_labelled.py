@@ -97,7 +97,7 @@ def test_sequences_in_memory_may_be_ragged():
         ([[[1, 2], [3]]], ["x"], True, "example 0"),
         ([[[1, 2]], [[3]]], ["x", "y"], True, "example 1: expected steps of 2 features"),
         ([[]], ["x"], True, "at least one step"),
-        ([[[float("inf")]]], ["x"], True, "infinite"),
+        ([[[float("inf")]]], ["x"], True, "beyond: divide"),
         ([np.zeros((2, 2, 2))], ["x"], True, r"\(2, 2, 2\)"),
     ],
 )
@@ -163,13 +163,13 @@ def test_npz_files_that_do_not_fit(tmp_path):
         ({"x": np.array(["a"]), "y": [1]}, "expected numbers"),
         ({"x": x, "y": [1, 2], "lengths": [1, 4]}, "from 0 to 3"),
         ({"x": x, "y": [1, 2], "lengths": [0.5, 1]}, "whole numbers"),
-        ({"x": np.array([None, 3], object), "y": [1, 2]}, "not an .npz file"),  # a pickle
+        ({"x": np.array([None, 3], object), "y": [1, 2]}, "expected an .npz file"),  # a pickle
     ):
         np.savez(path, **arrays)
         with pytest.raises(InputError, match=told):
             read_numbers(path)
     path.write_bytes(b"PK")
-    with pytest.raises(InputError, match=r"not an \.npz file"):
+    with pytest.raises(InputError, match=r"expected an \.npz file"):
         read_numbers(path)
     with pytest.raises(InputError, match="no such file"):
         read_numbers(tmp_path / "b.npz")

@@ -217,7 +217,7 @@ def test_panel_of_arrays_and_what_follows():
         panel.without_last(2)
     with pytest.raises(InputError, match="expected finite numbers"):
         Panel.of({"a": [1.0, np.inf]})
-    with pytest.raises(InputError, match="expected one width"):
+    with pytest.raises(InputError, match="as many columns in each"):
         Panel.of([np.ones((3, 2)), np.ones(3)])
 
 

@@ -115,8 +115,16 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path, name, text, options, line
     message = str(error.value)
     assert message.startswith(f"{path}:{line}: ")
     assert told in message
-    assert message.endswith("mend it, or leave such sentences out with skip_bad")
+    assert message.endswith(": correct it, or skip it (--skip-bad)")
     assert "\n" not in message
+
+
+def test_a_sentence_in_one_line_is_answered_with_the_layout(tmp_path):
+    path = write(tmp_path, "Ada was here\nhe left\n", "a.txt")
+    with pytest.raises(
+        InputError, match=r"a\.txt:2: expected 3 columns.*: write a word a line, or"
+    ):
+        read_tagged(path, tags=False)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +145,7 @@ def test_good_sentences_are_kept_where_bad_ones_are_left_out(tmp_path, name, goo
         f"{path}:{first + lines}",
         f"{path}:{2 * first + 2 * lines + 1}",
     ]
-    with pytest.raises(InputError, match=r"there is none \(1 were wrong: the first is"):
+    with pytest.raises(InputError, match=r"received none \(1 were wrong: the first is"):
         read_tagged(write(tmp_path, bad, "bad" + name[1:]), skip_bad=True)
 
 
@@ -168,8 +176,8 @@ def test_the_file_comes_back_with_its_tags(tmp_path, name, text, new, expected):
     ("name", "content", "options", "told"),
     [
         ("none", None, {}, "none: no such file"),
-        ("empty", "", {}, "empty: expected sentences as columns, there is none"),
-        ("zero", b"a\0b", {}, "zero: is no text: it has zero bytes"),
+        ("empty", "", {}, "empty: expected sentences in format columns, received none"),
+        ("zero", b"a\0b", {}, "zero: expected text in UTF-8, received zero bytes"),
         ("cut.gz", gzip.compress(b"a b\n" * 99)[:-9], {}, "cut.gz: the gzip file is damaged"),
         ("a", "a b", {"format": "xml"}, "format: expected one of columns, conllu, jsonl"),
         ("a", "a b", {"tag_column": "upos"}, "tag_column: expected a number from 1 (names are for"),

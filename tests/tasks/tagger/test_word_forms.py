@@ -89,5 +89,5 @@ def test_unknown_characters_and_no_words_at_all():
     [None, {}, {"words": ["a"], "characters": ["<unk>"], "lowercase": False}, {"words": 3}],
 )
 def test_what_is_no_vocabulary_is_refused(values):
-    with pytest.raises(FormatError, match=r"tokenizer\.json: expected words and characters"):
+    with pytest.raises(FormatError, match=r"tokenizer\.json: expected words, characters"):
         WordVocabulary.from_json(values)

@@ -140,10 +140,10 @@ def test_a_prefix_lost_and_found_again_is_one_prefix():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"beams": 0}, "beams must be a whole number at least 1, received 0"),
-        ({"beams": 2.5}, "beams must be"),
-        ({"weight": float("nan")}, "weight and bonus must be numbers"),
-        ({"bonus": float("inf")}, "weight and bonus must be numbers"),
+        ({"beams": 0}, "beams: expected a whole number of at least 1, received 0"),
+        ({"beams": 2.5}, "beams: expected"),
+        ({"weight": float("nan")}, "weight, bonus: expected numbers"),
+        ({"bonus": float("inf")}, "weight, bonus: expected numbers"),
     ],
 )
 def test_bad_arguments(arguments, told):

@@ -102,7 +102,9 @@ def test_without_texts_where_none_are_needed(folder):
     assert read(folder, texts=False)[0] == (None, 1.0)
     (folder / "m.tsv").write_text("a.wav\nb.wav\n")
     assert read(folder / "m.tsv", texts=False) == [(None, 1.0), (None, 2.0)]
-    with pytest.raises(InputError, match=r"a\.wav: there is no text: name it in a manifest"):
+    with pytest.raises(
+        InputError, match=r"a\.wav: expected its text, received none: name it in a manifest"
+    ):
         read(folder)
 
 
@@ -117,10 +119,18 @@ BAD_ROWS = {
     ),
     "tsv, a folder": ("m.tsv", "deeper\tx\n", "line 1: .*cannot be read"),
     "tsv, no wav": ("m.tsv", "m.tsv\tx\n", "line 1: .*expected a wav file"),
-    "tsv, no text": ("m.tsv", "a.wav\n", "there is no text"),
-    "tsv, no member": ("m.tsv", "x.tar.gz/none.wav\tx\n", "line 1: .*has no member none.wav"),
-    "jsonl, no JSON": ("m.jsonl", "{\n", "line 1: no JSON: "),
-    "jsonl, deep": ("m.jsonl", "[" * 100_000 + "\n", "line 1: no JSON"),
+    "tsv, no text": ("m.tsv", "a.wav\n", "expected its text, received none"),
+    "tsv, no member": (
+        "m.tsv",
+        "x.tar.gz/none.wav\tx\n",
+        "line 1: .*expected a member none.wav of .*none of that name",
+    ),
+    "jsonl, no JSON": ("m.jsonl", "{\n", "line 1: .*received what cannot be read as JSON "),
+    "jsonl, deep": (
+        "m.jsonl",
+        "[" * 100_000 + "\n",
+        "line 1: .*received what cannot be read as JSON",
+    ),
     "jsonl, a list": ("m.jsonl", "[1]\n", "line 1: expected an object"),
     "jsonl, no path": ("m.jsonl", '{"text": "x"}\n', "line 1: expected a path under one of path,"),
     "jsonl, a number": ("m.jsonl", '{"path": "a.wav", "text": 5}\n', "expected a text, received 5"),
@@ -153,10 +163,10 @@ def test_sources_that_hold_nothing(tmp_path):
     latin.write_bytes("é\tx".encode("latin-1"))
     for name, told in [
         ("none", "no such file or folder"),
-        ("void", r"the folder holds no \.wav"),
+        ("void", r"expected a folder with \.wav"),
         ("odd.csv", "expected a manifest"),
-        ("empty.tsv", "expected recordings; there are none"),
-        ("latin.tsv", "byte 0 is not UTF-8"),
+        ("empty.tsv", "expected recordings, received none"),
+        ("latin.tsv", "the byte 0xe9 at offset 0"),
     ]:
         with pytest.raises(InputError, match=told):
             read(tmp_path / name)

@@ -287,7 +287,7 @@ def test_data_and_options_that_do_not_fit(whole, streaming):
         InputError, match=r"expected paths, or recurra\.tasks\.transcriber.*received int"
     ):
         whole.predict([5])
-    with pytest.raises(InputError, match="recording 0: there is no text"):
+    with pytest.raises(InputError, match="recording 0: expected a Recording with its text"):
         whole.evaluate([TEST[0].sound])
     with pytest.raises(InputError, match="expected enough to hold out a share"):
         Transcriber().fit(TRAIN[:1], progress=False)
@@ -303,9 +303,9 @@ def test_data_and_options_that_do_not_fit(whole, streaming):
     ("change", "told"),
     [
         ({"scale": {"mean": [1.0], "deviation": [1.0]}}, "scale: expected 16 numbers"),
-        ({"features": {"rate": -1}}, "not a transcriber's: settings: rate must be"),
-        ({"features": None}, "not a transcriber's"),
-        ({"scale": 7}, "not a transcriber's"),
+        ({"features": {"rate": -1}}, "features and scale of a transcriber.*rate must be"),
+        ({"features": None}, "features and scale of a transcriber"),
+        ({"scale": 7}, "features and scale of a transcriber"),
     ],
 )
 def test_a_damaged_configuration(whole, change, told):

@@ -95,7 +95,7 @@ def test_files_that_do_not_fit(tmp_path):
     with pytest.raises(InputError, match="all 1 were bad"):
         read_pairs(write(tmp_path / "bad.tsv", ["no tab"]), skip_bad=True)
     (tmp_path / "c.tsv.gz").write_bytes(b"no gzip")
-    with pytest.raises(InputError, match="not gzip"):
+    with pytest.raises(InputError, match="expected a gzip file"):
         read_pairs(tmp_path / "c.tsv.gz")
     with pytest.raises(InputError, match="directory"):
         read_pairs(tmp_path)

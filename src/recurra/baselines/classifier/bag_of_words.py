@@ -127,7 +127,10 @@ class BagOfWords:
         files = read_model(directory)
         config = files.config
         if config["task"] != _TASK:
-            raise FormatError(f"{files.path}: expected a bag of words, found {config['task']!r}")
+            raise FormatError(
+                f"{files.path}: expected a bag of words, found {config['task']!r}: open it with "
+                "recurra.load"
+            )
         made = cls(weighting=config["weighting"], ngrams=config["ngrams"], **settings)
         made.strength, made.labels = config["strength"], tuple(config["labels"])
         made._vocabulary = {term: k for k, term in enumerate(config["terms"])}

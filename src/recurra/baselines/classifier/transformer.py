@@ -10,6 +10,7 @@ from recurra.baselines.protocol import Budget
 from recurra.baselines.transformer import TransformerRival, set_weights
 from recurra.baselines.transformer_network import TransformerEncoder, sizes_for
 from recurra.errors import FormatError, InputError
+from recurra.given import reason
 from recurra.settings import check, sort
 from recurra.storage import read_model
 from recurra.tasks.classifier.data import Prepared, classes_of, encode, prepare, reader_of
@@ -89,7 +90,8 @@ class TransformerClassifier(TransformerRival["_Task"]):
         found = files.config
         if found["task"] != TASK:
             raise FormatError(
-                f"{files.path}: expected a Transformer classifier, found {found['task']!r}"
+                f"{files.path}: expected a Transformer classifier, found "
+                f"{found['task']!r}: open it with recurra.load"
             )
         try:
             about = dict(found["training"])
@@ -99,7 +101,9 @@ class TransformerClassifier(TransformerRival["_Task"]):
             train, labels = TrainConfig.from_json(about["train"]), tuple(found["labels"])
             sizes = found["architecture"]["width"], found["architecture"]["feedforward"]
         except (KeyError, TypeError, InputError) as error:
-            raise FormatError(f"{files.path}: config.json: {error}") from error
+            raise FormatError(
+                f"{files.path}: config.json: {reason(error)}: restore the file from a copy"
+            ) from error
         reader, none = reader_of(files, made.config), np.zeros(0, np.int64)
         nothing = encode(Examples([], [], []), reader)
         prepared = Prepared(labels, reader, nothing, nothing, (none, none), about)

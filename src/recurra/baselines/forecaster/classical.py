@@ -121,7 +121,10 @@ class Classical:
         """Read what `save` wrote."""
         files = read_model(directory)
         if files.config["task"] != cls.task:
-            raise FormatError(f"{directory}: expected {cls.task}, found {files.config['task']!r}")
+            raise FormatError(
+                f"{directory}: expected {cls.task}, found {files.config['task']!r}: open it with "
+                "recurra.load"
+            )
         model = cls()
         model.config = ForecasterSettings.from_json(files.config["model"])
         model.data = ForecasterData.from_json(files.config["data"])

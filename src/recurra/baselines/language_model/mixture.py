@@ -9,7 +9,7 @@ import numpy as np
 
 from recurra.baselines.language_model.rival import TextRival
 from recurra.errors import FormatError, InputError
-from recurra.given import listed, shown
+from recurra.given import listed, reason, shown
 from recurra.storage import ModelFiles
 from recurra.tasks.catalog import from_files
 from recurra.tasks.language_model import TextModel
@@ -137,7 +137,7 @@ class MixtureModel(TextRival):
         if files.config["task"] != TASK or not isinstance(configs, list):
             raise FormatError(
                 f"{files.path}: expected a mixture of language models, found a model of the task "
-                f"{files.config['task']!r}"
+                f"{files.config['task']!r}: open it with recurra.load"
             )
         models = []
         for number, config in enumerate(configs):
@@ -148,7 +148,9 @@ class MixtureModel(TextRival):
         try:
             return cls(models, weights=weights)
         except (InputError, TypeError, ValueError) as error:
-            raise FormatError(f"{files.path}: config.json: {error}") from error
+            raise FormatError(
+                f"{files.path}: config.json: {reason(error)}: restore the file from a copy"
+            ) from error
 
     def _set(self, weights: Sequence[float] | np.ndarray) -> None:
         given = listed(weights, "weights", f"{len(self.models)} numbers")

@@ -15,6 +15,7 @@ from recurra.baselines.language_model.transformer_network import TransformerLM, 
 from recurra.baselines.protocol import Budget
 from recurra.baselines.transformer import train_rival
 from recurra.errors import FormatError, InputError
+from recurra.given import reason
 from recurra.runtime.architecture import Weights
 from recurra.settings import Settings, check, option, sort
 from recurra.storage import ModelFiles
@@ -119,12 +120,15 @@ class TransformerLanguageModel(TextRival):
         if files.config["task"] != TASK or precision != "float32":
             raise FormatError(
                 f"{files.path}: expected a Transformer language model and precision float32, found "
-                f"a model of the task {files.config['task']!r}, received precision {precision}"
+                f"a model of the task {files.config['task']!r}, received precision {precision}: "
+                "leave precision out, or give the path of such a model"
             )
         try:
             config = TransformerConfig.from_json(files.config["model"])
         except (KeyError, InputError) as error:
-            raise FormatError(f'{files.path}: config.json, "model": {error}') from error
+            raise FormatError(
+                f'{files.path}: config.json, "model": {reason(error)}: restore the file from a copy'
+            ) from error
         model = cls(**config.to_json(), lines=bool(files.config.get("lines")))
         model._take(files)
         Weights(files.tensors)
@@ -132,7 +136,10 @@ class TransformerLanguageModel(TextRival):
             _ = model.runtime
         except (RuntimeError, KeyError) as error:
             told = str(error).splitlines()[-1].strip()
-            raise FormatError(f"{files.path}: model.safetensors: {told}") from error
+            raise FormatError(
+                f"{files.path}: model.safetensors: expected the weights that config.json describes "
+                f"({told}): restore both from a copy"
+            ) from error
         return model
 
 

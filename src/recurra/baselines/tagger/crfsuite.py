@@ -11,6 +11,7 @@ from recurra.baselines.protocol import Budget
 from recurra.baselines.tagger.crf_features import features
 from recurra.baselines.tagger.rival import TaggingRival
 from recurra.errors import FormatError, InputError
+from recurra.given import reason
 from recurra.tasks.tagger.data import Sentences
 from recurra.tasks.tagger.viterbi import Chain
 
@@ -112,4 +113,8 @@ class CRFTagger(TaggingRival):
             if self._transitions.shape != (len(self.tags),) * 2:
                 raise ValueError("transitions of another number of tags")
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise FormatError(f"linear-chain CRF: its weights cannot be read: {error}") from error
+            raise FormatError(
+                "linear-chain CRF: expected its attributes in config.json and weights of them, "
+                "which "
+                f"cannot be read ({reason(error)}): restore the files from a copy"
+            ) from error

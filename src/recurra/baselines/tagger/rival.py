@@ -106,7 +106,8 @@ class TaggingRival(ABC):
         files: ModelFiles = read_model(directory)
         if files.config["task"] != cls.task:
             raise FormatError(
-                f"{files.path}: expected a {cls.title}, found {files.config['task']!r}"
+                f"{files.path}: expected a {cls.title}, found {files.config['task']!r}: "
+                "open it with recurra.load"
             )
         made = cls(**settings)
         made._take(files.config["model"], files.tensors)

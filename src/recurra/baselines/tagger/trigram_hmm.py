@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import FormatError, InputError
+from recurra.given import reason
 
 #: Endings are learnt from words that occur at most so often, and are at most so long.
 RARE, ENDING = 10, 10
@@ -46,7 +47,9 @@ class TrigramHMM:
             pairs.update(zip(words, given, strict=True))
             rows.append(given)
         if not pairs:
-            raise InputError("hidden Markov model: expected tagged sentences, received none")
+            raise InputError(
+                "hidden Markov model: expected tagged sentences, received none: give some to fit"
+            )
         tags = tuple(sorted({tag for _, tag in pairs}))
         vocabulary = tuple(sorted({word for word, _ in pairs}))
         number = {tag: k for k, tag in enumerate(tags)}
@@ -157,7 +160,11 @@ class TrigramHMM:
             if trigrams.shape != (len(tags) + 1,) * 3 or (counts.sum(0) < 1).any():
                 raise ValueError("counts that do not fit the tags")
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise FormatError(f"hidden Markov model: its counts cannot be read: {error}") from error
+            raise FormatError(
+                "hidden Markov model: expected its words, tags and their counts, which cannot be "
+                "read "
+                f"({reason(error)}): restore the files from a copy"
+            ) from error
         return cls(tags, words, counts, trigrams)
 
     # -- what is computed once --------------------------------------------------------------------

@@ -90,7 +90,7 @@ def read_onnx(path: str | Path, *, known: Sequence[str] | None = None) -> OnnxFi
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: no such file: check the path")
     return _Reader(path, known).read()
 
 

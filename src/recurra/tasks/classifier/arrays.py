@@ -33,11 +33,20 @@ def read_arrays(data: bytes, path: Path, names: Sequence[str]) -> dict[str, np.n
                     raise ValueError(f"{name} takes {entry.file_size:,} bytes when it is unpacked")
                 found[name] = _array(file.read(entry), name)
     except (ValueError, SyntaxError, TypeError, OSError, EOFError, NotImplementedError) as error:
-        raise InputError(f"{path}: not an .npz file that can be read: {_line(error)}") from None
+        raise InputError(
+            f"{path}: expected an .npz file, received one that cannot be read ({_line(error)}): "
+            "write it with numpy.savez"
+        ) from None
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError) as error:
-        raise InputError(f"{path}: not an .npz file that can be read: {_line(error)}") from None
+        raise InputError(
+            f"{path}: expected an .npz file, received one that cannot be read ({_line(error)}): "
+            "write it with numpy.savez"
+        ) from None
     except (TokenError, UnicodeError, KeyError, MemoryError) as error:
-        raise InputError(f"{path}: not an .npz file that can be read: {_line(error)}") from None
+        raise InputError(
+            f"{path}: expected an .npz file, received one that cannot be read ({_line(error)}): "
+            "write it with numpy.savez"
+        ) from None
     return found
 
 

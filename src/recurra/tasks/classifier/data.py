@@ -9,7 +9,7 @@ import numpy as np
 
 from recurra.data.labels import TEXTS, LabelKinds
 from recurra.errors import FormatError, InputError
-from recurra.given import NOTHING, LeftOut, brief
+from recurra.given import NOTHING, LeftOut, brief, reason
 from recurra.storage import ModelFiles
 from recurra.tasks.classifier.examples import Examples, hold_out
 from recurra.tasks.classifier.inputs import NumberInputs, TextInputs
@@ -175,11 +175,14 @@ def labels_of(files: ModelFiles) -> tuple[tuple[str, ...], LabelKinds]:
     labels = files.config.get("labels")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise FormatError(
-            f"{files.path}: config.json, labels: expected a list of texts, found {brief(labels)}"
+            f"{files.path}: config.json, labels: expected a list of texts, found {brief(labels)}: "
+            "restore the file from a copy"
         )
     try:
         return tuple(labels), LabelKinds.from_json(files.config.get("label_kinds"), labels)
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(
-            f"{files.path}: config.json, label_kinds: cannot be read: {error}"
+            f"{files.path}: config.json, label_kinds: expected a kind of each label, which cannot "
+            "be "
+            f"read ({reason(error)}): restore the file from a copy"
         ) from error

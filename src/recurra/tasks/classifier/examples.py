@@ -74,7 +74,10 @@ def in_memory(inputs: Any, labels: Any, *, numbers: bool) -> Examples:
         given = labels if hasattr(labels, "dtype") else listed(labels, "labels", "a list of labels")
         count = len(listed(given, "labels", "a list of labels"))
         if len(rows) != count:
-            raise InputError(f"examples: received {len(rows)} inputs and {count} labels")
+            raise InputError(
+                f"examples: expected a label for each input, received {len(rows)} inputs and "
+                f"{count} labels"
+            )
         if not rows:
             raise InputError("examples: expected inputs and their labels, received none")
         texts, kinds = read_labels(given, places)
@@ -107,11 +110,12 @@ def numbers_in_lines(lines: Iterable[str], features: int) -> Examples:
         place = f"standard input, line {number}"
         cells = line.replace(",", " ").split()
         if not cells:
-            found.skipped.append(f"{place}: there is nothing in it")
+            found.skipped.append(f"{place}: it is empty")
             continue
         if len(cells) % features:
             raise InputError(
-                f"{place}: expected whole steps of {features} numbers, received {len(cells)}"
+                f"{place}: expected whole steps of {features} numbers, received {len(cells)} "
+                "numbers"
             )
         steps = [cells[k : k + features] for k in range(0, len(cells), features)]
         found.inputs.append(numbers_of(steps, place))
@@ -151,9 +155,11 @@ def numbers_of(given: Any, place: str) -> np.ndarray:
     given = plain(given)
     try:
         if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
-            array = given.astype(np.float32)
+            numbers = given
         else:
-            array = np.array(_cells(given), np.float32)
+            numbers = np.array(_cells(given), np.float64)
+        with np.errstate(over="ignore"):  # what is beyond float32 is refused below
+            array = numbers.astype(np.float32)
     except (TypeError, ValueError, OverflowError) as error:
         told = str(error) if str(error).startswith("expected") else "expected steps of numbers"
         raise InputError(f"{place}: {told}, all steps of as many features") from None
@@ -164,7 +170,10 @@ def numbers_of(given: Any, place: str) -> np.ndarray:
             f"{place}: expected numbers (T, F) with at least one step, received shape {array.shape}"
         )
     if np.isinf(array).any():
-        raise InputError(f"{place}: a value is infinite: expected numbers, or none where missing")
+        raise InputError(
+            f"{place}: expected numbers within ±3.4e38 (float32), NaN where missing, received one "
+            "beyond: divide by a constant, or write NaN"
+        )
     return array
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import FormatError, InputError
+from recurra.given import reason
 from recurra.tasks.classifier.settings import ClassifierSettings
 from recurra.text import Tokenizer, train_tokenizer
 from recurra.text.lexicon import Lexicon, Normaliser, Subwords, subwords_from_json
@@ -50,7 +51,8 @@ class TextInputs:
         if not isinstance(state, dict) or tokenizer is None:
             raise FormatError(
                 "config.json, inputs: expected an object for words, and a tokenizer.json beside "
-                f"it, found {type(state).__name__} and {'none' if tokenizer is None else 'one'}"
+                f"it, found {type(state).__name__} and {'none' if tokenizer is None else 'one'}: "
+                "restore the file from a copy"
             )
         subwords = subwords_from_json(state.get("subwords"))
         return cls(config, Tokenizer.from_json(tokenizer), subwords)
@@ -97,7 +99,7 @@ class NumberInputs:
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(
                 "config.json, inputs: expected a mean and a deviation of each feature, which "
-                f"cannot be read: {error}"
+                f"cannot be read ({reason(error)}): restore the file from a copy"
             ) from error
         return cls(config, mean, deviation)
 

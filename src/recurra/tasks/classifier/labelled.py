@@ -85,7 +85,9 @@ def read_texts(
             kept.append((cells, place))
         except ValueError as error:
             if not skip_bad:
-                raise InputError(f"{place}: {error}: mend it, or skip bad rows") from None
+                raise InputError(
+                    f"{place}: {error}: correct it, or skip bad rows (--skip-bad)"
+                ) from None
             skipped.append(f"{place}: {error}")
     if not kept:
         raise InputError(f"{_name(sources)}: expected rows, received none: all were bad")

@@ -53,7 +53,7 @@ class RuntimeClassifier:
         if head.shape[1] != size:
             raise FormatError(
                 f"model.safetensors: expected a head that reads the {size} outputs of the layers, "
-                f"found one that reads {head.shape[1]}"
+                f"found one that reads {head.shape[1]}: restore the file from a copy"
             )
 
     @property
@@ -170,7 +170,8 @@ def _pool(kind: str, weights: Weights, size: int, directions: int) -> pooling.Po
             weights.get("pool.context.weight", (1, size)),
         )
     raise FormatError(
-        f"config.json: pooling: expected last, mean, max or attention, found {kind!r}"
+        f"config.json: pooling: expected last, mean, max or attention, found {kind!r}: restore "
+        "the file from a copy"
     )
 
 

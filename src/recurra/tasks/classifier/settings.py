@@ -117,7 +117,7 @@ class ClassifierColumns(Settings):
     )
     skip_bad: bool = option(False, "leave out rows that cannot be read, and report them")
     delimiter: str | None = option(
-        None, "between the cells of CSV: by default what parts the first rows",
+        None, "between the cells of CSV: by default what separates the first rows",
         text=True, later=True,
     )  # fmt: skip
     encoding: str | None = option(
@@ -234,4 +234,4 @@ class ClassifierData(ClassifierColumns):
 class ClassifierOptions(ClassifierColumns):
     """How a file of unlabelled examples is read, and what is told of each."""
 
-    probabilities: bool = option(False, "tell the probability of every label")
+    probabilities: bool = option(False, "give the probability of every label")

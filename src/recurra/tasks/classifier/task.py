@@ -222,7 +222,8 @@ class SequenceClassifier(Task):
             raise FormatError(
                 f"{self.files.path}: the weights are of {made.vocabulary[0]} tokens, "
                 f"{made.vocabulary[1]} n-grams and {made.classes} labels, the other files have "
-                f"{wanted[0]}, {wanted[1]} and {len(self.labels)}"
+                f"{wanted[0]}, {wanted[1]} and {len(self.labels)}: restore the files "
+                "from a copy"
             )
         return made
 
@@ -234,7 +235,10 @@ class SequenceClassifier(Task):
         """The columns of the training data, but for those that are chosen otherwise."""
         known = self.files.config.get("columns", {})
         if not isinstance(known, dict):
-            raise FormatError(f"{self.files.path}: config.json: columns: expected an object")
+            raise FormatError(
+                f"{self.files.path}: config.json: columns: expected an object: restore the file "
+                "from a copy"
+            )
         return ClassifierColumns.from_json({**known, **chosen})
 
     def _classify(self, examples: Examples) -> np.ndarray:

@@ -122,13 +122,15 @@ class Panel:
         """
         if isinstance(values, Mapping):
             names, values = [str(name) for name in values], list(values.values())
-        elif isinstance(values, np.ndarray) or (len(values) and np.isscalar(values[0])):
+        elif isinstance(values, np.ndarray) or (
+            len(values) and (values[0] is None or np.isscalar(values[0]))
+        ):
             values = [values]
         found = []
         for index, one in enumerate(values):
             name = names[index] if index < len(names) else str(index)
             try:
-                if np.iscomplexobj(one):
+                if np.iscomplexobj(one) or np.asarray(one).dtype.kind in "mM":
                     raise TypeError
                 array = np.asarray(one, np.float64)
             except (TypeError, ValueError, OverflowError, RecursionError):
@@ -140,12 +142,17 @@ class Panel:
             if array.ndim != 2 or not array.size or np.isinf(array).any():
                 raise InputError(
                     f"series {name}: expected finite numbers (T,) or (T, C), NaN where missing, "
-                    f"received an array {np.shape(one)}"
+                    f"received an array of shape {np.shape(one)}, or infinity in it"
                 )
             found.append(Series(name, array))
         widths = sorted({one.values.shape[1] for one in found})
         if len(widths) != 1:
-            raise InputError(f"series: expected one width, received {widths or 'no series'}")
+            if not widths:
+                raise InputError("series: expected at least one, received none: give some numbers")
+            raise InputError(
+                f"series: expected as many columns in each, received some of {widths[0]} and some "
+                f"of {widths[-1]}: give each kind to a forecaster of its own"
+            )
         numbered = tuple(f"y{i}" for i in range(widths[0])) if widths[0] > 1 else ("y",)
         columns = tuple(columns) or numbered
         if len(columns) != widths[0]:

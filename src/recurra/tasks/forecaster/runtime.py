@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import FormatError
+from recurra.given import reason
 from recurra.native import Product
 from recurra.runtime.architecture import Architecture, Weights
 from recurra.runtime.stack import RuntimeStack, States
@@ -89,7 +90,9 @@ class ForecastShape:
         try:
             made = cls(**{**values, "lags": tuple(values["lags"])})
         except (KeyError, TypeError) as error:
-            raise FormatError(f'config.json, "shape": {error}') from error
+            raise FormatError(
+                f'config.json, "shape": {reason(error)}: restore the file from a copy'
+            ) from error
         for field in fields(cls):
             value = getattr(made, field.name)
             if field.type is bool:
@@ -104,7 +107,8 @@ class ForecastShape:
             if not right:
                 shown = repr(value)[:40]
                 raise FormatError(
-                    f'config.json, "shape": {field.name}: expected {expected}, received {shown}'
+                    f'config.json, "shape": {field.name}: expected {expected}, received {shown}: '
+                    "restore the file from a copy"
                 )
         return made
 

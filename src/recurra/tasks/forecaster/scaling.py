@@ -8,6 +8,7 @@ import numpy as np
 
 from recurra.data.timestamps import Step, calendar_features
 from recurra.errors import FormatError, InputError
+from recurra.given import reason
 from recurra.tasks.forecaster.outcome import Units
 from recurra.tasks.forecaster.panel import Panel, Series, filled
 from recurra.tasks.forecaster.settings import ForecasterSettings
@@ -16,6 +17,8 @@ from recurra.tasks.forecaster.settings import ForecasterSettings
 _FLOOR = 0.02
 #: What a file may say of sizes: beyond it, windows are not finite.
 _LARGEST = 1e200
+#: The largest number of a series: the squares of deviations must be finite.
+_MOST = 1e100
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Scaler:
         Raises:
             InputError: values that the transform does not take.
         """
+        for one in panel.series:
+            _check_size(one)
         known = [one.known[: len(one)] for one in panel.series]
         many = np.concatenate(known) if panel.known_columns else np.zeros((0, 0))
         static: list[Any] = []
@@ -142,6 +147,7 @@ class Scaler:
         return replace(self, series={**self.series, **other.series})
 
     def _track(self, panel: Panel, one: Series, ahead: int, count: int) -> Track:
+        _check_size(one)
         learnt = self.series.get(one.name) or _sizes(one.until(count), self.transform)
         sizes = np.array(learnt, np.float64)
         mean, deviation, absolute, raw = sizes.T
@@ -212,7 +218,7 @@ class Scaler:
             if mine != given:
                 raise FormatError(
                     f'config.json, "scaler": {name}: expected {given!r}, as the settings have it, '
-                    f"received {mine!r}"
+                    f"received {mine!r}: restore the file from a copy"
                 )
 
     def to_json(self) -> dict[str, Any]:
@@ -234,7 +240,9 @@ class Scaler:
             tuples = {name: tuple(values[name]) for name in names}
             made = cls(**{**values, **tuples, "step": Step.from_json(values["step"])})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise FormatError(f'config.json, "scaler": {error!r}') from error
+            raise FormatError(
+                f'config.json, "scaler": {reason(error)}: restore the file from a copy'
+            ) from error
         check_scaler(made)
         return made
 
@@ -270,7 +278,10 @@ def check_scaler(scaler: Scaler) -> None:
     }
     wrong = [name for name, right in parts.items() if not right]
     if wrong:
-        raise FormatError(f'config.json, "scaler": {wrong[0]}: not what a scaler has written')
+        raise FormatError(
+            f'config.json, "scaler": {wrong[0]}: not what a scaler has written: restore the file '
+            "from a copy"
+        )
 
 
 def _forth(one: Series, transform: str) -> np.ndarray:
@@ -284,6 +295,20 @@ def _forth(one: Series, transform: str) -> np.ndarray:
             "choose transform none"
         )
     return np.log(one.values) if transform == "log" else np.log1p(one.values)
+
+
+def _check_size(one: Series) -> None:
+    """Refuse numbers whose squares are not finite."""
+    fixed = np.array([value for value in one.static if isinstance(value, float)])
+    for what, numbers in (
+        ("values", one.values), ("known covariates", one.known), ("static covariates", fixed)
+    ):  # fmt: skip
+        most = float(np.fmax.reduce(np.abs(numbers), axis=None, initial=0.0))
+        if most > _MOST:
+            raise InputError(
+                f"series {one.name!r}: expected {what} within ±{_MOST:g}, received one of "
+                f"{most:g}: divide them by a constant"
+            )
 
 
 def _sizes(one: Series, transform: str) -> list[list[float]]:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -17,8 +18,12 @@ from recurra.data.timestamps import Step
 from recurra.errors import InputError
 from recurra.tasks.forecaster.panel import Panel, Series, filled
 from recurra.tasks.forecaster.series_cells import (
+    MEND,
     MISSING,
     TIMES,
+    check_names,
+    check_order,
+    cure_of,
     guess_layout,
     is_number,
     joined,
@@ -143,6 +148,9 @@ class _Reader:
     def wide(self) -> Panel:
         """A row a series: its id, and its values."""
         found: dict[str, Series] = {}
+        check_names(self._table, (), self._table.header[1:])
+        if self._dates != "order":
+            check_order(self._table)
         number = self._numbers(range(1, len(self._table.header)))
         for line, cells in self._table.rows:
             try:
@@ -153,7 +161,7 @@ class _Reader:
                 if cells[0] in found:
                     raise InputError(
                         f"series {cells[0]!r}: it was on an earlier row already: expected each "
-                        "series once, rename or remove one"
+                        "series once"
                     )
                 numbers = [number(cell, f"column {i + 2}") for i, cell in enumerate(cells[1:])]
                 found[cells[0]] = Series(cells[0], np.array(numbers)[:, None])
@@ -204,16 +212,20 @@ class _Reader:
         if not time:
             begin = dict(zip(table.header, table.first, strict=False))
             likely = (name for name in free if name in begin and self._likely(name, begin[name]))
-            time = tuple(islice(likely, 1)) or tuple(free[:1])
+            alone = self._dates == "order" and len(free) == 1 and not values
+            time = tuple(islice(likely, 1)) or (() if alone else tuple(free[:1]))
         values = values or tuple(n for n in free if n not in time)
-        if not time or not values:
-            raise InputError(f"{table.name}: expected a column of times and one of values at least")
+        if not values or not (time or self._dates == "order"):
+            raise InputError(
+                f"{table.name}: expected a column of times and one of values at least, received "
+                f"{names_of(table.header)}: add times, or number the rows as they come "
+                "(--dates order)"
+            )
+        check_names(table, time, values)
         used = {*filter(None, (series,)), *time, *values, *known, *static}
         double = [name for name, n in Counter(table.header).items() if n > 1 and name in used]
         if double:
-            raise InputError(
-                f"{table.name}: the column {double[0]!r} stands there twice: rename one"
-            )
+            raise InputError(f"{table.name}: the column {double[0]!r} appears twice: rename one")
         whole = [(line, cells) for line, cells in table.rows if len(cells) == len(at)]
         axis = self._axis(
             whole, [at[n] for n in time], time, None if series is None else at[series]
@@ -232,14 +244,12 @@ class _Reader:
                 numbers = [number(cells[at[name]], name) for name in values]
                 ahead = [number(cells[at[name]], name) for name in known]
                 if np.isnan(ahead).any():
-                    raise InputError(
-                        "a known covariate is missing: expected a number in each: fill it in"
-                    )
+                    raise InputError("a known covariate is missing: expected a number in each")
                 fixed = tuple(word_of(cells[at[name]], name) for name in static)
                 rows.append((line, cells[at[series]] if series else "", numbers, ahead, fixed))
                 moments.append(moment)
             except InputError as error:
-                self._bad(line, error)
+                self._bad(line, error, cure=cure_of(error, table, (*values, *known)))
         return self._gathered(rows, replace(axis, moments=moments), values, known, static)
 
     def _axis(
@@ -293,8 +303,11 @@ class _Reader:
             group = groups.setdefault(name, {})
             try:
                 if moment in group:
-                    time = axis.times([moment])[0]
-                    raise InputError(f"time {time}: it was on line {group[moment][0]} already")
+                    raise InputError(
+                        f"time {axis.shown(moment)}: it was on line {group[moment][0]} already: "
+                        "expected each time once in a series: name the column of the ids "
+                        "(--series-column), or all columns of the time (--time-column year,quarter)"
+                    )
                 if fixed.setdefault(name, words) != words:
                     raise InputError(
                         f"series {name!r}: static columns change from {told(fixed[name])} to "
@@ -306,7 +319,7 @@ class _Reader:
         longest = max(groups.values(), key=len, default={})
         step = choose_step(axis.times(sorted(longest)), self._like) if longest else _NUMBERS
         count = sum(map(len, groups.values()))
-        placer = Placer(self._table.name, step, axis, count, self._bad)
+        placer = Placer(self._table.name, step, axis, count, partial(self._bad, cure=""))
         found = [
             self._on_grid(name, group, placer, step, axis, fixed[name])
             for name, group in groups.items()
@@ -342,6 +355,7 @@ class _Reader:
                     f"series {name!r}: expected known covariates at every step, received none at "
                     f"{absent}: add a row with them"
                 ),
+                cure="",
             )
             return None
         present = np.flatnonzero(~np.isnan(values).all(axis=1))
@@ -352,10 +366,10 @@ class _Reader:
         start = step.after(begin, first + 1)[-1]
         return Series(name, values[first:last], start, known[first:], static)
 
-    def _bad(self, line: int, error: Exception) -> None:
+    def _bad(self, line: int, error: Exception, *, cure: str = MEND) -> None:
         text = f"{self._table.name}, line {line}: {error}"
         if not self._skip:
-            raise InputError(text) from error
+            raise InputError(text + cure) from error
         self._skipped.append(text)
 
 

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
-from recurra.data.dates import looks_like_time
+from recurra.data.dates import looks_like_time, read_column
 from recurra.data.table_rows import Table
 from recurra.errors import InputError
+from recurra.tasks.forecaster.time_axis import axis, choose_step
 
 #: Cells that stand for a value nobody measured.
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
@@ -15,6 +17,10 @@ _PERIODS = {
     12: ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
     4: ["q1", "q2", "q3", "q4"],
 }
+
+#: What mends a bad row.
+MEND = ": correct it, or skip bad rows (--skip-bad)"
+_LOOKED_AT = 20  # rows that say whether a column is of words
 
 #: Names of a first column that can hold nothing but times.
 TIMES = {"date", "time", "datetime", "timestamp", "ds", "day", "month", "year", "week", "quarter"}
@@ -31,7 +37,7 @@ def guess_layout(table: Table, named: bool) -> str:
     header = [name.strip().lower()[:3] for name in table.header[1:]]
     if header in _PERIODS.values():
         return "calendar"
-    if named or not table.first or looks_like_time(table.first[0]):
+    if named or not table.first or len(table.header) < 2 or looks_like_time(table.first[0]):
         return "long"
     # An id: of a series, where numbers follow.
     if not all(is_number(cell) for cell in table.first[1:]):
@@ -45,6 +51,73 @@ def guess_layout(table: Table, named: bool) -> str:
             "--layout wide"
         )
     return "wide"
+
+
+def check_names(table: Table, times: Sequence[str], values: Sequence[str]) -> None:
+    """Refuse a first line that is a row already, which would be lost as a header.
+
+    Raises:
+        InputError: the names of the columns are themselves times (or an id) and numbers.
+    """
+    numbers = all(name.strip() and is_number(name) for name in values)
+    if not numbers or not all(map(looks_like_time, times)) or _count_up([*times, *values]):
+        return
+    raise InputError(
+        f"{table.name}: expected a first line that names the columns, received "
+        f"{names_of([*times, *values])}, which reads as a row: add a line of names above it"
+    )
+
+
+def _count_up(names: Sequence[str]) -> bool:
+    """Whether names are whole numbers with one step between them, as pandas numbers columns."""
+    if not all(name.strip().isdecimal() for name in names):
+        return False
+    return len(set(np.diff([int(name) for name in names]).tolist())) <= 1
+
+
+def check_order(table: Table) -> None:
+    """Refuse a header of times that do not follow one another in one step.
+
+    Raises:
+        InputError: as said; the values of a row are read from left to right.
+    """
+    names = table.header[1:]
+    if len(names) < 3 or not all(map(looks_like_time, names)) or _count_up(names):
+        return
+    try:
+        clock = axis(read_column(names), [None] * len(names))
+    except InputError:  # the day or the month first: either way they are equally regular
+        return
+    moments = [moment for moment in clock.moments if moment is not None]
+    times = clock.times(moments)
+    cure = "write the columns in the order of their times, each of them, or number them as they"
+    cure += " come (--layout wide --dates order)"
+    for k, (one, other) in enumerate(pairwise(moments)):
+        if other <= one:
+            raise InputError(
+                f"{table.name}: expected columns in the order of their times, received "
+                f"{names[k + 1]!r} after {names[k]!r}: {cure}"
+            )
+    step = choose_step(times, None)
+    off = np.flatnonzero(step.after(times[0], len(times)) != times)
+    if len(off):
+        raise InputError(
+            f"{table.name}: expected columns with one {step} between them, received "
+            f"{names[off[0]]!r} after {names[off[0] - 1]!r}: {cure}"
+        )
+
+
+def cure_of(error: InputError, table: Table, names: Sequence[str]) -> str:
+    """What mends a row, of which `error` says what is wrong, or a whole column of words."""
+    name = next((n for n in names if str(error).startswith(f"{n}: ")), None)
+    place = None if name is None else table.header.index(name)
+    some = [cells for _, cells in table.rows[:_LOOKED_AT]]
+    if place is None or any(is_number(cells[place]) for cells in some if place < len(cells)):
+        return MEND
+    return (
+        ": name the columns to forecast (--value-columns), that of the ids (--series-column), or "
+        "those of words that a series keeps (--static-columns)"
+    )
 
 
 def is_number(cell: str) -> bool:

@@ -185,7 +185,7 @@ class SeriesSettings(Settings):
     skip_bad: bool = option(False, "leave out rows that cannot be read, and report them")
     delimiter: str | None = option(
         None,
-        "between cells, by default what parts the first rows; a space for any white space",
+        "between cells, by default what separates the first rows; a space for any white space",
         text=True,
     )
     skip_lines: int = option(0, "lines above the header", least=0, whole=True)

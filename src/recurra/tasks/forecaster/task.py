@@ -207,7 +207,8 @@ class Forecaster(Task):
             if value != wanted.to_json()[name]:
                 raise FormatError(
                     f'{self.files.path}: config.json, "shape": {name}: expected '
-                    f"{wanted.to_json()[name]}, as the settings have it, received {value}"
+                    f"{wanted.to_json()[name]}, as the settings have it, received {value}: "
+                    "restore the file from a copy"
                 )
         return RuntimeForecaster(
             Architecture.from_json(config.get("architecture")),
@@ -221,7 +222,9 @@ class Forecaster(Task):
         try:
             return SeriesSettings.from_json(self.files.config.get("series"))
         except InputError as error:
-            raise FormatError(f'{self.files.path}: config.json, "series": {error}') from error
+            raise FormatError(
+                f'{self.files.path}: config.json, "series": {error}: restore the file from a copy'
+            ) from error
 
     @cached_property
     def _scaler(self) -> Scaler:

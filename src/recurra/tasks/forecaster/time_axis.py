@@ -158,6 +158,6 @@ class Placer:
             f"{self._source}, line {lines[k]}: time {self._axis.shown(moments[k])} comes "
             f"{steps[k] - steps[k - 1]:,} steps of one {self._step} after "
             f"{self._axis.shown(moments[k - 1])} on line {lines[k - 1]}, which leaves {span:,} "
-            f"steps for {len(steps):,} values: mend the time, or number the rows as they come "
+            f"steps for {len(steps):,} values: correct the time, or number the rows as they come "
             "(--dates order)"
         )

@@ -272,7 +272,8 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
         if not found:
             raise InputError(
                 f"series: expected some with more than the {horizon} steps of the validation, "
-                f"the longest has {max(self.prepared.valid)}"
+                f"the longest has {max(self.prepared.valid)}: give longer series, or forecast a "
+                "shorter horizon (--horizon)"
             )
         return np.concatenate(found)
 

@@ -69,7 +69,7 @@ class RuntimeLM:
         if features != output:
             raise FormatError(
                 f"model.safetensors: expected a head that reads the {features} outputs of the last "
-                f"layer, found one that reads {output}"
+                f"layer, found one that reads {output}: restore the file from a copy"
             )
         self._initial = []
         for name, size in zip(self._program.states, self._sizes[0], strict=True):

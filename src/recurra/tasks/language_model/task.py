@@ -114,6 +114,7 @@ class LanguageModel(Task, TextModel):
         if made.vocab_size != len(self.tokenizer):
             raise FormatError(
                 f"{files.path}: {len(self.tokenizer)} tokens in tokenizer.json, "
-                f"{made.vocab_size} in model.safetensors: they are of different models"
+                f"{made.vocab_size} in model.safetensors: they are of different models: restore "
+                "both from a copy"
             )
         return made

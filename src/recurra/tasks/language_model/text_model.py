@@ -44,19 +44,20 @@ class TextModel:
         if layout is None:
             raise FormatError(
                 f"{self.files.path}: expected a tokenizer.json, found none: copied in part? Copy "
-                "all of its files"
+                "all of its files: restore the file from a copy"
             )
         made = Tokenizer.from_json(layout)
         wanted = getattr(getattr(self, "config", None), "tokenizer", made.kind)
         if made.kind != wanted:
             raise FormatError(
                 f"{self.files.path}: tokenizer.json: expected one of the kind {wanted}, as "
-                f"config.json says, found {made.kind}: they are of different models"
+                f"config.json says, found {made.kind}: they are of different models: restore both "
+                "from a copy"
             )
         if self.files.config.get("lines") and made.eos_id is None:
             raise FormatError(
                 f"{self.files.path}: tokenizer.json: a model of lines needs {EOS}, which it lacks: "
-                "they are of different models"
+                "they are of different models: restore both from a copy"
             )
         return made
 

@@ -166,16 +166,17 @@ def read_tagged(
         except _BadSentenceError as wrong:
             place = f"{name}:{wrong.line}: {wrong.told}"
             if not skip_bad:
-                raise InputError(
-                    f"{place}: mend it, or leave such sentences out with skip_bad"
-                ) from None
+                cure = "correct it" if tags or kind == "jsonl" else "write a word a line"
+                raise InputError(f"{place}: {cure}, or skip it (--skip-bad)") from None
             skipped.append(place)
             continue
         if sentence is not None:
             sentences.append(sentence)
     if not sentences:
         left_out = f" ({len(skipped)} were wrong: the first is {skipped[0]})" if skipped else ""
-        raise InputError(f"{name}: expected sentences as {kind}, there is none{left_out}")
+        raise InputError(
+            f"{name}: expected sentences in format {kind}, received none{left_out}: set --format"
+        )
     return TaggedText(name, kind, tuple(sentences), tuple(skipped), tuple(lines), column)
 
 
@@ -369,7 +370,8 @@ def _read(source: str | Path, name: str) -> bytes:
     except FileNotFoundError:
         raise InputError(f"{name}: no such file: check the path") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{name}: the gzip file is damaged or cut short: {error}") from None
+        told = f"{name}: the gzip file is damaged or cut short: {error}: restore it from a copy"
+        raise InputError(told) from None
     except OSError as error:
         raise InputError(
             f"{name}: cannot be read: {error.strerror or error}: check the path and its permissions"
@@ -379,7 +381,11 @@ def _read(source: str | Path, name: str) -> bytes:
 def _decode(content: bytes, name: str) -> tuple[list[str], dict[int, str]]:
     """The lines, and of those that are not UTF-8 what is wrong, by number."""
     if b"\0" in content[:4096]:
-        raise InputError(f"{name}: is no text: it has zero bytes")
+        raise InputError(
+            f"{name}: expected text in UTF-8, received zero bytes in it: convert it, as with "
+            "iconv -f "
+            "UTF-16 -t UTF-8"
+        )
     rows = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if rows and not rows[-1]:
         del rows[-1]

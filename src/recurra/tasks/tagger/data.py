@@ -10,7 +10,7 @@ import numpy as np
 
 from recurra.data.labels import TEXTS, LabelKinds, dtype_of, read_labels
 from recurra.errors import FormatError, InputError
-from recurra.given import NOTHING, LeftOut, brief, is_path, listed, path_of, shown
+from recurra.given import NOTHING, LeftOut, brief, is_path, listed, path_of, reason, shown
 from recurra.storage import ModelFiles
 from recurra.tasks.pretrained import weights_sha256, words_of
 from recurra.tasks.tagger.conll import read_tagged
@@ -269,7 +269,7 @@ def tags_of(files: ModelFiles) -> tuple[tuple[str, ...], str | None]:
         return tuple(tags), scheme
     raise FormatError(
         f"{files.path}: config.json: expected a list of tags and a scheme of {', '.join(SCHEMES)} "
-        f"or null, found {brief(tags)} and {brief(scheme)}"
+        f"or null, found {brief(tags)} and {brief(scheme)}: restore the file from a copy"
     )
 
 
@@ -279,7 +279,8 @@ def kinds_of(files: ModelFiles) -> LabelKinds:
         return LabelKinds.from_json(files.config.get("tag_kinds"), tags_of(files)[0])
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(
-            f"{files.path}: config.json, tag_kinds: cannot be read: {error}"
+            f"{files.path}: config.json, tag_kinds: expected a kind of each tag, which cannot be "
+            f"read ({reason(error)}): restore the file from a copy"
         ) from error
 
 

@@ -69,12 +69,14 @@ class RuntimeTagger:
             if self._features.shape[1] % (2 * tags) != tags:
                 raise FormatError(
                     f"model.safetensors, features.weight: expected scores of {tags} tags at an odd "
-                    f"number of words, received shape {self._features.shape}"
+                    f"number of words, received shape {self._features.shape}: restore the file "
+                    "from a copy"
                 )
         if head.shape[1] != self._stack.output_size or len(allowed) != tags + 2:
             raise FormatError(
                 f"model.safetensors, head.weight: expected shape "
-                f"{(len(allowed) - 2, self._stack.output_size)}, received {head.shape}"
+                f"{(len(allowed) - 2, self._stack.output_size)}, received {head.shape}: restore "
+                "the file from a copy"
             )
         self.chain = Chain.free(tags)
         if "crf.transitions" in weights:

@@ -141,5 +141,5 @@ class TaggerData(TaggerColumns):
 class TaggerOptions(TaggerColumns):
     """How a file is read that is to be tagged, and what is told of it."""
 
-    n_best: int = option(1, "tell so many of the best taggings", least=1, whole=True)
-    probabilities: bool = option(False, "tell the probability of each word's tag")
+    n_best: int = option(1, "give this many of the best taggings", least=1, whole=True)
+    probabilities: bool = option(False, "give the probability of each word's tag")

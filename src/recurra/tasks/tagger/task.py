@@ -231,7 +231,8 @@ class SequenceTagger(Task):
         if made.sizes != wanted:
             raise FormatError(
                 f"{files.path}: the weights are of {made.sizes} words, n-grams, characters, "
-                f"features and tags, the other files have {wanted}"
+                f"features and tags, the other files have {wanted}: restore the files from "
+                "a copy"
             )
         return made
 

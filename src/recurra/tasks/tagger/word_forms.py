@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recurra.errors import FormatError
+from recurra.given import reason
 from recurra.tasks.tagger.word_features import features as features_of
 from recurra.text.lexicon import Subwords
 
@@ -93,7 +94,10 @@ class WordVocabulary:
                 raise ValueError(f"it does not begin with {UNK}")
             return cls(words, characters, grams, bool(values["lowercase"]), features)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise FormatError(f"tokenizer.json: expected words and characters: {error}") from error
+            raise FormatError(
+                "tokenizer.json: expected words, characters and n-grams, which cannot be read "
+                f"({reason(error)}): restore the file from a copy"
+            ) from error
 
 
 class Group(NamedTuple):

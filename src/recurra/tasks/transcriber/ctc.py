@@ -155,9 +155,9 @@ class PrefixBeam:
         bonus: float = 0.0,
     ) -> None:
         if isinstance(beams, bool) or not isinstance(beams, int) or beams < 1:
-            raise InputError(f"beams must be a whole number at least 1, received {beams!r}")
+            raise InputError(f"beams: expected a whole number of at least 1, received {beams!r}")
         if not (np.isfinite(weight) and np.isfinite(bonus)):
-            raise InputError(f"weight and bonus must be numbers, received {weight} and {bonus}")
+            raise InputError(f"weight, bonus: expected numbers, received {weight} and {bonus}")
         self._beams, self._model, self._weight, self._bonus = beams, model, weight, bonus
         root = _Prefix(None, -1)
         if model is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import FormatError, InputError
-from recurra.given import LeftOut, is_path, listed, path_of, shown
+from recurra.given import LeftOut, is_path, listed, path_of, plain, reason, shown
 from recurra.tasks.transcriber.features import LogMel, Scale
 from recurra.tasks.transcriber.recordings import OnBad, Recording, clean, read_recordings
 from recurra.tasks.transcriber.resample import resample
@@ -108,9 +108,27 @@ def recordings_of(source: Any, *, texts: bool, on_bad: OnBad | None = None) -> I
     silent = next((n for n, one in enumerate(found) if texts and one.text is None), None)
     if silent is not None:
         raise InputError(
-            f"{found[silent].name} {silent}: there is no text: give a Recording that has one"
+            f"{found[silent].name} {silent}: expected a Recording with its text, received none: "
+            "give it a text"
         )
+    for number, one in enumerate(found):
+        _check_samples(f"{one.name} {number}", one.sound.samples)
     return found
+
+
+def _check_samples(place: str, samples: Any) -> None:
+    """Refuse sound in memory that is not as a wav file gives it."""
+    array = np.asarray(plain(samples))
+    expected = "samples (N,) of floats, of which 1 is full scale"
+    if array.ndim != 1:
+        cure = "average its channels, .mean(1)"
+        raise InputError(f"{place}: expected {expected}, received shape {array.shape}: {cure}")
+    if array.dtype.kind != "f":
+        cure = "divide whole numbers by 2 ** (bits - 1)"
+        raise InputError(f"{place}: expected {expected}, received {array.dtype}: {cure}")
+    if not np.isfinite(array).all():
+        cure = "cut these samples out, or set them to 0"
+        raise InputError(f"{place}: expected {expected}, received NaN or infinity: {cure}")
 
 
 def prepare(
@@ -192,7 +210,10 @@ def read_fitted(config: dict[str, Any], tokenizer: dict[str, Any] | None) -> Fit
             raise ValueError("there is no tokenizer.json")
         return Fitted(Tokenizer.from_json(tokenizer), features, Scale(*parts))
     except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"config.json: not a transcriber's: {error}") from error
+        raise FormatError(
+            f"config.json: expected features and scale of a transcriber, which cannot be read "
+            f"({reason(error)}): restore the file from a copy"
+        ) from error
 
 
 def write_fitted(features: LogMel, scale: Scale) -> dict[str, Any]:

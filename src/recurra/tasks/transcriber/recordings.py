@@ -69,11 +69,18 @@ def read_recordings(
             yield recording
     if not found:
         named = ", ".join(map(str, sources)) or "no source"
-        raise InputError(f"{named}: expected recordings; there are none that can be read")
+        raise InputError(
+            f"{named}: expected recordings, received none that can be read: give wav files, or a "
+            "manifest (.tsv, .jsonl) of them"
+        )
 
 
 def _raise(error: InputError) -> None:
     raise error
+
+
+#: The cure of a wrong line of a manifest.
+_MEND = "correct the line, or leave it out (--skip-bad)"
 
 
 def _read_source(path: Path, texts: bool, on_bad: OnBad) -> Iterator[Recording]:
@@ -81,7 +88,8 @@ def _read_source(path: Path, texts: bool, on_bad: OnBad) -> Iterator[Recording]:
         wavs = sorted(p for p in path.rglob("*") if p.suffix.lower() == ".wav" and p.is_file())
         if not wavs:
             raise InputError(
-                f"{path}: the folder holds no .wav: expected at least one in it, or a manifest "
+                f"{path}: expected a folder with .wav files, received one without: give wav "
+                "files, or a manifest "
                 "(.tsv, .jsonl) that names them"
             )
         entries: Iterable[_Entry] = (_beside(wav) for wav in wavs)
@@ -106,8 +114,9 @@ def _checked(found: Iterable[Recording], texts: bool, on_bad: OnBad) -> Iterator
         if texts and recording.text is None:
             on_bad(
                 InputError(
-                    f"{recording.name}: there is no text: name it in a manifest, or put it in a "
-                    ".txt beside the .wav"
+                    f"{recording.name}: expected its text, received none: name it in a manifest, "
+                    "or "
+                    "put it in a .txt beside the .wav"
                 )
             )
             continue
@@ -126,14 +135,18 @@ def _bytes(path: Path) -> bytes:
     try:
         return read_whole(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+        told = (error.strerror or str(error)).lower()
+        raise InputError(f"{path}: {told}: check the path and its permissions") from None
 
 
 def _decode(content: bytes, name: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{name}: byte {error.start} is not UTF-8") from None
+        raise InputError(
+            f"{name}: expected UTF-8, received the byte 0x{content[error.start]:02x} at offset "
+            f"{error.start}: convert the file, as with iconv -f CP1252 -t UTF-8"
+        ) from None
 
 
 def clean(text: str) -> str:
@@ -159,7 +172,11 @@ def _read_entries(entries: Iterable[_Entry], on_bad: OnBad) -> Iterator[Recordin
                     opened[archive] = _members(archive, wanted[archive])
                 found = opened[archive].get(member)
                 if found is None:
-                    raise InputError(f"{entry.place}: {archive} has no member {member}")
+                    raise InputError(
+                        f"{entry.place}: expected a member {member} of {archive}, which has none "
+                        "of "
+                        "that name: correct the path"
+                    )
                 if isinstance(found, InputError):
                     raise found
                 sound = found
@@ -217,7 +234,9 @@ def _contents(archive: Path) -> Iterator[tuple[str, bytes]]:
     try:
         yield from tar_members(archive, (".wav", ".txt"))
     except (ArchiveError, OSError) as error:
-        raise InputError(f"{archive}: the archive is damaged or cut short: {error}") from None
+        raise InputError(
+            f"{archive}: the archive is damaged or cut short: {error}: restore it from a copy"
+        ) from None
 
 
 def _read_manifest(path: Path, on_bad: OnBad) -> Iterator[_Entry]:
@@ -247,10 +266,11 @@ def _row(line: str, columns: tuple[int, int], place: str) -> tuple[str, str | No
         return fields[0].strip(), None
     if len(fields) <= max(columns):
         raise InputError(
-            f"{place}: expected {max(columns) + 1} fields separated by tabs, received {len(fields)}"
+            f"{place}: expected {max(columns) + 1} fields separated by tabs, received "
+            f"{len(fields)}: {_MEND}"
         )
     if columns == (0, 1) and len(fields) > 2:
-        raise InputError(f"{place}: expected path TAB text, received {len(fields)} fields")
+        raise InputError(f"{place}: expected path TAB text, received {len(fields)} fields: {_MEND}")
     return fields[columns[0]].strip(), fields[columns[1]]
 
 
@@ -258,17 +278,20 @@ def _object(line: str, place: str) -> tuple[str, str | None]:
     try:
         row = parse_line(line)
     except BadJSONError as error:
-        raise InputError(f"{place}: no JSON: {error}") from None
+        raise InputError(
+            f"{place}: expected JSON, received what cannot be read as JSON ({error}): {_MEND}"
+        ) from None
     if not isinstance(row, dict):
         raise InputError(
-            f'{place}: expected an object {{"path": …, "text": …}}, received {brief(row)}'
+            f'{place}: expected an object {{"path": …, "text": …}}, received {brief(row)}: {_MEND}'
         )
     where = next((row[name] for name in _PATHS if name in row), None)
     said = next((row[name] for name in _TEXTS if name in row), None)
     if not isinstance(where, str) or not where:
         raise InputError(
-            f"{place}: expected a path under one of {', '.join(_PATHS)}, received {brief(where)}"
+            f"{place}: expected a path under one of {', '.join(_PATHS)}, received {brief(where)}: "
+            f"{_MEND}"
         )
     if said is not None and not isinstance(said, str):
-        raise InputError(f"{place}: expected a text, received {brief(said)}")
+        raise InputError(f"{place}: expected a text, received {brief(said)}: {_MEND}")
     return where, said

@@ -47,7 +47,7 @@ class RuntimeTranscriber:
         if head.shape[1] != self._stack.output_size:
             raise FormatError(
                 f"model.safetensors: the layers have {self._stack.output_size} outputs, the head "
-                f"reads {head.shape[1]}"
+                f"reads {head.shape[1]}: restore the file from a copy"
             )
         self.classes = head.shape[0]
         self._head = native.Product(head, weights.get("head.bias", (self.classes,)))

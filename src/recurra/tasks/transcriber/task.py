@@ -202,7 +202,7 @@ class Transcriber(Task):
             raise FormatError(
                 f"{files.path}: model.safetensors: expected {len(fitted.tokenizer) + 1} classes, "
                 f"the blank and the tokens of tokenizer.json, found {made.classes}: they are of "
-                "different models"
+                "different models: restore both from a copy"
             )
         return made
 

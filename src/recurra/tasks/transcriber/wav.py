@@ -104,7 +104,10 @@ def write_wav(path: str | Path, sound: Sound) -> None:
     try:
         Path(path).write_bytes(head + data)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise InputError(
+            f"{path}: cannot be written: {error.strerror or error}: check the path and its "
+            "permissions"
+        ) from None
 
 
 class _WavError(Exception):

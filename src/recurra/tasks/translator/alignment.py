@@ -56,7 +56,9 @@ class Alignment:
         try:
             figure.savefig(path, dpi=150)
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: the plot cannot be written: {error}") from error
+            raise InputError(
+                f"{path}: the plot cannot be written: {error}: check the path and its permissions"
+            ) from error
         return Path(path)
 
 

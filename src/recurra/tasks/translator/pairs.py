@@ -67,7 +67,8 @@ class Pairs:
             ]
             if len(sides[0]) != len(sides[1]):
                 raise InputError(
-                    f"pairs: received {len(sides[0])} sources and {len(sides[1])} targets"
+                    "pairs: expected a target for each source, received "
+                    f"{len(sides[0])} sources and {len(sides[1])} targets"
                 )
             pairs = zip(*sides, strict=True)
         rows = listed(pairs, "pairs", "a file, files, or pairs (source, target)")
@@ -131,7 +132,7 @@ def read_pairs(
             except (_BadPairError, UnicodeDecodeError) as error:
                 told = f"{place}: {_reason(error)}"
                 if not skip_bad:
-                    raise InputError(f"{told}: mend it, or skip bad rows") from None
+                    raise InputError(f"{told}: correct it, or skip bad rows (--skip-bad)") from None
                 made.skipped.append(told)
                 continue
             made.sources.append(source)
@@ -184,7 +185,7 @@ def open_sources(path: str | Path, *, column: str = "source", skip_bad: bool = F
     for number, line in enumerate(lines, 1):
         place = f"{where}, line {number}"
         if not line.strip():
-            skipped.append(f"{place}: there is nothing in it")
+            skipped.append(f"{place}: it is empty")
             continue
         try:
             text = _text(line)
@@ -193,13 +194,15 @@ def open_sources(path: str | Path, *, column: str = "source", skip_bad: bool = F
                 raise _BadPairError("expected a source, received nothing")
         except (_BadPairError, UnicodeDecodeError) as error:
             if not skip_bad:
-                raise InputError(f"{place}: {_reason(error)}: mend it, or skip bad lines") from None
+                raise InputError(
+                    f"{place}: {_reason(error)}: correct it, or skip bad lines (--skip-bad)"
+                ) from None
             skipped.append(f"{place}: {_reason(error)}")
             continue
         texts.append(text.strip())
         places.append(place)
     if not texts:
-        raise InputError(f"{where}: expected a source a line, received none")
+        raise InputError(f"{where}: expected a source a line, received none: give some lines")
     return Sources(texts, places, skipped)
 
 
@@ -278,7 +281,10 @@ def _read(path: Path, digest: Any) -> list[bytes]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: check the path") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: not gzip that can be read: {error}: pack it again") from None
+        raise InputError(
+            f"{path}: expected a gzip file, received one that "
+            f"cannot be unpacked ({error}): compress it again"
+        ) from None
     except OSError as error:
         told = (error.strerror or str(error)).lower()
         raise InputError(f"{path}: {told}: check the path and its permissions") from error

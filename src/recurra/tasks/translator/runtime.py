@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import FormatError
+from recurra.given import reason
 from recurra.native import Product, matmul, row_sums
 from recurra.runtime.architecture import Architecture, Weights
 from recurra.runtime.stack import RuntimeStack, States, select
@@ -44,11 +45,15 @@ class TranslatorArchitecture:
                 unknown=int(values["unknown"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            told = f'config.json: "architecture" cannot be read: {error!r}'
-            raise FormatError(told) from error
+            raise FormatError(
+                f'config.json, "architecture": {reason(error)}: restore the file from a copy'
+            ) from error
         if made.score not in SCORES:
             known = ", ".join(SCORES)
-            raise FormatError(f"config.json: expected a score of {known}, received {made.score!r}")
+            raise FormatError(
+                f"config.json: expected a score of {known}, received {made.score!r}: restore the "
+                "file from a copy"
+            )
         return made
 
     def to_json(self) -> dict[str, Any]:
@@ -124,7 +129,7 @@ class RuntimeTranslator:
         if not 0 <= architecture.unknown < self.vocab_size:
             raise FormatError(
                 f"config.json: expected an unknown token below {self.vocab_size}, "
-                f"received {architecture.unknown}"
+                f"received {architecture.unknown}: restore the file from a copy"
             )
         shared = "source_embedding.weight" not in weights
         #: One matrix that is output layer and input is scaled as an input.
@@ -163,7 +168,7 @@ class RuntimeTranslator:
         if head.shape != (self.vocab_size, features):
             raise FormatError(
                 "model.safetensors: expected an output layer of shape "
-                f"{(self.vocab_size, features)}, found {head.shape}"
+                f"{(self.vocab_size, features)}, found {head.shape}: restore the file from a copy"
             )
         self._head = Product(head, weights.get("head.bias", (self.vocab_size,)))
         self._copy = None

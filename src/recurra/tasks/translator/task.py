@@ -158,7 +158,8 @@ class Translator(Task):
         if sizes != (made.source_vocabulary, made.vocab_size):
             raise FormatError(
                 f"{files.path}: expected weights of {sizes[0]} and {sizes[1]} tokens as "
-                f"tokenizer.json has, found {made.source_vocabulary} and {made.vocab_size}"
+                f"tokenizer.json has, found {made.source_vocabulary} and {made.vocab_size}: "
+                "restore the file from a copy"
             )
         return made
 
@@ -168,7 +169,7 @@ class Translator(Task):
         if not isinstance(growth, int | float) or not 0 < growth < math.inf:
             raise FormatError(
                 f'{self.files.path}: config.json: expected a number "growth" above 0, found '
-                f"{shown(growth)}"
+                f"{shown(growth)}: restore the file from a copy"
             )
         return Decoder(self.runtime, self.vocabulary, growth=float(growth), copy=self.config.copy)
 

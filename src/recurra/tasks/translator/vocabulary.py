@@ -23,7 +23,10 @@ class Vocabulary:
     def __init__(self, source: Tokenizer, target: Tokenizer) -> None:
         self.source, self.target = source, target
         if target.eos_id is None:
-            raise FormatError("tokenizer.json: expected an <eos> in the target's vocabulary")
+            raise FormatError(
+                "tokenizer.json: expected an <eos> in the target's vocabulary: restore the file "
+                "from a copy"
+            )
         self.end: int = target.eos_id
         #: What the decoder reads in place of a copied token it does not know.
         self.unknown: int = self.end if target.unk_id is None else target.unk_id
@@ -45,7 +48,10 @@ class Vocabulary:
     def from_json(cls, layout: Any) -> "Vocabulary":
         """Read what `to_json` wrote; FormatError where it cannot be that."""
         if not isinstance(layout, Mapping) or not isinstance(layout.get("target"), Mapping):
-            raise FormatError('tokenizer.json: expected an object with "source" and "target"')
+            raise FormatError(
+                'tokenizer.json: expected an object with "source" and "target": restore the file '
+                "from a copy"
+            )
         target = Tokenizer.from_json(layout["target"])
         source = layout.get("source")
         return cls(target if source is None else Tokenizer.from_json(source), target)

@@ -81,7 +81,7 @@ class KneserNey:
         if names != tensors.keys() or taken.ndim != 2 or taken.shape[1] != 3 or not flat:
             raise FormatError(
                 "model.safetensors: expected discounts, and the keys and counts of each order of "
-                f"n-grams, found {', '.join(sorted(tensors))}"
+                f"n-grams, found {', '.join(sorted(tensors))}: restore the file from a copy"
             )
         grams = [Grams(np.arange(len(tensors["counts.1"])), tensors["counts.1"].astype(np.int64))]
         for n in range(2, len(taken) + 1):

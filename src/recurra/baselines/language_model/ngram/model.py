@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from recurra.baselines.language_model.ngram.kneser_ney import KneserNey
 from recurra.baselines.language_model.rival import TextRival
 from recurra.errors import FormatError, InputError
+from recurra.given import reason
 from recurra.settings import Settings, check, option, sort
 from recurra.storage import ModelFiles
 from recurra.tasks.card import shown
@@ -154,20 +155,23 @@ class NGramModel(TextRival):
         if files.config["task"] != TASK:
             raise FormatError(
                 f"{files.path}: expected an n-gram language model, found a model of the task "
-                f"{files.config['task']!r}"
+                f"{files.config['task']!r}: open it with recurra.load"
             )
         if precision != "float32":
             raise InputError(f"{files.path}: n-grams have no precision {precision}: leave it out")
         try:
             config = NGramConfig.from_json(files.config["model"])
         except (KeyError, InputError) as error:
-            raise FormatError(f'{files.path}: config.json, "model": {error}') from error
+            raise FormatError(
+                f'{files.path}: config.json, "model": {reason(error)}: restore the file from a copy'
+            ) from error
         model = cls(**config.to_json(), lines=bool(files.config.get("lines")))
         model._take(files)
         if len(model.tokenizer) != model.runtime.vocab_size:
             raise FormatError(
                 f"{files.path}: {len(model.tokenizer)} tokens in tokenizer.json, "
-                f"{model.runtime.vocab_size} in model.safetensors: they are of different models"
+                f"{model.runtime.vocab_size} in model.safetensors: they are of different models: "
+                "restore both from a copy"
             )
         return model
 
