@@ -241,6 +241,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
     ) -> tuple[Tensor, States]:
         """All layers, one after the other: outputs (T, B, ·), final states (L * D, B, ·)."""
         half, kernels = self.precision == "bf16", self._kernel is not None
+        layers, directions = self.num_layers, 2 if self.bidirectional else 1
         x, tokens = (data, None) if isinstance(data, Tensor) else (data.rows, data.tokens)
         valid = None if batch is None else batch.valid
         noise: Noise = (None, (), ())
@@ -249,10 +250,10 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         if hx is not None or noisy or view or self._learns:
             states = initial_states(self, hx, data, unbatched=batch is not None and batch.unbatched)
         ended: list[Sequence[Tensor]] = []
-        for layer in range(self.num_layers):
+        for layer in range(layers):
             sides = []
-            for back in range(self.num_directions):
-                k = layer * self.num_directions + back
+            for back in range(directions):
+                k = layer * directions + back
                 initial = [s[k : k + 1] for s in states] if len(self._names) > 1 else states
                 if noisy:
                     noise = drawn(self, data.shape[0], initial)
@@ -279,7 +280,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
                 sides.append(found[0])
                 ended.append(found[1:])
             outputs = MERGES[self.merge](*sides) if self.bidirectional else sides[0]
-            x, tokens = self._onward(layer, outputs, x), None
+            x, tokens = self._onward(layer, outputs, x) if layers > 1 else outputs, None
         if len(ended) == 1:
             return x, tuple(ended[0])
         return x, tuple([torch.cat(s) for s in zip(*ended, strict=True)])

@@ -123,11 +123,6 @@ SCHEMA = (
 )
 
 
-def saves(call: Call) -> bool:
-    """Whether a backward pass may follow."""
-    return torch.is_grad_enabled() and any([t.requires_grad for t in call.leaves])
-
-
 def packed(
     call: Call, y: Tensor | None, saved: Tensor | None
 ) -> tuple[tuple[Tensor | None, ...], tuple[Any, ...]]:

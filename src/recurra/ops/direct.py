@@ -1,12 +1,13 @@
 """The kernels, called directly: for plain eager calls, at a tenth of an operator's cost."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from recurra.ops.call import Call, packed, saves, unpacked
+from recurra.ops.call import Call, packed, unpacked
 from recurra.ops.fit import not_in_half
 from recurra.ops.kept import MOST_ROWS
 from recurra.ops.kernel import backward, forward
@@ -14,6 +15,8 @@ from recurra.ops.operator import run_operator
 from recurra.ops.output import keep, kept
 from recurra.ops.reference import gradients
 from recurra.ops.watch import batched
+
+_requires_grad = attrgetter("requires_grad")
 
 
 def run_direct(call: Call) -> Sequence[Tensor]:
@@ -27,11 +30,12 @@ def run_direct(call: Call) -> Sequence[Tensor]:
     if call.kept is not None and not call.half and call.tokens is None:
         few = call.x.shape[0] * call.x.shape[1] <= MOST_ROWS
         ordered = call.kept.ordered(call.name, call.parameters) if few else None
-    if not saves(call):
+    leaves = call.leaves
+    if not (torch.is_grad_enabled() and any(map(_requires_grad, leaves))):
         return forward(call, save=False, ordered=ordered)[0]
     # Past what `Function.apply` does before: it looks for `torch.func`, which is not at work here.
     apply = super(torch.autograd.Function, _Direct).apply
-    results: tuple[Tensor, ...] = apply((call, ordered), *call.leaves)
+    results: tuple[Tensor, ...] = apply((call, ordered), *leaves)
     return results
 
 

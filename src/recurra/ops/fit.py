@@ -37,13 +37,12 @@ def fitted(call: Call) -> Fit:
     Raises:
         InputError: a shape or a dtype does not fit, or there are no products in bfloat16.
     """
-    arrays = (call.x, *call.parameters, *call.initial)
     noise = (call.valid, call.mask, *call.keep)
     tokens = call.tokens
     found = _fitted(
         call.name,
         len(call.initial),
-        tuple(map(_kind, arrays)),
+        tuple(map(_kind, (call.x, *call.parameters, *call.initial))),
         tuple([None if a is None else _kind(a) for a in noise]),
         None if tokens is None else tokens.shape,
         tuple(call.rates),

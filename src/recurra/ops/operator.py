@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from recurra.ops import kernel
-from recurra.ops.call import SCHEMA, Call, packed, saves, unpacked
+from recurra.ops.call import SCHEMA, Call, packed, unpacked
 from recurra.ops.programs import named
 from recurra.ops.traced import refuse_for_onnx
 
 
 def run_operator(call: Call) -> Sequence[Tensor]:
     """Outputs and final states, by one node of a graph."""
-    save = saves(call)
+    save = torch.is_grad_enabled() and any([t.requires_grad for t in call.leaves])
     found = recurrent(*call.fields, save)
     return found[:-1] if save else found
 

@@ -57,11 +57,14 @@ def route(call: Call, fused: str | None = None) -> tuple[Way, Call]:
     trace = torch._C._get_tracing_state() is not None
     onnx = (graph or trace) and recorded_for_onnx()
     served = call.kernels and on_kernels(weight)
-    if fused is not None and _apt(call, ours=served or call.half, graph=graph, onnx=onnx):
+    apt = fused is not None and (onnx or not (served or call.half))
+    if apt and _fused_runs(call, graph=graph, onnx=onnx):
         return run_fused, call.dense()
     if served and not graph:
-        drawn = (call.mask, *call.keep)
-        served = not special() and not any([d is not None and d.requires_grad for d in drawn])
+        served = not special()
+        if call.mask is not None or call.keep:
+            drawn = (call.mask, *call.keep)
+            served = served and not any([d is not None and d.requires_grad for d in drawn])
     if call.half and not (served and weight.dtype == torch.float32):
         raise not_in_half(call)
     if onnx:
@@ -95,9 +98,9 @@ def run(call: Call) -> Sequence[Tensor]:
     return way(call)
 
 
-def _apt(call: Call, *, ours: bool, graph: bool, onnx: bool) -> bool:
-    """Whether torch's kernel is to run where it may: where ours do not, and for ONNX."""
-    if call.mask is not None or call.rates or call.reverse or (ours and not onnx):
+def _fused_runs(call: Call, *, graph: bool, onnx: bool) -> bool:
+    """Whether torch's kernel computes all of a call."""
+    if call.mask is not None or call.rates or call.reverse:
         return False
     if onnx:
         return call.valid is None
