@@ -183,7 +183,9 @@ def test_the_way_of_a_call(reset, change, around, known, own, taken, monkeypatch
     assert torch.isfinite(outputs).all()
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit.trace:DeprecationWarning", "ignore::torch.jit.TracerWarning"
+)
 def test_a_trace_and_a_subclass_have_ways_of_their_own(taken):
     module, x = GRU(I, H), torch.zeros(T, B, I)
     module(x.as_subclass(Subclass))
