@@ -275,7 +275,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
                 else:
                     way, call = ops.route(call, self._fused)
                     if way is ops.run_fused:
-                        return self._run_fused(call.x, valid, states)
+                        return self._run_fused(call, states)
                     found = way(call)
                 sides.append(found[0])
                 ended.append(found[1:])
@@ -285,9 +285,15 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
             return x, tuple(ended[0])
         return x, tuple([torch.cat(s) for s in zip(*ended, strict=True)])
 
-    def _run_fused(self, x: Tensor, valid: Tensor | None, states: States) -> tuple[Tensor, States]:
-        """All layers by torch's kernel, in one call where it does what is between them."""
+    def _run_fused(self, first: ops.Call, states: States) -> tuple[Tensor, States]:
+        """All layers by torch's kernel, in one call where it does what is between them.
+
+        Args:
+            first: the call of the first direction of the first layer.
+            states: initial states, or none.
+        """
         assert self._fused is not None
+        x, valid = first.x, first.valid
         states = states or initial_states(self, None, x)
         alone = self.residual or self.merge != "concat"
         at_once = 1 if alone else self.num_layers
@@ -295,7 +301,8 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         ended = []
         for layer in range(0, self.num_layers, at_once):
             ours = range(layer * self.num_directions, (layer + at_once) * self.num_directions)
-            weights = [w for k in ours for w in self._weights(k)]
+            each = [self._weights(k) if k else first.parameters for k in ours]
+            weights = [w for parameters in each for w in parameters]
             starts = [s[ours.start : ours.stop] for s in states]
             outputs, final = ops.fused(self._fused, x, starts, weights, stack, valid=valid)
             if self.merge != "concat":

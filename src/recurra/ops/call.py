@@ -77,7 +77,7 @@ class Call(NamedTuple):
     @property
     def stacked(self) -> bool:
         """Whether states have an axis of layers in front."""
-        return not self.initial or self.initial[0].dim() == 3
+        return len(self.initial) == 0 or self.initial[0].dim() == 3  # as compilers can read it
 
     @property
     def shares(self) -> list[Tensor | float | None]:
@@ -94,7 +94,7 @@ class Call(NamedTuple):
 
     def started(self) -> "Call":
         """The same with the zeros that missing initial states stand for."""
-        if self.initial:
+        if len(self.initial) > 0:
             return self
         program = self.program
         hidden, recurrent = len(self.parameters[0]) // len(program.gates), self.parameters[1]

@@ -37,7 +37,7 @@ def record_interpreted(call: Call) -> Sequence[Tensor]:
 
 def _flat(call: Call) -> Call:
     """The call without an axis of layers; that none of this needs the program is for compilers."""
-    if not call.initial or not call.stacked:
+    if len(call.initial) == 0 or not call.stacked:
         return call
     return call._replace(initial=[s[0] for s in call.initial])
 

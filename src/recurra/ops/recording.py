@@ -120,7 +120,7 @@ class _Recording(torch.autograd.Function):
             dy, *dlast = gradients[:split]
             y = kept(ctx, y, lambda: kernel.forward(call, save=False)[0][0])
             assert y is not None
-            room = [y.new_zeros(*y.shape[:2], _padded(s.shape[1])) for s in call.initial]
+            room = [y.new_zeros(*y.shape[:2], native.padded(s.shape[1])) for s in call.initial]
             room = room if ctx.watch else []
             found = kernel.backward(call, y, saved, dy, dlast, wanted, room)
             if ctx.watch:
@@ -223,7 +223,3 @@ def _gradients(
             if (gradient := at_step[k]) is not None:
                 dstates[k][t] = gradient.detach()
     return first, dstates
-
-
-def _padded(units: int) -> int:
-    return -(-units // native.PAD) * native.PAD
