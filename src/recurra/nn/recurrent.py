@@ -245,25 +245,31 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         x, tokens = (data, None) if isinstance(data, Tensor) else (data.rows, data.tokens)
         valid = None if batch is None else batch.valid
         noise: Noise = (None, (), ())
+        mask, keep, rates = noise
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
         states: States = ()
-        if hx is not None or noisy or view or self._learns:
+        # A parametrisation may have replaced what is learnt.
+        learns = self._parameters.get(f"initial_{self.cell.states[0]}", self) is not None
+        if hx is not None or learns or noisy or view:
             states = initial_states(self, hx, data, unbatched=batch is not None and batch.unbatched)
+        alone = layers == 1 == directions
         ended: list[Sequence[Tensor]] = []
         for layer in range(layers):
             sides = []
             for back in range(directions):
                 k = layer * directions + back
-                initial = [s[k : k + 1] for s in states] if len(self._names) > 1 else states
+                initial = states if alone else [s[k : k + 1] for s in states]
                 if noisy:
-                    noise = drawn(self, data.shape[0], initial)
+                    mask, keep, rates = drawn(self, data.shape[0], initial)
                 call = ops.Call(
                     self._name,
                     x,
                     self._weights(k),
                     initial,
                     valid,
-                    *noise,
+                    mask,
+                    keep,
+                    rates,
                     self.reverse or back == 1,
                     half,
                     tokens,
@@ -277,12 +283,12 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
                     if way is ops.run_fused:
                         return self._run_fused(call, states)
                     found = way(call)
+                if alone:
+                    return found[0], tuple(found[1:])
                 sides.append(found[0])
                 ended.append(found[1:])
             outputs = MERGES[self.merge](*sides) if self.bidirectional else sides[0]
-            x, tokens = self._onward(layer, outputs, x) if layers > 1 else outputs, None
-        if len(ended) == 1:
-            return x, tuple(ended[0])
+            x, tokens = self._onward(layer, outputs, x), None
         return x, tuple([torch.cat(s) for s in zip(*ended, strict=True)])
 
     def _run_fused(self, first: ops.Call, states: States) -> tuple[Tensor, States]:
@@ -318,11 +324,6 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         if self.dropout and layer < self.num_layers - 1:
             return functional.dropout(outputs, self.dropout, self.training)
         return outputs
-
-    @property
-    def _learns(self) -> bool:
-        """Whether there are learnt initial states, which a parametrisation may have replaced."""
-        return self._parameters.get(f"initial_{self.cell.states[0]}", self) is not None
 
     def _weights(self, k: int) -> list[Tensor]:
         """Parameters of the k-th layer and direction, recurrent weights dropped where asked."""

@@ -30,13 +30,12 @@ def run_direct(call: Call) -> Sequence[Tensor]:
     if call.kept is not None and not call.half and call.tokens is None:
         few = call.x.shape[0] * call.x.shape[1] <= MOST_ROWS
         ordered = call.kept.ordered(call.name, call.parameters) if few else None
-    leaves = call.leaves
-    if not (torch.is_grad_enabled() and any(map(_requires_grad, leaves))):
-        return forward(call, save=False, ordered=ordered)[0]
-    # Past what `Function.apply` does before: it looks for `torch.func`, which is not at work here.
-    apply = super(torch.autograd.Function, _Direct).apply
-    results: tuple[Tensor, ...] = apply((call, ordered), *leaves)
-    return results
+    if torch.is_grad_enabled() and any(map(_requires_grad, leaves := call.leaves)):
+        # Past what `Function.apply` does before: it looks for `torch.func`, not at work here.
+        apply = super(torch.autograd.Function, _Direct).apply
+        results: tuple[Tensor, ...] = apply((call, ordered), *leaves)
+        return results
+    return forward(call, save=False, ordered=ordered)[0]
 
 
 class _Direct(torch.autograd.Function):

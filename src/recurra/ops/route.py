@@ -57,8 +57,8 @@ def route(call: Call, fused: str | None = None) -> tuple[Way, Call]:
     trace = torch._C._get_tracing_state() is not None
     onnx = (graph or trace) and recorded_for_onnx()
     served = call.kernels and on_kernels(weight)
-    apt = fused is not None and (onnx or not (served or call.half))
-    if apt and _fused_runs(call, graph=graph, onnx=onnx):
+    others = onnx or not (served or call.half)
+    if others and fused is not None and _fused_runs(call, graph=graph, onnx=onnx):
         return run_fused, call.dense()
     if served and not graph:
         served = not special()
