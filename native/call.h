@@ -4,9 +4,11 @@
 #pragma once
 #include <cstdint>
 
+#include "sizes.h"
+
 namespace recurra {
 
-constexpr int most_states = 6, most_parameters = 24, matrices = 3;
+constexpr int most_states = max_states, most_parameters = max_parameters, matrices = 3;
 
 struct Shape {
   long steps = 0, batch = 0, inputs = 0, hidden = 0, projection = 0;

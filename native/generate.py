@@ -5,7 +5,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from recurra.cells import definition
+from recurra.cells import definition, limits
 from recurra.cells.emit import header, key
 from recurra.cells.graph import Program
 
@@ -31,6 +31,7 @@ def files() -> dict[str, str]:
     start = "// Generated. Do not edit.\n"
     includes = "".join(f'#include "{name}.h"\n' for name in names)
     written["all.h"] = f"{start}#pragma once\n{includes}"
+    written["../sizes.h"] = limits.header()
     written["list.h"] = start + "".join(f"RECURRA_CELL({name})\n" for name in names)
     return written
 

@@ -1,7 +1,7 @@
 # The headers that a cell of one's own is compiled with go into the library as one text: they are
 # there wherever it is, and are those that it was compiled with.
 set(OWN_TEXT "")
-foreach(name simd functions ports plan own_cell)
+foreach(name sizes simd functions ports plan own_cell)
   set(header ${CMAKE_CURRENT_SOURCE_DIR}/${name}.h)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})
   file(READ ${header} text)

@@ -4,7 +4,9 @@
 
 namespace RECURRA_NAMESPACE {
 
-constexpr int max_gates = 8, max_products = 4, max_segments = 6;
+using recurra::max_gates;
+using recurra::max_products;
+using recurra::max_segments;
 
 template <class E, int N>
 struct List {
@@ -69,7 +71,7 @@ struct Plan {
   const char* name;
   int states, gates;
   Gates x_gates;                    // gates of weight_ih that the cell reads
-  const char* kept_names[33];       // "" for those without; ends with null
+  const char* kept_names[recurra::max_kept + 1];  // "" for those without; ends with null
   int kept;                         // values kept a unit and step, all of H units
   int slots[2];                     // gradients and what else backward leaves, of H and of P units
   int moments;
@@ -77,8 +79,8 @@ struct Plan {
   int normed[2];                    // the biases of weight_ih, weight_hh belong to a norm
   int projected[max_states];        // the state has P units
   int direct[max_states];           // part of dL/d(old state) comes without a product
-  List<Vectored, 40> weights;
-  List<Bias, (max_products + 1) * max_gates> biases;
+  List<Vectored, recurra::max_vectors> weights;
+  List<Bias, recurra::max_biases> biases;
   List<Segment<V>, max_segments> forward, backward;
   List<Product, max_products> incoming;   // products by which dL/d(old state) flows to the step before
   List<Gradient, max_products + 1> gradients;

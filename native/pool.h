@@ -16,10 +16,9 @@
 #include <type_traits>
 
 #include "cores.h"
+#include "sizes.h"
 
 namespace recurra {
-
-constexpr int most_parts = 256;
 
 // The entries of an OpenMP library (GNU's; LLVM's and Intel's have them too).
 struct OpenMP {

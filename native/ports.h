@@ -8,10 +8,12 @@
 #include <initializer_list>
 
 #include "functions.h"
+#include "sizes.h"
 
 namespace RECURRA_NAMESPACE {
 
-constexpr int max_states = 6, max_rows = 3;
+using recurra::max_rows;
+using recurra::max_states;
 
 template <class V>
 struct Ports {

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from recurra.tasks.forecaster import Forecaster
     from recurra.tasks.language_model import LanguageModel
     from recurra.tasks.tagger import SequenceTagger
+    from recurra.tasks.transcriber import Transcriber
+    from recurra.tasks.translator import Translator
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # pyproject.toml reads it here
 __all__ = [
     "Forecaster",
     "LanguageModel",
     "SequenceClassifier",
     "SequenceTagger",
+    "Transcriber",
+    "Translator",
     "__version__",
     "cell",
     "from_keras",

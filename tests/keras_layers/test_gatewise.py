@@ -51,16 +51,13 @@ class Case:
         self.leaves = [self.x, *self.weights.values(), *self.states]
 
     def reference(self):
-        run = ops.reference(
-            self.program,
-            self.weights,
-            self.x,
-            self.states,
-            valid=self.valid,
-            reverse=self.reverse,
-            noise=ops.Noise(self.mask),
-        )
-        return run.outputs, run.states
+        outputs, *states = ops.run_reference(self.call(self.program, self.states))
+        return outputs, tuple(states)
+
+    def call(self, program, states):
+        weights = [self.weights[p.name] for p in program.parameters]
+        given = ops.program_name(program), self.x, weights, states, self.valid, self.mask
+        return ops.Call(*given, reverse=self.reverse)
 
     def ours(self, masks=None):
         gates = len(self.program.gates)
@@ -160,15 +157,9 @@ def test_the_cell_whose_states_are_masks_is_the_same(program, reset):
     case = Case(program.program(**reset), reverse=True, masked=True, dropped=False)
     masks = 2 * (torch.rand(len(program.gates), B, H) < 0.5).to(torch.float64)
     outputs, states = case.ours(masks)
-    found = ops.reference(
-        masked(program).program(**reset),
-        case.weights,
-        case.x,
-        [*case.states, *masks],
-        valid=case.valid,
-        reverse=True,
-    )
-    assert_close(found.outputs, outputs, "outputs")
-    assert_all_close(found.states, [*states, *masks], "states")
-    gradients = case.gradients(found.outputs, found.states[: len(states)])
+    call = case.call(masked(program).program(**reset), [*case.states, *masks])
+    found, *ended = ops.run_reference(call)
+    assert_close(found, outputs, "outputs")
+    assert_all_close(ended, [*states, *masks], "states")
+    gradients = case.gradients(found, ended[: len(states)])
     assert_all_close(gradients, case.gradients(outputs, states), "gradients")

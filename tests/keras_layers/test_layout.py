@@ -42,12 +42,10 @@ def test_there_and_back(case):
 def test_ours_compute_what_keras_computes(case):
     layer, program = case
     x = torch.randn(2, 4, 3)
-    parameters = {
-        n: torch.from_numpy(p.copy()) for n, p in from_keras(program, layer.get_weights()).items()
-    }
-    states = [torch.zeros(2, 5) for _ in program.states]
-    run = ops.reference(program, parameters, x.transpose(0, 1), states)
-    assert_close(run.outputs.transpose(0, 1), layer(x).detach(), "outputs")
+    parameters = from_keras(program, layer.get_weights())
+    weights = [torch.from_numpy(parameters[p.name].copy()) for p in program.parameters]
+    call = ops.Call(ops.program_name(program), x.transpose(0, 1), weights)
+    assert_close(ops.run_reference(call)[0].transpose(0, 1), layer(x).detach(), "outputs")
 
 
 def test_two_biases_of_ours_that_keras_has_one_for_are_added():

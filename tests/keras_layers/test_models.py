@@ -224,14 +224,14 @@ def test_dtype_policies(kind, policy, options):
 @pytest.mark.parametrize("products", ["amx_bf16", "avx512_bf16", ""])
 def test_products_in_bfloat16_where_there_are_tiles(kind, options, products, monkeypatch):
     asked = []
-    compute = ops.recurrent
+    compute = ops.run
 
-    def recurrent(*given, half=False, **named):
-        asked.append(half)
-        return compute(*given, half=half and TILES, **named)
+    def run(call):
+        asked.append(call.half)
+        return compute(call._replace(half=call.half and TILES))
 
     # From the first call on: a processor without such products would refuse them.
-    monkeypatch.setattr(loop, "ops", SimpleNamespace(**{**vars(ops), "recurrent": recurrent}))
+    monkeypatch.setattr(loop, "ops", SimpleNamespace(**{**vars(ops), "run": run}))
     layers = []
     for where in ("", products):  # the same policy without such products, and with
         monkeypatch.setattr(loop.native, "half_products", lambda: where)  # noqa: B023

@@ -169,7 +169,7 @@ class Problem:
         start = torch.nan if fresh else 0
         dparameters = [self.case.place(torch.full_like(p, start)) for p in self.parameters]
         dinitial = [self.nothing(*s.shape) for s in self.initial]
-        padded = [-(-s.shape[1] // native.PAD) * native.PAD for s in self.initial]
+        padded = [native.padded(s.shape[1]) for s in self.initial]
         dstates = [self.nothing(*y.shape[:2], size) for size in padded]
         native.backward(
             inputs,

@@ -130,9 +130,7 @@ def test_fixed_noise_on_the_op():
     torch.manual_seed(6)
     mask = functional.dropout(torch.ones(B, H, dtype=torch.float64), 0.5)
     keep = (torch.rand(T, B, H) < 0.5).double()
-    weights = {p.name: module.get_parameter(f"{p.name}_l0") for p in module.program.parameters}
-    noise = ops.Noise(mask, (keep,))
-    run = ops.reference(module.program, weights, draw(T, B, I), (state[0][0],), noise=noise)
-    assert_close(outputs, run.outputs, "outputs")
-    assert bool(noise)
-    assert not ops.Noise()
+    weights = [module.get_parameter(f"{p.name}_l0") for p in module.program.parameters]
+    name = ops.program_name(module.program)
+    call = ops.Call(name, draw(T, B, I), weights, [state[0][0]], None, mask, [keep], [0.0])
+    assert_close(outputs, ops.run_reference(call)[0], "outputs")

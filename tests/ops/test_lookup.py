@@ -10,7 +10,7 @@ from recurra import native, ops
 from recurra.errors import InputError
 from recurra.nn import GRU, LSTM, Recurrent
 from recurra.ops import kernel
-from recurra.ops.arguments import Arguments
+from recurra.ops.call import Call
 from tolerances import assert_all_close
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="the kernels are not compiled")
@@ -41,7 +41,7 @@ def inputs_seen(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     seen: list[bool] = []
     inner = kernel.fitted
 
-    def fitted(call: Arguments) -> object:
+    def fitted(call: Call) -> object:
         seen.append(call.tokens is not None)
         return inner(call)
 

@@ -19,7 +19,7 @@ from recurra.errors import FormatError, InputError
 from recurra.interop.layouts import layout
 from recurra.interop.onnx.operators import fits
 from recurra.nn import Recurrent
-from recurra.ops.arguments import kernel_name, named
+from recurra.ops.programs import kernel_name, named
 from recurra.reference import Interpreter
 from recurra.runtime import Architecture
 from tolerances import assert_close

@@ -114,17 +114,19 @@ def _layer(program_of, mask=False, factors=False):
 
     def run(**given):
         keep = given.get("keep")
-        noise = ops.Noise(given.get("recurrent_mask"), None if keep is None else (keep,))
-        done = ops.recurrent(
-            program,
-            {n: given[n] for n in names},
-            given["x"],
-            [given[f"{s}0"] for s in program.states],
-            kernel=kernel,
-            valid=given.get("valid"),
-            noise=noise,
+        return ops.run(
+            ops.Call(
+                kernel,
+                given["x"],
+                [given[n] for n in names],
+                [given[f"{s}0"] for s in program.states],
+                given.get("valid"),
+                given.get("recurrent_mask"),
+                [] if keep is None else [keep],
+                [] if keep is None else [0.0],
+                tokens=given.get("tokens"),
+            )
         )
-        return [done.outputs, *done.states]
 
     return Problem(arguments, run)
 
@@ -135,7 +137,7 @@ def _lookup():
         "x": draw(2, I),
         "tokens": (draw(T, B) > 0).long(),
     }
-    return Problem(arguments, lambda x, tokens, **more: base.run(x=ops.Lookup(x, tokens), **more))
+    return Problem(arguments, base.run)
 
 
 def _loss():

@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional
 
 from recurra import native
+from recurra.runtime import stack
 from recurra.runtime.layer import KernelLayer
-from recurra.tasks.language_model import runtime as language_model
 from runtime.models import ROWS, V, states
 from tolerances import assert_close
 
@@ -20,7 +20,7 @@ every = pytest.mark.parametrize("row", ROWS, ids=str)
 def layers(request, monkeypatch):
     """Every test, on both kinds of layers."""
     if request.param == "numpy":
-        monkeypatch.setattr(language_model, "on_kernels", lambda *_: False)
+        monkeypatch.setattr(stack, "on_kernels", lambda *_: False)
     elif not native.available():
         pytest.skip("the kernels are not compiled")
     return request.param
@@ -93,12 +93,12 @@ def test_step_by_step_is_read_is_scored_is_chunked(row):
 
 @every
 def test_the_table_of_input_products_changes_nothing(row, monkeypatch):
-    monkeypatch.setattr(language_model, "on_kernels", lambda *_: False)
+    monkeypatch.setattr(stack, "on_kernels", lambda *_: False)
     _, with_table = row.both()
-    monkeypatch.setattr(language_model, "TABLE_BYTES", 0)
+    monkeypatch.setattr(stack, "TABLE_BYTES", 0)
     _, without = row.both()
-    assert with_table._table is not None
-    assert without._table is None
+    assert with_table._stack.layers[0].reads_tokens
+    assert not without._stack.layers[0].reads_tokens
     for model in (with_table, without):
         model.found = model.log_probabilities(IDS[:, :-1], IDS[:, 1:], model.start(B))
     assert_close(
@@ -123,7 +123,7 @@ def test_rows_of_unequal_length_are_each_row_alone(row):
 @every
 def test_a_stream_has_the_same_bits_alone_and_among_others(row):
     _, model = row.both()
-    if not all(isinstance(layer, KernelLayer) for layer in model._layers):
+    if not all(isinstance(layer, KernelLayer) for layer in model._stack.layers):
         return  # numpy does not promise it
     whole, state = model.read(IDS, np.array([T + 1, 2, 5]), model.start(B))
     stepped, after = model.step(IDS[:, 0], state)

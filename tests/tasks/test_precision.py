@@ -104,7 +104,7 @@ def test_saved_loaded_and_run_in_either(file, tmp_path):
 def test_streams_in_bf16_have_the_same_bits_alone_and_among_others():
     architecture, tensors = parts()
     model = RuntimeLM(architecture, tensors, precision="bf16")
-    assert all(isinstance(layer, KernelLayer) for layer in model._layers)
+    assert all(isinstance(layer, KernelLayer) for layer in model._stack.layers)
     ids = np.random.default_rng(1).integers(0, 11, (5, 7))
     whole, state = model.read(ids, None, model.start(5))
     exact, _ = RuntimeLM(architecture, tensors).read(ids, None, model.start(5))

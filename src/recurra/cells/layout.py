@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from recurra.cells.derive import Derived, NoKernelError
+from recurra.cells.limits import LIMITS
 from recurra.cells.schedule import Schedule, Segment
 
 
@@ -44,22 +45,22 @@ class Layout:
             self.biases.append((name, self.gates.index(gate), slot))
 
     def check_size(self) -> None:
-        """Refuse what the fixed tables of native/plan.h and native/call.h have no place for."""
+        """Refuse what the fixed tables of the kernels have no place for."""
         step, schedule = self.step, self.schedule
         segments = schedule.forward_segments, schedule.backward_segments
-        found = {
-            "gates": (len(self.gates), 8),
-            "states": (len(self.states), 6),
-            "parameters": (len(step.program.parameters), 24),
-            "vectors of parameters": (len(self.weights), 40),
-            "recurrent products": (len(step.products), 4),
-            "biases": (len(self.biases), 40),
-            "values kept a step": (len(schedule.kept), 32),
-            "segments": (max(map(len, segments)), 6),
-            "sums over rows at once": (max(len(s.rows) for side in segments for s in side), 3),
+        counts = {
+            "max_gates": len(self.gates),
+            "max_states": len(self.states),
+            "max_parameters": len(step.program.parameters),
+            "max_vectors": len(self.weights),
+            "max_products": len(step.products),
+            "max_biases": len(self.biases),
+            "max_kept": len(schedule.kept),
+            "max_segments": max(map(len, segments)),
+            "max_rows": max(len(s.rows) for side in segments for s in side),
         }
-        for what, (count, most) in found.items():
-            if count > most:
+        for name, (most, what) in LIMITS.items():
+            if (count := counts[name]) > most:
                 raise NoKernelError(f"{count} {what}, where kernels have at most {most}")
 
     def plan(self, name: str) -> str:

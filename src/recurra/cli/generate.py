@@ -1,6 +1,7 @@
 """`recurra generate RUN PROMPT`."""
 
 import argparse
+import dataclasses
 import json
 import sys
 from typing import Any
@@ -8,18 +9,8 @@ from typing import Any
 from recurra.cli.opening import open_model
 from recurra.cli.parser import add_precision, describe, value
 
-_TEXT = {
-    "max_tokens": "at most so many tokens (default: 200)",
-    "temperature": "flatten (above 1) or sharpen the distribution; 0 is greedy (default: 1)",
-    "top_k": "choose among the k most probable tokens",
-    "top_p": "choose among the most probable tokens with this mass together",
-    "beams": "beam search of this width, instead of drawing",
-    "n_best": "show so many hypotheses of the beam search",
-    "length_penalty": "beam scores are divided by length to this power (default: 1)",
-    "repetition_penalty": "make tokens that have occurred less probable; 1 is none",
-    "seed": "the same seed gives the same text",
-    "logprobs": "show log probabilities, and so many alternatives (with --json)",
-}
+#: Options whose flags are written out below.
+_SPECIAL = ("stop", "include_stop", "eos")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("model", metavar="RUN", help="a run, or a model directory")
     parser.add_argument("prompt", nargs="*", metavar="PROMPT", help="one text, or several")
-    for name, help_text in _TEXT.items():
-        flag = "--" + name.replace("_", "-")
-        parser.add_argument(
-            flag, type=value, metavar="X", default=argparse.SUPPRESS, help=help_text
-        )
+    for field in _fields():
+        flag = "--" + field.name.replace("_", "-")
+        usual = "" if field.default is None else f" (default: {field.default:g})"
+        text = field.metadata["help"] + usual
+        parser.add_argument(flag, type=value, metavar="X", default=argparse.SUPPRESS, help=text)
     parser.add_argument(
         "--stop", action="append", metavar="TEXT", default=[], help="end before TEXT; repeatable"
     )
@@ -47,10 +38,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object a prompt")
 
 
+def _fields() -> list[dataclasses.Field[Any]]:
+    """The options that are numbers."""
+    from recurra.generate import Options
+
+    return [field for field in dataclasses.fields(Options) if field.name not in _SPECIAL]
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from recurra.errors import InputError
 
-    options = {name: given for name, given in vars(arguments).items() if name in _TEXT}
+    names = {field.name for field in _fields()}
+    options = {name: given for name, given in vars(arguments).items() if name in names}
     options |= {"stop": arguments.stop, "include_stop": arguments.include_stop}
     options["eos"] = not arguments.ignore_eos
     model = open_model(arguments.model, precision=arguments.precision)

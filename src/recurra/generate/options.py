@@ -8,6 +8,7 @@ from typing import Any
 
 from recurra.errors import InputError
 from recurra.given import brief
+from recurra.settings import option
 
 MIN_TEMPERATURE = 1e-6
 """Below it, float64 could overflow; it is greedy long before."""
@@ -18,41 +19,45 @@ class Options:
     """How to generate; every field by name.
 
     A step's distribution is edited in this order: repetition penalty, temperature, top-k, top-p.
-
-    max_tokens: generate at most this many tokens, ≥ 1.
-    temperature: logits are divided by it; 0 is greedy (the most probable token, ties to the
-        lowest id).
-    top_k: keep the k most probable tokens (ties to the lowest ids), 1..V.
-    top_p: keep the smallest set of most probable tokens with at least this mass, in (0, 1]
-        (Holtzman et al. 2020).
-    beams: width of beam search; 1 is greedy; None samples. Beam search is deterministic: it takes
-        no temperature, top_k or top_p.
-    n_best: how many of the beams' hypotheses to return, ≤ beams.
-    length_penalty: a hypothesis scores (sum of log probabilities) / length ** length_penalty;
-        0 is the sum, 1 the mean.
-    repetition_penalty: logits of tokens already in the prompt or the text are divided by it where
-        positive, multiplied where negative (Keskar et al. 2019); 1 is none.
-    stop: end where one of these strings appears in the generated text.
-    include_stop: leave the stop string at the end of the text.
-    eos: end at the tokenizer's end-of-sequence token; otherwise it is a token like others.
-    seed: ≥ 0; the same seed gives the same text. None: a new one each call.
-    logprobs: give this many most probable alternatives at each step, 0..V. (The log probability of
-        each generated token is given always.)
+    Beam search is deterministic: it takes no temperature, top_k or top_p.
     """
 
-    max_tokens: int = 200
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    beams: int | None = None
-    n_best: int = 1
-    length_penalty: float = 1.0
-    repetition_penalty: float = 1.0
-    stop: str | Sequence[str] = ()
-    include_stop: bool = False
-    eos: bool = True
-    seed: int | None = None
-    logprobs: int | None = None
+    max_tokens: int = option(200, "at most so many tokens, 1 or more")
+    temperature: float = option(
+        1.0,
+        "flatten (above 1) or sharpen the distribution; 0 is greedy: the most probable token, ties "
+        "to the lowest id",
+    )
+    top_k: int | None = option(
+        None, "choose among the k most probable tokens, ties to the lowest ids"
+    )
+    top_p: float | None = option(
+        None,
+        "choose among the fewest most probable tokens with this mass together, in (0, 1] (Holtzman "
+        "et al. 2020)",
+    )
+    beams: int | None = option(None, "beam search of this width, instead of drawing; 1 is greedy")
+    n_best: int = option(1, "give so many hypotheses of the beam search")
+    length_penalty: float = option(
+        1.0,
+        "a hypothesis scores its sum of log probabilities, divided by its length to this power: 0 "
+        "is the sum, 1 the mean",
+    )
+    repetition_penalty: float = option(
+        1.0,
+        "divide the logits of tokens that have occurred by this where positive, multiply them "
+        "where negative (Keskar et al. 2019); 1 is none",
+    )
+    stop: str | Sequence[str] = option((), "end where one of these texts appears")
+    include_stop: bool = option(False, "leave the text that ended it at the end")
+    eos: bool = option(True, "end at the token that ends a sequence, <eos>")
+    seed: int | None = option(
+        None, "the same seed, 0 or more, gives the same text; None: a new one each call"
+    )
+    logprobs: int | None = option(
+        None,
+        "give log probabilities of this many of the most probable tokens at each step",
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):

@@ -89,18 +89,10 @@ def run(
     if isinstance(masks.inputs, Tensor):
         x = x * masks.inputs.to(dtype)
     recurrent = masks.recurrent.to(dtype) if isinstance(masks.recurrent, Tensor) else None
-    found = ops.recurrent(
-        plan.program,
-        from_keras(plan.program, weights),
-        x,
-        states,
-        kernel=plan.kernel,
-        valid=valid,
-        reverse=reverse,
-        noise=ops.Noise(recurrent),
-        half=half,
-    )
-    return found.outputs, found.states
+    parameters = _listed(plan.program, from_keras(plan.program, weights))
+    call = ops.Call(plan.kernel, x, parameters, states, valid, recurrent)
+    outputs, *final = ops.run(call._replace(reverse=reverse, half=half))
+    return outputs, tuple(final)
 
 
 def _masked(
@@ -127,17 +119,18 @@ def _masked(
     drawn = _in_order(plan.program, masks.recurrent)
     if drawn is None:
         drawn = [torch.ones_like(states[0])] * gates
-    found = ops.recurrent(
-        by_gate.program,
-        parameters,
-        x,
+    assert by_gate.kernel is not None
+    listed, starts = (
+        _listed(by_gate.program, parameters),
         [*states, *(m.to(x.dtype) for m in drawn)],
-        kernel=by_gate.kernel,
-        valid=valid,
-        reverse=reverse,
-        half=half,
     )
-    return found.outputs, found.states[: len(states)]
+    call = ops.Call(by_gate.kernel, x, listed, starts, valid)
+    outputs, *final = ops.run(call._replace(reverse=reverse, half=half))
+    return outputs, tuple(final[: len(states)])
+
+
+def _listed(program: Program, parameters: Mapping[str, Tensor]) -> list[Tensor]:
+    return [parameters[p.name] for p in program.parameters]
 
 
 def _by_gate(

@@ -5,8 +5,8 @@ other ways. Arrays of a call are all float32 or all float64. Nothing is checked 
 read beyond an array: shapes are the caller's business. Look at `available` and `find` first.
 """
 
+from recurra.cells.limits import padded
 from recurra.native.calls import (
-    PAD,
     Inputs,
     backward,
     forward,
@@ -49,7 +49,6 @@ from recurra.native.update import Updated, adam, sum_of_squares
 from recurra.native.writing import Choosing, Writing
 
 __all__ = [
-    "PAD",
     "PRECISIONS",
     "Choosing",
     "Inputs",
@@ -80,6 +79,7 @@ __all__ = [
     "matmul",
     "memory",
     "own_cells",
+    "padded",
     "reads_output",
     "recorded",
     "row_sums",

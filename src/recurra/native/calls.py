@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from recurra.cells.graph import Program
+from recurra.cells.limits import PAD, padded
 from recurra.native import library
 from recurra.native.arrays import Array, hidden_and_projection, is_double, order
 from recurra.native.library import index_of
 from recurra.native.packed import Packed
-
-#: Units of the arrays inside `saved` are padded to a multiple of this.
-PAD = 16
 
 
 class Inputs(NamedTuple):
@@ -195,8 +193,8 @@ def backward(
             written; None: not wanted.
         dinitial: per state, written, contiguous; None: not wanted.
         dstates: per state dL/d(its value after each step), all that follows from it included,
-            (T, B, R or H rounded up to `PAD`), written, contiguous; zeros at steps that do not
-            count; None: not wanted.
+            (T, B, R or H rounded up as by `padded`), written, contiguous; zeros at steps that do
+            not count; None: not wanted.
     """
     sized_for(inputs).backward(
         inputs.x,
@@ -222,7 +220,7 @@ def kept(inputs: Inputs, saved: Array) -> dict[str, Array]:
     visible = inputs.program.visible  # those of cells of one's own are places in this
     names = [visible[int(name)][0] if name.isdigit() else name for name in found]
     steps, batch, _, hidden = inputs.sizes[:4]
-    panels = -(-hidden // PAD)
+    panels = padded(hidden) // PAD
     part = saved[: steps * panels * batch * len(names) * PAD]
     part = part.reshape(steps, panels, batch, len(names), PAD).swapaxes(1, 2)
     return {
@@ -263,7 +261,7 @@ def states(inputs: Inputs, y: Array, saved: Array, *, computed: bool = False) ->
     found = []
     for state, start in zip(range(len(inputs.program.states)), starts, strict=False):
         units = (projection or hidden) if state == 0 else hidden
-        rows = -(-units // PAD) * PAD
+        rows = padded(units)
         part = saved[start : start + steps * batch * rows] if start >= 0 else None
         found.append(y if part is None else part.reshape(steps, batch, rows)[:, :, :units])
     return found

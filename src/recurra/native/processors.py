@@ -11,15 +11,13 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from recurra.cells.limits import THREADS
 from recurra.errors import RecurraWarning
-
-#: Threads of a call, at most; `native/pool.h` has the same number.
-MOST = 256
 
 
 def allowed(root: Path = Path("/")) -> int:
     """Return the processors that this process may use: by affinity, and by its quota of time."""
-    return max(1, min(bound(), quota(root) or MOST))
+    return max(1, min(bound(), quota(root) or THREADS))
 
 
 def bound() -> int:
@@ -50,15 +48,15 @@ def asked(environment: str | None, processors: int) -> tuple[int, str | None]:
         processors: what the process may use.
     """
     if environment is None or not environment.strip():
-        return min(processors, MOST), None
+        return min(processors, THREADS), None
     first = environment.split(",")[0].strip().removeprefix("+")
     # Far beyond any machine, a number need not be read: int() refuses some thousand digits.
     digits = first.lstrip("0") if first.isascii() and first.isdigit() else ""
-    if digits and len(digits) < 7 and int(digits) <= MOST:
+    if digits and len(digits) < 7 and int(digits) <= THREADS:
         return int(digits), None
-    used = min(processors, MOST)
+    used = min(processors, THREADS)
     return used, (
-        f"OMP_NUM_THREADS={_short(environment)}: expected a number of threads from 1 to {MOST}; "
+        f"OMP_NUM_THREADS={_short(environment)}: expected a number of threads from 1 to {THREADS}; "
         f"{used} are used, one for each processor of this process"
     )
 

@@ -10,7 +10,7 @@ from torch.serialization import add_safe_globals
 from recurra.cells import find
 from recurra.nn.cells import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from recurra.nn.layers import GRU, LSTM, RNN
-from recurra.nn.observed import state_gradients
+from recurra.nn.recording import state_gradients
 from recurra.nn.recurrent import Recurrent
 from recurra.nn.state import detach, fork, select
 

@@ -3,26 +3,24 @@
 import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recurra import native
+from recurra.cells import Cell, Program
 from recurra.errors import InputError
 from recurra.given import shown
 from recurra.nn.initial import SCHEMES
 
-#: What may become of the outputs of two directions, (T, B, R) each, where they are not put side by
-#: side ("concat").
+#: What may become of the outputs of two directions, (T, B, R) each.
 MERGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "concat": lambda one, other: torch.cat((one, other), dim=-1),
     "sum": lambda one, other: one + other,
     "mul": lambda one, other: one * other,
     "ave": lambda one, other: (one + other) / 2,
 }
-
-if TYPE_CHECKING:
-    from recurra.nn.recurrent import Recurrent
 
 
 def whole(value: Any) -> Any:
@@ -104,69 +102,123 @@ _ARGUMENTS = {
 }
 
 
-def check(layer: "Recurrent") -> None:
-    """Raise InputError with all that is wrong; warn of what has no effect."""
-    wrong = []
-    for name in ("input_size", "hidden_size", "num_layers"):
-        value = getattr(layer, name)
-        if not isinstance(value, int) or value < 1:
-            wrong.append(f"{name} must be a positive integer, received {value!r}")
-    rates = [("dropout", layer.dropout), ("recurrent_dropout", layer.recurrent_dropout)]
-    rates += [("weight_drop", layer.weight_drop)]
-    rates += [("zoneout", rate) for rate in layer.zoneout]
-    wrong += [f"{n} must be from 0 to 1, received {r}" for n, r in rates if not 0 <= r <= 1]
-    if len(layer.zoneout) != len(layer.cell.states):
-        wrong.append(
-            f"zoneout must be a number or {len(layer.cell.states)} numbers "
-            f"({', '.join(layer.cell.states)}), received {len(layer.zoneout)}"
-        )
-    if layer.merge not in ("concat", *MERGES):
-        known = ", ".join(("concat", *MERGES))
-        wrong.append(f"merge must be one of {known}, received {layer.merge!r}")
-    elif layer.merge != "concat" and not layer.bidirectional:
-        wrong.append(f"merge={layer.merge!r} needs bidirectional=True")
-    if layer.reverse and layer.bidirectional:
-        wrong.append("reverse: both directions run already with bidirectional=True")
-    if layer.init not in SCHEMES:
-        wrong.append(f"init must be one of {', '.join(SCHEMES)}, received {layer.init!r}")
-    if layer.precision not in native.PRECISIONS:
-        known = ", ".join(native.PRECISIONS)
-        wrong.append(f"precision must be one of {known}, received {layer.precision!r}")
-    elif layer.precision == "bf16" and not native.half_products():
-        wrong.append(
-            "precision bf16 needs kernels and a processor with AVX512-BF16 or AMX, which are not "
-            "here: use float32"
-        )
-    if not isinstance(layer.proj_size, int) or layer.proj_size < 0:
-        wrong.append(f"proj_size must be 0 or a positive integer, received {layer.proj_size!r}")
-    elif layer.proj_size and "projection" not in layer.cell.options:
-        wrong.append(f"proj_size: the cell {layer.cell.name} has no projection")
-    elif isinstance(layer.hidden_size, int) and layer.proj_size >= max(layer.hidden_size, 1):
-        wrong.append(f"proj_size must be below hidden_size, received {layer.proj_size}")
-    if wrong:
-        raise InputError(f"{type(layer).__name__}: " + "; ".join(wrong))
-    if layer.dropout and layer.num_layers == 1:
-        warnings.warn(
-            "dropout acts between layers, so with num_layers=1 it does nothing; "
-            f"received dropout={layer.dropout}",
-            stacklevel=3,
+class LayerArguments(nn.Module):
+    """What a recurrent layer was made with, and the sizes that follow from it.
+
+    The attributes are the arguments of `recurra.nn.Recurrent`, and beside them:
+
+    Attributes:
+        program: the cell with its options.
+        watched_by: lists that keep the gradients by its states: see `state_gradients`.
+        _names: by layer and direction, the parameters' full names by their names in the program.
+    """
+
+    cell: Cell
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    bias: bool
+    batch_first: bool
+    dropout: float
+    bidirectional: bool
+    proj_size: int
+    recurrent_dropout: float
+    zoneout: tuple[float, ...]
+    weight_drop: float
+    residual: bool
+    reverse: bool
+    merge: str
+    init: str
+    precision: str
+    program: Program
+    watched_by: list[Any]
+    _names: list[dict[str, str]]
+
+    @property
+    def num_directions(self) -> int:
+        """D: 2 where bidirectional, else 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """Units of each state of the cell; the first is P where the cell projects."""
+        return (
+            self.proj_size or self.hidden_size,
+            *(self.hidden_size,) * (len(self.cell.states) - 1),
         )
 
+    @property
+    def output_size(self) -> int:
+        """Features of the output: P where the cell projects, else H; of both directions, twice."""
+        return self.state_sizes[0] * (self.num_directions if self.merge == "concat" else 1)
 
-def described(layer: "Recurrent") -> str:
-    """Return the arguments that differ from their defaults."""
-    parts = [f"{layer.input_size}, {layer.hidden_size}"]
-    defaults: dict[str, object] = {"num_layers": 1, "bias": True}
-    defaults |= {"batch_first": False, "bidirectional": False}
-    defaults |= {"dropout": 0.0, "proj_size": 0, "recurrent_dropout": 0.0, "weight_drop": 0.0}
-    defaults |= {"residual": False, "reverse": False, "merge": "concat", "init": "uniform"}
-    defaults |= {"precision": "float32"}
-    parts += [f"{k}={getattr(layer, k)!r}" for k, v in defaults.items() if getattr(layer, k) != v]
-    parts += [f"zoneout={layer.zoneout}"] if any(layer.zoneout) else []
-    learnt = getattr(layer, f"initial_{layer.cell.states[0]}") is not None
-    parts += ["learn_initial_state=True"] if learnt else []
-    plain = {"bias": layer.bias, "projection": layer.proj_size > 0}
-    usual = dict(layer.cell.program(**plain).options)
-    called = {"norm": "layer_norm"}
-    parts += [f"{called.get(k, k)}={v!r}" for k, v in layer.program.options if usual[k] != v]
-    return ", ".join(parts)
+    @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """Parameters by layer and direction, as `torch.nn` orders them."""
+        return [[getattr(self, n) for n in names.values()] for names in self._names]
+
+    def _check(self) -> None:
+        """Raise InputError with all that is wrong; warn of what has no effect."""
+        wrong = []
+        for name in ("input_size", "hidden_size", "num_layers"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                wrong.append(f"{name} must be a positive integer, received {value!r}")
+        rates = [("dropout", self.dropout), ("recurrent_dropout", self.recurrent_dropout)]
+        rates += [("weight_drop", self.weight_drop)]
+        rates += [("zoneout", rate) for rate in self.zoneout]
+        wrong += [f"{n} must be from 0 to 1, received {r}" for n, r in rates if not 0 <= r <= 1]
+        if len(self.zoneout) != len(self.cell.states):
+            wrong.append(
+                f"zoneout must be a number or {len(self.cell.states)} numbers "
+                f"({', '.join(self.cell.states)}), received {len(self.zoneout)}"
+            )
+        if self.merge not in MERGES:
+            known = ", ".join(MERGES)
+            wrong.append(f"merge must be one of {known}, received {self.merge!r}")
+        elif self.merge != "concat" and not self.bidirectional:
+            wrong.append(f"merge={self.merge!r} needs bidirectional=True")
+        if self.reverse and self.bidirectional:
+            wrong.append("reverse: both directions run already with bidirectional=True")
+        if self.init not in SCHEMES:
+            wrong.append(f"init must be one of {', '.join(SCHEMES)}, received {self.init!r}")
+        if self.precision not in native.PRECISIONS:
+            known = ", ".join(native.PRECISIONS)
+            wrong.append(f"precision must be one of {known}, received {self.precision!r}")
+        elif self.precision == "bf16" and not native.half_products():
+            wrong.append(
+                "precision bf16 needs kernels and a processor with AVX512-BF16 or AMX, which are "
+                "not here: use float32"
+            )
+        if not isinstance(self.proj_size, int) or self.proj_size < 0:
+            wrong.append(f"proj_size must be 0 or a positive integer, received {self.proj_size!r}")
+        elif self.proj_size and "projection" not in self.cell.options:
+            wrong.append(f"proj_size: the cell {self.cell.name} has no projection")
+        elif isinstance(self.hidden_size, int) and self.proj_size >= max(self.hidden_size, 1):
+            wrong.append(f"proj_size must be below hidden_size, received {self.proj_size}")
+        if wrong:
+            raise InputError(f"{type(self).__name__}: " + "; ".join(wrong))
+        if self.dropout and self.num_layers == 1:
+            warnings.warn(
+                "dropout acts between layers, so with num_layers=1 it does nothing; "
+                f"received dropout={self.dropout}",
+                stacklevel=3,
+            )
+
+    def extra_repr(self) -> str:
+        """Return the arguments that differ from their defaults."""
+        parts = [f"{self.input_size}, {self.hidden_size}"]
+        defaults: dict[str, object] = {"num_layers": 1, "bias": True}
+        defaults |= {"batch_first": False, "bidirectional": False}
+        defaults |= {"dropout": 0.0, "proj_size": 0, "recurrent_dropout": 0.0, "weight_drop": 0.0}
+        defaults |= {"residual": False, "reverse": False, "merge": "concat", "init": "uniform"}
+        defaults |= {"precision": "float32"}
+        parts += [f"{k}={getattr(self, k)!r}" for k, v in defaults.items() if getattr(self, k) != v]
+        parts += [f"zoneout={self.zoneout}"] if any(self.zoneout) else []
+        learnt = getattr(self, f"initial_{self.cell.states[0]}") is not None
+        parts += ["learn_initial_state=True"] if learnt else []
+        plain = {"bias": self.bias, "projection": self.proj_size > 0}
+        usual = dict(self.cell.program(**plain).options)
+        called = {"norm": "layer_norm"}
+        parts += [f"{called.get(k, k)}={v!r}" for k, v in self.program.options if usual[k] != v]
+        return ", ".join(parts)

@@ -128,38 +128,22 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
                 f"{name}: expected {len(states)} state(s) ({', '.join(states)}) of shape "
                 f"{expected}, received {received or 'none'}"
             )
-        if self._fused is not None and ops.recorded_for_onnx():
-            x = input[None, None] if alone else input[None]
-            starts = [s[None, None] if alone else s[None] for s in given]
-            stack = ops.Stack(1, False, self.bias, 0.0, False)
-            weights = [getattr(self, p.name) for p in self.program.parameters]
-            _, final = ops.fused(self._fused, x, starts, weights, stack)
-            ended = tuple(s[0, 0] if alone else s[0] for s in final)
-            return ended[0] if len(ended) == 1 else ended
-        if not alone and self._kernel is not None and ops.straight(input, self._first_weight()):
-            weights = [getattr(self, p.name) for p in self.program.parameters]
-            _, *moved = ops.plain(
-                self._kernel,
-                input[None],
-                weights,
-                [s[None] for s in given],
-                reverse=False,
+        # ONNX knows torch's kernel alone; elsewhere the reference computes what ours do not.
+        fused = self._fused if self._fused is not None and ops.recorded_for_onnx() else None
+        way, call = ops.route(
+            ops.Call(
+                self._name,
+                input[None, None] if alone else input[None],
+                [getattr(self, p.name) for p in self.program.parameters],
+                [s[None, None] if alone else s[None] for s in given],
+                kernels=self._kernel is not None,
                 kept=self._kept[0],
-            )
-            return moved[0][0] if len(moved) == 1 else tuple([s[0] for s in moved])
-        run = ops.recurrent(
-            self.program,
-            {p.name: getattr(self, p.name) for p in self.program.parameters},
-            input[None, None] if alone else input[None],
-            [s[None] if alone else s for s in given],
-            kernel=self._kernel,
-            name=self._name,
+            ),
+            fused,
         )
-        ended = tuple(s[0] if alone else s for s in run.states)
+        _, *final = way(call)
+        ended = tuple([s[0, 0] if alone else s[0] for s in final])
         return ended[0] if len(ended) == 1 else ended
-
-    def _first_weight(self) -> Tensor | None:
-        return self._parameters.get("weight_ih")
 
     def extra_repr(self) -> str:
         """Return the arguments that differ from their defaults."""

@@ -1,38 +1,32 @@
 """The noise that a layer draws for one call of one direction."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recurra import ops
+from recurra.nn.arguments import LayerArguments
 
-if TYPE_CHECKING:
-    from recurra.nn.recurrent import Recurrent
-
-_QUIET = ops.Noise()
+#: The fields `mask`, `keep` and `rates` of `recurra.ops.Call`.
+Noise = tuple[Tensor | None, Sequence[Tensor | None], Sequence[float]]
 
 
-def drawn(layer: "Recurrent", steps: int, states: tuple[Tensor, ...]) -> ops.Noise:
+def drawn(layer: LayerArguments, steps: int, states: Sequence[Tensor]) -> Noise:
     """Return recurrent dropout and zoneout of a layer for `steps` steps.
 
     Args:
         layer: whose rates count, and whether it trains.
         steps: T.
-        states: initial states (B, ·), of which the shapes, dtype and device count.
+        states: initial states (1, B, ·), of which the shapes, dtype and device count.
     """
-    recurrent = None
+    mask, keep = None, []
     if layer.recurrent_dropout and layer.training:
-        recurrent = functional.dropout(torch.ones_like(states[0]), layer.recurrent_dropout)
+        mask = functional.dropout(torch.ones_like(states[0][0]), layer.recurrent_dropout)
     if not any(layer.zoneout):
-        return _QUIET if recurrent is None else ops.Noise(recurrent)
-    keep: list[Tensor | float | None] = []
+        return mask, (), ()
     for rate, state in zip(layer.zoneout, states, strict=True):
-        if not rate:
-            keep.append(None)
-        elif layer.training:
-            keep.append(torch.rand(steps, *state.shape).lt_(rate).to(state))
-        else:
-            keep.append(rate)
-    return ops.Noise(recurrent, tuple(keep))
+        draws = rate and layer.training
+        keep.append(torch.rand(steps, *state[0].shape).lt_(rate).to(state[0]) if draws else None)
+    pairs = zip(keep, layer.zoneout, strict=True)
+    return mask, keep, [rate if share is None else 0.0 for share, rate in pairs]

@@ -1,6 +1,6 @@
 """`Recurrent`: any cell as a torch module: layers, directions, masks, noise."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -9,13 +9,13 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra import ops
-from recurra.cells import Cell, Parameter, find
+from recurra.cells import Cell, find
 from recurra.checked import checked
-from recurra.nn.arguments import MERGES, cell_options, check, check_place, described, whole
+from recurra.nn.arguments import MERGES, LayerArguments, cell_options, check_place, whole
 from recurra.nn.initial import initialise
 from recurra.nn.kernels import OnKernels
-from recurra.nn.noise import drawn
-from recurra.nn.observed import Observed, Values
+from recurra.nn.noise import Noise, drawn
+from recurra.nn.recording import Recording
 from recurra.nn.sequences import Sequences
 from recurra.nn.state import initial_states
 from recurra.nn.torch_base import LikeTorchs
@@ -23,7 +23,7 @@ from recurra.nn.torch_base import LikeTorchs
 States = tuple[Tensor, ...]
 
 
-class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
+class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
     """Recurrent layers of any cell, with `torch.nn`'s arguments, parameter names and results.
 
     Args:
@@ -115,7 +115,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         states = self.cell.states
         rates = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(states)
         self.zoneout = tuple(float(rate) for rate in rates)
-        check(self)
+        self._check()
         self.program = self.cell.program(
             bias=bias,
             activation=activation,
@@ -125,16 +125,21 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
             projection=self.proj_size > 0,
             **cell_options(options, type(self).__name__),
         )
-        #: Who keeps the gradients by its states: see `state_gradients`.
-        self.watched_by: list[list[Values]] = []
+        self.watched_by = []
         self._fused = ops.fused_name(self.program)
-        self._names: list[dict[str, str]] = []
+        self._names = []
         for index in range(self.num_layers * self.num_directions):
             layer, backward = divmod(index, self.num_directions)
             inputs = self.input_size if layer == 0 else self.output_size
             suffix = f"_l{layer}{'_reverse' if backward else ''}"
             for parameter in self.program.parameters:
-                empty = torch.empty(self._shape(parameter, inputs), device=device, dtype=dtype)
+                shape = parameter.shape(
+                    gates=len(self.cell.gates),
+                    inputs=inputs,
+                    hidden=self.hidden_size,
+                    projection=self.proj_size,
+                )
+                empty = torch.empty(shape, device=device, dtype=dtype)
                 self.register_parameter(parameter.name + suffix, nn.Parameter(empty))
             self._names.append({p.name: p.name + suffix for p in self.program.parameters})
         for name, size in zip(states, self.state_sizes, strict=True):
@@ -145,29 +150,6 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
                 self.register_parameter(f"initial_{name}", None)
         self.reset_parameters()
         self._find_kernels()
-
-    @property
-    def num_directions(self) -> int:
-        """D: 2 where bidirectional, else 1."""
-        return 2 if self.bidirectional else 1
-
-    @property
-    def state_sizes(self) -> tuple[int, ...]:
-        """Units of each state of the cell; the first is P where the cell projects."""
-        return (
-            self.proj_size or self.hidden_size,
-            *(self.hidden_size,) * (len(self.cell.states) - 1),
-        )
-
-    @property
-    def output_size(self) -> int:
-        """Features of the output: P where the cell projects, else H; of both directions, twice."""
-        return self.state_sizes[0] * (self.num_directions if self.merge == "concat" else 1)
-
-    @property
-    def all_weights(self) -> list[list[nn.Parameter]]:
-        """Parameters by layer and direction, as `torch.nn` orders them."""
-        return [[getattr(self, n) for n in names.values()] for names in self._names]
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew, as `init` says."""
@@ -206,195 +188,155 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         Raises:
             InputError: a shape does not fit; says what was expected and received.
         """
-        watched = return_gates or self.watched_by
-        asked = lengths is not None or mask is not None or watched
-        if not asked and isinstance(input, Tensor) and self._is_plain(input):
-            return self._run_plain(input, hx)
-        batch = Sequences.read(
-            input,
-            features=self.input_size,
-            batch_first=self.batch_first,
-            lengths=lengths,
-            mask=mask,
-            name=type(self).__name__,
-        )
-        plain = not watched and isinstance(batch.data, Tensor) and self._is_plain(batch.data)
-        states = initial_states(self, hx, batch.data, unbatched=batch.unbatched)
-        view = None if plain else Observed(batch, bool(return_gates), self.watched_by)
-        fused = not (plain or view) and self._runs_fused(batch)
-        if fused and not self.residual and self.merge == "concat":
-            outputs, final = self._fused_layers(batch.data, batch.valid, states, 0, self.num_layers)
+        data: Tensor | ops.Lookup
+        batch = view = None
+        asked = lengths is not None or mask is not None or return_gates or self.watched_by
+        if asked or not self._is_inner(input):
+            batch = Sequences.read(
+                input,
+                features=self.input_size,
+                batch_first=self.batch_first,
+                lengths=lengths,
+                mask=mask,
+                name=type(self).__name__,
+            )
+            data = batch.data
+            if return_gates or self.watched_by:
+                view = Recording(batch, bool(return_gates), self.watched_by)
         else:
-            outputs, final = self._run_layers(batch.data, batch.valid, states, fused, view)
-        if batch.unbatched:
-            final = tuple(s.squeeze(1) for s in final)
+            data = input.transpose(0, 1) if self.batch_first else input
+        outputs, final = self._run(data, hx, batch, view)
+        if batch is None:
+            written = outputs.transpose(0, 1) if self.batch_first else outputs
+        else:
+            written = batch.write(outputs)
+            if batch.unbatched:
+                final = tuple([s.squeeze(1) for s in final])
         state = final[0] if len(final) == 1 else final
-        written = batch.write(outputs)
         return (written, state, view.gates) if view and return_gates else (written, state)
 
     def extra_repr(self) -> str:
         """Return the arguments that differ from their defaults."""
         named = f"{self.cell.name}, " if type(self) is Recurrent else ""
-        return named + described(self)
+        return named + super().extra_repr()
 
     # -- how it runs ------------------------------------------------------------------------------
 
-    def _is_plain(self, input: Tensor) -> bool:
-        """Whether layers are calls of the kernels, to which little time may be added."""
+    def _is_inner(self, input: Any) -> bool:
+        """Whether an input is (T, B, I) or (B, T, I) already, to which little time may be added."""
         return (
             type(input) is Tensor
             and not input.is_nested
+            and input.layout is torch.strided
             and input.dim() == 3
             and input.shape[2] == self.input_size
-            and self._kernel is not None
-            and self.precision == "float32"
-            and not any(self.zoneout)
-            and not (self.recurrent_dropout and self.training)
-            and ops.straight(input, self._parameters.get("weight_ih_l0"))
         )
 
-    def _run_plain(self, input: Tensor, hx: Tensor | tuple[Tensor, ...] | None) -> tuple:
-        """`forward` of what `_is_plain`."""
-        assert self._kernel is not None
-        x = input.transpose(0, 1) if self.batch_first else input
-        learnt = self._parameters.get(f"initial_{self.cell.states[0]}", x) is not None
-        states = initial_states(self, hx, x) if learnt or hx is not None else ()
-        if self.num_layers == 1 and not self.bidirectional:
-            weights = list(self._weights(0).values())
-            outputs, *ended = ops.plain(
-                self._kernel, x, weights, states, reverse=self.reverse, kept=self._kept[0]
-            )
-            final = tuple(ended)
-        else:
-            outputs, final = self._run_layers(x, None, states, False, None)
-        written = outputs.transpose(0, 1) if self.batch_first else outputs
-        return written, final[0] if len(final) == 1 else final
-
-    def _fused_layers(
-        self, x: Tensor | ops.Lookup, valid: Tensor | None, states: States, first: int, layers: int
+    def _run(
+        self,
+        data: Tensor | ops.Lookup,
+        hx: Tensor | tuple[Tensor, ...] | None,
+        batch: Sequences | None,
+        view: Recording | None,
     ) -> tuple[Tensor, States]:
-        """Layers `first` to `first + layers` in one call of torch's kernel."""
-        assert self._fused is not None
-        x = x.dense() if isinstance(x, ops.Lookup) else x
-        ours = range(first * self.num_directions, (first + layers) * self.num_directions)
-        weights = [w for k in ours for w in self._weights(k).values()]
-        states = tuple(s[ours.start : ours.stop] for s in states)
-        stack = ops.Stack(layers, self.bidirectional, self.bias, self.dropout, self.training)
-        if valid is None:
-            return ops.fused(self._fused, x, states, weights, stack)
-        return ops.fused_masked(self._fused, x, states, weights, stack, valid)
-
-    def _runs_fused(self, batch: Sequences) -> bool:
-        """Whether torch's kernels run: where ours do not, and theirs compute it."""
-        ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
-        ours = ours or self.precision == "bf16"
+        """All layers, one after the other: outputs (T, B, ·), final states (L * D, B, ·)."""
+        half, kernels = self.precision == "bf16", self._kernel is not None
+        layers, directions = self.num_layers, 2 if self.bidirectional else 1
+        x, tokens = (data, None) if isinstance(data, Tensor) else (data.rows, data.tokens)
+        valid = None if batch is None else batch.valid
+        noise: Noise = (None, (), ())
+        mask, keep, rates = noise
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
-        onnx = ops.recorded_for_onnx()  # which knows torch's alone
-        ours = ours and not onnx
-        plain = self._fused is not None and not ours and not noisy and not self.reverse
-        if onnx:
-            return plain and batch.valid is None
-        if torch.compiler.is_compiling() and self._name is not None:
-            # Traced, torch's CPU kernels are unrolled and packing looks at values.
-            plain = plain and batch.data.device.type != "cpu" and batch.valid is None
-        # torch's kernels refuse sequences without a step.
-        return plain and batch.data.shape[0] > 0
-
-    def _layer(
-        self,
-        x: Tensor | ops.Lookup,
-        valid: Tensor | None,
-        states: States,
-        layer: int,
-        view: Observed | None,
-    ) -> tuple[Tensor, States]:
-        """One layer, direction by direction; without a view it is plain."""
-        outputs, ended = [], []
-        for reverse in range(self.num_directions):
-            k = layer * self.num_directions + reverse
-            weights, back = self._weights(k), self.reverse or reverse > 0
-            if view is None:
-                assert self._kernel is not None
-                assert isinstance(x, Tensor)
-                initial = tuple([s[k : k + 1] for s in states])
-                found = ops.plain(
-                    self._kernel,
+        states: States = ()
+        # A parametrisation may have replaced what is learnt.
+        learns = self._parameters.get(f"initial_{self.cell.states[0]}", self) is not None
+        if hx is not None or learns or noisy or view:
+            states = initial_states(self, hx, data, unbatched=batch is not None and batch.unbatched)
+        alone = layers == 1 == directions
+        ended: list[Sequence[Tensor]] = []
+        for layer in range(layers):
+            sides = []
+            for back in range(directions):
+                k = layer * directions + back
+                initial = states if alone else [s[k : k + 1] for s in states]
+                if noisy:
+                    mask, keep, rates = drawn(self, data.shape[0], initial)
+                call = ops.Call(
+                    self._name,
                     x,
-                    list(weights.values()),
+                    self._weights(k),
                     initial,
-                    reverse=back,
-                    valid=valid,
-                    kept=self._kept[k],
+                    valid,
+                    mask,
+                    keep,
+                    rates,
+                    self.reverse or back == 1,
+                    half,
+                    tokens,
+                    kernels,
+                    self._kept[k],
                 )
-                outputs.append(found[0])
-                ended.append(tuple(found[1:]))
-                continue
-            initial = tuple(s[k] for s in states)
-            run = view.run(
-                layer,
-                self.program,
-                weights,
-                x,
-                initial,
-                kernel=self._kernel,
-                name=self._name,
-                valid=valid,
-                reverse=back,
-                noise=drawn(self, x.shape[0], initial),
-                half=self.precision == "bf16",
-            )
-            outputs.append(run.outputs)
-            ended.append(tuple(s.unsqueeze(0) for s in run.states))
-        if not self.bidirectional:
-            return outputs[0], ended[0]
-        return torch.cat(outputs, dim=-1), tuple(torch.cat(s) for s in zip(*ended, strict=True))
+                if view:
+                    found = view.run(layer, call)
+                else:
+                    way, call = ops.route(call, self._fused)
+                    if way is ops.run_fused:
+                        return self._run_fused(call, states)
+                    found = way(call)
+                if alone:
+                    return found[0], tuple(found[1:])
+                sides.append(found[0])
+                ended.append(found[1:])
+            outputs = MERGES[self.merge](*sides) if self.bidirectional else sides[0]
+            x, tokens = self._onward(layer, outputs, x), None
+        return x, tuple([torch.cat(s) for s in zip(*ended, strict=True)])
 
-    def _run_layers(
-        self,
-        x: Tensor | ops.Lookup,
-        valid: Tensor | None,
-        states: States,
-        fused: bool,
-        view: Observed | None,
-    ) -> tuple[Tensor, States]:
-        """All layers, one after the other; what is between them happens here."""
-        final = []
-        for layer in range(self.num_layers):
-            if fused:
-                outputs, ended = self._fused_layers(x, valid, states, layer, 1)
-            else:
-                outputs, ended = self._layer(x, valid, states, layer, view)
-            if self.bidirectional and self.merge != "concat":
+    def _run_fused(self, first: ops.Call, states: States) -> tuple[Tensor, States]:
+        """All layers by torch's kernel, in one call where it does what is between them.
+
+        Args:
+            first: the call of the first direction of the first layer.
+            states: initial states, or none.
+        """
+        assert self._fused is not None
+        x, valid = first.x, first.valid
+        states = states or initial_states(self, None, x)
+        alone = self.residual or self.merge != "concat"
+        at_once = 1 if alone else self.num_layers
+        stack = ops.Stack(at_once, self.bidirectional, self.bias, self.dropout, self.training)
+        ended = []
+        for layer in range(0, self.num_layers, at_once):
+            ours = range(layer * self.num_directions, (layer + at_once) * self.num_directions)
+            each = [self._weights(k) if k else first.parameters for k in ours]
+            weights = [w for parameters in each for w in parameters]
+            starts = [s[ours.start : ours.stop] for s in states]
+            outputs, final = ops.fused(self._fused, x, starts, weights, stack, valid=valid)
+            if self.merge != "concat":
                 outputs = MERGES[self.merge](*outputs.chunk(2, dim=-1))
-            if self.residual and layer > 0:
-                outputs = outputs + x
-            if layer < self.num_layers - 1:
-                outputs = functional.dropout(outputs, self.dropout, self.training)
-            x = outputs
-            final.append(ended)
-        if len(final) == 1:
-            return x, final[0]
-        return x, tuple(torch.cat(s) for s in zip(*final, strict=True))
+            x = self._onward(layer, outputs, x) if alone else outputs
+            ended.append(final)
+        return x, tuple([torch.cat(s) if alone else s[0] for s in zip(*ended, strict=True)])
 
-    def _weights(self, k: int) -> dict[str, Tensor]:
+    def _onward(self, layer: int, outputs: Tensor, x: Tensor) -> Tensor:
+        """What the next layer reads, or the caller: of the outputs of one, and its input."""
+        if self.residual and layer > 0:
+            outputs = outputs + x
+        if self.dropout and layer < self.num_layers - 1:
+            return functional.dropout(outputs, self.dropout, self.training)
+        return outputs
+
+    def _weights(self, k: int) -> list[Tensor]:
         """Parameters of the k-th layer and direction, recurrent weights dropped where asked."""
         # Not every attribute is a parameter: a parametrisation replaces it, and is asked then.
-        own = self._parameters
-        found: dict[str, Tensor] = {
-            n: getattr(self, full) if (weight := own.get(full)) is None else weight
-            for n, full in self._names[k].items()
-        }
+        own, names = self._parameters, self._names[k]
+        found: list[Tensor] = [
+            getattr(self, full) if (weight := own.get(full)) is None else weight
+            for full in names.values()
+        ]
         if self.weight_drop and self.training:
-            found["weight_hh"] = functional.dropout(found["weight_hh"], self.weight_drop)
+            place = list(names).index("weight_hh")
+            found[place] = functional.dropout(found[place], self.weight_drop)
         return found
 
     def _directions(self) -> int:
-        return self.num_layers * self.num_directions
-
-    def _shape(self, parameter: Parameter, inputs: int) -> tuple[int, ...]:
-        return parameter.shape(
-            gates=len(self.cell.gates),
-            inputs=inputs,
-            hidden=self.hidden_size,
-            projection=self.proj_size,
-        )
+        return len(self._names)

@@ -4,17 +4,14 @@ A state is a tensor (layers * directions, B, ·), or a tuple of such: as layers 
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from recurra.errors import InputError
-from recurra.nn.arguments import states_of
+from recurra.nn.arguments import LayerArguments, states_of
 from recurra.ops import Lookup
-
-if TYPE_CHECKING:
-    from recurra.nn.recurrent import Recurrent
 
 State = TypeVar("State", Tensor, tuple[Tensor, ...])
 
@@ -41,7 +38,7 @@ def _each(state: State, function: Callable[[Tensor], Tensor]) -> State:
 
 
 def initial_states(
-    layer: "Recurrent",
+    layer: LayerArguments,
     given: Tensor | tuple[Tensor, ...] | None,
     data: Tensor | Lookup,
     *,

@@ -6,14 +6,10 @@ torch's own layers reads their class, and must leave ours alone.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 
 from recurra.errors import InputError
-
-if TYPE_CHECKING:
-    from recurra.nn.recurrent import Recurrent
 
 
 class LikeTorchs(nn.Module):
@@ -22,7 +18,7 @@ class LikeTorchs(nn.Module):
     @property
     def mode(self) -> str:
         """The cell's name in capitals, as in `torch.nn` ("LSTM", "GRU")."""
-        return cast("Recurrent", self).cell.name.upper()
+        return self.cell.name.upper()
 
     @property
     def _flat_weights_names(self) -> list[str]:
@@ -61,7 +57,7 @@ class LikeTorchs(nn.Module):
         Only needed after a change that neither autograd's version counter nor a comparison of some
         values can notice: of single elements of a large matrix through `.data` or a view of numpy.
         """
-        for kept in cast("Recurrent", self)._kept:
+        for kept in self._kept:
             kept.forget()
 
     def _replicate_for_data_parallel(self) -> nn.Module:
@@ -71,9 +67,8 @@ class LikeTorchs(nn.Module):
         self, input: Tensor, batch_sizes: Tensor | None
     ) -> tuple[int, int, int]:
         """The shape (L * D, B, H) of states that are not projected; arguments as torch's."""
-        layer = cast("Recurrent", self)
-        rows, batch, _ = layer.get_expected_hidden_size(input, batch_sizes)
-        return rows, batch, layer.hidden_size
+        rows, batch, _ = self.get_expected_hidden_size(input, batch_sizes)
+        return rows, batch, self.hidden_size
 
     def check_forward_args(
         self,
@@ -87,14 +82,13 @@ class LikeTorchs(nn.Module):
             RuntimeError: a shape does not fit.
             ValueError: the input has another dtype than the weights.
         """
-        layer = cast("Recurrent", self)
-        layer.check_input(input, batch_sizes)
+        self.check_input(input, batch_sizes)
         states = (hidden,) if isinstance(hidden, Tensor) else hidden
-        first = layer.get_expected_hidden_size(input, batch_sizes)
+        first = self.get_expected_hidden_size(input, batch_sizes)
         rest = self.get_expected_cell_size(input, batch_sizes)
         for k, state in enumerate(states):
             what = f"Expected hidden[{k}] size {{}}, got {{}}"
-            layer.check_hidden_size(state, rest if k else first, what)
+            self.check_hidden_size(state, rest if k else first, what)
 
     def permute_hidden(
         self, hx: Tensor | tuple[Tensor, ...], permutation: Tensor | None

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from recurra.ops.memory import empty
+from recurra.ops.programs import on_kernels
 from recurra.ops.readable import are_plain
-from recurra.ops.recurrent import on_kernels
 from recurra.ops.watch import batched, special, traced
 
 

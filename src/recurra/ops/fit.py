@@ -8,7 +8,8 @@ from torch import Tensor
 
 from recurra import native
 from recurra.errors import InputError
-from recurra.ops.arguments import DTYPES, Arguments, named
+from recurra.ops.call import Call
+from recurra.ops.programs import DTYPES, named, on_kernels
 
 
 class Fit(NamedTuple):
@@ -30,19 +31,18 @@ class Fit(NamedTuple):
     states: tuple[tuple[int, ...], ...]
 
 
-def fitted(call: Arguments) -> Fit:
+def fitted(call: Call) -> Fit:
     """Refuse what would read or write beyond an array, or take its bits for other numbers.
 
     Raises:
         InputError: a shape or a dtype does not fit, or there are no products in bfloat16.
     """
-    arrays = (call.x, *call.parameters, *call.initial)
     noise = (call.valid, call.mask, *call.keep)
     tokens = call.tokens
     found = _fitted(
         call.name,
         len(call.initial),
-        tuple(map(_kind, arrays)),
+        tuple(map(_kind, (call.x, *call.parameters, *call.initial))),
         tuple([None if a is None else _kind(a) for a in noise]),
         None if tokens is None else tokens.shape,
         tuple(call.rates),
@@ -133,6 +133,18 @@ def no_half(received: str) -> InputError:
         "precision bf16: expected float32 weights on a CPU with bfloat16 products, in eager or "
         f"compiled mode; received {received}: use precision float32"
     )
+
+
+def not_in_half(call: Call) -> InputError:
+    """Return the error of a call whose products cannot be had in bfloat16, which says why."""
+    weight = call.parameters[0]
+    if missing := native.without_half(call.program):
+        received = missing
+    elif not on_kernels(weight) or weight.dtype != torch.float32:
+        received = f"{_name(weight.dtype)} weights on {weight.device}"
+    else:
+        received = "a call for the reference (torch.func, forward mode, second gradients)"
+    return no_half(received)
 
 
 def _check_tokens(tokens: Tensor, symbols: int) -> None:

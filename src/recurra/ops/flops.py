@@ -13,7 +13,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from recurra.cells import Program
 from recurra.ops import interpreted, loss, operator  # noqa: F401 (they define the operators)
-from recurra.ops.arguments import named
+from recurra.ops.programs import named
 
 
 def _products(

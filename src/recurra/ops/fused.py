@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.cells import Program, gru, lstm, rnn
+from recurra.ops.call import Call
 
 _BIASES = (True, False)
 #: Programs that torch has a kernel for, and its name for them.
@@ -37,12 +38,25 @@ def fused_name(program: Program) -> str | None:
     return _FUSED.get(program)
 
 
+def run_fused(call: Call) -> Sequence[Tensor]:
+    """Outputs and final states of one direction of one layer; without noise, forwards."""
+    call = call.started()
+    theirs = fused_name(call.program)
+    assert theirs is not None
+    stack = Stack(1, False, bool(call.program.option("bias")), 0.0, False)
+    states = call.initial if call.stacked else [s[None] for s in call.initial]
+    outputs, final = fused(theirs, call.x, states, call.parameters, stack, valid=call.valid)
+    return [outputs, *(final if call.stacked else [s[0] for s in final])]
+
+
 def fused(
     name: str,
     x: Tensor,
     states: Sequence[Tensor],
     weights: Sequence[Tensor],
     stack: Stack,
+    *,
+    valid: Tensor | None = None,
     batch_sizes: Tensor | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a stack of layers by torch's kernel `name`, on the weights themselves (no copy).
@@ -53,11 +67,15 @@ def fused(
         states: one tensor (layers * directions, B, ·) a state.
         weights: flat, in torch's order: a layer's and direction's weights follow one another.
         stack: the layers.
+        valid: booleans (T, B): which steps count. Outputs at others are zero, and a row without
+            any keeps its initial state.
         batch_sizes: of a packed sequence.
 
     Returns:
         Outputs (T, B, D * R) (or packed data) and the final states, shaped as `states`.
     """
+    if valid is not None:
+        return _masked(name, x, states, weights, stack, valid)
     kernel = getattr(torch._VF, name)
     hx = list(states) if name == "lstm" else states[0]
     tail = (
@@ -90,7 +108,7 @@ def _quiet_projection(name: str, states: Sequence[Tensor]) -> Iterator[None]:
         torch.backends.mkldnn.enabled = before
 
 
-def fused_masked(
+def _masked(
     name: str,
     x: Tensor,
     states: Sequence[Tensor],
@@ -98,10 +116,7 @@ def fused_masked(
     stack: Stack,
     valid: Tensor,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """`fused` where only the steps with `valid` (T, B) count: gaps are closed up, rows packed.
-
-    Outputs at other steps are zero, and a row without any valid step keeps its initial state.
-    """
+    """`fused` where only some steps count: gaps are closed up, rows packed."""
     lengths = valid.sum(0)
     rows = torch.nonzero(lengths).flatten()
     if not len(rows):
@@ -119,7 +134,7 @@ def fused_masked(
         [s[:, rows[packed.sorted_indices]] for s in states],
         weights,
         stack,
-        packed.batch_sizes,
+        batch_sizes=packed.batch_sizes,
     )
     closed, _ = pad_packed_sequence(packed._replace(data=data), total_length=len(x))
     spread = torch.zeros_like(closed).scatter(0, order[..., None].expand_as(closed), closed)

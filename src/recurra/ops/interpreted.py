@@ -11,76 +11,86 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.ops.arguments import Arguments, named
-from recurra.ops.fused import Stack, fused, fused_masked, fused_name
+from recurra.ops.call import SCHEMA, Call
+from recurra.ops.fused import fused_name, run_fused
+from recurra.ops.operator import nothing
+from recurra.ops.programs import named
+from recurra.ops.reference import interpret
 from recurra.ops.traced import refuse_for_onnx
-from recurra.reference import Interpreter
+
+#: The first fields of a call, which the operator takes: tokens and bfloat16 are the kernels'.
+_FIELDS = SCHEMA.index("bool half")
+_SCHEMA = ", ".join((*SCHEMA[:_FIELDS], "bool record"))
 
 
-@torch.library.custom_op("recurra::interpreted", mutates_args=())
-def interpreted(
-    name: str,
-    x: Tensor,
-    parameters: list[Tensor],
-    initial: list[Tensor],
-    valid: Tensor | None,
-    mask: Tensor | None,
-    keep: list[Tensor | None],
-    rates: list[float],
-    reverse: bool,
-    record: bool,
-) -> list[Tensor]:
-    """Outputs, final states, and with `record` all that is visible; see `Arguments`."""
-    call = Arguments(name, x, parameters, initial, valid, mask, keep, rates, reverse)
+def run_interpreted(call: Call) -> Sequence[Tensor]:
+    """Outputs and final states, by one node of a graph."""
+    y, *last = interpreted(*_flat(call)[:_FIELDS], False)
+    return [y, *([s[None] for s in last] if call.stacked else last)]
+
+
+def record_interpreted(call: Call) -> Sequence[Tensor]:
+    """Outputs, final states (B, ·), and all that is visible, for each of the program's names."""
+    found: Sequence[Tensor] = interpreted(*_flat(call)[:_FIELDS], True)
+    return found
+
+
+def _flat(call: Call) -> Call:
+    """The call without an axis of layers; that none of this needs the program is for compilers."""
+    if len(call.initial) == 0 or not call.stacked:
+        return call
+    return call._replace(initial=[s[0] for s in call.initial])
+
+
+@torch.library.custom_op("recurra::interpreted", mutates_args=(), schema=f"({_SCHEMA}) -> Tensor[]")
+def interpreted(*given: Any) -> list[Tensor]:
+    """Outputs, final states, and with `record` all that is visible; see `Call`."""
+    *fields, record = given
     # What an operator returns is its own; a state that lags ends as another that came in.
-    return [t.clone(memory_format=torch.contiguous_format) for t in _run(call, record)]
+    found = _run(Call(*fields).flat(), record)
+    return [t.clone(memory_format=torch.contiguous_format) for t in found]
 
 
 @interpreted.register_fake
-def _(name, x, parameters, initial, valid, mask, keep, rates, reverse, record):  # type: ignore[no-untyped-def]
-    refuse_for_onnx(named(name))
-    y = x.new_empty(*x.shape[:2], initial[0].shape[-1])
-    found = [y, *(x.new_empty(s.shape) for s in initial)]
+def _(*given: Any) -> list[Tensor]:
+    *fields, record = given
+    call = Call(*fields)
+    refuse_for_onnx(named(call.name))
+    call = call.flat()
+    x = call.x
+    found = [x.new_empty(*x.shape[:2], call.initial[0].shape[-1])]
+    found += [x.new_empty(s.shape) for s in call.initial]
     if record:
-        one = x.new_empty(1, *x.shape[1:])
-        call = Arguments(name, one, parameters, initial, None, None, [], [], reverse)
-        seen = _run(call, record)[len(found) :]
+        one = call._replace(
+            x=x.new_empty(1, *x.shape[1:]), valid=None, mask=None, keep=[], rates=[]
+        )
+        seen = _run(one, record)[len(found) :]
         found += [x.new_empty(*x.shape[:2], v.shape[-1]) for v in seen]
     return found
 
 
-@torch.library.custom_op("recurra::interpreted_backward", mutates_args=())
-def interpreted_backward(
-    name: str,
-    x: Tensor,
-    parameters: list[Tensor],
-    initial: list[Tensor],
-    valid: Tensor | None,
-    mask: Tensor | None,
-    keep: list[Tensor | None],
-    rates: list[float],
-    reverse: bool,
-    record: bool,
-    gradients: list[Tensor],
-) -> list[Tensor]:
+@torch.library.custom_op(
+    "recurra::interpreted_backward",
+    mutates_args=(),
+    schema=f"({_SCHEMA}, Tensor[] gradients) -> Tensor[]",
+)
+def interpreted_backward(*given: Any) -> list[Tensor]:
     """Gradients by x, parameters and initial states."""
+    *fields, record, gradients = given
+    call = Call(*fields)
     with _differentiable():
-        leaves = [t.detach().requires_grad_() for t in (x, *parameters, *initial)]
-        split = 1 + len(parameters)
-        call = Arguments(
-            name, leaves[0], leaves[1:split], leaves[split:], valid, mask, keep, rates, reverse
-        )
+        leaves = [t.detach().requires_grad_() for t in call.leaves]
+        split = 1 + len(call.parameters)
+        call = call._replace(x=leaves[0], parameters=leaves[1:split], initial=leaves[split:])
         found = torch.autograd.grad(
-            _run(call, record), leaves, gradients, allow_unused=True, materialize_grads=True
+            _run(call.flat(), record), leaves, gradients, allow_unused=True, materialize_grads=True
         )
     return [g.contiguous() for g in found]
 
 
 @interpreted_backward.register_fake
-def _(  # type: ignore[no-untyped-def]
-    name, x, parameters, initial, valid, mask, keep, rates, reverse, record, gradients
-):
-    return [t.new_empty(t.shape) for t in (x, *parameters, *initial)]
+def _(*given: Any) -> list[Tensor]:
+    return [t.new_empty(t.shape) for t in Call(*given[:_FIELDS]).leaves]
 
 
 @contextmanager
@@ -93,36 +103,19 @@ def _differentiable() -> Iterator[None]:
         yield
 
 
-def _run(call: Arguments, record: bool) -> Sequence[Tensor]:
+def _run(call: Call, record: bool) -> Sequence[Tensor]:
     """The layer by torch's kernel where it has one, else by the reference."""
-    program = named(call.name)
-    theirs = fused_name(program)
     noisy = call.mask is not None or any(k is not None for k in call.keep) or any(call.rates)
-    if theirs is None or noisy or call.reverse or record or not call.x.shape[0]:
-        weights = {p.name: t for p, t in zip(program.parameters, call.parameters, strict=True)}
-        shares = [r if k is None else k for k, r in zip(call.keep, call.rates, strict=True)]
-        run = Interpreter(program, weights).run(
-            call.x,
-            call.initial,
-            valid=call.valid,
-            reverse=call.reverse,
-            recurrent_mask=call.mask,
-            keep=shares or None,
-            record=record,
-        )
-        return [run.outputs, *run.states, *run.visible.values()]
-    stack = Stack(1, False, bool(program.option("bias")), 0.0, False)
-    states = [s[None] for s in call.initial]
-    if call.valid is None:
-        outputs, final = fused(theirs, call.x, states, call.parameters, stack)
-    else:
-        outputs, final = fused_masked(theirs, call.x, states, call.parameters, stack, call.valid)
-    return [outputs, *(s[0] for s in final)]
+    theirs = fused_name(call.program) is not None
+    if theirs and not (noisy or call.reverse or record) and call.x.shape[0]:
+        return run_fused(call)
+    run = interpret(call, record=record)
+    return [run.outputs, *run.states, *run.visible.values()]
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    *given, ctx.record = inputs
-    call = Arguments(*given)
+    *fields, ctx.record = inputs
+    call = Call(*fields)
     ctx.name, ctx.rates, ctx.reverse = call.name, call.rates, call.reverse
     ctx.counts = (len(call.parameters), len(call.initial))
     ctx.save_for_backward(
@@ -137,9 +130,8 @@ def _differentiate(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
     valid, mask, *keep = rest[weights + states :]
     call = ctx.name, x, parameters, initial, valid, mask, keep, ctx.rates, ctx.reverse, ctx.record
     dx, *found = interpreted_backward(*call, list(gradients))
-    nothing = [None] * len(keep) if all(isinstance(k, Tensor) for k in keep) else None
-    rates = [None] * len(ctx.rates) if not ctx.rates else None
-    return None, dx, found[:weights], found[weights:], None, None, nothing, rates, None, None
+    by = dx, found[:weights], found[weights:]
+    return None, *by, None, None, nothing(keep), nothing(ctx.rates), None, None
 
 
 interpreted.register_autograd(_differentiate, setup_context=_remember)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra import native
-from recurra.ops.arguments import named
+from recurra.ops.programs import named
 
 #: Steps times rows of a call above which ordering the weights is a small part of it.
 MOST_ROWS = 128

@@ -1,7 +1,6 @@
 """One direction of one layer on the fused kernels, as flat lists of tensors: forward and gradients.
 
-What `Arguments` holds is what the operator and its backward operator take. Nothing here is
-differentiable: that is the business of `operator.py` and `recurrent.py`.
+Nothing here is differentiable: that is the business of `operator.py` and `direct.py`.
 """
 
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from recurra import native
 from recurra.errors import InputError
-from recurra.ops.arguments import Arguments, named
+from recurra.ops.call import Call
 from recurra.ops.fit import fitted
 from recurra.ops.memory import LARGE, empty
 from recurra.ops.readable import settled
@@ -28,46 +27,41 @@ native.share_threads(str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.s
 Forward = tuple[list[Tensor], Tensor | None, bool]
 
 
-def forward(call: Arguments, *, save: bool, room: bool = False, ordered: Any = None) -> Forward:
+def forward(call: Call, *, save: bool, room: bool = False, ordered: Any = None) -> Forward:
     """Run the layer; with `save` for a backward pass.
 
     With `room` what is saved ends with space for the outputs, where backward reads them. `ordered`
     is what `KeptWeights.ordered` says of the parameters.
     """
     try:
-        return _forward(call, save, room, ordered)
+        fit, x = fitted(call), call.x
+        y = empty(fit.outputs, x)
+        last = [x.new_empty(shape) for shape in fit.states]
+        size = fit.saved + y.numel() if room and fit.reads_output else fit.saved
+        saved = empty((size,), x) if save else None
+        fit.forward(
+            x,
+            call.parameters,
+            call.initial,
+            y,
+            last,
+            saved,
+            call.valid,
+            call.mask,
+            call.keep,
+            call.tokens,
+            -threads(),
+            ordered,
+        )
     except Exception:
         if (plain := _settled(call)) is None:
             raise
-    return _forward(plain, save, room)
-
-
-def _forward(call: Arguments, save: bool, room: bool, ordered: Any = None) -> Forward:
-    fit, x = fitted(call), call.x
-    y = empty(fit.outputs, x)
-    last = [x.new_empty(*shape) for shape in fit.states]
-    size = fit.saved + y.numel() if room and fit.reads_output else fit.saved
-    saved = empty((size,), x) if save else None
-    count = -threads()
-    fit.forward(
-        x,
-        call.parameters,
-        call.initial,
-        y,
-        last,
-        saved,
-        call.valid,
-        call.mask,
-        call.keep,
-        call.tokens,
-        count,
-        ordered,
-    )
+        return forward(plain, save=save, room=room)
     return [y, *last], saved, fit.reads_output
 
 
 def backward(
-    call: Arguments,
+    call: Call,
     y: Tensor | None,
     saved: Tensor,
     dy: Tensor | None,
@@ -90,7 +84,7 @@ def backward(
 
 
 def _backward(
-    call: Arguments,
+    call: Call,
     y: Tensor | None,
     saved: Tensor,
     dy: Tensor | None,
@@ -143,7 +137,7 @@ def _backward(
     return [dx, *dparameters, *dinitial]
 
 
-def _settled(call: Arguments) -> Arguments | None:
+def _settled(call: Call) -> Call | None:
     """Return the call with tensors whose memory holds their values; None where it is such a call.
 
     Asked of calls that failed alone: the binding refuses what it cannot read, which costs less.
@@ -158,7 +152,7 @@ def _settled(call: Arguments) -> Arguments | None:
         call.tokens,
         *call.keep,
     )
-    plain = settled(f"recurrent ({named(call.name).cell})", *given)
+    plain = settled(f"recurrent ({call.program.cell})", *given)
     if all(a is b for a, b in zip(given, plain, strict=True)):
         return None
     x, valid, mask, tokens, *keep = plain[two:]
@@ -174,7 +168,7 @@ def _settled(call: Arguments) -> Arguments | None:
     )
 
 
-def recorded(call: Arguments, y: Tensor, saved: Tensor) -> dict[str, Tensor] | None:
+def recorded(call: Call, y: Tensor, saved: Tensor) -> dict[str, Tensor] | None:
     """Return copies (T, B, ·) of all that the cell names, zeros at steps that do not count.
 
     `y` and `saved` are those of `forward`; None: the kernels do not keep all of it.
@@ -186,7 +180,7 @@ def recorded(call: Arguments, y: Tensor, saved: Tensor) -> dict[str, Tensor] | N
     return {name: v.masked_fill(waits, 0) for name, v in found.items()}
 
 
-def states_before(call: Arguments, y: Tensor, saved: Tensor) -> list[Tensor]:
+def states_before(call: Call, y: Tensor, saved: Tensor) -> list[Tensor]:
     """Return the states that each step started from, (T, B, ·)."""
     found = []
     for state, initial in zip(native.states(_inputs(call), y, saved), call.initial, strict=True):
@@ -195,15 +189,14 @@ def states_before(call: Arguments, y: Tensor, saved: Tensor) -> list[Tensor]:
     return found
 
 
-def saved_size(call: Arguments) -> tuple[int, bool]:
+def saved_size(call: Call) -> tuple[int, bool]:
     """Return the size of what forward saves for backward, and whether that reads the outputs.
 
     Also for tensors without storage.
     Everything saved is a step's and a row's own, so that one of each tells the size of all.
     """
-    program = named(call.name)
     one = native.Inputs(
-        program,
+        call.program,
         torch.empty(1, 1, 1, dtype=call.x.dtype),
         [torch.empty(p.shape, dtype=p.dtype) for p in call.parameters[:2]],
         (),
@@ -214,14 +207,11 @@ def saved_size(call: Arguments) -> tuple[int, bool]:
     return call.steps[0] * call.steps[1] * run.saved_size, native.reads_output(run)
 
 
-def _inputs(call: Arguments) -> native.Inputs:
+def _inputs(call: Call) -> native.Inputs:
     """The call for whoever looks into what it saved."""
     fitted(call)
-    shares = [r if k is None else k for k, r in zip(call.keep, call.rates, strict=True)]
-    noise = call.valid, call.mask, shares
-    return native.Inputs(
-        named(call.name), call.x, call.parameters, call.initial, *noise, call.reverse
-    )
+    noise = call.valid, call.mask, call.shares
+    return native.Inputs(call.program, call.x, call.parameters, call.initial, *noise, call.reverse)
 
 
 def _beside(like: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from torch.nn import functional
 from recurra import native
 from recurra.errors import InputError
 from recurra.ops.memory import empty
+from recurra.ops.programs import on_kernels
 from recurra.ops.readable import are_plain, check_together, plain_types, settled
-from recurra.ops.recurrent import on_kernels
 from recurra.ops.threads import threads
 from recurra.ops.watch import batched, special, traced
 

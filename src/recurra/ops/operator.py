@@ -1,7 +1,7 @@
-"""The operator `recurra::recurrent` for whatever sees a graph: compilers, exporters, tracing modes.
+"""The operator `recurra::recurrent`, for compilers, exporters and tracing modes, which see a graph.
 
 Run eagerly it costs more than the arithmetic of a short call, so that eager calls go through
-`torch.autograd.Function` (see `recurrent.py`); both run the same kernels on the same arguments.
+`direct.py`; both run the same kernels on the same arguments.
 """
 
 from collections.abc import Sequence
@@ -11,30 +11,29 @@ import torch
 from torch import Tensor
 
 from recurra.ops import kernel
-from recurra.ops.arguments import Arguments, named, packed, unpacked
+from recurra.ops.call import SCHEMA, Call, packed, unpacked
+from recurra.ops.programs import named
 from recurra.ops.traced import refuse_for_onnx
 
 
-@torch.library.custom_op("recurra::recurrent", mutates_args=(), device_types="cpu")
-def recurrent(
-    name: str,
-    x: Tensor,
-    parameters: list[Tensor],
-    initial: list[Tensor],
-    valid: Tensor | None,
-    mask: Tensor | None,
-    keep: list[Tensor | None],
-    rates: list[float],
-    reverse: bool,
-    half: bool,
-    tokens: Tensor | None,
-    save: bool,
-) -> list[Tensor]:
-    """Outputs, final states, and with `save` what backward needs; see `Arguments`."""
-    noise = valid, mask, keep, rates
-    call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
+def run_operator(call: Call) -> Sequence[Tensor]:
+    """Outputs and final states, by one node of a graph."""
+    save = torch.is_grad_enabled() and any([t.requires_grad for t in call.leaves])
+    found = recurrent(*call.fields, save)
+    return found[:-1] if save else found
+
+
+@torch.library.custom_op(
+    "recurra::recurrent",
+    mutates_args=(),
+    device_types="cpu",
+    schema=f"({', '.join(SCHEMA)}, bool save) -> Tensor[]",
+)
+def recurrent(*given: Any) -> list[Tensor]:
+    """Outputs, final states, and with `save` what backward needs; see `Call`."""
+    *fields, save = given
     # With a copy of the outputs: those may be written to, and nothing in a graph watches over that.
-    (y, *last), saved, reads = kernel.forward(call, save=save, room=True)
+    (y, *last), saved, reads = kernel.forward(Call(*fields), save=save, room=True)
     if saved is None:
         return [y, *last]
     if reads:
@@ -43,49 +42,31 @@ def recurrent(
 
 
 @recurrent.register_fake
-def _(  # type: ignore[no-untyped-def]
-    name, x, parameters, initial, valid, mask, keep, rates, reverse, half, tokens, save
-):
-    noise = valid, mask, keep, rates
-    call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
-    refuse_for_onnx(named(name))
-    y = x.new_empty(*call.steps, parameters[1].shape[-1])
-    last = [x.new_empty(s.shape) for s in initial or _zeros(call)]
+def _(*given: Any) -> list[Tensor]:
+    *fields, save = given
+    call = Call(*fields)
+    refuse_for_onnx(named(call.name))
+    y = call.x.new_empty(*call.steps, call.parameters[1].shape[-1])
+    last = [call.x.new_empty(s.shape) for s in call.started().initial]
     if not save:
         return [y, *last]
     size, reads = kernel.saved_size(call)
-    return [y, *last, x.new_empty(size + y.numel() if reads else size)]
+    return [y, *last, call.x.new_empty(size + y.numel() if reads else size)]
 
 
-def _zeros(call: Arguments) -> list[Tensor]:
-    """The initial states of a call that has none."""
-    program = named(call.name)
-    hidden, recurrent = len(call.parameters[0]) // len(program.gates), call.parameters[1].shape[-1]
-    widths = [recurrent, *[hidden] * (len(program.states) - 1)]
-    return [call.x.new_zeros(1, call.steps[1], w) for w in widths]
-
-
-@torch.library.custom_op("recurra::recurrent_backward", mutates_args=(), device_types="cpu")
-def recurrent_backward(
-    name: str,
-    x: Tensor,
-    parameters: list[Tensor],
-    initial: list[Tensor],
-    valid: Tensor | None,
-    mask: Tensor | None,
-    keep: list[Tensor | None],
-    rates: list[float],
-    reverse: bool,
-    half: bool,
-    tokens: Tensor | None,
-    saved: Tensor,
-    dy: Tensor | None,
-    dlast: list[Tensor | None],
-    wanted: list[bool],
-) -> list[Tensor]:
+@torch.library.custom_op(
+    "recurra::recurrent_backward",
+    mutates_args=(),
+    device_types="cpu",
+    schema=(
+        f"({', '.join(SCHEMA)}, Tensor saved, Tensor? dy, Tensor?[] dlast, bool[] wanted)"
+        " -> Tensor[]"
+    ),
+)
+def recurrent_backward(*given: Any) -> list[Tensor]:
     """Gradients by x, parameters and initial states, those that are `wanted`."""
-    noise = valid, mask, keep, rates
-    call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
+    *fields, saved, dy, dlast, wanted = given
+    call = Call(*fields)
     fit = kernel.fitted(call)
     y = saved[fit.saved :].view(fit.outputs) if fit.reads_output else None
     found = kernel.backward(call, y, saved[: fit.saved], dy, dlast, wanted)
@@ -93,25 +74,13 @@ def recurrent_backward(
 
 
 @recurrent_backward.register_fake
-def _(  # type: ignore[no-untyped-def]
-    name,
-    x,
-    parameters,
-    initial,
-    valid,
-    mask,
-    keep,
-    rates,
-    reverse,
-    half,
-    tokens,
-    saved,
-    dy,
-    dlast,
-    wanted,
-):
-    leaves = zip([x, *parameters, *initial], wanted, strict=True)
-    return [torch.empty_like(v, memory_format=_format(v, x)) for v, w in leaves if w]
+def _(*given: Any) -> list[Tensor]:
+    call, wanted = Call(*given[: len(SCHEMA)]), given[-1]
+    return [
+        torch.empty_like(v, memory_format=_format(v, call.x))
+        for v, w in zip(call.leaves, wanted, strict=True)
+        if w
+    ]
 
 
 def _format(leaf: Tensor, x: Tensor) -> torch.memory_format:
@@ -119,8 +88,8 @@ def _format(leaf: Tensor, x: Tensor) -> torch.memory_format:
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    call = Arguments(*inputs[:-1])
-    ctx.wanted = [v.requires_grad for v in (call.x, *call.parameters, *call.initial)]
+    call = Call(*inputs[:-1])
+    ctx.wanted = [v.requires_grad for v in call.leaves]
     tensors, ctx.fixed = packed(call, None, output[-1])
     ctx.save_for_backward(*tensors)
 
@@ -128,15 +97,14 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 def _differentiate(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     call, _, saved = unpacked(ctx.saved_tensors, ctx.fixed)
     dy, *dlast = gradients[:-1]
-    found = iter(recurrent_backward(*call, saved, dy, dlast, ctx.wanted))
+    found = iter(recurrent_backward(*call.fields, saved, dy, dlast, ctx.wanted))
     dx, *rest = [next(found) if w else None for w in ctx.wanted]
     split = len(call.parameters)
-    keep, rates = _nothing(call.keep), _nothing(call.rates)
-    nothing = (None,) * 4
-    return None, dx, rest[:split], rest[split:], None, None, keep, rates, *nothing
+    keep, rates = nothing(call.keep), nothing(call.rates)
+    return None, dx, rest[:split], rest[split:], None, None, keep, rates, None, None, None, None
 
 
-def _nothing(values: Sequence[Any]) -> list[None] | None:
+def nothing(values: Sequence[Any]) -> list[None] | None:
     """No gradient, in the form autograd expects: by item for tensors, one for anything else."""
     tensors = all(isinstance(v, Tensor) for v in values)
     return [None] * len(values) if tensors else None

@@ -6,8 +6,8 @@ of whoever loads it to import this package. ONNX gets torch's own operators, for
 the rest is refused in a line that says what writes it.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,11 +15,7 @@ from torch import Tensor
 from recurra import native
 from recurra.cells import Program
 from recurra.errors import InputError
-from recurra.ops.arguments import named
-from recurra.reference import Run
-
-if TYPE_CHECKING:
-    from recurra.ops.recurrent import Noise
+from recurra.ops.call import Call
 
 
 def recorded_for_onnx() -> bool:
@@ -47,24 +43,14 @@ def refuse_for_onnx(program: Program) -> None:
         )
 
 
-def in_a_trace(
-    name: str,
-    parameters: Sequence[Tensor],
-    x: Tensor,
-    states: Sequence[Tensor],
-    valid: Tensor | None,
-    noise: "Noise",
-    reverse: bool,
-    half: bool,
-) -> Run:
-    """Record `recurra::traced`: one direction of one layer; arguments as of `recurrent`."""
-    shares = noise.keep or ()
-    keep = [k if isinstance(k, Tensor) else x.new_empty(0) for k in shares]
-    rates = [k if isinstance(k, float) else 0.0 for k in shares]
-    mask = noise.recurrent_mask
-    given = (list(parameters), list(states), valid, mask, keep, rates, reverse, half)
-    y, *last = torch.ops.recurra.traced(name, x, *given)
-    return Run(y, tuple(last), {})
+def run_traced(call: Call) -> Sequence[Tensor]:
+    """Outputs and final states, recorded as one `recurra::traced`."""
+    # A trace has no lists of optional tensors.
+    keep = [call.x.new_empty(0) if k is None else k for k in call.keep]
+    noise = call.valid, call.mask, keep, list(call.rates)
+    given = call.name, call.x, list(call.parameters), list(call.initial)
+    found: Sequence[Tensor] = torch.ops.recurra.traced(*given, *noise, call.reverse, call.half)
+    return found
 
 
 _library = torch.library.Library("recurra", "FRAGMENT")
@@ -74,38 +60,13 @@ _library.define(
 )
 
 
-def _traced(
-    name: str,
-    x: Tensor,
-    parameters: Sequence[Tensor],
-    initial: Sequence[Tensor],
-    valid: Tensor | None,
-    mask: Tensor | None,
-    keep: Sequence[Tensor],
-    rates: Sequence[float],
-    reverse: bool,
-    half: bool,
-) -> list[Tensor]:
-    """As `recurrent`, of which autograd sees the parts."""
-    from recurra.ops.recurrent import Noise, recurrent
+def define_traced(run: Callable[[Call], Sequence[Tensor]]) -> None:
+    """Have `recurra::traced` compute by `run`, of which autograd sees the parts."""
 
-    program = named(name)
-    weights: Mapping[str, Tensor] = {
-        p.name: w for p, w in zip(program.parameters, parameters, strict=True)
-    }
-    shares = tuple(k if k.numel() else r for k, r in zip(keep, rates, strict=True))
-    run = recurrent(
-        program,
-        weights,
-        x,
-        initial,
-        kernel=name if native.available() and native.find(program) is not None else None,
-        valid=valid,
-        reverse=reverse,
-        noise=Noise(mask, shares or None),
-        half=half,
-    )
-    return [run.outputs, *run.states]
+    def traced(*given: Any) -> list[Tensor]:
+        call = Call(*given)
+        keep = [k if k.numel() else None for k in call.keep if k is not None]
+        there = native.available() and native.find(call.program) is not None
+        return list(run(call._replace(keep=keep, kernels=there)))
 
-
-_library.impl("traced", _traced, "CompositeImplicitAutograd")
+    _library.impl("traced", traced, "CompositeImplicitAutograd")

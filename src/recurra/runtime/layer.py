@@ -108,10 +108,24 @@ class NumpyLayer:
     """A layer by the reference over numpy; arguments as for `KernelLayer`."""
 
     def __init__(
-        self, program: Program, weights: Mapping[str, np.ndarray], keep: Sequence[float]
+        self,
+        program: Program,
+        weights: Mapping[str, np.ndarray],
+        keep: Sequence[float],
+        *,
+        table: np.ndarray | None = None,
     ) -> None:
         self._interpreter = Interpreter(program, weights)
         self._keep = list(keep) or None
+        self._looked_up: dict[int, np.ndarray] | None = None
+        if table is not None:
+            hoisted = self._interpreter.hoist(table[None])
+            self._looked_up = {n: np.ascontiguousarray(rows[0]) for n, rows in hoisted.items()}
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether there is a table, for `read`."""
+        return self._looked_up is not None
 
     def run(
         self, x: np.ndarray, states: States, valid: np.ndarray | None, *, reverse: bool = False
@@ -120,25 +134,19 @@ class NumpyLayer:
 
         With `reverse` from the last step to the first; outputs stay at the place of their input.
         """
-        return self.loop(self.hoist(x), len(x), states, valid, reverse=reverse)
-
-    def hoist(self, x: np.ndarray) -> dict[int, np.ndarray]:
-        """What the steps read of x (T, B, I), each row of it by itself."""
-        return self._interpreter.hoist(x)
-
-    def loop(
-        self,
-        hoisted: Mapping[int, np.ndarray],
-        steps: int,
-        states: States,
-        valid: np.ndarray | None,
-        *,
-        reverse: bool = False,
-    ) -> tuple[np.ndarray, States]:
-        """`run`, from what `hoist` made of the input."""
+        hoisted = self._interpreter.hoist(x)
         run = self._interpreter.loop(
-            hoisted, steps, states, valid=valid, keep=self._keep, reverse=reverse
+            hoisted, len(x), states, valid=valid, keep=self._keep, reverse=reverse
         )
+        return run.outputs, run.states
+
+    def read(
+        self, tokens: np.ndarray, states: States, valid: np.ndarray | None
+    ) -> tuple[np.ndarray, States]:
+        """`run` of the rows of the table that tokens (T, B) choose."""
+        assert self._looked_up is not None
+        hoisted = {node: rows[tokens] for node, rows in self._looked_up.items()}
+        run = self._interpreter.loop(hoisted, len(tokens), states, valid=valid, keep=self._keep)
         return run.outputs, run.states
 
 

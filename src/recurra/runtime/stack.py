@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recurra import native
+from recurra.cells.graph import Program
 from recurra.errors import InputError
 from recurra.runtime.architecture import Architecture, Weights, layer_weights
 from recurra.runtime.layer import KernelLayer, NumpyLayer, in_half, on_kernels
@@ -11,6 +13,22 @@ from recurra.runtime.layer import KernelLayer, NumpyLayer, in_half, on_kernels
 #: One tuple of arrays (B, ·) a layer and direction (forward first), in the order of the cell's
 #: states.
 States = tuple[tuple[np.ndarray, ...], ...]
+
+#: A table of the first layer's input products, a row a token, is made if it is not larger.
+TABLE_BYTES = 64 << 20
+
+
+class OneHot:
+    """The rows of an identity matrix (V, V), made as they are read."""
+
+    def __init__(self, symbols: int) -> None:
+        self.shape = (symbols, symbols)
+
+    def __getitem__(self, tokens: np.ndarray) -> np.ndarray:
+        """Return a row for each of tokens (...): (..., V)."""
+        x = np.zeros((tokens.size, self.shape[0]), np.float32)
+        x[np.arange(tokens.size), tokens.ravel()] = 1
+        return x.reshape(*tokens.shape, self.shape[0])
 
 
 class RuntimeStack:
@@ -20,6 +38,8 @@ class RuntimeStack:
         architecture: cell, layers, directions and options.
         weights: tensors of the model, those of the layers named `prefix` and as in `Recurrent`.
         features: I, of the input.
+        rows: what tokens choose from, for `read`: an embedding (V, I), or `OneHot`. The first
+            layer's products of these are computed once, where that table is small.
         prefix: what the names of the layers' tensors begin with.
         precision: of the layers' products; `bf16` where the kernels can.
 
@@ -34,14 +54,15 @@ class RuntimeStack:
         weights: Weights,
         *,
         features: int,
+        rows: np.ndarray | OneHot | None = None,
         prefix: str = "rnn.",
         precision: str = "float32",
     ) -> None:
-        self.architecture, self.features = architecture, features
+        self.architecture, self.features, self._rows = architecture, features, rows
         program = architecture.program
-        keep = architecture.zoneout if any(architecture.zoneout) else ()
+        self._keep = architecture.zoneout if any(architecture.zoneout) else ()
         self._directions = 2 if architecture.bidirectional else 1
-        self._runs: list[KernelLayer | NumpyLayer] = []
+        self.layers: list[KernelLayer | NumpyLayer] = []
         self._sizes: list[tuple[int, ...]] = []
         for k in range(architecture.layers * self._directions):
             layer, reverse = divmod(k, self._directions)
@@ -51,14 +72,16 @@ class RuntimeStack:
             found, sizes = layer_weights(program, weights, form, features)
             served = on_kernels(program, found)
             half = in_half(precision, program, served=served)
+            table = self._table(program, found) if layer == 0 else None
             if served:
-                self._runs.append(KernelLayer(program, found, keep, half=half))
+                made = KernelLayer(program, found, self._keep, table=table, half=half)
+                self.layers.append(made)
             else:
-                self._runs.append(NumpyLayer(program, found, keep))
+                self.layers.append(NumpyLayer(program, found, self._keep, table=table))
             self._sizes.append(sizes)
         self._initial = []
         for name, size in zip(program.states, self._sizes[0], strict=True):
-            full, shape = f"{prefix}initial_{name}", (len(self._runs), size)
+            full, shape = f"{prefix}initial_{name}", (len(self.layers), size)
             self._initial.append(weights.get(full, shape) if full in weights else None)
 
     @property
@@ -90,8 +113,52 @@ class RuntimeStack:
         """
         if x.ndim != 3 or x.shape[2] != self.features:
             raise InputError(f"layers: expected input (T, B, {self.features}), received {x.shape}")
-        steps, batch, _ = x.shape
-        x = np.ascontiguousarray(x, np.float32)
+        return self._run(np.ascontiguousarray(x, np.float32), None, lengths, states)
+
+    def read(
+        self, tokens: np.ndarray, *, lengths: np.ndarray | None = None, states: States | None = None
+    ) -> tuple[np.ndarray, States]:
+        """`run` of the rows that tokens (T, B) choose."""
+        return self._run(None, tokens, lengths, states)
+
+    def writing(self, head: native.Product) -> native.Writing | None:
+        """The layers and an output layer in one loop; None unless the kernels run all of it."""
+        packed = [run.packed for run in self.layers if isinstance(run, KernelLayer)]
+        if head.handle is None or len(packed) < len(self.layers) or not self.layers[0].reads_tokens:
+            return None
+        return native.Writing(
+            packed,
+            keep=self._keep,
+            residual=self.architecture.residual,
+            head=head,
+            threads=native.at_most(native.threads()),
+        )
+
+    def _table(self, program: Program, weights: dict[str, np.ndarray]) -> np.ndarray | None:
+        """The rows, where a table of their products is small and can be had."""
+        if self._rows is None or self._directions > 1:
+            return None
+        symbols = self._rows.shape[0]
+        if symbols * len(weights["weight_ih"]) * 4 > TABLE_BYTES:
+            return None
+        if program.option("norm") and on_kernels(program, weights):
+            return None
+        return self._rows[np.arange(symbols)]
+
+    def _run(
+        self,
+        x: np.ndarray | None,
+        tokens: np.ndarray | None,
+        lengths: np.ndarray | None,
+        states: States | None,
+    ) -> tuple[np.ndarray, States]:
+        """`run` or `read`."""
+        if tokens is not None and not self.layers[0].reads_tokens:
+            assert self._rows is not None
+            x, tokens = self._rows[tokens], None
+        given = x if tokens is None else tokens
+        assert given is not None
+        steps, batch = given.shape[:2]
         valid = None
         if lengths is not None and not (np.asarray(lengths) == steps).all():
             valid = np.arange(steps)[:, None] < np.asarray(lengths)[None, :]
@@ -101,11 +168,16 @@ class RuntimeStack:
             sides = []
             for reverse in range(self._directions):
                 k = layer * self._directions + reverse
-                y, last = self._runs[k].run(x, before[k], valid, reverse=bool(reverse))
+                if tokens is not None and layer == 0:
+                    y, last = self.layers[k].read(tokens, before[k], valid)
+                else:
+                    assert x is not None
+                    y, last = self.layers[k].run(x, before[k], valid, reverse=bool(reverse))
                 sides.append(y)
                 ended.append(last)
             outputs = sides[0] if len(sides) == 1 else np.concatenate(sides, axis=-1)
             x = outputs + x if self.architecture.residual and layer else outputs
+        assert x is not None
         return x, tuple(ended)
 
 

@@ -4,6 +4,7 @@ from recurra.text.batch import Batch, Batches
 from recurra.text.byte_level import BPETokenizer, ByteTokenizer
 from recurra.text.char import CharTokenizer
 from recurra.text.corpus import Corpus
+from recurra.text.kinds import KINDS
 from recurra.text.layout import load_tokenizer, save_tokenizer
 from recurra.text.line_batches import LineBatches
 from recurra.text.stream_batches import StreamBatches
@@ -14,6 +15,7 @@ from recurra.text.word import WordTokenizer
 
 __all__ = [
     "EOS",
+    "KINDS",
     "UNK",
     "BPETokenizer",
     "Batch",

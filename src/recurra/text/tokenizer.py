@@ -12,6 +12,7 @@ import numpy as np
 
 from recurra.errors import InputError
 from recurra.given import plain, shown
+from recurra.text.kinds import OF_BYTES
 
 UNK = "<unk>"
 EOS = "<eos>"
@@ -192,7 +193,7 @@ def whole_characters(kind: str, texts: Iterable[str], places: Iterable[str]) -> 
         InputError: it reads bytes, and a text holds half of a surrogate pair; tokenizers of words
             and characters take that for an unknown one. `places` say where each text stands.
     """
-    if kind not in ("byte", "bpe"):
+    if kind not in OF_BYTES:
         return
     for text, place in zip(texts, places, strict=True):
         utf8(text, where=place)

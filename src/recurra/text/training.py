@@ -11,11 +11,11 @@ from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.text.byte_level import BPETokenizer, ByteTokenizer
 from recurra.text.char import CharTokenizer, count_characters
+from recurra.text.kinds import KINDS
 from recurra.text.layout import read_layout
 from recurra.text.tokenizer import EOS, UNK, Tokenizer, utf8
 from recurra.text.word import WordTokenizer
 
-KINDS = ("char", "byte", "word", "bpe")
 BPE_SIZE = 8192
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: no character, so that it is unknown
 
@@ -33,7 +33,7 @@ def train_tokenizer(
 ) -> Tokenizer:
     """A tokenizer for a text that arrives in chunks, or for many texts.
 
-    kind: "char", "byte", "word" or "bpe".
+    kind: one of `recurra.text.KINDS`.
     texts: each chunk is a text by itself, and no word reaches from one into the next; otherwise
     they are one text, cut anywhere.
     vocab_size: at most so many tokens, special ones included (bpe: 8192 where None).

@@ -12,6 +12,7 @@ from recurra.settings import Settings, option
 from recurra.tasks.classifier.examples import Examples, in_memory
 from recurra.tasks.classifier.labelled import from_columns, read_numbers, read_texts
 from recurra.tasks.network import NetworkConfig
+from recurra.text.kinds import KINDS
 
 #: Files, or inputs and their labels, or what was read already.
 Source = str | Path | Sequence[str | Path] | tuple[Sequence[Any], Sequence[Any]] | Examples
@@ -22,9 +23,7 @@ class ClassifierSettings(NetworkConfig):
     """The inputs, the recurrent layers, and what becomes of their outputs."""
 
     inputs: str = option("text", "what a sequence is of", choices=("text", "numbers"))
-    tokenizer: str = option(
-        "word", "what a token of a text is", choices=("word", "char", "byte", "bpe")
-    )
+    tokenizer: str = option("word", "what a token of a text is", choices=KINDS)
     vocab_size: int | None = option(None, "at most so many tokens", least=2, whole=True)
     min_count: int = option(1, "symbols seen less often become <unk>", least=1, whole=True)
     lowercase: bool = option(False, "read texts in lower case")

@@ -32,6 +32,7 @@ from recurra.text import (
     save_tokenizer,
     train_tokenizer,
 )
+from recurra.text.kinds import LONG
 
 #: Lines that are measured are read so many side by side, in segments of so many steps.
 STREAMS, SEGMENT = 32, 256
@@ -111,7 +112,7 @@ def prepare(
         "min_count": model.min_count,
         "eos": data.lines or model.tokenizer == "word",
         # What version 0.1.0 learnt of lines had words that reach from one line into the next.
-        **({"texts": True} if data.lines and model.tokenizer in ("word", "bpe") else {}),
+        **({"texts": True} if data.lines and model.tokenizer in LONG else {}),
     }
     if tokenizer is None:
         tokenizer = _trained_before(folder, recipe) or train_tokenizer(

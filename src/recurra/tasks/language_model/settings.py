@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from recurra.settings import Settings, option
 from recurra.tasks.network import NetworkConfig
+from recurra.text.kinds import KINDS, LONG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,7 @@ class LanguageModelSettings(NetworkConfig):
     dropout: float = option(
         0.3, "dropout between layers and before the output layer", least=0, below=1
     )
-    tokenizer: str = option("char", "what a token is", choices=("char", "byte", "word", "bpe"))
+    tokenizer: str = option("char", "what a token is", choices=KINDS)
     vocab_size: int | None = option(None, "at most so many tokens", least=2, whole=True)
     min_count: int = option(1, "symbols seen less often become <unk>", least=1, whole=True)
     embedding: int | None = option(
@@ -30,7 +31,7 @@ class LanguageModelSettings(NetworkConfig):
         """Whether embedding and output layer are one matrix: by default for large vocabularies."""
         if self.tied is not None:
             return self.tied
-        large = self.tokenizer in ("word", "bpe")
+        large = self.tokenizer in LONG
         return large and self.embedding in (None, self.output_size)
 
     @property

@@ -8,8 +8,13 @@ from recurra.settings import Settings, option
 from recurra.tasks.network import NetworkConfig
 from recurra.tasks.transcriber.augment import Augmentation
 from recurra.tasks.transcriber.features import LogMel
+from recurra.text.kinds import KINDS
 
 _FEATURES = {field.name: field for field in dataclasses.fields(LogMel)}
+
+
+#: Not of bytes: a recording has no more tokens than frames.
+_KINDS = tuple(kind for kind in KINDS if kind != "byte")
 
 
 def _feature(name: str) -> Any:
@@ -24,7 +29,7 @@ class TranscriberSettings(NetworkConfig):
     layers: int = option(2, "recurrent layers", least=1, whole=True)
     hidden: int = option(128, "units of a layer and direction", least=1, whole=True)
     bidirectional: bool = option(True, "read each recording from both ends; false can stream")
-    tokenizer: str = option("char", "what a token is", choices=("char", "word", "bpe"))
+    tokenizer: str = option("char", "what a token is", choices=_KINDS)
     vocab_size: int | None = option(None, "at most so many tokens", least=2, whole=True)
     min_count: int = option(1, "symbols seen less often become <unk>", least=1, whole=True)
     rate: int | None = option(

@@ -6,10 +6,7 @@ from recurra.runtime.architecture import Architecture
 from recurra.settings import Settings, option
 from recurra.tasks.network import NetworkConfig
 from recurra.tasks.translator.runtime import SCORES, TranslatorArchitecture
-
-KINDS = ("char", "byte", "word", "bpe")
-#: Tokenizers whose tokens are strings of bytes, so that one's token can be another's.
-_BYTES = ("byte", "bpe")
+from recurra.text.kinds import KINDS, LONG, OF_BYTES
 
 #: Figures of a translator, and whether more is better.
 METRICS = {"error_rate": False, "wrong": False, "bleu": True, "chrf": True, "loss": False}
@@ -54,13 +51,13 @@ class TranslatorSettings(NetworkConfig):
     def is_tied(self) -> bool:
         """Whether target embedding and output layer are one matrix: by default for subwords and
         words."""
-        return self.target_tokenizer in ("bpe", "word") if self.tied is None else self.tied
+        return self.target_tokenizer in LONG if self.tied is None else self.tied
 
     def clashes(self) -> list[str]:
         """See `NetworkConfig.clashes`."""
         found = super().clashes()
         kinds = {self.source_tokenizer, self.target_tokenizer}
-        alike = len(kinds) == 1 or kinds == set(_BYTES)
+        alike = len(kinds) == 1 or kinds == set(OF_BYTES)
         if self.shared and len(kinds) > 1:
             found.append(f"shared: needs one kind of tokenizer, received {' and '.join(kinds)}")
         if self.copy and not alike:

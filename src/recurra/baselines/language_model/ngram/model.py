@@ -19,6 +19,7 @@ from recurra.tasks.language_model import LanguageModelData
 from recurra.tasks.language_model.data import open_prepared, open_texts, prepare
 from recurra.tasks.language_model.settings import LanguageModelSettings
 from recurra.text import Corpus, Tokenizer
+from recurra.text.kinds import KINDS, LONG
 
 if TYPE_CHECKING:
     from recurra.tasks.language_model.data import Source
@@ -33,7 +34,7 @@ _ASKED, _ASKED_WORDS = 50, 10
 class NGramConfig(Settings):
     """The tokenizer, and how much of what came before is looked at."""
 
-    tokenizer: str = option("char", "what a token is", choices=("char", "byte", "word", "bpe"))
+    tokenizer: str = option("char", "what a token is", choices=KINDS)
     vocab_size: int | None = option(None, "at most so many tokens", least=2, whole=True)
     min_count: int = option(1, "symbols seen less often become <unk>", least=1, whole=True)
     order: int | None = option(
@@ -47,7 +48,7 @@ class NGramConfig(Settings):
     @property
     def longest(self) -> int:
         """The order that is meant."""
-        return self.order or (5 if self.tokenizer in ("word", "bpe") else 10)
+        return self.order or (5 if self.tokenizer in LONG else 10)
 
 
 def single_prompts(

@@ -3,24 +3,20 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor
 
 from recurra import ops
-from recurra.cells import Program
+from recurra.nn.arguments import LayerArguments
 from recurra.nn.sequences import Sequences
-from recurra.reference import Run
-
-if TYPE_CHECKING:
-    from recurra.nn.recurrent import Recurrent
 
 #: By layer, by direction, by name.
 Values: TypeAlias = list[list[dict[str, Tensor]]]
 
 
 @contextmanager
-def state_gradients(layer: "Recurrent") -> Iterator[list[Values]]:
+def state_gradients(layer: LayerArguments) -> Iterator[list[Values]]:
     """Keep the gradients of the loss by the states of every step, for calls of a layer in here.
 
     Yields a list that has one entry for each call, in their order: by layer and by direction a
@@ -46,8 +42,8 @@ def state_gradients(layer: "Recurrent") -> Iterator[list[Values]]:
         layer.watched_by = [other for other in layer.watched_by if other is not calls]
 
 
-class Observed:
-    """One call of a layer, and what is to be seen of it: gates, gradients by states, or nothing.
+class Recording:
+    """What is to be seen of one call of a layer: gates, gradients by states, or both.
 
     Args:
         batch: the input, whose layout the values get.
@@ -63,58 +59,15 @@ class Observed:
             assert self._gradients is not None
             calls.append(self._gradients)
 
-    def __bool__(self) -> bool:
-        return self._record or self._gradients is not None
-
-    def run(
-        self,
-        layer: int,
-        program: Program,
-        weights: Mapping[str, Tensor],
-        x: Tensor | ops.Lookup,
-        states: Sequence[Tensor],
-        *,
-        kernel: str | None,
-        name: str | None,
-        valid: Tensor | None,
-        reverse: bool,
-        noise: ops.Noise,
-        half: bool,
-    ) -> Run:
-        """Run one direction of the layer of that number; the rest as for `ops.recurrent`."""
-        if not self:
-            return ops.recurrent(
-                program,
-                weights,
-                x,
-                states,
-                kernel=kernel,
-                name=name,
-                valid=valid,
-                reverse=reverse,
-                noise=noise,
-                half=half,
-            )
+    def run(self, layer: int, call: ops.Call) -> Sequence[Tensor]:
+        """Run one direction of the layer of that number: outputs, final states (1, B, ·)."""
         watch = None
         if self._gradients is not None:
             watch = partial(self._write, _new(self._gradients, layer))
-        run = ops.observed(
-            program,
-            weights,
-            x,
-            states,
-            kernel=kernel,
-            name=name,
-            valid=valid,
-            reverse=reverse,
-            noise=noise,
-            half=half,
-            record=self._record,
-            watch=watch,
-        )
+        run = ops.recorded(call, record=self._record, watch=watch)
         if self._record:
             self._write(_new(self.gates, layer), run.visible)
-        return run
+        return [run.outputs, *(s.unsqueeze(0) for s in run.states)]
 
     def _write(self, to: dict[str, Tensor], values: Mapping[str, Tensor]) -> None:
         to.update((name, self._batch.write_padded(value)) for name, value in values.items())
