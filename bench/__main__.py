@@ -35,12 +35,14 @@ PLANNED = {
 }
 #: Parts that set their own times, and take no `Plan`.
 OWN = {
+    "single": "bench.single:measure",
     "own_cell": "bench.own_cell:measure",
     "bf16": "bench.bf16:measure",
     "whole_step": "bench.whole_step:measure",
     "training": "bench.training:measure",
     "memory": "bench.memory:measure",
     "busy": "bench.busy:measure",
+    "pair": "bench.pair:measure",
 }
 PACKAGES = ("recurra", "torch", "jax", "jaxlib", "tensorflow", "keras", "onnxruntime", "numpy")
 

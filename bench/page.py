@@ -80,12 +80,14 @@ LAYERS = {
     ("generation", "generation"): "Generation",
 }
 FLAT = {
+    "single": "One step through `recurra.nn`",
     "own_cell": "A user's cell",
     "bf16": "bfloat16",
     "whole_step": "A whole step of training",
     "training": "`LanguageModel.fit` against the same model by hand",
     "memory": "Memory on large texts",
     "busy": "Two threads where others compute",
+    "pair": "Two threads that write with one model",
 }
 
 

@@ -141,6 +141,14 @@ TARGETS = (
     Target("inference", f"{BEST}, ONNX Runtime", _grid("inference", CELLS, ALL), 1.4, 1.0),
     Target("one step, B = T = 1", "torch", _step("torch"), 10),
     Target("one step, B = T = 1", "ONNX Runtime", _step("onnxruntime"), 1.8),
+    Target(
+        "one step through `recurra.nn`",
+        "1.15 of our stepper + 15 us",
+        _flat("single", "forward", figure="of 1.15 steppers + 15 us"),
+        each=1.0,
+        at_most=True,
+    ),
+    Target("forward + backward of one step", "torch", _flat("single", "backward"), each=1.0),
     Target("forward + backward, share of the peak", "multiply-adds", share, each=0.75),
     *(
         Target(f"LSTM with {name}", "plain LSTM", partial(option, name=name), 1.35, at_most=True)
@@ -164,6 +172,7 @@ TARGETS = (
         partial(layers, part="generation", what="generation", cells=["lstm"], peers=["torch"]),
         each=10,
     ),
+    Target("two streams of one model", "one stream", _flat("pair"), each=1.7),
     *(
         target
         for where in (ONE, BUSY)
