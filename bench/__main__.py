@@ -17,7 +17,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-from bench import page
+from bench import isa, page
 from bench.peers import PEERS
 from bench.turns import Plan
 from bench.work import CELLS
@@ -35,12 +35,14 @@ PLANNED = {
 }
 #: Parts that set their own times, and take no `Plan`.
 OWN = {
+    "single": "bench.single:measure",
     "own_cell": "bench.own_cell:measure",
     "bf16": "bench.bf16:measure",
     "whole_step": "bench.whole_step:measure",
     "training": "bench.training:measure",
     "memory": "bench.memory:measure",
     "busy": "bench.busy:measure",
+    "pair": "bench.pair:measure",
 }
 PACKAGES = ("recurra", "torch", "jax", "jaxlib", "tensorflow", "keras", "onnxruntime", "numpy")
 
@@ -48,6 +50,8 @@ PACKAGES = ("recurra", "torch", "jax", "jaxlib", "tensorflow", "keras", "onnxrun
 def main() -> None:
     """Run the parts that were named, or all."""
     chosen = _arguments()
+    if chosen.isa:
+        isa.restrict(chosen.isa)
     plan = Plan(
         rounds=chosen.rounds or (3 if chosen.quick else 5),
         seconds=chosen.seconds or (0.03 if chosen.quick else 0.06),
@@ -55,6 +59,7 @@ def main() -> None:
         peers=tuple(chosen.peers),
         cells=tuple(chosen.cells),
         quick=chosen.quick,
+        isa=chosen.isa,
     )
     file = QUICK if chosen.quick else RESULTS
     results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
@@ -64,7 +69,8 @@ def main() -> None:
             print(f"bench: {name} is left out: there is no {module}", flush=True)
             continue
         begin = time.monotonic()
-        results[name] = {**_record(plan), "rows": _measure(name, plan)}
+        rows = _measure(name, plan)
+        results[isa.part(name, plan.isa)] = {**_record(plan), "rows": rows}
         print(f"bench: {name}: {time.monotonic() - begin:.0f} s", flush=True)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
@@ -81,10 +87,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="turns of each library (5; quick: 3)")
     parser.add_argument("--seconds", type=float, help="of a turn (0.06; quick: 0.03)")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--peers", nargs="+", default=PEERS, choices=PEERS, metavar="NAME")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, metavar="NAME")
+    parser.add_argument(
+        "--isa", default="", choices=isa.SWITCHES, help="restrict all to this instruction set"
+    )
     parser.add_argument("--cells", nargs="+", default=CELLS, choices=CELLS, metavar="NAME")
     chosen = parser.parse_args()
-    chosen.parts = chosen.parts or parts
+    chosen.parts = chosen.parts or (isa.PARTS if chosen.isa else parts)
+    chosen.peers = chosen.peers or (isa.SWITCHED if chosen.isa else PEERS)
+    if chosen.isa and (free := set(chosen.peers) - set(isa.SWITCHED)):
+        parser.error(f"--isa: there is no switch that restricts {', '.join(sorted(free))}")
     if unknown := [name for name in chosen.parts if name not in parts]:
         parser.error(f"unknown: {', '.join(unknown)}; choose from {', '.join(parts)}")
     return chosen

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import geometric_mean
+from bench.isa import NAMES, SWITCHES, part
 from bench.targets import ALL, TARGETS, Results, Row, peak, rows, size
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
@@ -29,6 +30,7 @@ times as long; [below](#method) is how they are measured. To measure here:
 make bench                         # everything; writes bench/results.json and this page
 make bench ARGS="--quick"          # a few minutes; writes neither
 make bench ARGS="grid step"        # these parts; --peers torch jax: against these alone
+make bench ARGS="--isa v3"         # all restricted to AVX2
 ```
 """
 
@@ -59,6 +61,8 @@ METHOD = """\
   independent multiply-adds reaches (bench/peak.cpp): the best of its runs; beside training at the
   largest size, in turns with it, the median of both, since neither can have what others of a shared
   machine take at the time.
+- Restricted to an instruction set, all are kept to it by their own switches (bench/isa.py);
+  libraries without one are left out. The peak is then the probe's with vectors of that size.
 - Where others compute, one thread and two of the same library take turns of 0.1 s, five each; a
   ratio is that of the medians of two turns. Neighbours are as many processes as processors.
 - Projection is to H / 2 units, lengths are between T / 2 and T, dropout 0.25, zoneout 0.1, with
@@ -76,12 +80,14 @@ LAYERS = {
     ("generation", "generation"): "Generation",
 }
 FLAT = {
+    "single": "One step through `recurra.nn`",
     "own_cell": "A user's cell",
     "bf16": "bfloat16",
     "whole_step": "A whole step of training",
     "training": "`LanguageModel.fit` against the same model by hand",
     "memory": "Memory on large texts",
     "busy": "Two threads where others compute",
+    "pair": "Two threads that write with one model",
 }
 
 
@@ -110,15 +116,28 @@ def page(results: Results) -> str:
     sections = [HEAD, _machine(results), "## Asked and measured\n\n" + targets(results)]
     if found := rows(results, "peak"):
         sections.append("## Peak\n\n" + _flat(found))
-    for (part, what), heading in LAYERS.items():
-        if found := [row for row in rows(results, part) if row["what"] == what]:
-            sections.append(f"## {heading}\n\n" + _layers(found, peak(results)))
+    sections += _all_layers(results, "")
     if found := rows(results, "options"):
         sections.append("## Options of the LSTM, forward + backward\n\n" + _options(found))
-    for part, heading in FLAT.items():
-        if found := rows(results, part):
+    for name, heading in FLAT.items():
+        if found := rows(results, name):
             sections.append(f"## {heading}\n\n" + _flat(found))
+    for isa in SWITCHES:
+        if found := rows(results, part("peak", isa)):
+            sections.append(f"## {NAMES[isa]} alone: peak\n\n" + _flat(found))
+        sections += _all_layers(results, isa)
     return "\n".join([*sections, METHOD])
+
+
+def _all_layers(results: Results, isa: str) -> list[str]:
+    """The sections of layers of a run, which may be restricted to an instruction set."""
+    most = peak(results, part("peak", isa))
+    sections = []
+    for (name, what), heading in LAYERS.items():
+        if found := [row for row in rows(results, part(name, isa)) if row["what"] == what]:
+            begin = f"{NAMES[isa]} alone: {heading.lower()}" if isa else heading
+            sections.append(f"## {begin}\n\n" + _layers(found, most))
+    return sections
 
 
 def targets(results: Results) -> str:
@@ -140,7 +159,7 @@ def targets(results: Results) -> str:
 def _machine(results: Results) -> str:
     """Where, when and with what each part was measured; one paragraph where that is the same."""
     found: dict[str, list[str]] = {}
-    for part, record in results.items():
+    for name, record in results.items():
         machine = record["machine"]
         versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
         text = (
@@ -150,7 +169,7 @@ def _machine(results: Results) -> str:
         )
         if "rounds" in record:
             text += f", {record['rounds']} rounds of {record['seconds']:g} s"
-        found.setdefault(text, []).append(part)
+        found.setdefault(text, []).append(name)
     if len(found) == 1:
         return f"Measured in one run: {next(iter(found))}.\n"
     lines = [f"- {', '.join(parts)}: {text}." for text, parts in found.items()]

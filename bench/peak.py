@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench import isa
 from bench.figures import rounded
 from bench.turns import Plan, libraries, ready, turns
 from bench.work import LARGEST, Work
@@ -20,6 +21,7 @@ from bench.work import LARGEST, Work
 SOURCE = Path(__file__).with_name("peak.cpp")
 #: Bits of a vector, and sums that fit into the registers that go with it.
 WIDTHS = ((512, 24), (256, 12), (128, 12))
+WIDEST = 512
 #: Rows and columns of the matrices.
 SIZES = (512, 1024, 2048)
 #: Turns of training and the probe.
@@ -30,7 +32,7 @@ def measure(plan: Plan) -> list[dict[str, Any]]:
     """Return rows for the probe, the best matrix product, and training as a share of the probe."""
     rows = [_product(plan)]
     with tempfile.TemporaryDirectory() as folder:
-        if probes := compiled(Path(folder)):
+        if probes := compiled(Path(folder), isa.BITS.get(plan.isa, WIDEST)):
             fastest = max(probes, key=lambda probe: rates(probe, plan.threads)[0])
             found = {n: rates(fastest, n)[0] for n in sorted({1, plan.threads})}
             row = {_label(n): rounded(rate) for n, rate in found.items()}
@@ -45,8 +47,8 @@ def measure(plan: Plan) -> list[dict[str, Any]]:
     return rows
 
 
-def compiled(folder: Path) -> list[Path]:
-    """Return the probe for each width of vectors; none without a compiler."""
+def compiled(folder: Path, widest: int = WIDEST) -> list[Path]:
+    """Return the probe for each width of vectors up to one; none without a compiler."""
     named = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
     compiler = next((path for path in map(shutil.which, filter(None, named)) if path), None)
     if compiler is None:
@@ -54,7 +56,7 @@ def compiled(folder: Path) -> list[Path]:
     native = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
     flags = ["-std=c++17", "-O3", native, "-ffp-contract=fast", "-pthread"]
     found = []
-    for bits, sums in WIDTHS:
+    for bits, sums in ((bits, sums) for bits, sums in WIDTHS if bits <= widest):
         found.append(folder / f"peak{bits}")
         sizes = [f"-DBITS={bits}", f"-DCOUNT={sums}"]
         subprocess.run([compiler, *flags, *sizes, str(SOURCE), "-o", found[-1]], check=True)

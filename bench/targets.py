@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from bench.figures import geometric_mean
+from bench.isa import NAMES, SWITCHES
 from bench.work import CELLS, LARGEST, OPTIONS
 
 Results = dict[str, Any]
@@ -64,9 +65,9 @@ def size(row: Row) -> str:
     return "×".join(map(str, row["size"]))
 
 
-def peak(results: Results) -> float | None:
+def peak(results: Results, part: str = "peak") -> float | None:
     """Return the most GFLOP/s that the probe measured; None: it did not run."""
-    found = [r for r in rows(results, "peak") if r["what"] == "multiply-adds"]
+    found = [r for r in rows(results, part) if r["what"] == "multiply-adds"]
     return max(v for k, v in found[0].items() if "thread" in k) if found else None
 
 
@@ -82,9 +83,9 @@ def layers(
     return found
 
 
-def share(results: Results) -> Points:
+def share(results: Results, part: str = "peak") -> Points:
     """Return the share of the peak of training at the largest size."""
-    return flat(results, "peak", size({"size": LARGEST}), figure="share")
+    return flat(results, part, size({"size": LARGEST}), figure="share")
 
 
 def option(results: Results, name: str) -> Points:
@@ -102,8 +103,10 @@ def flat(results: Results, part: str, *words: str, figure: str = "ratio") -> Poi
     }
 
 
-def _grid(what: str, cells: Iterable[str], peers: Iterable[str]) -> Callable[[Results], Points]:
-    return partial(layers, part="grid", what=what, cells=cells, peers=peers)
+def _grid(
+    what: str, cells: Iterable[str], peers: Iterable[str], part: str = "grid"
+) -> Callable[[Results], Points]:
+    return partial(layers, part=part, what=what, cells=cells, peers=peers)
 
 
 def _step(*peers: str) -> Callable[[Results], Points]:
@@ -138,6 +141,14 @@ TARGETS = (
     Target("inference", f"{BEST}, ONNX Runtime", _grid("inference", CELLS, ALL), 1.4, 1.0),
     Target("one step, B = T = 1", "torch", _step("torch"), 10),
     Target("one step, B = T = 1", "ONNX Runtime", _step("onnxruntime"), 1.8),
+    Target(
+        "one step through `recurra.nn`",
+        "1.15 of our stepper + 15 us",
+        _flat("single", "forward", figure="of 1.15 steppers + 15 us"),
+        each=1.0,
+        at_most=True,
+    ),
+    Target("forward + backward of one step", "torch", _flat("single", "backward"), each=1.0),
     Target("forward + backward, share of the peak", "multiply-adds", share, each=0.75),
     *(
         Target(f"LSTM with {name}", "plain LSTM", partial(option, name=name), 1.35, at_most=True)
@@ -161,6 +172,7 @@ TARGETS = (
         partial(layers, part="generation", what="generation", cells=["lstm"], peers=["torch"]),
         each=10,
     ),
+    Target("two streams of one model", "one stream", _flat("pair"), each=1.7),
     *(
         target
         for where in (ONE, BUSY)
@@ -186,6 +198,31 @@ TARGETS = (
                 each=1.5,
                 at_most=True,
             ),
+        )
+    ),
+    *(
+        Target(
+            f"{NAMES[isa]}: forward + backward, share of the peak",
+            "multiply-adds",
+            partial(share, part=f"peak {isa}"),
+            each=0.75,
+        )
+        for isa in SWITCHES
+    ),
+    *(
+        Target(
+            f"{NAMES[isa]}: {what}, {cell.upper()}",
+            "torch",
+            _grid(kind, [cell], ["torch"], f"grid {isa}"),
+            mean,
+            1.0,
+        )
+        for isa in SWITCHES
+        for kind, what, cell, mean in (
+            ("training", "forward + backward", "rnn", 2.5),
+            ("training", "forward + backward", "gru", 3.0),
+            ("training", "forward + backward", "lstm", 1.3),
+            ("inference", "inference", "lstm", 1.3),
         )
     ),
     Target(

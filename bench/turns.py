@@ -34,6 +34,7 @@ class Plan(NamedTuple):
         threads: the first processors, to which all processes are bound.
         peers, cells: names of the libraries and cells.
         quick: fewer sizes, too.
+        isa: the instruction set that all are restricted to (see `bench.isa`); "": none.
     """
 
     rounds: int
@@ -42,6 +43,7 @@ class Plan(NamedTuple):
     peers: tuple[str, ...]
     cells: tuple[str, ...] = CELLS
     quick: bool = False
+    isa: str = ""
 
 
 class MissingError(Exception):

@@ -72,38 +72,51 @@ class WeightGradient {
   static void add(const T* gradient, long gradient_row, long count, const Tall<T>& argument,
                   long steps, long batch, long columns, T* work, T* const* to, bool write) {
     constexpr long W = lanes<V>;
-    const long rows = steps * batch, panels = (columns + W - 1) / W, whole = columns / W;
+    const long rows = steps * batch, panels = (columns + W - 1) / W;
     T* const a = work;
     T* const b = a + group * (range * MR + W);
     T* const c = b + (range + 1) * (panels + 1) * W;
     for (long k0 = 0; k0 < rows; k0 += range) {
       const long depth = rows - k0 < range ? rows - k0 : range, panel = (depth + 1) * W;
       pack_argument(argument, k0, depth, batch, columns, b, panel);
-      for (long m = 0; m < count; m += MR) {
-        const long in_group = m / MR % group;
-        if (in_group == 0) pack_gradient(gradient + k0 * gradient_row + m, gradient_row, count - m, depth, a);
-        const T* block = a + in_group * (depth * MR + W);
-        const bool even = side_by_side(to + m, MR, count - m, columns);
-        for (long p = 0; p < panels; p += 2) {
-          if (even && p + 2 <= whole) {
-            tile<V, MR, 1, 2, true>(block, MR, b + p * panel, panel, depth, to[m] + p * W, columns,
-                                    write && k0 == 0 ? block : nullptr, block);
-            continue;
-          }
-          std::memset(c, 0, MR * 2 * W * sizeof(T));
-          if (p + 1 < panels) {
-            tile<V, MR, 1, 2, true>(block, MR, b + p * panel, panel, depth, c, 2 * W, nullptr, block);
-          } else {
-            tile<V, MR, 1, 1, true>(block, MR, b + p * panel, panel, depth, c, 2 * W, nullptr, block);
-          }
-          for (long i = m; i < m + MR && i < count; ++i)
-            if (T* at = to[i]) add_row(at + p * W, c + (i - m) * 2 * W, columns - p * W, write && k0 == 0);
-        }
+      for (long m = 0; m < count; m += group * MR) {
+        pack_gradient(gradient + k0 * gradient_row + m, gradient_row, count - m, depth, a);
+        const long blocks = count - m < group * MR ? (count - m + MR - 1) / MR : group;
+        // One operand stays in the first-level cache while the other goes by: where the registers have
+        // less of the first at a time, that is the second.
+        for (long n = 0; n < (stays ? 1 : blocks); ++n)
+          for (long p = 0; p < panels; p += 2)
+            for (long i = stays ? 0 : n; i < (stays ? blocks : n + 1); ++i)
+              add_block(a + i * (depth * MR + W), b + p * panel, panel, depth, to + m + i * MR, count - m - i * MR,
+                        columns, p, c, write && k0 == 0);
       }
     }
   }
 
  private:
+  // Whether two panels of the argument stay in the first-level cache for a group of blocks, or a block
+  // for all panels.
+  static constexpr bool stays = registers == 16;
+
+  // One block of gradients times the panels p and p + 1, at b: `left` rows of the weight's gradient.
+  static void add_block(const T* block, const T* b, long panel, long depth, T* const* to, long left, long columns,
+                        long p, T* c, bool write) {
+    constexpr long W = lanes<V>;
+    const long rest = columns - p * W;
+    if (rest >= 2 * W && side_by_side(to, MR, left, columns)) {
+      tile<V, MR, 1, 2, true>(block, MR, b, panel, depth, to[0] + p * W, columns, write ? block : nullptr, block, 0);
+      return;
+    }
+    std::memset(c, 0, MR * 2 * W * sizeof(T));
+    if (rest > W) {
+      tile<V, MR, 1, 2, true>(block, MR, b, panel, depth, c, 2 * W, nullptr, block, 0);
+    } else {
+      tile<V, MR, 1, 1, true>(block, MR, b, panel, depth, c, 2 * W, nullptr, block, 0);
+    }
+    for (long i = 0; i < MR && i < left; ++i)
+      if (T* at = to[i]) add_row(at + p * W, c + i * 2 * W, rest, write);
+  }
+
   static void add_row(T* to, const T* from, long left, bool write) {
     constexpr long W = lanes<V>;
     for (long n = 0; n < 2 && left > 0; ++n, left -= W, to += W, from += W) {

@@ -131,7 +131,7 @@ class LossProducts {
         const long next = rows.first + many * (b + 1) / blocks;
         kernels.by_rows[next - m - 1](p_[turn] + m, p_row_, weight_[turn] + n * weight_panel(), weight_panel(),
                                       count, dx + (m - rows.first) * dx_row + n * W, dx_row, nullptr,
-                                      weight_[turn] + n * weight_panel());
+                                      weight_[turn] + n * weight_panel(), 0);
         m = next;
       }
     }

@@ -33,9 +33,36 @@ Tiles<V> tiles_for(int gates, int panels) {
   }
 }
 
+// The product with one panel of G gates, of which two or three are taken at a time: with 16 registers more
+// rows share each weight that is read, and more sums are under way.
+template <class V, int G, int First = 0>
+void multiply_by_gates(const Rows<Scalar<V>>& a, const Scalar<V>* b, long depth, Scalar<V>* c, long c_row,
+                       const Scalar<V>* start, long next) {
+  if constexpr (First < G) {
+    constexpr int many = G - First == 3 ? 3 : 2;
+    multiply<V>(tiles<V, many, 1, false, G>(), many, a, b, G, 0, depth, c, c_row, start, next, First);
+    multiply_by_gates<V, G, First + many>(a, b, depth, c, c_row, start, next);
+  }
+}
+
+// Whether that is the way for so many rows; done here if so.
+template <class V>
+bool multiplied_by_gates(const Rows<Scalar<V>>& a, const Scalar<V>* b, int gates, long depth, Scalar<V>* c, long c_row,
+                         const Scalar<V>* start, long next) {
+  if (a.rows < 4) return false;
+  switch (gates) {
+    case 4: return multiply_by_gates<V, 4>(a, b, depth, c, c_row, start, next), true;
+    case 5: return multiply_by_gates<V, 5>(a, b, depth, c, c_row, start, next), true;
+    case 6: return multiply_by_gates<V, 6>(a, b, depth, c, c_row, start, next), true;
+    case 7: return multiply_by_gates<V, 7>(a, b, depth, c, c_row, start, next), true;
+    case 8: return multiply_by_gates<V, 8>(a, b, depth, c, c_row, start, next), true;
+    default: return false;
+  }
+}
+
 // How many panels to take at a time. One row alone needs more sums in flight to hide the latency.
 inline int panels_at_once(int gates, long rows) {
-  const int vectors = rows == 1 ? 9 : registers == 32 ? 4 : gates == 1 ? 2 : 4;
+  const int vectors = rows == 1 ? 9 : registers == 32 ? 4 : 2;
   return gates >= vectors ? 1 : gates == 1 && rows == 1 ? 8 : vectors / gates;
 }
 
@@ -71,8 +98,12 @@ void multiply(const Panels<V>& p, long first, int count, const Argument<V>& a, l
   if (p.in_place)
     return multiply_in_place<V>(p, tiles_for<V>(p.gates, count), first, count, {a.at, a.row, rows, a.step, a.times},
                                 c, c_row, start);
-  multiply<V>(tiles_for<V>(p.gates, count), p.gates * count, {a.at, a.row, rows, a.step, a.times},
-              p.panel(first), p.gates, p.stride, p.depth, c, c_row, start, (back ? -count : count) * p.stride);
+  const Rows<Scalar<V>> from{a.at, a.row, rows, a.step, a.times};
+  const long next = (back ? -count : count) * p.stride;
+  if constexpr (registers == 16)
+    if (count == 1 && multiplied_by_gates<V>(from, p.panel(first), p.gates, p.depth, c, c_row, start, next)) return;
+  multiply<V>(tiles_for<V>(p.gates, count), p.gates * count, from, p.panel(first), p.gates, p.stride, p.depth, c,
+              c_row, start, next);
 }
 
 // Calls body(first, count) for even blocks of at most `most` of the panels [first, last), the last

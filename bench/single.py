@@ -1,0 +1,64 @@
+"""One step of one stream through `recurra.nn`: as a policy acts, and as it learns step by step.
+
+Beside the stepper, which does the same without torch, and beside torch's layers.
+"""
+
+import statistics
+from typing import Any
+
+from bench.figures import rounded
+from bench.turns import Contender, Library, Plan, libraries, ready, turns
+from bench.work import CELLS, STREAMS, Work
+
+#: Turns are short: a call takes some microseconds.
+PLAN = Plan(rounds=5, seconds=0.03, threads=1, peers=("recurra", "torch"))
+#: What the layer's time is of that.
+SHARE = "of 1.15 steppers + 15 us"
+Row = dict[str, Any]
+
+
+def measure() -> list[Row]:
+    """Return a row for each cell and size: microseconds, on one thread."""
+    rows: list[Row] = []
+    modules = {name: f"bench.peers.{name}" for name in PLAN.peers}
+    with libraries(modules, PLAN.threads) as there:
+        for cell in CELLS:
+            for hidden in STREAMS:
+                rows += [_forward(there[0], cell, hidden), _training(there, cell, hidden)]
+    return rows
+
+
+def _forward(ours: Library, cell: str, hidden: int) -> Row:
+    made = {
+        "layer": _only(ours, Work("inference", cell, 1, 1, hidden), "nn."),
+        "stepper": _only(ours, Work("step", cell, 1, 1, hidden), "native."),
+    }
+    layer, stepper = (1e6 * statistics.median(found.times) for found in turns(made, PLAN).values())
+    return {
+        "what": f"{cell} 1×1×{hidden}, forward",
+        "unit": "us",
+        "recurra.nn": rounded(layer),
+        "stepper": rounded(stepper),
+        SHARE: rounded(layer / (1.15 * stepper + 15)),
+    }
+
+
+def _training(there: list[Library], cell: str, hidden: int) -> Row:
+    made = ready(there, Work("training", cell, 1, 1, hidden)._asdict(), PLAN)
+    found = turns(made, PLAN)
+    row = {
+        "what": f"{cell} 1×1×{hidden}, forward + backward",
+        "unit": "us",
+        "recurra.nn": rounded(1e6 * statistics.median(found["recurra"].times)),
+    }
+    if "torch" in found:
+        pairs = zip(found["recurra"].times, found["torch"].times, strict=True)
+        row["torch"] = rounded(1e6 * statistics.median(found["torch"].times))
+        row["ratio"] = rounded(statistics.median(theirs / mine for mine, theirs in pairs))
+    return row
+
+
+def _only(library: Library, work: Work, begins: str) -> list[Contender]:
+    """The form of this work whose name begins so."""
+    (made,) = ready([library], work._asdict(), PLAN).values()
+    return [contender for contender in made if contender.form.startswith(begins)]
