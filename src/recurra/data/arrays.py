@@ -12,7 +12,7 @@ from tokenize import TokenError
 import numpy as np
 from numpy.lib import format as npy
 
-from recurra.data.cells import GROWTH, SMALL
+from recurra.bounded import may_unpack_to
 from recurra.errors import InputError
 
 
@@ -29,7 +29,7 @@ def read_arrays(data: bytes, path: Path, names: Sequence[str]) -> dict[str, np.n
                 name = entry.filename.removesuffix(".npy")
                 if name not in names:
                     continue
-                if entry.file_size > max(SMALL, GROWTH * len(data)):
+                if entry.file_size > may_unpack_to(len(data)):
                     raise ValueError(f"{name} takes {entry.file_size:,} bytes when it is unpacked")
                 found[name] = _array(file.read(entry), name)
     except (ValueError, SyntaxError, TypeError, OSError, EOFError, NotImplementedError) as error:

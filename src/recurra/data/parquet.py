@@ -1,10 +1,11 @@
 """Columns of a Parquet file as Python values. Needs pyarrow."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from recurra.data.cells import GROWTH, SMALL
+from recurra.bounded import may_unpack_to
 from recurra.errors import InputError
 
 _CELL = 8  # bytes, about
@@ -28,9 +29,13 @@ def read_parquet(
         ) from error
     try:
         file = parquet.ParquetFile(pyarrow.BufferReader(data))
-        chosen = choose(list(file.schema_arrow.names))
+        names = list(file.schema_arrow.names)
+        double = next((name for name, n in Counter(names).items() if n > 1), None)
+        if double is not None:
+            raise InputError(f"{path}: the column {double!r} stands there twice: rename one")
+        chosen = choose(names)
         cells = file.metadata.num_rows * max(1, len(chosen))
-        if cells * _CELL > max(SMALL, GROWTH * len(data)):
+        if cells * _CELL > may_unpack_to(len(data)):
             raise InputError(
                 f"{path}: {file.metadata.num_rows:,} rows in a file of {len(data):,} bytes: if it "
                 "is what it should be, write it without dictionaries or compression"

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recurra.bounded import read_whole
+from recurra.bounded import is_folder, read_whole
 from recurra.checked import checked
 from recurra.errors import FormatError, InputError
 
@@ -131,7 +131,7 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
 
 def _file(path: str | os.PathLike[str]) -> Path:
     target = Path(path)
-    return target / FILE_NAME if target.is_dir() else target
+    return target / FILE_NAME if is_folder(target) else target
 
 
 def _entry(parent: Mapping[str, Any], key: str, kind: type) -> Any:
