@@ -3,7 +3,7 @@
 import re
 
 #: Characters of a message. What stands in files may be millions of them.
-LONGEST = 2000
+LONGEST = 1000
 #: What ends a line, moves a terminal's cursor, turns the direction of writing, or is no character.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _BLANKS = re.compile("[\t\r\n]+")
@@ -15,10 +15,10 @@ def one_line(text: str) -> str:
     Messages quote what stands in files and names, which strangers may have written. Of a text
     longer than `LONGEST` the middle is left out.
     """
-    text = _BLANKS.sub(
-        " ", text[: LONGEST - 500] + " … " + text[-500:] if len(text) > LONGEST else text
-    )
-    return _CONTROL.sub(lambda sign: ascii(sign[0])[1:-1], text)
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST - 400]} … {text[-380:]}"
+    line = _CONTROL.sub(lambda sign: ascii(sign[0])[1:-1], _BLANKS.sub(" ", text))
+    return line if len(line) <= 2 * LONGEST else f"{line[: 2 * LONGEST - 2]} …"
 
 
 class RecurraError(Exception):

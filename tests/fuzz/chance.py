@@ -1,4 +1,4 @@
-"""Decisions of a fuzzer: bytes in, choices out, so that a guided search over bytes is one over them."""
+"""Decisions of a fuzzer: bytes in, choices out; a guided search over bytes is one over them."""
 
 import random
 import zlib

@@ -1,4 +1,4 @@
-"""Folders with a change in them, each sealed again: models, checkpoints, runs; and the environment."""
+"""Folders with a change in them, sealed again: models, checkpoints, runs; the environment."""
 
 import functools
 import hashlib

@@ -177,22 +177,23 @@ def arrays(data, chance):
 
 
 DESCRIBED = (
-    "'<f4'", "'<f8'", "'>f8'", "'|O'", "'<M8[ns]'", "'<U4'", "'|S3'", "'|V8'", "'<c16'", "'?'", "'<i8'",
-    "'<u8'", "'<f2'", "[('a', '<f4')]", "[('a', '|O')]", "'<f4,<f4'", "'<U1000000000'", "'<f16'", "None", "''",
-)  # fmt: skip
+    *("'<f4'", "'<f8'", "'>f8'", "'|O'", "'<M8[ns]'", "'<U4'", "'|S3'", "'|V8'", "'<c16'", "'?'"),
+    *("'<i8'", "'<u8'", "'<f2'", "[('a', '<f4')]", "[('a', '|O')]", "'<f4,<f4'", "'<U1000000000'"),
+    *("'<f16'", "None", "''"),
+)
 SHAPES = (
-    "()", "(0,)", "(1,)", "(2, 3)", "(-1,)", "(0, 4611686018427387904, 4)", "(1,) * 40", "(True,)", "(2.0,)",
-    "(4611686018427387904, 4)", "[2]", "(9223372036854775808,)", "(2, 3, 4, 5)", "None",
-)  # fmt: skip
+    *("()", "(0,)", "(1,)", "(2, 3)", "(-1,)", "(0, 4611686018427387904, 4)", "(1,) * 40", "[2]"),
+    *("(True,)", "(2.0,)", "(4611686018427387904, 4)", "(9223372036854775808,)", "(2, 3, 4, 5)"),
+    "None",
+)
 
 
 def _array(content, chance):
     end = content.find(b"\n")
     body = content[end + 1 :] if end >= 0 else content
     order = chance.choice(("True", "False", "False", "1", "None"))
-    text = "{'descr': %s, 'fortran_order': %s, 'shape': %s, }" % (
-        chance.choice(DESCRIBED), order, chance.choice(SHAPES),
-    )  # fmt: skip
+    kind, shape = chance.choice(DESCRIBED), chance.choice(SHAPES)
+    text = f"{{'descr': {kind}, 'fortran_order': {order}, 'shape': {shape}, }}"
     if chance.random() < 0.1:
         text = chance.choice(
             ("{", "1", "[" * 200, "__import__('os')", text[:-2], text + "#", "\0" + text)
@@ -327,9 +328,11 @@ def _fields(message):
                 yield from _fields(inner)
 
 
-_STRINGS = ("", "x", "y", "h", "c", "k", "a", "b", "s", "Scan", "LSTM", "GRU", "RNN", "Add", "Concat", "Gather",
-            "MatMul", "Reshape", "Expand", "ConstantOfShape", "Range", "Split", "Slice", "Loop", "If",
-            "Constant", "reverse", "bidirectional", "Tanh", "../w", "\0", "é" * 99)  # fmt: skip
+_STRINGS = (
+    *("", "x", "y", "h", "c", "k", "a", "b", "s", "Scan", "LSTM", "GRU", "RNN", "Add", "Concat"),
+    *("Gather", "MatMul", "Reshape", "Expand", "ConstantOfShape", "Range", "Split", "Slice"),
+    *("Loop", "If", "Constant", "reverse", "bidirectional", "Tanh", "../w", "\0", "é" * 99),
+)
 _WHOLE = (
     0,
     1,

@@ -3,6 +3,7 @@
 Prints each fault once by its kind, and how many executions there were.
 """
 
+import contextlib
 import re
 import shutil
 import sys
@@ -24,10 +25,8 @@ def main(name, first, seconds, count=1 << 60):
     bound_memory()
     folder, faults = home(), {}
     number, end = first, time.monotonic() + seconds
-    try:
-        execute(name, numbered(name, first), folder)  # imports what it needs
-    except Fault:
-        pass
+    with contextlib.suppress(Fault):  # the first imports what it needs
+        execute(name, numbered(name, first), folder)
     try:
         while time.monotonic() < end and number < first + count:
             try:

@@ -1,4 +1,4 @@
-"""What is fuzzed: a row a reader, with its seeds, how their structure is changed, and what reads them.
+"""What is fuzzed: a row a reader, with its seeds, how they are changed, and what reads them.
 
 An input of a fuzzer is bytes. The first says how the rest is meant (even: the file itself; odd:
 decisions that change a seed), the second which name the file has and with which options it is read.
@@ -23,8 +23,7 @@ class File:
     """A reader of one file.
 
     names: what the file may be called. read: takes its path and decides its options. change: takes
-    the bytes of a seed. seeds: beside those in `corpus/`. every: of how many executions of a run by
-    hand this target gets one, where it is slow. seconds: it may take.
+    the bytes of a seed. seeds: beside those in `corpus/`. seconds: it may take.
     """
 
     names: tuple[str, ...]
@@ -53,7 +52,7 @@ class File:
 
 @dataclass(frozen=True)
 class Folder:
-    """A reader of a folder: `make` fills it by decisions and returns what reads it, and its size."""
+    """A reader of a folder: `make` fills it by decisions; returns what reads it, and its size."""
 
     make: Callable[[Path, Decisions], tuple[Callable[[], Any], int]]
     seconds: float = 1.0

@@ -47,7 +47,7 @@ def read_bytes(path: Path) -> bytes:
     """A whole file, unpacked where it is gzip or its name ends in .gz.
 
     Raises:
-        InputError: it cannot be read, is not gzip, or unpacks to more than `recurra.bounded` allows.
+        InputError: it cannot be read, is not gzip, or unpacks to more than is allowed.
     """
     try:
         data = read_whole(path)
@@ -117,6 +117,10 @@ def sniff(lines: Sequence[bytes], *, delimiter: str | None = None, tab: bool = F
         delimiter: what a person said of it.
         tab: whether the file's name says that tabs do.
     """
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
+        raise InputError(
+            f"delimiter: expected one character, as ; or a tab, received {delimiter[:20]!r}"
+        )
     if delimiter is None and tab:
         return Dialect("\t", quoted=False)
     if delimiter is not None:

@@ -239,7 +239,7 @@ def _side_by_side(
 
 
 def _is_table(path: Path) -> bool:
-    """Whether a file is read by the names of its columns: Parquet, and CSV but for lines of tabs."""
+    """Whether a file is read by the names of its columns: Parquet, and CSV without tabs."""
     kind = format_of(path)
     if kind != "csv":
         return kind == "parquet"

@@ -52,7 +52,8 @@ def read_recordings(
     Args:
         source: one or several of
             a manifest: `.tsv` with a line `path TAB text` each, or with a header that names the
-            columns, or the same as `.csv`, or `.jsonl` with objects `{"path": …, "text": …}`; paths are relative to its
+            columns, or the same as `.csv`, or `.jsonl` with objects `{"path": …, "text": …}`;
+            paths are relative to its
             folder, and may lead into an archive (`digits.tar.gz/recordings/7_jackson_32.wav`);
             a folder: every `.wav` in it and in the folders in it, sorted by path;
             a `.tar.gz`, `.tgz` or `.tar`: every `.wav` in it, sorted by name;

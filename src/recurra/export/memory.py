@@ -20,6 +20,8 @@ Array = Any  # numpy.ndarray, or None where a node leaves an input out
 #: Operations that running a node costs besides, whatever it computes: ten to twenty microseconds,
 #: in which a product of matrices computes so many.
 NODE = 1 << 17
+#: Operations of a product of matrices in the time of one on a number by itself, read from memory.
+SINGLE = 8
 
 
 class Room:
@@ -110,7 +112,7 @@ def effort(op: str, inputs: Sequence[Array], attributes: Mapping[str, Any]) -> i
     if _ELEMENTS.get(op) is _view:
         return NODE
     read = sum(int(a.size) for a in kept)
-    return NODE + read + _ELEMENTS.get(op, _broadcast)(kept, attributes)
+    return NODE + SINGLE * (read + _ELEMENTS.get(op, _broadcast)(kept, attributes))
 
 
 def _root(array: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from recurra.checked import checked
 from recurra.errors import FormatError, InputError, RecurraError
-from recurra.export.memory import Room, effort, required
+from recurra.export.memory import NODE, SINGLE, Room, effort, required
 from recurra.export.numpy_operators import MANY, OPERATORS, OPSET, OUTPUTS
 from recurra.export.onnx_file import Graph, Node, OnnxFile, Value, read_onnx
 from recurra.export.recurrence import GATES, WEIGHTS, Prepared, Recurrence
@@ -18,6 +18,9 @@ from recurra.given import brief
 _OTHERS = (4, 5, 6)
 
 KNOWN = tuple(sorted({*OPERATORS, *GATES, "Scan"}))
+
+#: Operators that make arrays of a size that stands in what they read.
+_MADE = ("ConstantOfShape", "Range")
 
 Environment = dict[str, np.ndarray]
 
@@ -126,7 +129,7 @@ class OnnxModel:
         self, graph: Graph, given: Mapping[str, np.ndarray], outer: Environment, room: Room
     ) -> Environment:
         # The nearest definition of a name counts: a body's own constants and inputs come last.
-        room.work(len(outer))
+        room.work(NODE + len(outer))
         values: Environment = {**outer, **graph.constants, **given}
         for node in graph.nodes:
             read = [values[name] if name else None for name in node.inputs]
@@ -139,7 +142,8 @@ class OnnxModel:
                             f"makes {len(made)} outputs, but {len(node.outputs)} are named"
                         )
                     arrays = [np.asarray(a) for a in made]
-                    room.work(sum(a.size for a in arrays))
+                    if node.op in _MADE:
+                        room.work(SINGLE * sum(a.size for a in arrays))
                     for array in arrays:
                         room.hold(array, read)
                     room.need(0)

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from recurra.bounded import is_folder, read_whole
 from recurra.checked import checked
@@ -114,7 +114,9 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     """
     target = _file(path)
     try:
-        layout = json.loads(read_whole(target, "json"))
+        layout = json.loads(
+            read_whole(target, "json"), object_pairs_hook=_unique, parse_constant=_constant
+        )
     except OSError as error:
         raise InputError(f"{target}: the tokenizer cannot be read: {error.strerror}") from error
     except InputError:
@@ -127,6 +129,17 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
         return read_layout(layout)
     except FormatError as error:
         raise FormatError(str(error).replace(FILE_NAME, str(target), 1)) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _file(path: str | os.PathLike[str]) -> Path:

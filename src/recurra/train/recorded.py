@@ -16,8 +16,8 @@ Record = TypeVar("Record")
 def record(cls: type[Record], values: Any, where: str) -> Record:
     """A dataclass of JSON values, each of the type that its field says.
 
-    Whole numbers are from 0 on; numbers may be infinite or NaN; unknown names are left out, as those
-    of another version's.
+    Whole numbers are from 0 on; numbers may be infinite or NaN; unknown names, as of another
+    version, are left out.
 
     Raises:
         FormatError: a value is missing or of another type; `where` names it.

@@ -2,11 +2,10 @@
 // is a block of its own of exactly the size that the call says, so that one element too far is found.
 // The sizes, options and layouts of a call are read from the input; what must hold besides: results do
 // not depend on the number of threads.
-#include <sys/resource.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,12 +45,10 @@ struct Numbers {
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
-    if (odd && state % 61 == 0) return state % 3 == 0 ? 1e300 * 1e300 : state % 3 == 1 ? -1e38 : 0.0 / zero;
+    using limits = std::numeric_limits<double>;
+    if (odd && state % 61 == 0) return state % 3 == 0 ? limits::infinity() : state % 3 == 1 ? -1e38 : limits::quiet_NaN();
     return double(int64_t(state % 2001) - 1000) / 1000;
   }
-
- private:
-  double zero = 0;
 };
 
 template <class T>
@@ -397,7 +394,7 @@ void head(Input& in, const Isa& isa) {
   const Block<float> weight = block<float>(tokens * features, numbers), bias = block<float>(tokens, numbers);
   Arena memory;
   void* packed = isa.pack_head(weight.get(), in.maybe() ? bias.get() : nullptr, tokens, features, memory);
-  const Block<float> x = block<float>(features, numbers), logits = block<float>(tokens, numbers);
+  const Block<float> x = block<float>(features, numbers), logits = block<float>(padded(tokens), numbers);
   for (int thread = 0; thread < threads; ++thread) isa.head(packed, x.get(), logits.get(), thread, threads);
 }
 
