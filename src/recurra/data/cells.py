@@ -1,6 +1,7 @@
 """Tables as bytes: unpacking, encodings, what parts the cells of a row, and quoting. No torch."""
 
 import codecs
+import errno
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -58,8 +59,10 @@ def read_bytes(path: Path) -> bytes:
     except PackedError as error:
         raise InputError(f"{path}: {error}: pack it again") from None
     except OSError as error:
-        told = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: {told}: check the path and its permissions") from error
+        told = error.strerror or str(error)
+        if error.errno == errno.EFBIG:  # which says what changes it
+            raise InputError(f"{path}: {told}") from None
+        raise InputError(f"{path}: {told.lower()}: check the path and its permissions") from error
     except ValueError as error:  # a zero in the path
         raise InputError(f"{str(path)!r}: cannot be a path: {error}: check it") from None
 

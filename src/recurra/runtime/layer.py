@@ -37,6 +37,7 @@ class KernelLayer:
         table: np.ndarray | None = None,
         half: bool = False,
     ) -> None:
+        table = None if table is None else np.asarray(table, np.float32)
         self._program, self._keep, self._table = program, list(keep), table
         self._parameters = [np.ascontiguousarray(weights[p.name]) for p in program.parameters]
         self._half = half

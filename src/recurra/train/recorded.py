@@ -23,7 +23,7 @@ def record(cls: type[Record], values: Any, where: str) -> Record:
         FormatError: a value is missing or of another type; `where` names it.
     """
     if not isinstance(values, Mapping):
-        raise FormatError(f"{where}: expected names and values, found {shown(values)}")
+        raise FormatError(f"{where}: expected names and values, found {shown(values)}: use --fresh")
     hints = typing.get_type_hints(cls)
     found: dict[str, Any] = {}
     for field in fields(cls):  # type: ignore[arg-type]
