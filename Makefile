@@ -8,7 +8,7 @@ BIN := .venv/bin
 # More for pytest: make test ARGS="-k lstm"
 ARGS ?=
 
-.PHONY: help setup demo test matrix test-quality kills check sanitize sanitize-threads docs bench format clean
+.PHONY: help setup demo test matrix test-quality kills fuzz check sanitize sanitize-threads docs bench format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -33,6 +33,11 @@ KILLS ?= 100
 kills: setup  ## kill training of all six tasks with SIGKILL, 100 times (KILLS=), and compare the bytes at the end
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests $(BIN)/python tests/train/kill_tasks.py "$$folder" $(KILLS)
+
+FUZZ_SECONDS ?= 60
+fuzz: setup  ## hunt for input that breaks a promise, FUZZ_SECONDS (60) a target; FUZZ_TARGETS names some
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[fuzz]' || true
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tools/fuzz.py
 
 check: setup  ## format, lint, types, import rules: a few seconds
 	$(BIN)/ruff format --check --quiet .

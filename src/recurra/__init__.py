@@ -60,13 +60,14 @@ def load(directory: str | Path, *, precision: str = "float32") -> Any:
         InputError: there is no model at that path, or the precision cannot be had.
         FormatError: it is damaged, foreign, or from a newer version.
     """
+    from recurra.bounded import is_folder
     from recurra.errors import InputError
     from recurra.given import path_of
     from recurra.storage import read_model
     from recurra.tasks.catalog import from_files
 
     directory = path_of(directory, "load", "the path of a model directory or of a run")
-    if directory.suffix == ".onnx" and not directory.is_dir():
+    if directory.suffix == ".onnx" and not is_folder(directory):
         from recurra.export import OnnxModel
 
         if precision != "float32":

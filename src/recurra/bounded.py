@@ -28,6 +28,12 @@ LIMITS: dict[str, tuple[int, str]] = {
     "onnx": ((1 << 31) - 1, "bytes of an ONNX file, as in protobuf"),
     "onnx_memory": (1 << 30, "bytes that an ONNX graph may hold while it runs, or"),
     "onnx_growth": (64, "times its weights and inputs, where that is more"),
+    "onnx_nodes": (1 << 17, "nodes and constants of an ONNX file, those of inner graphs too"),
+    "onnx_work": (1 << 35, "operations on numbers in one run of an ONNX graph, or"),
+    "onnx_work_growth": (
+        2,
+        "times all its nodes for each step and all its weights for each number",
+    ),
     "scan_steps": (1 << 22, "steps of all Scan operators in one run of an ONNX graph"),
 }
 
@@ -46,6 +52,10 @@ class NotRegularError(OSError):
     """What lies at a path is no regular file."""
 
 
+class PackedError(OSError):
+    """What was to be unpacked is damaged, or nothing that is packed."""
+
+
 def limit(name: str) -> int:
     """A row of `LIMITS`, as the environment changes it. InputError for what is no number."""
     variable = f"RECURRA_LIMIT_{name.upper()}"
@@ -55,6 +65,29 @@ def limit(name: str) -> int:
     if not given.isascii() or not given.isdigit() or len(given) > 18:
         raise InputError(f"{variable}: expected a whole number from 0 on, received {given[:40]!r}")
     return int(given)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file lies there; of what no path can be, or may not be looked at, False."""
+    return stat.S_ISREG(_mode(path))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder lies there, likewise."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def exists(path: Path) -> bool:
+    """Whether anything lies there, likewise."""
+    return _mode(path) != 0
+
+
+def _mode(path: Path) -> int:
+    # Path.is_file raises for a name that is too long, or a folder that may not be searched.
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def open_regular(path: Path, *, pipe: bool = False) -> BufferedReader:
@@ -108,17 +141,45 @@ def read_at_most(file: Readable, most: int, name: str) -> bytes:
 
 
 def may_unpack_to(size: int) -> int:
-    """The most bytes that a packed file of `size` bytes may unpack to."""
-    return min(limit("unpacked"), max(_SMALL, limit("expansion") * size))
+    """The most bytes that a packed file of `size` bytes may unpack to in memory."""
+    return min(limit("unpacked"), may_grow_to(size))
+
+
+def may_grow_to(size: int) -> int:
+    """The most bytes that a packed file of `size` bytes may unpack to, read in pieces."""
+    return max(_SMALL, limit("expansion") * size)
+
+
+#: How every gzip file begins.
+GZIP = b"\x1f\x8b"
 
 
 def gunzip(data: bytes) -> bytes:
-    """The bytes of a gzip file. Raises OSError where they are too many, and what `gzip` does."""
-    import gzip
+    """The bytes of a gzip file. Raises OSError: too many of them; PackedError."""
     import io
 
-    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-        return read_at_most(file, may_unpack_to(len(data)), "expansion")
+    if data and not data.startswith(GZIP):
+        raise PackedError("not gzip that can be read")
+    return read_at_most(Unpacked(io.BytesIO(data)), may_unpack_to(len(data)), "expansion")
+
+
+class Unpacked:
+    """A gzip file that is read from start to end. Raises PackedError where it is damaged."""
+
+    def __init__(self, file: Readable) -> None:
+        import gzip
+        import zlib
+
+        self._file = gzip.GzipFile(fileobj=file)  # type: ignore[call-overload]
+        self._damaged = (EOFError, gzip.BadGzipFile, zlib.error)
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes."""
+        try:
+            data: bytes = self._file.read(size)
+        except self._damaged as error:
+            raise PackedError(f"the gzip file is damaged or cut short: {error}") from None
+        return data
 
 
 class Counted:

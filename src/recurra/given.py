@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recurra.errors import InputError
+from recurra.errors import InputError, one_line
 
 #: Characters of a text that messages show.
 SHOWN = 60
@@ -50,7 +50,7 @@ class LeftOut:
         of = f" of {self.total:,}" if self.total else ""
         unit = _singular(self.unit) if (self.total or self.count) == 1 else self.unit
         which = "" if self.count == 1 else "the first: "
-        return f"left out {self.count:,}{of} {unit}: {which}{_cut(self.first, 4 * SHOWN)}"
+        return f"left out {self.count:,}{of} {unit}: {which}{one_line(_cut(self.first, 4 * SHOWN))}"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""

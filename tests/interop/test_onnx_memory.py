@@ -37,6 +37,18 @@ def chain(op, count, *more, **attributes):
     ]
 
 
+def _sums(count):
+    """Sums of all of one array, each added to the last."""
+    nodes = [node("ReduceSum", ["e"], ["r0"], keepdims=0)]
+    for k in range(count):
+        made = "y" if k == count - 1 else f"r{k + 1}"
+        nodes += [
+            node("ReduceSum", ["e"], [f"p{k}"], keepdims=0),
+            node("Add", [f"p{k}", f"r{k}"], [made]),
+        ]
+    return nodes
+
+
 WIDE = whole(1, 1 << 27)
 GROW = body(
     [node("Concat", ["h", "h"], ["k"], axis=0), node("Identity", ["a"], ["b"])],
@@ -185,6 +197,63 @@ def test_steps_are_counted(tmp_path, monkeypatch):
     monkeypatch.setenv("RECURRA_LIMIT_SCAN_STEPS", "1000")
     with pytest.raises(InputError, match=r"asks for more than 1,000 steps: .*SCAN_STEPS"):
         load(path).run({"x": x})
+
+
+STATE = [node("Identity", ["h"], ["k"])]
+LONG = [node("Neg", ["a" if k == 0 else f"t{k}"], [f"t{k + 1}"]) for k in range(50)]
+
+#: Small files that would compute for hours, and what they are given.
+HOURS = {
+    "products": (chain("MatMul", 5000, None), [], np.ones((1024, 1024), np.float32) / 1024),
+    "sums of many": (
+        [node("Expand", ["x", "n"], ["e"]), *_sums(5000)],
+        [constant("n", whole(1 << 13, 1 << 13))],
+        floats(1),
+    ),
+    "steps of many nodes": (
+        [
+            node("Expand", ["x", "n"], ["e"]),
+            scan(body([*STATE, *LONG, node("Identity", ["t50"], ["b"])]), ("s", "e")),
+        ],
+        [START, constant("n", whole(1 << 22, 1))],
+        floats(1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOURS)
+def test_small_files_do_not_compute_for_ever(name, tmp_path, monkeypatch):
+    """A tenth of the work that is allowed, for the test to be short."""
+    monkeypatch.setenv("RECURRA_LIMIT_ONNX_WORK", str(1 << 31))
+    monkeypatch.setenv("RECURRA_LIMIT_ONNX_WORK_GROWTH", "0")
+    nodes, constants, x = HOURS[name]
+    path = tmp_path / "long.onnx"
+    path.write_bytes(model(nodes, constants, inputs=[("x", FLOAT)]).SerializeToString())
+    started = time.process_time()
+    with pytest.raises(InputError, match="asks for more than the 2,147,483,648 operations"):
+        load(path).run({"x": x})
+    assert time.process_time() - started < 20
+
+
+def test_the_work_grows_with_what_is_given(tmp_path, monkeypatch):
+    """Each weight once for each number, and each node once for each step, are always allowed."""
+    monkeypatch.setenv("RECURRA_LIMIT_ONNX_WORK", "0")
+    path = tmp_path / "m.onnx"
+    weights = [constant("w", np.ones((64, 256), np.float32))]
+    nodes = [node("MatMul", ["x", "w"], ["v"]), node("Tanh", ["v"], ["y"])]
+    path.write_bytes(model(nodes, weights, inputs=[("x", FLOAT)]).SerializeToString())
+    assert load(path).run({"x": np.ones((500, 64), np.float32)})["y"].shape == (500, 256)
+    inner = body([*STATE, node("Neg", ["a"], ["b"])])
+    path.write_bytes(model([scan(inner)], [START], inputs=[("x", FLOAT)]).SerializeToString())
+    assert len(load(path).run({"x": np.ones((500, 1), np.float32)})["y"]) == 500
+
+
+def test_nodes_are_counted_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECURRA_LIMIT_ONNX_NODES", "100")
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model(chain("Neg", 101), inputs=[("x", FLOAT)]).SerializeToString())
+    with pytest.raises(FormatError, match=r"more nodes and constants than the 100 .*ONNX_NODES"):
+        load(path)
 
 
 def test_what_is_read_no_more_is_freed(tmp_path, monkeypatch):

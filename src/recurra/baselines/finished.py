@@ -41,9 +41,10 @@ class Finished:
                 f"{self.path}: expected what a comparison wrote, found another file: choose "
                 "another --out"
             )
-        if held.get("version") != _VERSION or not isinstance(held.get("models"), dict):
+        dicts = (held.get("identity"), held.get("models"))
+        if held.get("version") != _VERSION or not all(isinstance(d, dict) for d in dicts):
             raise FormatError(f"{self.path}: not laid out as this version writes it: use --fresh")
-        before = held.get("identity", {})
+        before = held["identity"]
         names = sorted(before.keys() | self.identity.keys())
         different = [name for name in names if before.get(name) != self.identity.get(name)]
         if different:
@@ -64,10 +65,12 @@ class Finished:
             FormatError: the row is damaged.
         """
         row = self._rows.get(model)
-        if row is None or row.get("budget") != dict(budget):
+        if row is None:
             return None
-        if not isinstance(row.get("result"), dict):
+        if not isinstance(row, dict) or not isinstance(row.get("result"), dict):
             raise FormatError(f"{self.path}: the row of {model} is damaged: use --fresh")
+        if row.get("budget") != dict(budget):
+            return None
         found: dict[str, Any] = row["result"]
         return found
 

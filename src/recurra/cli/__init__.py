@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _complain(error: BaseException) -> None:
     """Print an error and what caused it, in one line."""
+    from recurra.errors import one_line
+
     # An order that was obeyed is no error.
     told = ("" if hasattr(error, "exit_code") else "error: ") + " ".join(str(error).split())
     cause = error.__cause__
@@ -58,4 +60,4 @@ def _complain(error: BaseException) -> None:
             told += f"; because: {text}"
         cause = cause.__cause__
     with contextlib.suppress(OSError):  # a terminal that is gone reads no message
-        sys.stderr.write(f"recurra: {told}\n")
+        sys.stderr.write(f"recurra: {one_line(told)}\n")

@@ -1,19 +1,17 @@
 """Tables as bytes: unpacking, encodings, what parts the cells of a row, and quoting. No torch."""
 
 import codecs
+import errno
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recurra.bounded import read_whole
+from recurra.bounded import GZIP, PackedError, gunzip, read_whole
 from recurra.errors import InputError
 
 DELIMITERS = (",", ";", "\t", "|")
-#: A packed file may grow to this many times its size, and to `SMALL` bytes in any case.
-GROWTH, SMALL = 200, 64 << 20
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -47,42 +45,26 @@ class Dialect:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A whole file, unpacked where its name ends in .gz.
+    """A whole file, unpacked where it is gzip or its name ends in .gz.
 
     Raises:
-        InputError: it cannot be read, is not gzip, or grows beyond `GROWTH` times its size.
+        InputError: it cannot be read, is not gzip, or unpacks to more than is allowed.
     """
     try:
         data = read_whole(path)
+        packed = path.suffix.lower() == ".gz" or data.startswith(GZIP)
+        return gunzip(data) if packed else data
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: check the path") from None
+    except PackedError as error:
+        raise InputError(f"{path}: {error}: pack it again") from None
     except OSError as error:
-        told = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: {told}: check the path and its permissions") from error
-    return _unpacked(data, path) if path.suffix.lower() == ".gz" else data
-
-
-def _unpacked(data: bytes, path: Path) -> bytes:
-    most, parts, size = max(SMALL, GROWTH * len(data)), [], 0
-    try:
-        while data:
-            unpack = zlib.decompressobj(wbits=31)
-            parts.append(unpack.decompress(data, most - size + 1))
-            size += len(parts[-1])
-            if size > most:
-                raise InputError(
-                    f"{path}: grows to more than {GROWTH} times its size when it is unpacked: "
-                    "unpack it first, if it is what it should be"
-                )
-            if not unpack.eof:
-                raise zlib.error("cut short")
-            data = unpack.unused_data.lstrip(b"\0")
-    except zlib.error as error:
-        raise InputError(
-            f"{path}: expected a gzip file, received one that "
-            f"cannot be unpacked ({error}): compress it again"
-        ) from None
-    return b"".join(parts)
+        told = error.strerror or str(error)
+        if error.errno == errno.EFBIG:  # which says what changes it
+            raise InputError(f"{path}: {told}") from None
+        raise InputError(f"{path}: {told.lower()}: check the path and its permissions") from error
+    except ValueError as error:  # a zero in the path
+        raise InputError(f"{str(path)!r}: cannot be a path: {error}: check it") from None
 
 
 def as_utf8(data: bytes, path: Path, encoding: str | None = None) -> bytes:
@@ -138,6 +120,10 @@ def sniff(lines: Sequence[bytes], *, delimiter: str | None = None, tab: bool = F
         delimiter: what a person said of it.
         tab: whether the file's name says that tabs do.
     """
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
+        raise InputError(
+            f"delimiter: expected one character, as ; or a tab, received {delimiter[:20]!r}"
+        )
     if delimiter is None and tab:
         return Dialect("\t", quoted=False)
     if delimiter is not None:

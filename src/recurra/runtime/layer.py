@@ -37,6 +37,7 @@ class KernelLayer:
         table: np.ndarray | None = None,
         half: bool = False,
     ) -> None:
+        table = None if table is None else np.asarray(table, np.float32)
         self._program, self._keep, self._table = program, list(keep), table
         self._parameters = [np.ascontiguousarray(weights[p.name]) for p in program.parameters]
         self._half = half
@@ -56,6 +57,8 @@ class KernelLayer:
 
         With `reverse` from the last step to the first; outputs stay at the place of their input.
         """
+        # A layer before this one may have had weights of float64, which numpy ran.
+        x = np.asarray(x, np.float32)
         if x.shape[0] == 1 and valid is None:
             threads = self._threads if self._weights * x.shape[1] >= _MANY else 1
             found = self.packed.step(x[0], list(states), self._keep, threads)
@@ -92,7 +95,7 @@ class KernelLayer:
             self._program,
             x,
             self._parameters,
-            [np.ascontiguousarray(s) for s in states],
+            [np.ascontiguousarray(s, np.float32) for s in states],
             None if valid is None else np.ascontiguousarray(valid),
             keep=self._keep,
             reverse=reverse,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..bounded import is_folder
 from ..errors import FormatError, InputError
 from .directory import atomic_directory
 from .disk import discard
@@ -48,9 +49,9 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps that have a directory, verified or not, ascending."""
-        if not self.directory.is_dir():
+        if not is_folder(self.directory):
             return []
-        matches = (_STEP.fullmatch(p.name) for p in self.directory.iterdir() if p.is_dir())
+        matches = (_STEP.fullmatch(p.name) for p in self.directory.iterdir() if is_folder(p))
         return sorted(int(match[1]) for match in matches if match)
 
     def write(self, step: int, tensors: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> Path:

@@ -16,7 +16,7 @@ DEPTH_LIMIT = 64
 # Possessive: what has matched is not kept for a second try, 122 bytes a character.
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]|[^\s\[\]{}:,"]+', re.DOTALL)
 _COLON = re.compile(r"\s*:")
-_DECIMAL = re.compile(r"[.eE]")
+_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+|(?:\.[0-9]+)?[eE][-+]?[0-9]+)")
 
 
 class _NotStrictError(ValueError):
@@ -145,7 +145,7 @@ def _refuse(text: str, where: str, depth: int) -> NoReturn:
                 inside.add(key)
         elif word.lstrip("-") in ("NaN", "Infinity"):
             reason = f"{word} is not JSON"
-        elif _DECIMAL.search(word) and word[-1].isdigit() and math.isinf(float(word)):
+        elif (number := _DECIMAL.match(word)) and math.isinf(float(number[0])):
             reason = f"{word[:80]} is too large for a number"
         if reason:
             line = text.count("\n", 0, token.start()) + 1

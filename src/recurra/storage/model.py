@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..bounded import limit
+from ..bounded import exists, is_file, is_folder, limit
 from ..errors import FormatError, InputError
 from ..given import brief
 from . import manifest
@@ -115,14 +115,14 @@ def read_model(directory: str | Path, *, verify: bool = True) -> ModelFiles:
 
 def _read(path: Path, *, verify: bool) -> ModelFiles:
     sealed = None
-    if verify and (path / manifest.NAME).exists():
+    if verify and exists(path / manifest.NAME):
         manifest.read_manifest(path, kind=_KIND)
         read_metadata(path / TENSORS)  # first, to say of a pickle that it is one
         sealed = manifest.verify_manifest(path, kind=_KIND)
     config = _read_config(path / CONFIG)
     if verify and sealed is None:
         raise FormatError(f"{path}: no {manifest.NAME}: copied in part? Copy all of its files")
-    names = [name for name in (CONFIG, TENSORS, TOKENIZER, CARD) if (path / name).exists()]
+    names = [name for name in (CONFIG, TENSORS, TOKENIZER, CARD) if exists(path / name)]
     for name in names:
         if sealed is not None and name not in sealed.files:
             raise FormatError(
@@ -166,22 +166,22 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _model_directory(path: Path) -> Path:
     """The directory itself, or `best/` in a run directory; InputError where it can be neither."""
-    if path.is_file():
+    if is_file(path):
         with open_file(path) as file:
             look = looks_like(file.read(300))
         seems = f" (it looks like {look})" if look else ""
         raise InputError(
             f"{path}: is a file{seems}: give the directory that `save` or `train` made"
         )
-    if not path.is_dir():
+    if not is_folder(path):
         raise InputError(f"{path}: no such directory: give the one that `save` or `train` made")
-    if (path / TENSORS).exists():
+    if exists(path / TENSORS):
         return path
-    if (path / BEST).is_dir():
+    if is_folder(path / BEST):
         return path / BEST
-    if (path / "checkpoints").is_dir():
+    if is_folder(path / "checkpoints"):
         raise InputError(f"{path}: this run has no {BEST}/ yet: let it reach a first validation")
-    if (path / manifest.NAME).exists():
+    if exists(path / manifest.NAME):
         return path  # a model that lost its tensors: the manifest tells which file is missing
     raise InputError(
         f"{path}: expected a model or a run, received a directory without {TENSORS} and {BEST}/: "

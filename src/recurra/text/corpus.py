@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
+from recurra.bounded import exists, is_file, is_folder
 from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.given import is_path, listed, path_of, shown
@@ -236,11 +237,11 @@ def _sources(item: StrPath, spool: StrPath | None) -> list[FileSource]:
     if name == "-":
         name = "standard input"
         files: list[FileSource] = [SpooledSource(sys.stdin.buffer, name=name, path=kept_in)]
-    elif path.is_dir():
+    elif is_folder(path):
         files = [FileSource(file) for file in files_in(path)]
-    elif path.is_file():
+    elif is_file(path):
         files = [FileSource(path)]
-    elif path.exists():
+    elif exists(path):
         try:
             with path.open("rb") as pipe:
                 files = [SpooledSource(pipe, name=name)]

@@ -11,9 +11,9 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from recurra.bounded import read_whole
+from recurra.bounded import is_folder, read_whole
 from recurra.checked import checked
 from recurra.errors import FormatError, InputError
 from recurra.given import brief
@@ -118,7 +118,9 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     """
     target = _file(path)
     try:
-        layout = json.loads(read_whole(target, "json"))
+        layout = json.loads(
+            read_whole(target, "json"), object_pairs_hook=_unique, parse_constant=_constant
+        )
     except OSError as error:
         raise InputError(f"{target}: cannot be read: {error.strerror}: {_CHECK}") from error
     except InputError:
@@ -143,9 +145,20 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
 _CHECK = "check the path, its permissions and the free space"
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
 def _file(path: str | os.PathLike[str]) -> Path:
     target = Path(path)
-    return target / FILE_NAME if target.is_dir() else target
+    return target / FILE_NAME if is_folder(target) else target
 
 
 def _entry(parent: Mapping[str, Any], key: str, kind: type) -> Any:

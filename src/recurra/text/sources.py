@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import os
 import shutil
 import tempfile
 import weakref
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from recurra.bounded import open_regular
+from recurra.bounded import (
+    GZIP,
+    Counted,
+    PackedError,
+    Readable,
+    Unpacked,
+    is_file,
+    may_grow_to,
+    open_regular,
+)
 from recurra.errors import InputError
 
 SUFFIXES = (".txt", ".txt.gz", ".md")
-GZIP = b"\x1f\x8b"
 SPOOL_BLOCK = 1 << 20
 
 
@@ -59,11 +65,8 @@ class FileSource:
         try:
             with self._opened() as file:
                 yield from self._decode(file, size)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(
-                f"{self.name}: the gzip file is damaged or cut short: {error}: restore it from a "
-                "copy"
-            ) from None
+        except PackedError as error:
+            raise InputError(f"{self.name}: {error}: restore it from a copy") from None
         except OSError as error:
             raise InputError(
                 f"{self.name}: cannot be read: {error.strerror or error}: check the path and its "
@@ -71,13 +74,12 @@ class FileSource:
             ) from None
 
     @contextmanager
-    def _opened(self) -> Iterator[BinaryIO]:
+    def _opened(self) -> Iterator[Readable]:
         with open_regular(self._path) as file:
             magic = file.read(len(GZIP))
             file.seek(0)
             if magic == GZIP:
-                with gzip.GzipFile(fileobj=file) as unpacked:
-                    yield unpacked  # type: ignore[misc]
+                yield Counted(Unpacked(file), may_grow_to(os.fstat(file.fileno()).st_size))
                 return
             if self._path.suffix == ".gz" and magic:
                 raise InputError(
@@ -86,7 +88,7 @@ class FileSource:
                 )
             yield file
 
-    def _decode(self, file: BinaryIO, size: int) -> Iterator[str]:
+    def _decode(self, file: Readable, size: int) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder("utf-8")()
         offset = 0
         while True:
@@ -149,7 +151,7 @@ def files_in(folder: Path) -> list[Path]:
     found = sorted(
         path
         for path in folder.rglob("*")
-        if path.name.lower().endswith(SUFFIXES) and path.is_file() and not path.name.startswith(".")
+        if path.name.lower().endswith(SUFFIXES) and is_file(path) and not path.name.startswith(".")
     )
     if not found:
         expected = ", ".join(f"*{suffix}" for suffix in SUFFIXES)

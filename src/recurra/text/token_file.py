@@ -293,12 +293,21 @@ def _read_header(target: Path) -> Header:
             f"{brief(odd)}: {_AGAIN}"
         )
     header = Header(**content)
-    if header.dtype not in DTYPES or type(header.tokens) is not int or header.tokens < 1:
+    if header.dtype not in DTYPES or not _counts(header):
         raise FormatError(
             f"{path}: expected a dtype of {', '.join(DTYPES)} and at least one token, received "
             f"{brief(header.dtype)} and {brief(header.tokens)}: {_AGAIN}"
         )
     return header
+
+
+def _counts(header: Header) -> bool:
+    """Whether all of its numbers are such, and all of its hashes texts."""
+    numbers = [header.tokens, header.characters, header.words, header.bytes, header.vocab_size]
+    numbers += [n for n in (header.line_count, header.eos_id) if n is not None]
+    texts = (header.tokenizer_sha256, header.corpus_sha256, header.corpus_name)
+    whole = all(type(n) is int and 0 <= n < 1 << 60 for n in numbers)
+    return whole and header.tokens > 0 and all(isinstance(text, str) for text in texts)
 
 
 def _map(path: Path, dtype: str, count: int) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from recurra.errors import InputError
+from recurra.errors import FormatError, InputError
+from recurra.given import shown
 from recurra.train.config import EPOCHS, TrainConfig, parse_plan, write_plan
+from recurra.train.recorded import record
 
 if TYPE_CHECKING:
     from recurra.train.task import Task
@@ -44,12 +46,16 @@ class Plan:
         return {**asdict(self), "revisions": self.text}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Plan":
-        """What `to_json` wrote, also an older version's."""
-        known = {field.name for field in fields(cls)}
-        text = values.get("revisions")
-        kept = {name: value for name, value in values.items() if name in known}
-        return cls(**{**kept, "revisions": parse_plan(text) if text else ()})
+    def from_json(cls, values: Any) -> "Plan":
+        """What `to_json` wrote, also an older version's. FormatError for what it did not."""
+        where = "the plan of a run"
+        kept = {n: v for n, v in values.items() if n != "revisions"} if values else values
+        plan, text = record(cls, kept, where), values.get("revisions")
+        if text and not isinstance(text, str):
+            raise FormatError(f"{where}: revisions: expected a text, found {shown(text)}")
+        if min(plan.steps, plan.epoch, plan.log_every, plan.world) < 1:
+            raise FormatError(f"{where}: expected counts from 1 on: start over with --fresh")
+        return replace(plan, revisions=parse_plan(text) if text else ())
 
     @property
     def text(self) -> str:

@@ -11,11 +11,13 @@ from safetensors.numpy import save as save_tensors
 from torch import Tensor, nn
 
 from recurra.errors import FormatError, InputError
+from recurra.given import shown
 from recurra.storage import dump_json, parse_json
 from recurra.train import random_state
 from recurra.train.distributed import World
 from recurra.train.metrics import decode, encode
 from recurra.train.optim import Updater
+from recurra.train.recorded import record
 from recurra.train.task import State
 
 _JSON = "json"
@@ -74,17 +76,21 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
 def set_weights(module: nn.Module, values: Mapping[str, Tensor], where: str) -> None:
     """Copy values into the module's tensors; FormatError unless names and shapes are the same."""
     own = weights(module)
-    wrong = sorted(own.keys() ^ values.keys()) or sorted(
-        name for name in own if own[name].shape != values[name].shape
-    )
-    if wrong:
-        raise FormatError(
-            f"{where}: holds another model: {', '.join(wrong[:3])} differ: "
-            "resume with the settings it was written with, or start over with --fresh"
-        )
+    _check_like(own, values, where)
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(values[name])
+
+
+def _check_like(own: Mapping[str, Tensor], values: Mapping[str, Tensor], where: str) -> None:
+    """FormatError unless names, shapes and dtypes are the same."""
+    wrong = sorted(own.keys() ^ values.keys()) or sorted(
+        name
+        for name in own
+        if own[name].shape != values[name].shape or own[name].dtype != values[name].dtype
+    )
+    if wrong:
+        raise FormatError(f"{where}: holds another model: {', '.join(wrong[:3])} differ")
 
 
 def capture(state: RunState, world: World) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -122,19 +128,27 @@ def restore(
         checkpoint = _unpack(world.tell_bytes(packed))
     assert checkpoint is not None
     arrays, values = checkpoint
-    if len(values["ranks"]) != world.size:
+    ranks = values.get("ranks")
+    if not isinstance(ranks, list) or not all(
+        isinstance(rank, dict) and {"random", "carried"} <= rank.keys() for rank in ranks
+    ):
+        raise FormatError(f"{where}: its checkpoint has no states of processes: use --fresh")
+    if len(ranks) != world.size:
         raise InputError(
-            f"{where}: was written by {len(values['ranks'])} processes, this run has {world.size}: "
+            f"{where}: was written by {len(ranks)} processes, this run has {world.size}: "
             "resume with as many, or start over with --fresh"
         )
     tensors = _tensors(arrays)
     set_weights(state.module, _below(tensors, "weights/"), where)
-    state.updater.load_state(_below(tensors, "optimizer/"))
-    state.best = {k: t.to(world.device) for k, t in _below(tensors, "best/").items()} or None
-    state.position = Position(**decode(values["position"]))
-    own, own_values = _below(tensors, f"rank{world.rank}/"), values["ranks"][world.rank]
-    state.carried = _unflatten(own_values["carried"], own, world.device)
-    random_state.restore(_below(own, "random/"), own_values["random"])
+    state.updater.load_state(_below(tensors, "optimizer/"), where)
+    best = {k: t.to(world.device) for k, t in _below(tensors, "best/").items()} or None
+    if best is not None:
+        _check_like(weights(state.module), best, where)
+    state.best = best
+    state.position = record(Position, decode(values.get("position")), f"{where}: position")
+    own = _below(tensors, f"rank{world.rank}/")
+    state.carried = _unflatten(ranks[world.rank]["carried"], own, world.device, where)
+    random_state.restore(_below(own, "random/"), ranks[world.rank]["random"], where)
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -155,15 +169,23 @@ def _flatten(state: State, name: str, tensors: dict[str, Tensor]) -> Any:
     return {"tuple" if isinstance(state, tuple) else "list": items}
 
 
-def _unflatten(layout: Any, tensors: Mapping[str, Tensor], device: torch.device) -> State:
+def _unflatten(
+    layout: Any, tensors: Mapping[str, Tensor], device: torch.device, where: str
+) -> State:
     if layout is None:
         return None
-    if isinstance(layout, str):
+    if isinstance(layout, str) and layout in tensors:
         return tensors[layout].to(device)
-    ((kind, items),) = layout.items()
-    if kind == "dict":
-        return {key: _unflatten(item, tensors, device) for key, item in items.items()}
-    return (tuple if kind == "tuple" else list)(_unflatten(i, tensors, device) for i in items)
+    kind, items = next(iter(layout.items())) if isinstance(layout, dict) and layout else ("", None)
+    if kind == "dict" and isinstance(items, dict):
+        return {key: _unflatten(item, tensors, device, where) for key, item in items.items()}
+    if kind in ("tuple", "list") and isinstance(items, list):
+        parts = [_unflatten(item, tensors, device, where) for item in items]
+        return tuple(parts) if kind == "tuple" else parts
+    raise FormatError(
+        f"{where}: its checkpoint carries {shown(layout)}, which is no state: start over with "
+        "--fresh"
+    )
 
 
 def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
@@ -180,7 +202,7 @@ def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     tensors = {}
     for name, array in arrays.items():
         tensor = torch.tensor(array)
-        if name.endswith(_BFLOAT16):
+        if name.endswith(_BFLOAT16) and tensor.dtype == torch.int16:
             name, tensor = name.removesuffix(_BFLOAT16), tensor.view(torch.bfloat16)
         tensors[name] = tensor
     return tensors

@@ -130,6 +130,24 @@ class World:
         return [t[: int(n)].numpy().tobytes() for t, n in zip(room, sizes, strict=True)]
 
 
+def declared() -> int:
+    """How many processes the environment says a run has. InputError for what is no number."""
+    return _number("WORLD_SIZE", 1, least=1)
+
+
+def _number(variable: str, otherwise: int, *, least: int = 0) -> int:
+    """A whole number of the environment."""
+    given = os.environ.get(variable)
+    if given is None:
+        return otherwise
+    if not (given.isascii() and given.isdigit() and len(given) < 10 and int(given) >= least):
+        raise InputError(
+            f"{variable}: expected a whole number from {least} on, received {given[:40]!r}: "
+            "torchrun sets it; unset it for one process"
+        )
+    return int(given)
+
+
 @contextmanager
 def join(device: torch.device) -> Iterator[World]:
     """The world of this process: of torchrun's environment, or of this process alone.
@@ -140,13 +158,13 @@ def join(device: torch.device) -> Iterator[World]:
         with closing(_member(device)) as world:
             yield world
         return
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if declared() == 1:
         yield World(device=device)
         return
     missing = [n for n in ("RANK", "MASTER_ADDR", "MASTER_PORT") if n not in os.environ]
     if missing:
         raise InputError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {', '.join(missing)} not set: "
+            f"WORLD_SIZE is {declared()}, but {', '.join(missing)} not set: "
             "start many processes with torchrun"
         )
     # gloo carries what the host decides, also where NCCL carries the gradients.
@@ -183,7 +201,7 @@ def choose_device(name: str) -> torch.device:
                 "device cuda: torch finds no CUDA device here: use device cpu, or a torch build "
                 "with CUDA"
             )
-        local = int(os.environ.get("LOCAL_RANK", "0"))
+        local = _number("LOCAL_RANK", 0)
         if local >= torch.cuda.device_count():
             raise InputError(
                 f"device cuda: process {local} of this machine has no GPU of its own, there are "

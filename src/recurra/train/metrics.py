@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from recurra.bounded import exists
 from recurra.errors import FormatError
 from recurra.storage.disk import open_file, refusals_named
 
@@ -64,7 +65,7 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each whole record with the offset of its end."""
-    if not path.exists():
+    if not exists(path):
         return
     end = 0
     with refusals_named(path), open_file(path) as file:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra import native
+from recurra.errors import FormatError
 from recurra.ops import are_plain, on_kernels, threads
 from recurra.train.config import TrainConfig
 
@@ -139,13 +140,37 @@ class Updater:
             if isinstance(value, Tensor)
         }
 
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take back what `state` returned."""
-        self.optimizer.state.clear()
+    def load_state(self, tensors: Mapping[str, Tensor], where: str = "state") -> None:
+        """Take back what `state` returned.
+
+        Raises:
+            FormatError: names, shapes or dtypes are not those of these parameters. `where` says
+                what was read.
+        """
+        keys = ("step", "exp_avg", "exp_avg_sq") if self.adam else ("momentum_buffer",)
+        found: dict[str, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             parameter, _, key = name.rpartition(":")
-            owner = self.named[parameter]
-            self.optimizer.state[owner][key] = value.to(owner.device, copy=True)
+            owner = self.named.get(parameter)
+            like = None if owner is None else torch.zeros(()) if key == "step" else owner
+            good = like is not None and key in keys and like.shape == value.shape
+            if not good or like is None or like.dtype != value.dtype:
+                raise FormatError(
+                    f"{where}: the optimizer's {name[:80]!r} is of another model: start over "
+                    "with --fresh"
+                )
+            found.setdefault(parameter, {})[key] = value
+        short = next((name for name, state in found.items() if len(state) < len(keys)), None)
+        if short is not None:
+            raise FormatError(
+                f"{where}: the optimizer's state of {short[:80]!r} is not whole: start over with "
+                "--fresh"
+            )
+        self.optimizer.state.clear()
+        for name, state in found.items():
+            owner = self.named[name]
+            for key, value in state.items():
+                self.optimizer.state[owner][key] = value.to(owner.device, copy=True)
 
 
 def _settle_gradient(parameter: nn.Parameter) -> None:

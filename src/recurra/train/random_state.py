@@ -9,6 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.errors import FormatError
+
+_WORDS = 624  # of a Mersenne twister
+
 Snapshot = tuple[dict[str, Tensor], dict[str, Any]]
 
 
@@ -38,16 +42,30 @@ def snapshot() -> Snapshot:
     return tensors, values
 
 
-def restore(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-    """Set all generators to what `snapshot` returned."""
-    version, python_normal = values["python"]
-    random.setstate((version, tuple(tensors["python"].tolist()), python_normal))
-    name, position, has_normal, normal = values["numpy"]
-    keys = tensors["numpy"].numpy().astype(np.uint32)
-    np.random.set_state((name, keys, position, has_normal, normal))
-    torch.set_rng_state(tensors["torch"].cpu())
-    if "cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["cuda"].cpu())
+def restore(
+    tensors: Mapping[str, Tensor], values: Mapping[str, Any], where: str = "generators"
+) -> None:
+    """Set all generators to what `snapshot` returned.
+
+    Raises:
+        FormatError: it did not return that. `where` says what was read.
+    """
+    try:
+        version, python_normal = values["python"]
+        name, position, has_normal, normal = values["numpy"]
+        keys = tensors["numpy"].numpy()
+        # numpy believes the position, and would read beyond its words.
+        if keys.shape != (_WORDS,) or not 0 <= position <= _WORDS or has_normal not in (0, 1):
+            raise ValueError
+        random.setstate((version, tuple(tensors["python"].tolist()), python_normal))
+        np.random.set_state((name, keys.astype(np.uint32), position, has_normal, normal))
+        torch.set_rng_state(tensors["torch"].cpu())
+        if "cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["cuda"].cpu())
+    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise FormatError(
+            f"{where}: the states of its random generators are none: start over with --fresh"
+        ) from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from recurra.errors import FormatError, InputError
+from recurra.errors import FormatError, InputError, RecurraError
 from recurra.storage import (
     BEST,
     Checkpoint,
@@ -18,6 +18,7 @@ from recurra.storage import (
     remove_stale,
     write_json,
 )
+from recurra.storage.manifest import check_version
 from recurra.train.budget import Plan
 from recurra.train.config import EPOCHS, TrainConfig
 
@@ -60,7 +61,10 @@ class RunDirectory:
         if recorded is None:
             self.record(None)
             return None, None
-        plan = None if recorded["plan"] is None else Plan.from_json(recorded["plan"])
+        try:
+            plan = None if recorded["plan"] is None else Plan.from_json(recorded["plan"])
+        except RecurraError as error:
+            raise FormatError(f"{self.path / CONFIG}: {error}") from None
         plan = self._compared(recorded, plan, world, device)
         checkpoint, skipped = self.checkpoints.latest()
         if plan is not None and checkpoint is None:  # the first is written before the plan
@@ -104,12 +108,10 @@ class RunDirectory:
         if not isinstance(recorded, dict) or recorded.get("format") != _FORMAT:
             raise InputError(f"{file}: is not of a training run: choose another --out")
         version = recorded.get("version")
-        if not isinstance(version, int) or version > _VERSION:
-            raise FormatError(
-                f"{file}: written by a newer version of recurra (format {version}; this one reads "
-                f"up to {_VERSION}): upgrade"
-            )
-        if not {"train", "identity", "plan"} <= recorded.keys():
+        check_version(version, _VERSION, str(file))
+        if not {"train", "identity", "plan"} <= recorded.keys() or not all(
+            isinstance(recorded[name], dict) for name in ("train", "identity")
+        ):
             raise FormatError(f"{file}: not laid out as that of a run: start over with --fresh")
         return recorded
 

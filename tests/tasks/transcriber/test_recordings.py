@@ -157,14 +157,14 @@ def test_bad_rows_are_named_and_the_good_ones_are_not_lost_where_asked(folder, c
 
 def test_sources_that_hold_nothing(tmp_path):
     (tmp_path / "empty.tsv").write_text("")
-    (tmp_path / "odd.csv").write_text("")
+    (tmp_path / "odd.dat").write_text("")
     (tmp_path / "void").mkdir()
     latin = tmp_path / "latin.tsv"
     latin.write_bytes("é\tx".encode("latin-1"))
     for name, told in [
         ("none", "no such file or folder"),
         ("void", r"expected a folder with \.wav"),
-        ("odd.csv", "expected a manifest"),
+        ("odd.dat", "expected a manifest"),
         ("empty.tsv", "expected recordings, received none"),
         ("latin.tsv", "the byte 0xe9 at offset 0"),
     ]:

@@ -117,3 +117,36 @@ def test_sources_alone(tmp_path, monkeypatch):
     with (tmp_path / "s.jsonl").open() as file:
         monkeypatch.setattr("sys.stdin", file)
         assert read_sources("-") == ['{"source": "d"}']
+
+
+TABLES = {
+    "comma": ("p.csv", b'source,target\n"a, b",x\nc,y\n'),
+    "semicolons, other columns": ("p.csv", b"id;target;source\n1;x;a, b\n2;y;c\n"),
+    "tabs with names": ("p.tsv", b"source\ttarget\na, b\tx\nc\ty\n"),
+    "tabs with names in another order": ("p.txt", b"target\tid\tsource\nx\t1\ta, b\ny\t2\tc\n"),
+    "tabs in a file called csv": ("p.csv", b"a, b\tx\nc\ty\n"),
+    "UTF-16": ("p.tsv", "a, b\tx\nc\ty\n".encode("utf-16")),
+    "a mark": ("p.tsv", b"\xef\xbb\xbfa, b\tx\nc\ty\n"),
+    "carriage returns": ("p.tsv", b"a, b\tx\rc\ty\r"),
+    "gzip by its bytes": ("p.tsv", gzip.compress(b"a, b\tx\nc\ty\n")),
+    "JSON lines in UTF-16": (
+        "p.jsonl",
+        '{"source": "a, b", "target": "x"}\n{"source": "c", "target": "y"}\n'.encode("utf-16"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_pairs_in_the_tables_that_people_have(name, tmp_path):
+    file, data = TABLES[name]
+    (tmp_path / file).write_bytes(data)
+    assert read_both(read_pairs(tmp_path / file)) == (["a, b", "c"], ["x", "y"])
+
+
+def test_a_table_without_the_columns_says_which(tmp_path):
+    (tmp_path / "p.csv").write_text("a,b\nx,y\n")
+    with pytest.raises(InputError, match="expected the columns source, target"):
+        read_pairs(tmp_path / "p.csv")
+    (tmp_path / "p.tsv").write_text("source\ttarget\na\n")
+    with pytest.raises(InputError, match="line 2: expected 2 fields, as the first line names"):
+        read_pairs(tmp_path / "p.tsv")

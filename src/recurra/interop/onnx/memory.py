@@ -1,8 +1,11 @@
-"""How much an ONNX graph may hold while it runs: a few bytes must not ask for all memory."""
+"""How much an ONNX graph may hold and compute: few bytes must not ask for all memory, or all time.
+
+Memory and work are estimated before an operator runs, from the shapes of what it reads.
+"""
 
 import math
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +17,35 @@ from recurra.interop.onnx.recurrence import GATES
 Array = Any  # numpy.ndarray, or None where a node leaves an input out
 
 
+#: Operations that running a node costs besides, whatever it computes: ten to twenty microseconds,
+#: in which a product of matrices computes so many.
+NODE = 1 << 17
+#: Operations of a product of matrices in the time of one on a number by itself, read from memory.
+SINGLE = 8
+
+
 class Room:
-    """Counts the bytes of the arrays that nodes have made and that still live.
+    """Counts the bytes of the arrays that nodes have made and that still live, and their work.
 
     Args:
-        given: bytes of the file's constants and of the inputs, with which the room grows.
+        weights, inputs: the file's constants, and what is given to this run. The room grows with
+            their bytes.
+        nodes: of the file. A layer runs each of them at most once a step, of which there are no
+            more than the longest axis of an input is long, and multiplies each of its weights at
+            most once for each number it is given: with these the work grows.
     """
 
-    def __init__(self, given: int) -> None:
-        self._most = max(limit("onnx_memory"), limit("onnx_growth") * given)
+    def __init__(
+        self, weights: Iterable[np.ndarray], inputs: Iterable[np.ndarray], nodes: int = 1
+    ) -> None:
+        kept, given = list(weights), list(inputs)
+        size = sum(a.nbytes for a in (*kept, *given))
+        self._most = max(limit("onnx_memory"), limit("onnx_growth") * size)
+        longest = max((n for a in given for n in a.shape), default=0)
+        honest = NODE * nodes * (1 + longest)
+        honest += sum(a.size for a in kept) * sum(a.size for a in given)
+        self._most_work = max(limit("onnx_work"), limit("onnx_work_growth") * honest)
+        self._work = self._most_work
         self._steps = limit("scan_steps")
         self._held = 0
         self._arrays: dict[int, weakref.ref[np.ndarray]] = {}
@@ -33,6 +56,15 @@ class Room:
             raise InputError(
                 f"asks for {self._held + size:,} bytes, more than the {self._most:,} that this "
                 "model may hold: give shorter inputs, or set RECURRA_LIMIT_ONNX_MEMORY"
+            )
+
+    def work(self, count: int) -> None:
+        """Count operations. Raise InputError where there are more than this run may have."""
+        self._work -= count
+        if self._work < 0:
+            raise InputError(
+                f"asks for more than the {self._most_work:,} operations that one run of this model "
+                "may take: give shorter inputs, or set RECURRA_LIMIT_ONNX_WORK"
             )
 
     def step(self) -> None:
@@ -65,6 +97,22 @@ def required(op: str, inputs: Sequence[Array], attributes: Mapping[str, Any]) ->
     kept = [a for a in inputs if a is not None]
     width = 8 if op == "Cast" else max((a.itemsize for a in kept), default=8)
     return width * _ELEMENTS.get(op, _broadcast)(kept, attributes)
+
+
+def effort(op: str, inputs: Sequence[Array], attributes: Mapping[str, Any]) -> int:
+    """The operations that an operator will take on these inputs, about."""
+    kept = [a for a in inputs if a is not None]
+    if op in GATES:
+        X, W, R = kept[:3]
+        # Every step of every row multiplies all weights.
+        return NODE + math.prod(X.shape[:2]) * (int(W.size) + int(R.size))
+    if op in ("MatMul", "Gemm"):
+        inner = kept[0].shape[0 if attributes.get("transA", 0) else -1]
+        return NODE + _ELEMENTS[op](kept, attributes) * inner
+    if _ELEMENTS.get(op) is _view:
+        return NODE
+    read = sum(int(a.size) for a in kept)
+    return NODE + SINGLE * (read + _ELEMENTS.get(op, _broadcast)(kept, attributes))
 
 
 def _root(array: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.bounded import limit
+from recurra.bounded import exists, limit
 from recurra.errors import FormatError, InputError
 from recurra.interop.onnx.external import read_external
 from recurra.interop.onnx.graph import library
@@ -27,6 +27,9 @@ _OLDEST = 7
 
 #: Graphs inside graphs: more than anything that was written on purpose.
 _DEEPEST = 8
+
+#: Names that all inner graphs may see together, for each node that there may be.
+_LOOKS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def read_onnx(path: str | Path, *, known: Sequence[str] | None = None) -> OnnxFi
             one line says where, what was expected and what was found.
     """
     path = Path(path)
-    if not path.exists():
+    if not exists(path):
         raise InputError(f"{path}: no such file: check the path")
     return _Reader(path, known).read()
 
@@ -100,6 +103,7 @@ class _Reader:
     def __init__(self, path: Path, known: Sequence[str] | None) -> None:
         self._path, self._known, self._onnx = path, known, library()
         self._opset = 0
+        self._count = self._looked = 0
 
     def read(self) -> OnnxFile:
         data = read_file(self._path, limit=limit("onnx"))
@@ -131,6 +135,15 @@ class _Reader:
         return FormatError(f"{self._path}: {text}")
 
     def _graph(self, graph: Any, outer: set[str], depth: int) -> Graph:
+        self._count += len(graph.node) + len(graph.initializer)
+        # Each inner graph sees the names around it: many graphs among many names would take hours.
+        self._looked += len(outer)
+        most = limit("onnx_nodes")
+        if self._count > most or self._looked > _LOOKS * most:
+            raise self._error(
+                f"more nodes and constants than the {most:,} that are read, or inner graphs among "
+                "too many (RECURRA_LIMIT_ONNX_NODES changes that)"
+            )
         if depth > _DEEPEST:
             raise self._error(f"graphs inside graphs, more than {_DEEPEST} deep")
         if graph.sparse_initializer:

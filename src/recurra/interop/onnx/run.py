@@ -1,6 +1,6 @@
 """An ONNX file as a model that runs over numpy: what `recurra.load` makes of one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from recurra.checked import checked
 from recurra.errors import FormatError, InputError, RecurraError
 from recurra.given import brief
-from recurra.interop.onnx.memory import Room, required
+from recurra.interop.onnx.memory import NODE, SINGLE, Room, effort, required
 from recurra.interop.onnx.numpy_operators import MANY, OPERATORS, OPSET, OUTPUTS
 from recurra.interop.onnx.read import Graph, Node, OnnxFile, Value, read_onnx
 from recurra.interop.onnx.recurrence import GATES, WEIGHTS, Prepared, Recurrence
@@ -18,6 +18,9 @@ from recurra.interop.onnx.recurrence import GATES, WEIGHTS, Prepared, Recurrence
 _OTHERS = (4, 5, 6)
 
 KNOWN = tuple(sorted({*OPERATORS, *GATES, "Scan"}))
+
+#: Operators that make arrays of a size that stands in what they read.
+_MADE = ("ConstantOfShape", "Range")
 
 Environment = dict[str, np.ndarray]
 
@@ -39,6 +42,7 @@ class OnnxModel:
         self._prepared: dict[int, Prepared] = {}
         self._attributes: dict[int, Mapping[str, Any]] = {}
         self._done: dict[int, tuple[str, ...]] = {}
+        self._weights = list(_weights(file.graph))
         self._prepare(file.graph, file.graph.constants)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -82,8 +86,8 @@ class OnnxModel:
             names = ", ".join(map(brief, inputs))
             raise InputError(f"expected the inputs {told}, received {names or 'none'}")
         given = {v.name: _checked(np.asarray(inputs[v.name]), v) for v in self.inputs}
-        sizes = (a.nbytes for a in (*given.values(), *self._graph.constants.values()))
-        found = self._run(self._graph, given, {}, Room(sum(sizes)))
+        room = Room(self._weights, given.values(), len(self._done))
+        found = self._run(self._graph, given, {}, room)
         return {v.name: found[v.name] for v in self.outputs}
 
     def _prepare(self, graph: Graph, constants: Mapping[str, np.ndarray]) -> None:
@@ -125,6 +129,7 @@ class OnnxModel:
         self, graph: Graph, given: Mapping[str, np.ndarray], outer: Environment, room: Room
     ) -> Environment:
         # The nearest definition of a name counts: a body's own constants and inputs come last.
+        room.work(NODE + len(outer))
         values: Environment = {**outer, **graph.constants, **given}
         for node in graph.nodes:
             read = [values[name] if name else None for name in node.inputs]
@@ -137,6 +142,8 @@ class OnnxModel:
                             f"makes {len(made)} outputs, but {len(node.outputs)} are named"
                         )
                     arrays = [np.asarray(a) for a in made]
+                    if node.op in _MADE:
+                        room.work(SINGLE * sum(a.size for a in arrays))
                     for array in arrays:
                         room.hold(array, read)
                     room.need(0)
@@ -161,6 +168,7 @@ class OnnxModel:
     def _node(self, node: Node, read: Sequence[Any], values: Environment, room: Room) -> Any:
         if node.op == "Scan":
             return self._scan(node, read, values, room)
+        room.work(effort(node.op, read, node.attributes))
         room.need(required(node.op, read, node.attributes))
         if node.op not in GATES:
             return OPERATORS[node.op](read, self._attributes[id(node)])
@@ -208,6 +216,17 @@ class OnnxModel:
             np.stack(c[::-1] if t else c) for c, t in zip(collected, turned_out, strict=True)
         ]
         return states + [np.moveaxis(a, 0, axis) for a, axis in zip(stacked, axes_out, strict=True)]
+
+
+def _weights(graph: Graph) -> Iterator[np.ndarray]:
+    """The constants of a graph and of those inside it."""
+    yield from graph.constants.values()
+    for node in graph.nodes:
+        for value in node.attributes.values():
+            if isinstance(value, Graph):
+                yield from _weights(value)
+            elif isinstance(value, np.ndarray):
+                yield value
 
 
 def _names_read(node: Node) -> set[str]:

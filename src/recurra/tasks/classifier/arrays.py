@@ -3,6 +3,7 @@
 import io
 import lzma
 import math
+import sys
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from tokenize import TokenError
 import numpy as np
 from numpy.lib import format as npy
 
-from recurra.data.cells import GROWTH, SMALL
+from recurra.bounded import may_unpack_to, read_at_most
 from recurra.errors import InputError
 
 
@@ -29,9 +30,13 @@ def read_arrays(data: bytes, path: Path, names: Sequence[str]) -> dict[str, np.n
                 name = entry.filename.removesuffix(".npy")
                 if name not in names:
                     continue
-                if entry.file_size > max(SMALL, GROWTH * len(data)):
+                if entry.file_size > may_unpack_to(len(data)):
                     raise ValueError(f"{name} takes {entry.file_size:,} bytes when it is unpacked")
-                found[name] = _array(file.read(entry), name)
+                if name in found:
+                    raise ValueError(f"{name} stands there twice")
+                with file.open(entry) as member:  # in pieces: the size may be a lie
+                    content = read_at_most(member, entry.file_size, "expansion")
+                found[name] = _array(content, name)
     except (ValueError, SyntaxError, TypeError, OSError, EOFError, NotImplementedError) as error:
         raise InputError(
             f"{path}: expected an .npz file, received one that cannot be read ({_line(error)}): "
@@ -64,6 +69,11 @@ def _array(data: bytes, name: str) -> np.ndarray:
     rest = data[stream.tell() :]
     if size != len(rest) or min(shape, default=0) < 0:
         raise ValueError(f"{name} has {len(rest):,} bytes where {dtype} {shape} takes {size:,}")
+    if dtype.kind == "U" and rest:
+        # Python cannot make a text of them, and says so with a SystemError.
+        points = np.frombuffer(rest, np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if points.max() > sys.maxunicode:
+            raise ValueError(f"{name} has texts of numbers that are no characters")
     return np.frombuffer(rest, dtype).reshape(shape, order="F" if fortran else "C")
 
 

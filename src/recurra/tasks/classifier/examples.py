@@ -12,6 +12,7 @@ from recurra.data.labels import TEXTS, LabelKinds, read_labels
 from recurra.errors import InputError
 from recurra.given import LeftOut, listed, plain, shown
 
+_DEEPEST = 4  # lists in lists, of which two have a meaning
 _MISSING = {"", "na", "nan", "null", "none", "?"}  # cells of a CSV file that hold no number
 
 
@@ -177,8 +178,10 @@ def numbers_of(given: Any, place: str) -> np.ndarray:
     return array
 
 
-def _cells(given: Any) -> Any:
+def _cells(given: Any, depth: int = 0) -> Any:
     """Nested lists with numbers for strings and NaN for what is missing."""
+    if depth > _DEEPEST:
+        raise ValueError("expected steps of numbers, received lists in lists in lists")
     if given is None:
         return math.nan
     if isinstance(given, str):
@@ -189,7 +192,7 @@ def _cells(given: Any) -> Any:
         except ValueError:
             raise ValueError(f"expected numbers, received {given[:40]!r}") from None
     if isinstance(given, list | tuple | np.ndarray):
-        return [_cells(item) for item in given]
+        return [_cells(item, depth + 1) for item in given]
     real = isinstance(given, int | float | np.integer | np.floating)
     if real and not isinstance(given, bool):
         try:

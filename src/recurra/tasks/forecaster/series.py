@@ -173,6 +173,11 @@ class _Reader:
         """A row a year: its months, or its quarters."""
         header = self._table.header
         number = self._numbers(range(1, len(header)))
+        if len(header) - 1 not in (4, 12):
+            raise InputError(
+                f"{self._table.name}: expected a year and 12 months or 4 quarters a row in the "
+                f"layout calendar, received {len(header)} columns: choose another layout"
+            )
         months = 12 // (len(header) - 1)
         rows: list[Row] = []
         moments: list[int | None] = []

@@ -12,18 +12,17 @@
 CoNLL-U: https://universaldependencies.org/format.html.
 """
 
-import gzip
 import json
 import re
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recurra.bounded import gunzip, read_whole
+from recurra.bounded import is_folder
 from recurra.checked import checked
+from recurra.data.cells import read_bytes
 from recurra.data.json_lines import BadJSONError, parse_object
 from recurra.errors import InputError
 from recurra.given import LeftOut, brief, path_of
@@ -362,20 +361,9 @@ def _read(source: str | Path, name: str) -> bytes:
     if str(source) == "-":
         return sys.stdin.buffer.read()
     path = Path(source)
-    if path.is_dir():
+    if is_folder(path):
         raise InputError(f"{name}: is a folder: give the files in it")
-    try:
-        content = read_whole(path)
-        return gunzip(content) if content[:2] == b"\x1f\x8b" else content
-    except FileNotFoundError:
-        raise InputError(f"{name}: no such file: check the path") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        told = f"{name}: the gzip file is damaged or cut short: {error}: restore it from a copy"
-        raise InputError(told) from None
-    except OSError as error:
-        raise InputError(
-            f"{name}: cannot be read: {error.strerror or error}: check the path and its permissions"
-        ) from None
+    return read_bytes(path)
 
 
 def _decode(content: bytes, name: str) -> tuple[list[str], dict[int, str]]:

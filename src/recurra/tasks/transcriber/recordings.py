@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from recurra.bounded import read_whole
+from recurra.bounded import is_file, is_folder, read_whole
 from recurra.checked import checked
+from recurra.data.cells import BadRowError, as_utf8, read_bytes, sniff, split_record
 from recurra.data.json_lines import BadJSONError, parse_line
 from recurra.errors import InputError
 from recurra.given import brief
@@ -13,7 +15,8 @@ from recurra.tasks.transcriber.archives import ArchiveError, tar_members
 from recurra.tasks.transcriber.wav import Sound, read_wav
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
-MANIFESTS = (".tsv", ".jsonl", ".json")
+_TABLES = (".tsv", ".csv")
+MANIFESTS = (*_TABLES, ".jsonl", ".json")
 #: Names of columns and keys, ours and those of Common Voice and NeMo.
 _PATHS = ("path", "audio", "audio_filepath", "wav", "file")
 _TEXTS = ("text", "sentence", "transcript")
@@ -49,7 +52,8 @@ def read_recordings(
     Args:
         source: one or several of
             a manifest: `.tsv` with a line `path TAB text` each, or with a header that names the
-            columns, or `.jsonl` with objects `{"path": …, "text": …}`; paths are relative to its
+            columns, or the same as `.csv`, or `.jsonl` with objects `{"path": …, "text": …}`;
+            paths are relative to its
             folder, and may lead into an archive (`digits.tar.gz/recordings/7_jackson_32.wav`);
             a folder: every `.wav` in it and in the folders in it, sorted by path;
             a `.tar.gz`, `.tgz` or `.tar`: every `.wav` in it, sorted by name;
@@ -84,8 +88,8 @@ _MEND = "correct the line, or leave it out (--skip-bad)"
 
 
 def _read_source(path: Path, texts: bool, on_bad: OnBad) -> Iterator[Recording]:
-    if path.is_dir():
-        wavs = sorted(p for p in path.rglob("*") if p.suffix.lower() == ".wav" and p.is_file())
+    if is_folder(path):
+        wavs = sorted(p for p in path.rglob("*") if p.suffix.lower() == ".wav" and is_file(p))
         if not wavs:
             raise InputError(
                 f"{path}: expected a folder with .wav files, received one without: give wav "
@@ -93,7 +97,7 @@ def _read_source(path: Path, texts: bool, on_bad: OnBad) -> Iterator[Recording]:
                 "(.tsv, .jsonl) that names them"
             )
         entries: Iterable[_Entry] = (_beside(wav) for wav in wavs)
-    elif not path.is_file():
+    elif not is_file(path):
         raise InputError(f"{path}: no such file or folder: check the path")
     elif path.name.lower().endswith(ARCHIVES):
         yield from _checked(_read_archive(path, on_bad), texts, on_bad)
@@ -126,7 +130,7 @@ def _checked(found: Iterable[Recording], texts: bool, on_bad: OnBad) -> Iterator
 def _beside(wav: Path) -> _Entry:
     beside = wav.with_suffix(".txt")
     text = None
-    if beside.is_file():
+    if is_file(beside):
         text = clean(_decode(_bytes(beside), str(beside)))
     return _Entry(wav, text, str(wav))
 
@@ -198,7 +202,7 @@ def _read_wav(entry: _Entry) -> Sound:
 def _split(path: Path) -> tuple[Path | None, str]:
     """The archive that a path leads into, and the member's name in it."""
     for above in path.parents:
-        if above.name.lower().endswith(ARCHIVES) and above.is_file():
+        if above.name.lower().endswith(ARCHIVES) and is_file(above):
             return above, path.relative_to(above).as_posix()
     return None, ""
 
@@ -240,28 +244,58 @@ def _contents(archive: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _read_manifest(path: Path, on_bad: OnBad) -> Iterator[_Entry]:
-    text = _decode(_bytes(path), str(path))
-    lines = [(n, line.rstrip("\r")) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    tabular = path.suffix.lower() == ".tsv"
-    columns = (0, 1)
-    if tabular and lines:
-        header = [name.strip().lower() for name in lines[0][1].split("\t")]
-        named = [[header.index(n) for n in names if n in header] for names in (_PATHS, _TEXTS)]
-        if all(named):
-            columns = (named[0][0], named[1][0])
-            lines = lines[1:]
-    for number, line in lines:
-        place = f"{path}, line {number}"
+    data = as_utf8(read_bytes(path), path)
+    _decode(data, str(path))
+    lines = data.split(b"\n")
+    tabular = path.suffix.lower() in _TABLES
+    rows = _table_rows(path, lines, on_bad) if tabular else _object_rows(path, lines)
+    for place, read in rows:
         try:
-            where, said = _row(line, columns, place) if tabular else _object(line, place)
+            where, said = read()
         except InputError as error:
             on_bad(error)
             continue
         yield _Entry(path.parent / where, None if said is None else clean(said), place)
 
 
-def _row(line: str, columns: tuple[int, int], place: str) -> tuple[str, str | None]:
-    fields = line.split("\t")
+_Read = Callable[[], tuple[str, str | None]]
+
+
+def _object_rows(path: Path, lines: list[bytes]) -> Iterator[tuple[str, _Read]]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            place = f"{path}, line {number}"
+            yield place, partial(_object, line.decode().rstrip("\r"), place)
+
+
+def _table_rows(path: Path, lines: list[bytes], on_bad: OnBad) -> Iterator[tuple[str, _Read]]:
+    """Rows of a table with tabs, or with what else parts the cells of a .csv."""
+    dialect = sniff(
+        [line for line in lines[:100] if line.strip()], tab=path.suffix.lower() == ".tsv"
+    )
+    columns: tuple[int, int] | None = None
+    at = 0
+    while at < len(lines):
+        start, place = at, f"{path}, line {at + 1}"
+        at += 1
+        if not lines[start].strip():
+            continue
+        try:
+            cells, at = split_record(lines, start, dialect)
+        except BadRowError as error:
+            on_bad(InputError(f"{place}: {error}"))
+            continue
+        if columns is None:
+            header = [name.strip().lower() for name in cells]
+            named = [[header.index(n) for n in names if n in header] for names in (_PATHS, _TEXTS)]
+            columns = (0, 1)
+            if all(named):
+                columns = (named[0][0], named[1][0])
+                continue
+        yield place, partial(_row, cells, columns, place)
+
+
+def _row(fields: list[str], columns: tuple[int, int], place: str) -> tuple[str, str | None]:
     if len(fields) == 1 and columns == (0, 1):
         return fields[0].strip(), None
     if len(fields) <= max(columns):

@@ -1,9 +1,7 @@
 """Pairs of texts, source and target, from the files people have them in. No torch."""
 
-import gzip
 import json
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -11,9 +9,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from recurra.bounded import gunzip, read_whole
 from recurra.checked import checked
+from recurra.data.cells import as_utf8, read_bytes, sniff
 from recurra.data.json_lines import BadJSONError, parse_object
+from recurra.data.tables import format_of, read_table
 from recurra.errors import InputError
 from recurra.given import LeftOut, brief, columns_of, listed, path_of, shown
 
@@ -103,14 +102,15 @@ def read_pairs(
     """Read pairs of texts.
 
     Args:
-        files: one or more files, each `source TAB target` a line, or JSON lines where its name ends
-            in .jsonl or .ndjson; or pairs of files, of which line n of one belongs to line n of the
-            other. UTF-8, each also with .gz behind.
-        columns: what JSON lines call source and target.
+        files: one or more files, each `source TAB target` a line, in which a first line may name
+            the columns; or by its name a table (.csv, .parquet) that has both columns, or JSON
+            lines (.jsonl, .ndjson); or pairs of files, of which line n of one belongs to line n of
+            the other. UTF-8, or UTF-16 with its mark, each also with .gz behind.
+        columns: what tables and JSON lines call source and target.
         skip_bad: leave out pairs that cannot be read, and report them in `skipped`.
 
     White space around a text does not count; lines without anything are passed over, though not
-    where only one of two files has one. Nothing is quoted.
+    where only one of two files has one. Between tabs nothing is quoted.
 
     Raises:
         InputError: a file that is missing or not text, or has no pair in it; two files of different
@@ -124,8 +124,14 @@ def read_pairs(
             rows = _side_by_side(Path(entry[0]), Path(entry[1]), first, second)
         elif str(entry).lower().endswith(_JSON_LINES):
             rows = _by_line(Path(entry), _read(Path(entry), digest), _json_reader(columns))
+        elif _is_table(Path(entry)):
+            table = read_table(entry, columns, skip_bad=skip_bad)
+            digest.update(table.sha256.encode())
+            made.skipped.extend(table.skipped)
+            rows = _of_table(table)
         else:
-            rows = _by_line(Path(entry), _read(Path(entry), digest), _tab_reader)
+            lines = _read(Path(entry), digest)
+            rows = _by_line(Path(entry), *_tabs(lines, columns))
         for place, make in rows:
             try:
                 source, target = make()
@@ -176,7 +182,7 @@ def open_sources(path: str | Path, *, column: str = "source", skip_bad: bool = F
     name = path_of(path, "sources", "a file of texts, or -")
     where = "standard input" if str(path) == "-" else str(path)
     if str(path) == "-":
-        lines = sys.stdin.buffer.read().split(b"\n")
+        lines = as_utf8(sys.stdin.buffer.read(), Path(where)).split(b"\n")
         lines = lines[:-1] if lines[-1] == b"" else lines
     else:
         lines = _read(name, sha256())
@@ -214,9 +220,9 @@ Make = Callable[[], tuple[str, str]]
 
 
 def _by_line(
-    path: Path, lines: list[bytes], read: Callable[[str], tuple[str, str]]
+    path: Path, lines: list[bytes], read: Callable[[str], tuple[str, str]], first: int = 0
 ) -> Iterator[tuple[str, Make]]:
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines[first:], first + 1):
         if line.strip():
             yield f"{path}, line {number}", lambda line=line: _pair(*read(_text(line)))  # type: ignore[misc]
 
@@ -233,6 +239,51 @@ def _side_by_side(
         if one.strip() or other.strip():
             place = f"{first} and {second}, line {number}"
             yield place, lambda a=one, b=other: _pair(_text(a), _text(b))  # type: ignore[misc]
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file is read by the names of its columns: Parquet, and CSV without tabs."""
+    kind = format_of(path)
+    if kind != "csv":
+        return kind == "parquet"
+    lines = [line for line in as_utf8(read_bytes(path), path).split(b"\n")[:100] if line.strip()]
+    return sniff(lines).delimiter != "\t"
+
+
+def _of_table(table: Any) -> Iterator[tuple[str, Make]]:
+    for place, row in zip(table.places, table.rows, strict=True):
+        yield place, lambda row=row: _pair(*map(_cell, row))  # type: ignore[misc]
+
+
+def _cell(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _BadPairError(f"expected a text, received {_short(value)}")
+    return value
+
+
+def _tabs(
+    lines: list[bytes], columns: tuple[str, str]
+) -> tuple[list[bytes], Callable[[str], tuple[str, str]], int]:
+    """The lines, what reads one of them, and the first that is not the names of the columns."""
+    first = next((n for n, line in enumerate(lines) if line.strip()), 0)
+    names = [name.strip() for name in _cells(lines[first])] if lines else []
+    if not set(columns) <= set(names):
+        return lines, _tab_reader, 0
+
+    def read(line: str) -> tuple[str, str]:
+        cells = line.split("\t")
+        if len(cells) != len(names):
+            raise _BadPairError(
+                f"expected {len(names)} fields, as the first line names, received {len(cells)}: "
+                f"{_short(line)}"
+            )
+        return cells[names.index(columns[0])], cells[names.index(columns[1])]
+
+    return lines, read, first + 1
+
+
+def _cells(line: bytes) -> list[str]:
+    return line.rstrip(_LINE_END.encode()).decode("utf-8", "replace").split("\t")
 
 
 def _tab_reader(line: str) -> tuple[str, str]:
@@ -274,22 +325,10 @@ def _pair(source: str, target: str) -> tuple[str, str]:
 
 
 def _read(path: Path, digest: Any) -> list[bytes]:
-    """The lines of a file, unpacked where its name ends in .gz."""
-    try:
-        data = read_whole(path)
-        data = gunzip(data) if path.suffix.lower() == ".gz" else data
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file: check the path") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"{path}: expected a gzip file, received one that "
-            f"cannot be unpacked ({error}): compress it again"
-        ) from None
-    except OSError as error:
-        told = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: {told}: check the path and its permissions") from error
+    """The lines of a file in UTF-8, unpacked where it is gzip."""
+    data = read_bytes(path)
     digest.update(data)
-    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    lines = as_utf8(data, path).split(b"\n")
     return lines[:-1] if lines[-1] == b"" else lines
 
 
