@@ -69,7 +69,11 @@ def test_what_is_no_such_model_is_told(trained, tmp_path):
     files = storage.read_model(tmp_path / "model")
     for name, value, told in (
         ("architecture", {"width": 8}, "config.json: 'feedforward'"),
-        ("architecture", {"width": 8, "feedforward": 3}, "model.safetensors: expected the weights that config.json describes (size mismatch"),
+        (
+            "architecture",
+            {"width": 8, "feedforward": 3},
+            "model.safetensors: expected the weights that config.json describes (size mismatch",
+        ),
         ("labels", None, "config.json"),
     ):
         config = {**files.config, name: value}
