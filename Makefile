@@ -37,7 +37,7 @@ kills: setup  ## kill training of all six tasks with SIGKILL, 100 times (KILLS=)
 FUZZ_SECONDS ?= 60
 fuzz: setup  ## hunt for input that breaks a promise, FUZZ_SECONDS (60) a target; FUZZ_TARGETS names some
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[fuzz]' || true
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tools/fuzz.py
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tools/hunt.py
 
 check: setup  ## format, lint, types, import rules: a few seconds
 	$(BIN)/ruff format --check --quiet .

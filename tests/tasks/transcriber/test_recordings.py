@@ -69,6 +69,8 @@ TSV = "a.wav\tone   two\n\nb.wav\tthree\r\ndeeper/c.wav\t\n"
         ("m.tsv", TSV),
         ("m.tsv", "\ufeff" + TSV),
         ("m.tsv", "path\ttext\n" + TSV),
+        ("m.csv", 'text;path\n"one two";a.wav\nthree;b.wav\n;deeper/c.wav\n'),
+        ("m.csv", "path,text\r\na.wav,one   two\r\nb.wav,three\r\ndeeper/c.wav,\r\n"),
         (
             "m.tsv",
             "client\tsentence\tpath\nx\tone two\ta.wav\nx\tthree\tb.wav\nx\t\tdeeper/c.wav\n",
