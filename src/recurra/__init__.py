@@ -5,7 +5,7 @@ Importing this imports no torch; a name brings in what it needs when it is first
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from recurra import moved
 
@@ -43,10 +43,16 @@ _WHERE |= {
 }
 
 
+Model = TypeVar("Model")
+
 moved.install()
 
 
-def load(directory: str | Path, *, precision: str = "float32") -> Any:
+@overload
+def load(directory: str | Path, *, precision: str = "float32", expect: type[Model]) -> Model: ...
+@overload
+def load(directory: str | Path, *, precision: str = "float32", expect: None = None) -> Any: ...
+def load(directory: str | Path, *, precision: str = "float32", expect: Any = None) -> Any:
     """Load a model directory, or the best model of a run, whatever its task. Needs no torch.
 
     A file `….onnx` is loaded as a `recurra.export.OnnxModel`.
@@ -55,13 +61,15 @@ def load(directory: str | Path, *, precision: str = "float32") -> Any:
         directory: its path.
         precision: of the layers' products, whatever it was trained in: `bf16` on CPUs that have
             such products; not for ONNX files.
+        expect: the class that the model has to be of, such as `recurra.SequenceTagger`; a type
+            checker then knows what is returned.
 
     Raises:
         InputError: there is no model at that path, or the precision cannot be had.
-        FormatError: it is damaged, foreign, or from a newer version.
+        FormatError: it is damaged, foreign, from a newer version, or not what was expected.
     """
     from recurra.bounded import is_folder
-    from recurra.errors import InputError
+    from recurra.errors import FormatError, InputError
     from recurra.given import path_of
     from recurra.storage import read_model
     from recurra.tasks.catalog import from_files
@@ -75,8 +83,15 @@ def load(directory: str | Path, *, precision: str = "float32") -> Any:
                 f"{directory}: an ONNX file computes in the dtype of its weights, received "
                 f"precision {precision!r}: leave it out"
             )
-        return OnnxModel.load(directory)
-    return from_files(read_model(directory), precision=precision)
+        model: Any = OnnxModel.load(directory)
+    else:
+        model = from_files(read_model(directory), precision=precision)
+    if expect is not None and not isinstance(model, expect):
+        raise FormatError(
+            f"{directory}: expected a {expect.__name__}, found a {type(model).__name__}: give the "
+            "path of another model, or leave expect out"
+        )
+    return model
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from recurra.errors import FormatError, InputError
 from recurra.generate import Carried, Generation, Options, Piece, generate, stream
 from recurra.given import listed, shown
+from recurra.settings import Settings, sort
 from recurra.storage import ModelFiles
 from recurra.tasks.language_model.data import evaluate, log_probabilities
 from recurra.tasks.language_model.scores import LanguageModelScores
@@ -94,12 +95,13 @@ class TextModel:
         """exp of the mean negative log-likelihood of a token; arguments as in `evaluate`."""
         return self.evaluate(data, text=text).perplexity
 
-    def predict(self, inputs: Sequence[str]) -> list[str]:
+    def predict(self, inputs: Sequence[str], **options: Any) -> list[str]:
         """The most probable next token after each of some texts.
 
         Raises:
             InputError: a text with symbols the model does not know.
         """
+        sort(options, Settings)
         texts = _texts(inputs, "predict")
         found = self.generate(texts, max_tokens=1, temperature=0.0, eos=False)
         return [generation.text for generation in found]

@@ -1,0 +1,169 @@
+"""What is true of one task is true of all: a table of tasks and manners, without an exception."""
+
+import dataclasses
+import inspect
+import json
+
+import pytest
+
+import recurra
+from recurra.errors import FormatError, InputError
+from recurra.settings import Settings
+from recurra.tasks.catalog import ENTRIES
+from recurra.tasks.protocol import Task
+from tasks.test_copies import TASKS
+
+CLASSES = {entry.word: entry.load() for entry in ENTRIES}
+#: A row of TASKS for each task.
+ROWS = {
+    "lm": "language model",
+    "classify": "classifier",
+    "tag": "tagger",
+    "forecast": "forecaster",
+    "translate": "translator",
+    "transcribe": "transcriber",
+}
+each_class = pytest.mark.parametrize("word", CLASSES)
+each_model = pytest.mark.parametrize("trained", CLASSES, indirect=True)
+#: What a model directory says of its training, whatever the task.
+TRAINING = {"data", "train"}
+
+
+@pytest.fixture(scope="module")
+def trained(request, tmp_path_factory):
+    make, train, _ = TASKS[ROWS[request.param]]
+    folder = tmp_path_factory.mktemp(request.param)
+    model = make()
+    result = train(model, folder)
+    return model, result, model.save(folder / "model")
+
+
+def test_the_table_has_every_task():
+    assert set(ROWS) == set(CLASSES)
+    assert len(CLASSES) == 6
+
+
+@each_class
+def test_it_stands_on_the_protocol(word):
+    cls = CLASSES[word]
+    assert issubclass(cls, Task)
+    own = set(vars(cls))
+    assert not own & {"load", "from_files", "save", "files", "__init__", "_train"}
+    for name in ("predict", "evaluate"):
+        parameters = list(inspect.signature(getattr(cls, name)).parameters.values())
+        assert [p.name for p in parameters[:2]] == [
+            "self",
+            "inputs" if name == "predict" else "data",
+        ]
+        assert parameters[-1].kind is parameters[-1].VAR_KEYWORD or word == "lm"
+
+
+@each_class
+def test_help_shows_every_setting_with_its_meaning(word):
+    cls = CLASSES[word]
+    for table, text in ((cls.Config, cls.__doc__), (cls.Data, cls.fit.__doc__)):
+        for field in dataclasses.fields(table):
+            assert f"    {field.name}: {field.metadata['help']}" in text
+    assert cls.fit.__doc__ != Task.fit.__doc__
+    assert len({c.fit.__doc__ for c in CLASSES.values()}) == 6
+
+
+@each_class
+def test_every_table_of_options_is_made_of_options(word):
+    cls = CLASSES[word]
+    for table in (cls.Config, cls.Data, cls.Prediction or Settings, cls.Measurement):
+        for field in dataclasses.fields(table):
+            assert field.metadata["help"], f"{table.__name__}.{field.name}"
+    assert "skip_bad" in cls.Data.names() or word == "lm"
+    assert "valid_share" in cls.Data.names() or word == "forecast"
+
+
+@each_class
+def test_what_is_no_setting_is_named_with_those_that_are(word):
+    cls = CLASSES[word]
+    with pytest.raises(InputError, match=r"unknown settings: hiden \(did you mean hidden\?\)"):
+        cls(hiden=3)
+    with pytest.raises(InputError, match=r"unknown settings: epoch \(did you mean epochs\?\)"):
+        cls().fit([], epoch=3)
+    with pytest.raises(InputError, match="hidden must be a whole number at least 1"):
+        cls(hidden=0)
+
+
+@each_class
+def test_before_training_it_says_so(word, tmp_path):
+    model = CLASSES[word]()
+    assert "not trained" in repr(model)
+    for ask in (lambda: model.save(tmp_path / "m"), lambda: model.files, lambda: model.runtime):
+        with pytest.raises(InputError, match="is not trained yet: call fit, or recurra.load"):
+            ask()
+    assert not (tmp_path / "m").exists()
+
+
+@each_model
+def test_the_result_of_training_says_the_same(trained):
+    model, result, _ = trained
+    assert "not trained" not in repr(model)
+    assert result.steps == 2
+    assert "loss" in result.best
+
+
+@each_model
+def test_options_that_do_not_exist_are_named(trained):
+    model, _, _ = trained
+    for ask in (
+        (model.evaluate, model.predict) if model.task != "language_model" else [model.evaluate]
+    ):
+        with pytest.raises(InputError, match="unknown settings: hasty"):
+            ask(["a"], hasty=True)
+
+
+@each_model
+def test_the_model_directory_has_the_same_words(trained):
+    model, _, path = trained
+    config = json.loads((path / "config.json").read_text())
+    assert {"task", "architecture", "model", "training"} <= set(config)
+    assert config["task"] == model.task
+    assert set(config["training"]) >= TRAINING
+    assert set(config["training"]["data"]) == set(type(model).Data.names())
+    assert set(config["model"]) == set(type(model).Config.names())
+
+
+@each_model
+def test_the_card_has_the_same_form(trained):
+    model, _, path = trained
+    card = (path / "README.md").read_text()
+    lines = card.splitlines()
+    assert lines[:2] == ["---", "library_name: recurra"]
+    assert f"# A recurrent {model.title}" in lines
+    assert "with seed 0" in card
+    assert 'model = recurra.load(".")' in card
+    metrics = {line.split(" | ")[0].strip("| ") for line in lines if line.startswith("| ")}
+    assert metrics & {"loss", "nats per token"}
+
+
+@each_model
+def test_a_model_is_of_the_class_that_was_expected(trained):
+    model, _, path = trained
+    assert type(recurra.load(path, expect=type(model))) is type(model)
+    other = next(cls for cls in CLASSES.values() if cls is not type(model))
+    with pytest.raises(FormatError, match=rf"expected a {other.__name__}, found a "):
+        recurra.load(path, expect=other)
+    with pytest.raises(FormatError, match="found a model of the task"):
+        other.load(path)
+
+
+@each_model
+def test_saved_again_it_is_the_same_bytes(trained, tmp_path):
+    _, _, path = trained
+    recurra.load(path).save(tmp_path / "again")
+    for file in path.iterdir():
+        assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+@each_model
+def test_nothing_in_nothing_out_or_one_line(trained):
+    model, _, _ = trained
+    try:
+        assert len(model.predict([])) == 0
+    except InputError as error:
+        assert "\n" not in str(error)
