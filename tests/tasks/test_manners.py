@@ -51,11 +51,9 @@ def test_it_stands_on_the_protocol(word):
     assert not own & {"load", "from_files", "save", "files", "__init__", "_train"}
     for name in ("predict", "evaluate"):
         parameters = list(inspect.signature(getattr(cls, name)).parameters.values())
-        assert [p.name for p in parameters[:2]] == [
-            "self",
-            "inputs" if name == "predict" else "data",
-        ]
-        assert parameters[-1].kind is parameters[-1].VAR_KEYWORD or word == "lm"
+        first = "inputs" if name == "predict" else "data"
+        assert [p.name for p in parameters[:2]] == ["self", first]
+        assert parameters[-1].kind is parameters[-1].VAR_KEYWORD
 
 
 @each_class
@@ -93,26 +91,7 @@ def test_what_is_no_setting_is_named_with_those_that_are(word):
 def test_before_training_it_says_so(word, tmp_path):
     model = CLASSES[word]()
     assert "not trained" in repr(model)
-    for ask in (lambda: model.save(tmp_path / "m"), lambda: model.files, lambda: model.runtime):
-        with pytest.raises(InputError, match="is not trained yet: call fit, or recurra.load"):
-            ask()
-    assert not (tmp_path / "m").exists()
-
-
-@each_model
-def test_the_result_of_training_says_the_same(trained):
-    model, result, _ = trained
-    assert "not trained" not in repr(model)
-    assert result.steps == 2
-    assert "loss" in result.best
-
-
-@each_model
-def test_options_that_do_not_exist_are_named(trained):
-    model, _, _ = trained
-    for ask in (
-        (model.evaluate, model.predict) if model.task != "language_model" else [model.evaluate]
-    ):
+    for ask in (model.evaluate, model.predict):
         with pytest.raises(InputError, match="unknown settings: hasty"):
             ask(["a"], hasty=True)
 
@@ -163,7 +142,9 @@ def test_saved_again_it_is_the_same_bytes(trained, tmp_path):
 @each_model
 def test_nothing_in_nothing_out_or_one_line(trained):
     model, _, _ = trained
+    told = ""
     try:
         assert len(model.predict([])) == 0
     except InputError as error:
-        assert "\n" not in str(error)
+        told = str(error)
+    assert "\n" not in told
