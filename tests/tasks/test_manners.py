@@ -91,6 +91,23 @@ def test_what_is_no_setting_is_named_with_those_that_are(word):
 def test_before_training_it_says_so(word, tmp_path):
     model = CLASSES[word]()
     assert "not trained" in repr(model)
+    for ask in (lambda: model.save(tmp_path / "m"), lambda: model.files, lambda: model.runtime):
+        with pytest.raises(InputError, match=r"is not trained yet: call fit, or recurra\.load"):
+            ask()
+    assert not (tmp_path / "m").exists()
+
+
+@each_model
+def test_the_result_of_training_says_the_same(trained):
+    model, result, _ = trained
+    assert "not trained" not in repr(model)
+    assert result.steps == 2
+    assert "loss" in result.best
+
+
+@each_model
+def test_options_that_do_not_exist_are_named(trained):
+    model, _, _ = trained
     for ask in (model.evaluate, model.predict):
         with pytest.raises(InputError, match="unknown settings: hasty"):
             ask(["a"], hasty=True)
