@@ -95,22 +95,41 @@ Layers keep the equations that they were made with when a definition is edited a
 function that defines a cell may be called with other constants: its cells live beside each other.
 What was pickled, or exported as a graph, is refused where the cell is defined by other equations.
 
-What a cell of your own does not have:
+### In every task
 
-- **Models of the tasks.** Language models, classifiers and the others have the three cells above:
+Models of every task take a cell, or the name of one that is defined; options that have no setting
+of their own are its `cell_options`:
 
 ```python
 import recurra
 
-try:
-    recurra.LanguageModel(cell="minimal_gated")
-except InputError as error:
-    print(error)
+model = recurra.LanguageModel(cell=minimal_gated, hidden=32)
+model.fit("corpus.txt", steps=20, progress=False)
+model.save("minimal")
+print(model)
 ```
 
 ```output
-settings: cell must be one of rnn, lstm, gru, received 'minimal_gated'
+<LanguageModel: char, minimal_gated, 1 × 32, trained>
 ```
+
+At the command line `--cells` names the file that defines it:
+
+<!-- not run: my_cells.py is yours -->
+```sh
+recurra train tag data.conll --cells my_cells.py --cell minimal_gated --out runs/tags
+recurra compare tag data.conll --test test.conll --cells my_cells.py --models minimal_gated,gru
+recurra predict runs/tags sentences.txt    # needs no --cells
+```
+
+The model carries the program of its cell, a few kilobytes of JSON in its `config.json`. Send it to
+somebody who has never seen the definition: kernels are compiled from the program, or the reference
+runs it, without torch too; training goes on from it. What is read is checked as what a stranger
+wrote, and nothing of it is executed. Where a cell of that name is defined with other equations,
+loading is refused, and says which equation differs. A run continues only with the equations it
+was begun with. ONNX files carry the program in their metadata (`recurra.cell`).
+
+### What it lacks
 
 - **Options that it does not declare.** `layer_norm`, `peephole` and `proj_size` of a layer need
   `@cell(…, options="norm peephole projection")`, and equations that use them.

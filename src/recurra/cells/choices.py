@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NoReturn
 
-from recurra.cells.graph import Node
+from recurra.cells.graph import Node, is_taken
 from recurra.cells.symbols import Symbol
 from recurra.cells.trace import Bundle, Operand, Signal, Trace
 
@@ -72,7 +72,12 @@ class Options(Symbol):
         if isinstance(value, Bundle):
             return value._normed() if on else value
         index = self._trace.index(value, "opt.norm() takes")
-        return self._trace.add(Node("norm", (index,), self._name(name))) if on else value
+        if is_taken(self._name(name)):
+            self._trace.refuse(
+                f"opt.norm(): the name {name!r} is another parameter's: choose one that is not ih "
+                "or hh and does not end in _bias"
+            )
+        return self._trace.add(Node("norm", (index,), name)) if on else value
 
     def _peephole(self, gate: str, state: Signal) -> Operand:
         on = self._value("peephole")

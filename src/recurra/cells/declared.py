@@ -33,6 +33,14 @@ def line(define: Any) -> int | None:
     return None if code is None else int(code.co_firstlineno)
 
 
+def place(define: Any) -> str:
+    """Where a function was written, as " (my.py, line 3)"; "" where that is not known."""
+    file, number = _file(define), line(define)
+    if file is None or number is None or file.startswith("<"):
+        return f" (line {number})" if number else ""
+    return f" ({file.replace(chr(92), '/').rpartition('/')[2]}, line {number})"
+
+
 def line_of(error: BaseException, define: Any) -> int | None:
     """The line of a definition's file where an error was raised, or that called what raised it."""
     file, found = _file(define), None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 from recurra.cells import declared
 from recurra.cells.choices import Options
 from recurra.cells.graph import Node, Program, parameters, prune
+from recurra.cells.named import CellName
 from recurra.cells.trace import Bundle, Product, Trace, check_function
 from recurra.errors import InputError
 
@@ -307,6 +308,8 @@ def find(name: "str | Cell", digest: str = "") -> Cell:
     """
     if isinstance(name, Cell):
         return name
+    if isinstance(name, CellName):
+        return name.cell
     if not isinstance(name, str):
         raise InputError(f"cell: expected its name, or a cell, received {type(name).__name__}")
     if digest and name in _defined:
@@ -335,16 +338,22 @@ def find_program(name: str, options: Mapping[str, Any], digests: Mapping[str, st
     """
     if not digests:
         return find(name).program(**options)
-    for found in reversed(_defined.get(name, [])):
+    alike = [name.cell] if isinstance(name, CellName) else _defined.get(name, [])
+    for found in reversed(alike):
         try:
             program = found.program(**options)
         except InputError:  # another cell of the name, without these options
             continue
         if all(getattr(program, method)() == value for method, value in digests.items()):
             return program
-    if name not in _defined:
+    if not alike:
         find(name)
     raise _others(name)
+
+
+def defined(name: str) -> tuple[Cell, ...]:
+    """Return all cells of a name that were defined here, what it stands for now at the end."""
+    return tuple(_defined.get(name, ()))
 
 
 def names() -> tuple[str, ...]:

@@ -170,6 +170,11 @@ def prune(
     return tuple(kept), renamed
 
 
+def is_taken(norm: str) -> bool:
+    """Whether a norm of that name would share a parameter with a product's, or with another's."""
+    return norm in ("ih", "hh") or norm.endswith("_bias")
+
+
 def parameters(nodes: Iterable[Node], *, bias: bool) -> tuple[Parameter, ...]:
     """Return the parameters that nodes read, in the order of a layer's."""
     nodes = tuple(nodes)

@@ -92,7 +92,7 @@ class TrainedModel(Copied):
                 f"{files.config['task']!r}"
             )
         try:
-            config = cls.Config.from_json(files.config["model"])
+            config = cls.Config.from_files(files.config)
         except (KeyError, InputError) as error:
             raise FormatError(f'{files.path}: config.json, "model": {error}') from error
         model = cls.__new__(cls)

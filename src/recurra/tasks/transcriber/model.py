@@ -89,7 +89,7 @@ class Transcriber(TrainedModel):
     def around(cls, files: ModelFiles, runtime: RuntimeTranscriber) -> "Transcriber":
         """Return what those files say, with another network than theirs to hear with."""
         model = cls.__new__(cls)
-        model.config = TranscriberConfig.from_json(files.config["model"])
+        model.config = TranscriberConfig.from_files(files.config)
         model._files, model._precision = files, "float32"
         model._network = runtime
         return model
