@@ -20,7 +20,7 @@ from torch.nn import functional
 from bench.figures import highest
 from recurra import native, ops
 from recurra.nn import LSTM
-from recurra.nn.language_model import RecurrentLM
+from recurra.tasks.language_model.network import RecurrentLM
 from recurra.text import Batch, StreamBatches
 from recurra.train import TrainConfig
 from recurra.train.distributed import World

@@ -53,8 +53,8 @@ def series(count: int, seed: int) -> dict[str, np.ndarray]:
 
 def sounds(count: int, seed: int) -> list[Any]:
     """Noise of different lengths."""
-    from recurra.data.recordings import Recording
-    from recurra.data.wav import Sound
+    from recurra.tasks.transcriber.recordings import Recording
+    from recurra.tasks.transcriber.wav import Sound
 
     random = np.random.default_rng(seed)
     sizes = random.integers(2000, 9000, count)
@@ -68,10 +68,10 @@ def sounds(count: int, seed: int) -> list[Any]:
 def build(folder: Path) -> None:
     """Train the models for a step and write them; needs torch."""
     import recurra
-    from recurra.baselines.bag_of_words import BagOfWords
-    from recurra.baselines.hmm import HMMTagger
-    from recurra.baselines.mixture import MixtureModel
-    from recurra.baselines.ngram import NGramModel
+    from recurra.baselines.classifier.bag_of_words import BagOfWords
+    from recurra.baselines.language_model.mixture import MixtureModel
+    from recurra.baselines.language_model.ngram import NGramModel
+    from recurra.baselines.tagger.hmm import HMMTagger
 
     prose = folder / "prose.txt"
     prose.write_text("\n".join(texts(400, 1)) + "\n", encoding="utf-8")
@@ -167,8 +167,8 @@ Say = Callable[[Sequence[Any]], list[Any]]
 def cases(folder: Path) -> dict[str, tuple[Say, list[Any], Any]]:
     """By name: how a model is asked, inputs, and a very long one to read beside them."""
     import recurra
-    from recurra.baselines.bag_of_words import BagOfWords
-    from recurra.baselines.hmm import HMMTagger
+    from recurra.baselines.classifier.bag_of_words import BagOfWords
+    from recurra.baselines.tagger.hmm import HMMTagger
 
     rivals = {"bag of words": BagOfWords.load, "tag hmm": HMMTagger.load}
     model = {

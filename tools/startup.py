@@ -42,9 +42,9 @@ def save_model(directory: Path) -> None:
     """Write a character model of the default size, without torch and without training it."""
     import numpy as np
 
-    from recurra.runtime import RuntimeLM
     from recurra.storage import save_model as save
     from recurra.tasks.language_model import LanguageModelConfig
+    from recurra.tasks.language_model.runtime import RuntimeLM
     from recurra.text import train_tokenizer
 
     config = LanguageModelConfig()

@@ -11,7 +11,7 @@ import re
 import zipfile
 
 from recurra import SequenceClassifier
-from recurra.baselines.bag_of_words import BagOfWords
+from recurra.baselines.classifier.bag_of_words import BagOfWords
 
 
 def read(path):

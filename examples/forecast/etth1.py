@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import recurra
-from recurra.data.series import read_series
 from recurra.tasks.forecaster import ForecastScores
+from recurra.tasks.forecaster.series import read_series
 
 TRAIN, VALID, TEST = 8640, 2880, 2880
 

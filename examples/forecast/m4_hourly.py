@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 import recurra
-from recurra.data.series import read_series
 from recurra.tasks.forecaster import ForecastScores
+from recurra.tasks.forecaster.series import read_series
 
 
 def main(arguments: list[str] | None = None) -> ForecastScores:

@@ -17,8 +17,8 @@ from pathlib import Path
 from texts import TEXTS, write
 
 from recurra import LanguageModel, native
-from recurra.baselines.mixture import MixtureModel
-from recurra.baselines.ngram import NGramModel
+from recurra.baselines.language_model.mixture import MixtureModel
+from recurra.baselines.language_model.ngram import NGramModel
 from recurra.cells import find
 from recurra.tasks.language_model import DynamicConfig
 

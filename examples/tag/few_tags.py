@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from recurra import LanguageModel, SequenceTagger
-from recurra.data.conll import read_tagged
+from recurra.tasks.tagger.conll import read_tagged
 
 LANGUAGE = {
     "tokenizer": "word",

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from recurra import SequenceTagger
-from recurra.baselines.hmm import HMMTagger
+from recurra.baselines.tagger.hmm import HMMTagger
 
 MODEL = {"hidden": 160, "character_hidden": 80}
 

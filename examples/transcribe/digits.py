@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 import recurra
-from recurra.data.recordings import Recording, read_recordings
-from recurra.data.wav import Sound, write_wav
+from recurra.tasks.transcriber.recordings import Recording, read_recordings
+from recurra.tasks.transcriber.wav import Sound, write_wav
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")

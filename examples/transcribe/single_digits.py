@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import recurra
-from recurra.data import LogMel, read_recordings
+from recurra.tasks.transcriber import LogMel, read_recordings
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 PARTS = {"train": range(10, 50), "valid": range(5, 10), "test": range(5)}

@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from recurra import Translator, native
-from recurra.data.pairs import read_pairs
+from recurra.tasks.translator.pairs import read_pairs
 
 MODEL = {
     "source_tokenizer": "char",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from recurra import native
 from recurra.baselines import Comparison, compare
-from recurra.data.pairs import Pairs, read_pairs
+from recurra.tasks.translator.pairs import Pairs, read_pairs
 
 MODEL = {
     "source_tokenizer": "bpe",

@@ -7,13 +7,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recurra import moved
+
 if TYPE_CHECKING:
     from recurra.cells import cell
     from recurra.export import from_keras, from_onnx, from_torch, to_keras, to_torch
+    from recurra.tasks.classifier import SequenceClassifier
     from recurra.tasks.forecaster import Forecaster
     from recurra.tasks.language_model import LanguageModel
-    from recurra.tasks.sequence_classifier import SequenceClassifier
-    from recurra.tasks.sequence_tagger import SequenceTagger
+    from recurra.tasks.tagger import SequenceTagger
 
 __version__ = "0.1.0"
 __all__ = [
@@ -35,6 +37,9 @@ _WHERE = {"cell": "recurra.cells", "from_onnx": "recurra.export"}
 _WHERE |= {
     f"{way}_{library}": "recurra.export" for way in ("from", "to") for library in ("torch", "keras")
 }
+
+
+moved.install()
 
 
 def load(directory: str | Path, *, precision: str = "float32") -> Any:

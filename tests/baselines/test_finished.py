@@ -39,7 +39,7 @@ def run(out, models=MODELS, **settings):
 @pytest.fixture
 def stopped(tmp_path, monkeypatch):
     """A comparison that ended when its second model had been trained."""
-    from recurra.baselines.bag_of_words import BagOfWords
+    from recurra.baselines.classifier.bag_of_words import BagOfWords
 
     def stop(self, data):
         raise KeyboardInterrupt

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from recurra.data.wav import Sound, write_wav
+from recurra.tasks.transcriber.wav import Sound, write_wav
 from tasks.tones import RATE, say
 
 QUICK = ["--steps", 2]

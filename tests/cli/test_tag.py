@@ -5,7 +5,7 @@ import json
 import pytest
 
 from recurra import SequenceTagger
-from recurra.data.conll import read_tagged
+from recurra.tasks.tagger.conll import read_tagged
 from tasks.tagged import columns, places
 
 SMALL = ["--hidden", 12, "--embedding", 8, "--characters", 6, "--character-hidden", 6]

@@ -6,7 +6,7 @@ import pytest
 
 from recurra import Transcriber
 from recurra.cli import main
-from recurra.data import write_wav
+from recurra.tasks.transcriber import write_wav
 from tasks.tones import recordings
 
 NETWORK = ["--tokenizer", "word", "--layers", 1, "--hidden", 12, "--mels", 16, "--stack", 4]

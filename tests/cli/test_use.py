@@ -8,7 +8,7 @@ import pytest
 import recurra as package
 from cli.conftest import start
 from recurra import native
-from recurra.baselines.ngram import NGramModel
+from recurra.baselines.language_model.ngram import NGramModel
 from recurra.cli.parser import VERBS
 from recurra.native import library
 

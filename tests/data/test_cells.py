@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from recurra.data.cells import Dialect, sniff, split_record
-from recurra.data.labelled import read_numbers, read_texts
-from recurra.data.series import read_series
 from recurra.data.tables import read_table
 from recurra.errors import InputError
+from recurra.tasks.classifier.labelled import read_numbers, read_texts
+from recurra.tasks.forecaster.series import read_series
 
 ROWS = [("ds", "y"), ("2024-01-01", "1.5"), ("2024-01-02", "2"), ("2024-01-03", "0.25")]
 

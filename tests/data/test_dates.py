@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from recurra.data.dates import read_column
-from recurra.data.series import read_series
 from recurra.data.timestamps import ANCHORS, Step, find_step
 from recurra.errors import InputError
 from recurra.tasks.forecaster.forecast import presented
+from recurra.tasks.forecaster.series import read_series
 
 
 def days(first, count, every=1):

@@ -5,8 +5,8 @@ import pytest
 
 from conftest import example
 from recurra import Transcriber
-from recurra.data.recordings import Recording, read_recordings
-from recurra.data.wav import Sound
+from recurra.tasks.transcriber.recordings import Recording, read_recordings
+from recurra.tasks.transcriber.wav import Sound
 
 SPEAKER = "nicolas"  # whose archive is the smallest
 

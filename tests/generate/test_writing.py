@@ -6,8 +6,8 @@ import pytest
 from generate.toys import letters
 from recurra import native
 from recurra.generate import Options, generate, stream
-from recurra.runtime import RuntimeLM
 from recurra.tasks.language_model import LanguageModelConfig
+from recurra.tasks.language_model.runtime import RuntimeLM
 from recurra.tasks.language_model.training import build
 from runtime.models import tensors
 

@@ -48,7 +48,7 @@ def _corpus() -> Path:
 
 def ngram(**settings: Any) -> Any:
     """Counted n-grams."""
-    from recurra.baselines.ngram import NGramModel
+    from recurra.baselines.language_model.ngram import NGramModel
 
     model = NGramModel(**settings)
     model.fit(_corpus())
@@ -57,10 +57,10 @@ def ngram(**settings: Any) -> Any:
 
 def mixture() -> Any:
     """A recurrent model and n-grams of the same characters."""
-    from recurra.baselines.mixture import MixtureModel
+    from recurra.baselines.language_model.mixture import MixtureModel
 
     first = recurra.load(HERE / "lm-char-gru" / "model")
-    from recurra.baselines.ngram import NGramModel
+    from recurra.baselines.language_model.ngram import NGramModel
 
     second = NGramModel(order=3)
     second.fit(_corpus(), tokenizer=first.tokenizer)
@@ -71,7 +71,7 @@ def mixture() -> Any:
 
 def transformer() -> Any:
     """A Transformer of a few units."""
-    from recurra.baselines.transformer_language_model import TransformerLanguageModel
+    from recurra.baselines.language_model.transformer import TransformerLanguageModel
 
     model = TransformerLanguageModel(
         width=8, blocks=1, heads=2, context=16, epochs=0.2, tokenizer="char"
@@ -177,7 +177,7 @@ def write_inputs() -> None:
             stamp = f"2024-03-{1 + hour // 24:02d} {hour % 24:02d}:00"
             rows.append(f"{name},{stamp},{value:.3f}")
     (INPUTS / "series.csv").write_text("\n".join(rows) + "\n")
-    from recurra.data.wav import write_wav
+    from recurra.tasks.transcriber.wav import write_wav
 
     for k, recording in enumerate(tones.recordings(2, seed=11, most=2)):
         write_wav(INPUTS / f"sound{k}.wav", recording.sound)

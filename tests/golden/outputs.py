@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import recurra
-from recurra.data.wav import read_wav
+from recurra.tasks.transcriber.wav import read_wav
 
 HERE = Path(__file__).resolve().parent
 INPUTS = HERE / "inputs"

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 from nn.variants import PATHS, H, I, as_tuple, draw, gradients, on
 from recurra.cells import cell, sigmoid, tanh
 from recurra.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent
-from recurra.nn.language_model import RecurrentLM
+from recurra.tasks.language_model.network import RecurrentLM
 from tolerances import assert_all_close
 
 V = 11

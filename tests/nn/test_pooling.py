@@ -8,7 +8,7 @@ from recurra.errors import InputError
 from recurra.nn.pooling import POOLINGS, Pooling
 from recurra.runtime import pooling as runtime
 from recurra.runtime.architecture import Weights
-from recurra.runtime.classifier import _pool
+from recurra.tasks.classifier.runtime import _pool
 
 LENGTHS = [5, 1, 0, 3, 5]
 

@@ -16,8 +16,8 @@ from nn.variants import draw
 from recurra import native
 from recurra.cells import Cell, cell, definition, find, sigmoid, tanh
 from recurra.errors import FormatError, InputError
-from recurra.export.layouts import layout
-from recurra.export.operators import fits
+from recurra.interop.layouts import layout
+from recurra.interop.onnx.operators import fits
 from recurra.nn import Recurrent
 from recurra.ops.arguments import kernel_name, named
 from recurra.reference import Interpreter

@@ -39,13 +39,13 @@ def files(folder):
 
 def readers(paths):
     """Functions that read files: the function, its file, other arguments."""
-    from recurra.data.conll import read_tagged
-    from recurra.data.labelled import read_numbers, read_texts
-    from recurra.data.pairs import read_pairs
-    from recurra.data.recordings import read_recordings
-    from recurra.data.series import read_series
     from recurra.data.tables import read_table
-    from recurra.data.wav import read_wav
+    from recurra.tasks.classifier.labelled import read_numbers, read_texts
+    from recurra.tasks.forecaster.series import read_series
+    from recurra.tasks.tagger.conll import read_tagged
+    from recurra.tasks.transcriber.recordings import read_recordings
+    from recurra.tasks.transcriber.wav import read_wav
+    from recurra.tasks.translator.pairs import read_pairs
     from recurra.text import Corpus
 
     def recordings(source, **settings):
@@ -77,7 +77,11 @@ def readers(paths):
 
 def metrics():
     """Functions of metrics."""
-    from recurra.metrics import classification, forecasting, tagging, transcription, translation
+    from recurra.tasks.classifier import scores as classification
+    from recurra.tasks.forecaster import figures as forecasting
+    from recurra.tasks.tagger import scores as tagging
+    from recurra.tasks.transcriber import scores as transcription
+    from recurra.tasks.translator import scores as translation
 
     truth, levels = np.arange(4.0), [0.1, 0.9]
     both = {"forecast": truth + 1, "truth": truth}
@@ -110,8 +114,8 @@ def metrics():
 
 def texts():
     """Functions of texts and their tokens."""
-    from recurra.baselines.mixture import MixtureModel
-    from recurra.baselines.ngram import NGramModel
+    from recurra.baselines.language_model.mixture import MixtureModel
+    from recurra.baselines.language_model.ngram import NGramModel
     from recurra.text import Corpus, train_tokenizer
 
     char = train_tokenizer("char", ["abc d"], unk=True)
@@ -135,7 +139,7 @@ def texts():
 def _two():
     from tempfile import TemporaryDirectory
 
-    from recurra.baselines.ngram import NGramModel
+    from recurra.baselines.language_model.ngram import NGramModel
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "text.txt"

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from recurra.nn import Recurrent
-from recurra.nn.language_model import RecurrentLM
-from recurra.runtime import RuntimeLM
 from recurra.tasks.language_model import LanguageModelConfig
+from recurra.tasks.language_model.network import RecurrentLM
+from recurra.tasks.language_model.runtime import RuntimeLM
 from recurra.tasks.language_model.training import build
 
 V, H = 11, 6

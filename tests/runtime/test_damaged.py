@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from recurra.errors import FormatError
-from recurra.runtime import Architecture, RuntimeLM
+from recurra.runtime import Architecture
+from recurra.tasks.language_model.runtime import RuntimeLM
 from runtime.models import ROWS, Row, V, tensors
 
 every = pytest.mark.parametrize("row", ROWS, ids=str)

@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional
 
 from recurra import native
-from recurra.runtime import language_model
 from recurra.runtime.layer import KernelLayer
+from recurra.tasks.language_model import runtime as language_model
 from runtime.models import ROWS, V, states
 from tolerances import assert_close
 

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from recurra.runtime.translator import RuntimeTranslator
 from recurra.tasks.translator import TranslatorConfig
+from recurra.tasks.translator.runtime import RuntimeTranslator
 from recurra.tasks.translator.training import build
 from recurra.tasks.translator.vocabulary import Vocabulary
 from recurra.text import CharTokenizer

@@ -22,17 +22,17 @@ import pytest
 import recurra
 from conftest import ROOT
 from recurra.bounded import LIMITS, NotRegularError, limit, read_whole
-from recurra.data.conll import read_tagged
-from recurra.data.labelled import read_numbers
-from recurra.data.pairs import read_pairs
-from recurra.data.recordings import read_recordings
 from recurra.data.table_rows import open_table
 from recurra.data.tables import read_table
-from recurra.data.wav import read_wav
 from recurra.errors import FormatError, InputError, RecurraError
 from recurra.export import OnnxModel
 from recurra.storage import Checkpoints, parse_json, read_manifest
 from recurra.storage.manifest import _encode
+from recurra.tasks.classifier.labelled import read_numbers
+from recurra.tasks.tagger.conll import read_tagged
+from recurra.tasks.transcriber.recordings import read_recordings
+from recurra.tasks.transcriber.wav import read_wav
+from recurra.tasks.translator.pairs import read_pairs
 from recurra.text import Corpus, load_tokenizer
 from recurra.train.metrics import read_metrics
 

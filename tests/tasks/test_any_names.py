@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import recurra
-from recurra.baselines.ngram import NGramModel
-from recurra.data.wav import Sound, write_wav
+from recurra.baselines.language_model.ngram import NGramModel
 from recurra.errors import InputError
 from recurra.storage import save_model
 from recurra.tasks.card import shown
+from recurra.tasks.transcriber.wav import Sound, write_wav
 from recurra.text import Corpus, train_tokenizer
 from tasks import tones
 

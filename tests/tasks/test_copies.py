@@ -12,8 +12,8 @@ import pytest
 import recurra
 from golden.outputs import DIRECTORIES, HERE, MODELS, ask
 from recurra import native
-from recurra.baselines.mixture import MixtureModel
-from recurra.baselines.ngram import NGramModel
+from recurra.baselines.language_model.mixture import MixtureModel
+from recurra.baselines.language_model.ngram import NGramModel
 from recurra.cells import find
 from recurra.errors import InputError
 from recurra.export import onnx

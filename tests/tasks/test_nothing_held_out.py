@@ -76,8 +76,8 @@ def test_a_gap_is_no_fault_where_others_have_values():
 
 
 def test_silence_alone_is_judged_by_its_loss():
-    from recurra.data.recordings import Recording
-    from recurra.data.wav import Sound
+    from recurra.tasks.transcriber.recordings import Recording
+    from recurra.tasks.transcriber.wav import Sound
 
     silent = [Recording(Sound(np.zeros(4000, np.float32), 8000), "", f"{n}") for n in range(4)]
     said = [Recording(Sound(np.zeros(4000, np.float32), 8000), "do", f"{n}") for n in range(4)]

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from recurra import Forecaster, LanguageModel, SequenceClassifier, SequenceTagger
-from recurra.baselines.mixture import MixtureModel
-from recurra.baselines.ngram import NGramModel
-from recurra.data.recordings import Recording
-from recurra.data.wav import Sound
+from recurra.baselines.language_model.mixture import MixtureModel
+from recurra.baselines.language_model.ngram import NGramModel
 from recurra.errors import InputError
 from recurra.tasks.transcriber import Transcriber
+from recurra.tasks.transcriber.recordings import Recording
+from recurra.tasks.transcriber.wav import Sound
 from recurra.tasks.translator import Translator
 from tasks import odd_values
 from tasks.tones import recordings

@@ -10,9 +10,9 @@ import recurra
 from recurra import LanguageModel, native
 from recurra.cli import main
 from recurra.errors import InputError
-from recurra.runtime import RuntimeLM
 from recurra.runtime.layer import KernelLayer
 from recurra.tasks.language_model import LanguageModelConfig
+from recurra.tasks.language_model.runtime import RuntimeLM
 from recurra.tasks.language_model.training import build
 from tasks.texts import QUICK, TINY, prose
 

@@ -7,8 +7,8 @@ import recurra
 from recurra import LanguageModel, SequenceClassifier, SequenceTagger
 from recurra.errors import InputError
 from recurra.storage import read_model
+from recurra.tasks.classifier.settings import SequenceClassifierConfig
 from recurra.tasks.pretrained import adopt, read_pretrained
-from recurra.tasks.sequence_classifier.config import SequenceClassifierConfig
 from tasks.texts import QUICK, prose
 
 

@@ -1,7 +1,7 @@
 """A slice of real text: what a language model learnt of words serves a tagger with few tags."""
 
 from recurra import LanguageModel, SequenceTagger
-from recurra.data.conll import read_tagged
+from recurra.tasks.tagger.conll import read_tagged
 
 LANGUAGE = {
     "tokenizer": "word",

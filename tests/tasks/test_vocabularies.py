@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import recurra
-from recurra.baselines.ngram import NGramModel
+from recurra.baselines.language_model.ngram import NGramModel
 from recurra.cli import main
 from recurra.storage import read_model
 from recurra.text import Corpus, Tokenizer

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from recurra.data.recordings import Recording
-from recurra.data.wav import Sound
+from recurra.tasks.transcriber.recordings import Recording
+from recurra.tasks.transcriber.wav import Sound
 
 RATE = 8000
 PITCHES = {"do": 500, "mi": 1200, "so": 2500}

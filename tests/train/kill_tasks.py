@@ -17,13 +17,13 @@ import torch
 
 import recurra
 from tasks.classified import ordered
-from tasks.forecaster.test_forecaster import seasonal
+from tasks.forecaster.test_task import seasonal
 from tasks.tagged import TINY as TAGGER
 from tasks.tagged import grammar
-from tasks.test_translator import LETTERS, reversals
 from tasks.texts import prose
 from tasks.tones import TINY as TRANSCRIBER
 from tasks.tones import recordings
+from tasks.translator.test_task import LETTERS, reversals
 from train.kill_runs import left, wait
 
 STEPS = 24

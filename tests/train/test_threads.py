@@ -8,19 +8,19 @@ import torch
 
 import recurra
 from recurra import ops
+from recurra.baselines.classifier.transformer import TransformerClassifier
+from recurra.baselines.language_model.transformer import TransformerLanguageModel
 from recurra.baselines.protocol import Budget
-from recurra.baselines.transformer_classifier import TransformerClassifier
-from recurra.baselines.transformer_language_model import TransformerLanguageModel
-from recurra.baselines.transformer_tagger import TransformerTagger
-from recurra.baselines.transformer_transcriber import TransformerTranscriber
-from recurra.baselines.transformer_translator import TransformerTranslator
+from recurra.baselines.tagger.transformer import TransformerTagger
+from recurra.baselines.transcriber.transformer import TransformerTranscriber
+from recurra.baselines.translator.transformer import TransformerTranslator
 from recurra.train import TrainConfig, fit
 from tasks.classified import ordered
-from tasks.forecaster.test_forecaster import seasonal
+from tasks.forecaster.test_task import seasonal
 from tasks.tagged import grammar
-from tasks.test_translator import LETTERS, reversals
 from tasks.texts import prose
 from tasks.tones import recordings
+from tasks.translator.test_task import LETTERS, reversals
 from train.small import SmallTask
 
 THREADS = (1, 2, 3, 8)

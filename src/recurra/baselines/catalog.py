@@ -16,7 +16,8 @@ class Contest:
         metric: the figure of `evaluate` that counts, where the data have none of it the first of
             `figures`; `higher` says whether more of it is better.
         figures: further ones that the table shows.
-        rivals: "module:Class" by name (see `recurra.baselines.protocol.Contender`), or
+        rivals: "module:Class" by name, the module in `recurra.baselines` (see
+            `recurra.baselines.protocol.Contender`), or
             "module:Class name=value …" with arguments of its own.
         models: who competes where nobody is named: cells, which stand for the task's own class with
             that cell, and rivals.
@@ -38,66 +39,64 @@ CONTESTS: dict[str, Contest] = {
         higher=False,
         figures=("bits_per_character",),
         rivals={
-            "ngram": "recurra.baselines.ngram:NGramModel",
-            "transformer": (
-                "recurra.baselines.transformer_language_model:TransformerLanguageModel"
-            ),
+            "ngram": "language_model.ngram:NGramModel",
+            "transformer": "language_model.transformer:TransformerLanguageModel",
         },
         models=("lstm", "ngram", "transformer"),
-        inputs="recurra.baselines.ngram.model:single_prompts",
+        inputs="language_model.ngram.model:single_prompts",
     ),
     "classify": Contest(
         metric="accuracy",
         higher=True,
         figures=("macro_f1",),
         rivals={
-            "bag-of-words": "recurra.baselines.bag_of_words:BagOfWords weighting=counts ngrams=1",
-            "tfidf": "recurra.baselines.bag_of_words:BagOfWords weighting=tfidf ngrams=2",
-            "transformer": "recurra.baselines.transformer_classifier:TransformerClassifier",
+            "bag-of-words": "classifier.bag_of_words:BagOfWords weighting=counts ngrams=1",
+            "tfidf": "classifier.bag_of_words:BagOfWords weighting=tfidf ngrams=2",
+            "transformer": "classifier.transformer:TransformerClassifier",
         },
         models=("lstm", "bag-of-words", "tfidf", "transformer"),
-        inputs="recurra.baselines.classifying:single_inputs",
+        inputs="classifier.rival:single_inputs",
     ),
     "tag": Contest(
         metric="f1",
         higher=True,
         figures=("accuracy", "unknown_accuracy"),
         rivals={
-            "hmm": "recurra.baselines.hmm:HMMTagger",
-            "crf": "recurra.baselines.crfsuite:CRFTagger",
-            "transformer": "recurra.baselines.transformer_tagger:TransformerTagger",
+            "hmm": "tagger.hmm:HMMTagger",
+            "crf": "tagger.crfsuite:CRFTagger",
+            "transformer": "tagger.transformer:TransformerTagger",
         },
         models=("gru", "hmm", "crf", "transformer"),
-        inputs="recurra.baselines.tagging:single_inputs",
+        inputs="tagger.rival:single_inputs",
     ),
     "forecast": Contest(
         metric="mase",
         higher=False,
         figures=("smape", "crps"),
         rivals={
-            "seasonal-naive": "recurra.baselines.forecasting:SeasonalNaive",
-            "ets": "recurra.baselines.forecasting:ExponentialSmoothing",
+            "seasonal-naive": "forecaster.classical:SeasonalNaive",
+            "ets": "forecaster.classical:ExponentialSmoothing",
         },
         models=("gru", "seasonal-naive", "ets"),
-        inputs="recurra.baselines.forecasting:single_inputs",
+        inputs="forecaster.classical:single_inputs",
     ),
     "transcribe": Contest(
         metric="word_error_rate",
         higher=False,
         figures=("character_error_rate",),
         rivals={
-            "transformer": "recurra.baselines.transformer_transcriber:TransformerTranscriber",
+            "transformer": "transcriber.transformer:TransformerTranscriber",
         },
         models=("lstm", "transformer"),
-        inputs="recurra.baselines.transcribing:single_inputs",
+        inputs="transcriber.rival:single_inputs",
     ),
     "translate": Contest(
         metric="bleu",
         higher=True,
         figures=("chrf", "error_rate", "wrong"),
-        rivals={"transformer": "recurra.baselines.transformer_translator:TransformerTranslator"},
+        rivals={"transformer": "translator.transformer:TransformerTranslator"},
         models=("lstm", "transformer"),
-        inputs="recurra.baselines.translating:single_inputs",
+        inputs="translator.rival:single_inputs",
     ),
 }
 
@@ -115,4 +114,4 @@ def find(reference: str) -> tuple[Any, dict[str, Any]]:
     module, _, name = path.partition(":")
     pairs = (argument.partition("=") for argument in arguments)
     given = {key: int(text) if text.isdecimal() else text for key, _, text in pairs}
-    return getattr(import_module(module), name), given
+    return getattr(import_module(f"recurra.baselines.{module}"), name), given

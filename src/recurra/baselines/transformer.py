@@ -19,7 +19,7 @@ from recurra.tasks.job import Job
 from recurra.tasks.network import NetworkConfig
 from recurra.train import TrainConfig
 from recurra.train.distributed import World
-from recurra.train.running import run
+from recurra.train.run import run
 from recurra.train.task import Task
 
 Kind = TypeVar("Kind", bound=Task)

@@ -1,17 +1,10 @@
-"""Examples of tasks: readers of the formats people have, and batches of them. Needs no torch."""
+"""What several tasks read with: tables, dates, labels, batches. Needs no torch."""
 
-from recurra.data.features import LogMel
+from functools import partial
+
+from recurra import moved
 from recurra.data.length_batches import LengthBatches, Rows
-from recurra.data.recordings import Recording, read_recordings
-from recurra.data.wav import Sound, read_wav, write_wav
 
-__all__ = [
-    "LengthBatches",
-    "LogMel",
-    "Recording",
-    "Rows",
-    "Sound",
-    "read_recordings",
-    "read_wav",
-    "write_wav",
-]
+__all__ = ["LengthBatches", "Rows"]
+
+__getattr__ = partial(moved.lookup, __name__)

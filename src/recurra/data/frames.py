@@ -14,7 +14,7 @@ _EXPECTED = "a file, a DataFrame, or numbers (T,) or (T, C), several of them or 
 
 def series_source(source: Any) -> Any:
     """What series are read from: a path, a `Table` of a DataFrame or of a Series with times, or
-    arrays as `recurra.data.panel.Panel.of` takes them.
+    arrays as `recurra.tasks.forecaster.panel.Panel.of` takes them.
 
     Raises:
         InputError: it is none of these.

@@ -1,24 +1,11 @@
-"""Run models without torch."""
+"""Layers and stacks without torch: what the tasks' own `runtime` modules are composed of."""
 
+from functools import partial
+
+from recurra import moved
 from recurra.runtime.architecture import Architecture, Weights
-from recurra.runtime.language_model import RuntimeLM
-from recurra.runtime.scoring import (
-    Evaluation,
-    Scorer,
-    lines_nats,
-    stream_log_probabilities,
-    stream_nats,
-)
 from recurra.runtime.stack import RuntimeStack
 
-__all__ = [
-    "Architecture",
-    "Evaluation",
-    "RuntimeLM",
-    "RuntimeStack",
-    "Scorer",
-    "Weights",
-    "lines_nats",
-    "stream_log_probabilities",
-    "stream_nats",
-]
+__all__ = ["Architecture", "RuntimeStack", "Weights"]
+
+__getattr__ = partial(moved.lookup, __name__)

@@ -17,7 +17,8 @@ class Entry:
 
     Attributes:
         word: what the command line calls it.
-        task: what model directories call it; also its module in `recurra.tasks`.
+        task: what model directories call it.
+        folder: its module in `recurra.tasks`.
         model: its class, in that module and in `recurra`.
         about: one line for help.
         data: help for the data that `train` takes.
@@ -29,6 +30,7 @@ class Entry:
 
     word: str
     task: str
+    folder: str
     model: str
     about: str
     data: str
@@ -39,7 +41,7 @@ class Entry:
     @property
     def module(self) -> str:
         """The module to import the class from."""
-        return f"recurra.tasks.{self.task}"
+        return f"recurra.tasks.{self.folder}"
 
     def load(self) -> "type[TrainedModel]":
         """Import the class."""
@@ -51,6 +53,7 @@ ENTRIES = (
     Entry(
         "lm",
         "language_model",
+        "language_model",
         "LanguageModel",
         "a language model, of a text",
         "files, folders (*.txt, *.txt.gz, *.md), or -",
@@ -61,6 +64,7 @@ ENTRIES = (
     Entry(
         "classify",
         "sequence_classifier",
+        "classifier",
         "SequenceClassifier",
         "a classifier of texts, or of sequences of numbers",
         "a file with labels (.csv .tsv .jsonl .parquet; of numbers also .npz)",
@@ -70,6 +74,7 @@ ENTRIES = (
     Entry(
         "tag",
         "sequence_tagger",
+        "tagger",
         "SequenceTagger",
         "a tagger of words: parts of speech, named entities",
         "tagged sentences: CoNLL columns, CoNLL-U, JSON lines",
@@ -78,6 +83,7 @@ ENTRIES = (
     ),
     Entry(
         "forecast",
+        "forecaster",
         "forecaster",
         "Forecaster",
         "a forecaster, of time series",
@@ -88,6 +94,7 @@ ENTRIES = (
     Entry(
         "translate",
         "translator",
+        "translator",
         "Translator",
         "a translator, of pairs of texts",
         "files of pairs (*.tsv, *.jsonl), or two files side by side",
@@ -97,6 +104,7 @@ ENTRIES = (
     ),
     Entry(
         "transcribe",
+        "transcriber",
         "transcriber",
         "Transcriber",
         "a transcriber, of recorded speech and its text",
@@ -109,12 +117,12 @@ ENTRIES = (
 
 #: What further model directories hold, and where the class that reads them is.
 _OTHERS = {
-    "ngram_language_model": ("recurra.baselines.ngram", "NGramModel"),
+    "ngram_language_model": ("recurra.baselines.language_model.ngram", "NGramModel"),
     "transformer_language_model": (
-        "recurra.baselines.transformer_language_model",
+        "recurra.baselines.language_model.transformer",
         "TransformerLanguageModel",
     ),
-    "language_model_mixture": ("recurra.baselines.mixture", "MixtureModel"),
+    "language_model_mixture": ("recurra.baselines.language_model.mixture", "MixtureModel"),
 }
 
 

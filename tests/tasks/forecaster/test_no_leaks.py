@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import recurra
-from recurra.runtime.forecaster import ForecastShape
+from recurra.tasks.forecaster.runtime import ForecastShape
 from recurra.tasks.forecaster.scaling import Scaler
 from recurra.tasks.forecaster.windows import TrainingWindows, WindowSource, training_rows
 
@@ -96,7 +96,7 @@ def shape(**settings):
 
 
 def source(data, s: ForecastShape, normalise="last"):
-    from recurra.data.panel import Panel
+    from recurra.tasks.forecaster.panel import Panel
 
     config = recurra.Forecaster(horizon=8, lookback=16).config
     panel = Panel.of(data)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 import recurra
-from recurra.baselines.forecasting import SeasonalNaive
-from recurra.data.series import read_series
+from recurra.baselines.forecaster.classical import SeasonalNaive
+from recurra.tasks.forecaster.series import read_series
 
 QUICK = {"progress": False, "threads": 1, "weight_decay": 0.0}
 

@@ -7,9 +7,9 @@ import pytest
 
 import recurra
 from recurra.errors import InputError
-from recurra.runtime.described import PointForecast
-from recurra.runtime.forecast_paths import sample_paths
-from recurra.runtime.forecaster import RuntimeForecaster
+from recurra.tasks.forecaster.described import PointForecast
+from recurra.tasks.forecaster.paths import sample_paths
+from recurra.tasks.forecaster.runtime import RuntimeForecaster
 
 QUICK = {"progress": False, "threads": 1, "lr": 0.01}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from recurra.tasks.answers import remarks
 from recurra.tasks.card import shown
-from recurra.tasks.forecaster.config import ForecasterConfig
+from recurra.tasks.forecaster.settings import ForecasterConfig
 from recurra.train.config import plan_note
 
 

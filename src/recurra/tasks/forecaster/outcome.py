@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recurra.runtime.described import PointForecast, StudentTForecast
-from recurra.runtime.draws import Random
+from recurra.tasks.forecaster.described import PointForecast, StudentTForecast
+from recurra.tasks.forecaster.draws import Random
 from recurra.tasks.forecaster.forecast import Forecasts
 
 #: Paths that mean, median and quantiles of an autoregressive forecast are taken from.

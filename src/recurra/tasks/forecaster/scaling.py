@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.panel import Panel, Series, filled
 from recurra.data.timestamps import Step, calendar_features
 from recurra.errors import FormatError, InputError
-from recurra.tasks.forecaster.config import ForecasterConfig
 from recurra.tasks.forecaster.outcome import Units
+from recurra.tasks.forecaster.panel import Panel, Series, filled
+from recurra.tasks.forecaster.settings import ForecasterConfig
 
 #: No window is divided by less than this share of the deviation of its series.
 _FLOOR = 0.02

@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.panel import Panel
 from recurra.errors import InputError
-from recurra.runtime.described import described
-from recurra.runtime.forecast_paths import draw_on, read_context
-from recurra.runtime.forecaster import RuntimeForecaster
-from recurra.tasks.forecaster.config import ForecasterConfig
+from recurra.tasks.forecaster.described import described
 from recurra.tasks.forecaster.forecast import Forecast, each, presented
 from recurra.tasks.forecaster.outcome import PATHS, from_numbers, from_paths
+from recurra.tasks.forecaster.panel import Panel
+from recurra.tasks.forecaster.paths import draw_on, read_context
+from recurra.tasks.forecaster.runtime import RuntimeForecaster
 from recurra.tasks.forecaster.scaling import Scaler
+from recurra.tasks.forecaster.settings import ForecasterConfig
 from recurra.tasks.forecaster.windows import WindowSource
 
 

@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.panel import Panel
 from recurra.errors import InputError
-from recurra.metrics.figures import mean
 from recurra.nn import Recurrent
-from recurra.nn.distributions import output
-from recurra.nn.forecaster import Forecaster
-from recurra.runtime.forecaster import ForecastShape
 from recurra.storage import save_model
 from recurra.tasks.answers import told_of
+from recurra.tasks.figures import mean
 from recurra.tasks.forecaster.card import write_card
-from recurra.tasks.forecaster.config import ForecastDataConfig, ForecasterConfig, SeriesConfig
+from recurra.tasks.forecaster.distributions import output
+from recurra.tasks.forecaster.network import Forecaster
+from recurra.tasks.forecaster.panel import Panel
+from recurra.tasks.forecaster.runtime import ForecastShape
 from recurra.tasks.forecaster.scaling import Scaler
-from recurra.tasks.forecaster.scoring import origins
+from recurra.tasks.forecaster.scores import origins
+from recurra.tasks.forecaster.settings import ForecastDataConfig, ForecasterConfig, SeriesConfig
 from recurra.tasks.forecaster.windows import (
     TrainingWindows,
     WindowSource,
@@ -31,7 +31,7 @@ from recurra.tasks.forecaster.windows import (
 from recurra.tasks.job import Job
 from recurra.train import FitResult
 from recurra.train.distributed import World
-from recurra.train.running import run
+from recurra.train.run import run
 
 #: About so many windows are forecast in a validation.
 _VALIDATION = 1000

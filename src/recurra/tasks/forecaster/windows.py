@@ -7,7 +7,7 @@ from typing import overload
 import numpy as np
 
 from recurra.errors import InputError
-from recurra.runtime.forecaster import ForecastShape
+from recurra.tasks.forecaster.runtime import ForecastShape
 from recurra.tasks.forecaster.scaling import Track
 
 

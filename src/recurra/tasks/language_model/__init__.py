@@ -1,8 +1,8 @@
 """Language models of characters, bytes, words and subwords."""
 
-from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
-from recurra.tasks.language_model.model import LanguageModel
+from recurra.tasks.language_model.dynamic_settings import DynamicConfig
+from recurra.tasks.language_model.settings import DataConfig, LanguageModelConfig
+from recurra.tasks.language_model.task import LanguageModel
 from recurra.tasks.language_model.text_model import TextModel
-from recurra.train.dynamic_config import DynamicConfig
 
 __all__ = ["DataConfig", "DynamicConfig", "LanguageModel", "LanguageModelConfig", "TextModel"]

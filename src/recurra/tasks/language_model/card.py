@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recurra.tasks.card import shown
-from recurra.tasks.language_model.config import LanguageModelConfig
+from recurra.tasks.language_model.settings import LanguageModelConfig
 from recurra.train.config import plan_note
 
 

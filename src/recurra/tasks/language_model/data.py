@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import FormatError, InputError
-from recurra.runtime import (
+from recurra.storage import read_json, write_json
+from recurra.storage.disk import failure, make_directory
+from recurra.tasks.language_model.scores import (
     Evaluation,
     Scorer,
     lines_nats,
     stream_log_probabilities,
     stream_nats,
 )
-from recurra.storage import read_json, write_json
-from recurra.storage.disk import failure, make_directory
-from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
+from recurra.tasks.language_model.settings import DataConfig, LanguageModelConfig
 from recurra.text import (
     Corpus,
     LineBatches,

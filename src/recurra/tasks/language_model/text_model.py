@@ -12,9 +12,9 @@ import numpy as np
 from recurra.errors import FormatError, InputError
 from recurra.generate import Carried, Generation, Options, Piece, generate, stream
 from recurra.given import listed, shown
-from recurra.runtime import Evaluation
 from recurra.storage import ModelFiles
 from recurra.tasks.language_model.data import evaluate, log_probabilities
+from recurra.tasks.language_model.scores import Evaluation
 from recurra.text import EOS, Corpus, TokenFile, Tokenizer
 
 if TYPE_CHECKING:

@@ -13,13 +13,10 @@ from torch import Tensor
 
 from recurra.generate import Options, generate
 from recurra.nn import Recurrent
-from recurra.nn.language_model import RecurrentLM, State
 from recurra.ops import fixed_order
-from recurra.runtime import Evaluation, RuntimeLM
 from recurra.storage import ModelFiles, save_model
 from recurra.tasks.job import Job
 from recurra.tasks.language_model.card import write_card
-from recurra.tasks.language_model.config import DataConfig, LanguageModelConfig
 from recurra.tasks.language_model.data import (
     SEGMENT,
     Prepared,
@@ -31,14 +28,18 @@ from recurra.tasks.language_model.data import (
     prepare,
     texts_of,
 )
+from recurra.tasks.language_model.dynamic import dynamic_losses, gradient_sizes
+from recurra.tasks.language_model.dynamic_settings import DynamicConfig
+from recurra.tasks.language_model.network import RecurrentLM, State
+from recurra.tasks.language_model.runtime import RuntimeLM
+from recurra.tasks.language_model.scores import Evaluation
+from recurra.tasks.language_model.settings import DataConfig, LanguageModelConfig
 from recurra.text import Batch, Batches, LineBatches, StreamBatches, TokenFile, Tokenizer
 from recurra.train import FitResult
 from recurra.train.distributed import World
-from recurra.train.dynamic import dynamic_losses, gradient_sizes
-from recurra.train.dynamic_config import DynamicConfig
 from recurra.train.layers import by_depth
+from recurra.train.run import run
 from recurra.train.run_directory import DATA, check_directory
-from recurra.train.running import run
 
 #: One step of validation costs about this share of a training step on as many tokens.
 _FORWARD_SHARE = 1 / 3

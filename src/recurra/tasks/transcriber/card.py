@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recurra.tasks.answers import remarks
-from recurra.tasks.transcriber.config import TranscriberConfig
+from recurra.tasks.transcriber.settings import TranscriberConfig
 from recurra.train.config import plan_note
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.features import LogMel, Scale
-from recurra.data.recordings import OnBad, Recording, clean, read_recordings
-from recurra.data.resample import resample
-from recurra.data.wav import Sound, read_wav
 from recurra.errors import FormatError, InputError
 from recurra.given import LeftOut, is_path, listed, path_of, shown
-from recurra.tasks.transcriber.config import TranscriberConfig, TranscriberData
+from recurra.tasks.transcriber.features import LogMel, Scale
+from recurra.tasks.transcriber.recordings import OnBad, Recording, clean, read_recordings
+from recurra.tasks.transcriber.resample import resample
+from recurra.tasks.transcriber.settings import TranscriberConfig, TranscriberData
+from recurra.tasks.transcriber.wav import Sound, read_wav
 from recurra.text import Tokenizer, train_tokenizer
 from recurra.text.tokenizer import whole_characters
 

@@ -11,15 +11,13 @@ import torch
 from torch import Tensor
 
 from recurra.data import LengthBatches, Rows
-from recurra.generate.ctc import BestPath
-from recurra.metrics.figures import mean, present
 from recurra.nn import Recurrent
-from recurra.nn.ctc import RecurrentCTC
 from recurra.storage import save_model
 from recurra.tasks.answers import told_of
+from recurra.tasks.figures import mean, present
 from recurra.tasks.job import Job
 from recurra.tasks.transcriber.card import write_card
-from recurra.tasks.transcriber.config import TranscriberConfig, TranscriberData
+from recurra.tasks.transcriber.ctc import BestPath
 from recurra.tasks.transcriber.data import (
     Example,
     Prepared,
@@ -27,10 +25,12 @@ from recurra.tasks.transcriber.data import (
     read_fitted,
     write_fitted,
 )
+from recurra.tasks.transcriber.network import RecurrentCTC
+from recurra.tasks.transcriber.settings import TranscriberConfig, TranscriberData
 from recurra.tasks.transcriber.transcript import Judgement
 from recurra.train import FitResult
 from recurra.train.distributed import World
-from recurra.train.running import run
+from recurra.train.run import run
 
 #: One step of validation costs about this share of a training step on as many recordings.
 _FORWARD_SHARE = 1 / 3

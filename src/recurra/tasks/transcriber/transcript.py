@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from recurra.generate.ctc import BestPath, Labelling, PrefixBeam
 from recurra.given import NOTHING, LeftOut
-from recurra.metrics.figures import plain, shown
-from recurra.metrics.transcription import ErrorRate, character_errors, word_errors
-from recurra.runtime.transcriber import SoundStream
+from recurra.tasks.figures import plain, shown
+from recurra.tasks.transcriber.ctc import BestPath, Labelling, PrefixBeam
+from recurra.tasks.transcriber.runtime import SoundStream
+from recurra.tasks.transcriber.scores import ErrorRate, character_errors, word_errors
 from recurra.text import Tokenizer
 
 

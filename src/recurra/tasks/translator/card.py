@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recurra.tasks.answers import remarks
-from recurra.tasks.translator.config import TranslatorConfig
+from recurra.tasks.translator.settings import TranslatorConfig
 from recurra.train.config import plan_note
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from recurra.data.pairs import Pairs, read_pairs
 from recurra.errors import InputError
 from recurra.given import columns_of, is_path, listed, path_of
+from recurra.tasks.translator.pairs import Pairs, read_pairs
 from recurra.tasks.translator.vocabulary import Vocabulary
 
 #: A file of pairs; two files side by side, or several of pairs; pairs in memory.

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from recurra.generate.search import Hypothesis, Steps, search
-from recurra.tasks.translator.config import TranslationOptions
 from recurra.tasks.translator.data import longest, pad
+from recurra.tasks.translator.search import Hypothesis, Steps, search
+from recurra.tasks.translator.settings import TranslationOptions
 from recurra.tasks.translator.vocabulary import Vocabulary
 
 

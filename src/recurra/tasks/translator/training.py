@@ -9,31 +9,31 @@ import torch
 from torch import Tensor, nn
 
 from recurra.data import LengthBatches, Rows
-from recurra.data.pairs import Pairs
 from recurra.errors import InputError
 from recurra.given import LeftOut
-from recurra.metrics.figures import mean
 from recurra.nn import Recurrent
-from recurra.nn.encoder_decoder import EncoderDecoder
-from recurra.runtime.translator import RuntimeTranslator
 from recurra.storage import save_model
 from recurra.tasks.answers import told_of
+from recurra.tasks.figures import mean
 from recurra.tasks.job import Job
 from recurra.tasks.translator.card import write_card
-from recurra.tasks.translator.config import (
+from recurra.tasks.translator.data import Encoded, open_pairs, split_pairs, within
+from recurra.tasks.translator.decoding import Decoder
+from recurra.tasks.translator.network import EncoderDecoder
+from recurra.tasks.translator.pairs import Pairs
+from recurra.tasks.translator.runtime import RuntimeTranslator
+from recurra.tasks.translator.settings import (
     METRICS,
     DataConfig,
     TranslationOptions,
     TranslatorConfig,
 )
-from recurra.tasks.translator.data import Encoded, open_pairs, split_pairs, within
-from recurra.tasks.translator.decoding import Decoder
-from recurra.tasks.translator.model import score
+from recurra.tasks.translator.task import score
 from recurra.tasks.translator.vocabulary import Vocabulary
 from recurra.text.tokenizer import whole_characters
 from recurra.train import FitResult
 from recurra.train.distributed import World
-from recurra.train.running import run
+from recurra.train.run import run
 
 #: One pair read costs about this share of a training step on it, one translated about as much.
 _FORWARD_SHARE = 2 / 3

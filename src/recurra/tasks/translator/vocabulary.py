@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.pairs import Pairs
 from recurra.errors import FormatError
-from recurra.tasks.translator.config import TranslatorConfig
+from recurra.tasks.translator.pairs import Pairs
+from recurra.tasks.translator.settings import TranslatorConfig
 from recurra.text import Tokenizer, train_tokenizer
 from recurra.text.byte_level import ByteLevelTokenizer
 

@@ -1,0 +1,1 @@
+"""Rivals of classifiers: bags of words, a Transformer."""

@@ -1,0 +1,1 @@
+"""Rivals of forecasters: the seasonal naive forecast, exponential smoothing."""

@@ -1,0 +1,1 @@
+"""Rivals of language models: n-grams, mixtures, a Transformer."""

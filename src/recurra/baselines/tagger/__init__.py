@@ -1,0 +1,1 @@
+"""Rivals of taggers: a hidden Markov model, a linear CRF, a Transformer."""

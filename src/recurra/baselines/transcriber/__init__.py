@@ -1,0 +1,1 @@
+"""Rivals of transcribers: a Transformer."""

@@ -1,1 +1,0 @@
-"""The figures tasks are judged by, over plain values. Needs no torch."""
