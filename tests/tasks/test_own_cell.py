@@ -73,7 +73,7 @@ ELSEWHERE = """
 import sys
 sys.modules["torch"] = None
 import numpy as np, recurra
-from recurra.data.wav import Sound
+from recurra.tasks.transcriber.wav import Sound
 m = recurra.load(sys.argv[1])
 print(repr(({asked},)))
 m.save(sys.argv[2])
@@ -96,7 +96,7 @@ def fitted(task, folder, **settings):
 
 
 def answers(model, task):
-    from recurra.data.wav import Sound
+    from recurra.tasks.transcriber.wav import Sound
 
     return repr(eval(f"({TASKS[task][3]},)", {"m": model, "np": np, "Sound": Sound}))
 

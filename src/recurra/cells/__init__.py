@@ -2,7 +2,22 @@
 
 from recurra.cells.carried import CarriedCell, data_of, known
 from recurra.cells.definition import Cell, cell, find, find_program, names
-from recurra.cells.functions import exp, hard_sigmoid, relu, sigmoid, softplus, softsign, tanh
+from recurra.cells.functions import (
+    cos,
+    exp,
+    hard_sigmoid,
+    log,
+    maximum,
+    minimum,
+    relu,
+    sigmoid,
+    sin,
+    softplus,
+    softsign,
+    sqrt,
+    tanh,
+    where,
+)
 from recurra.cells.graph import FUNCTIONS, Node, Parameter, Program
 from recurra.cells.gru import gru
 from recurra.cells.lstm import lstm
@@ -20,6 +35,7 @@ __all__ = [
     "Parameter",
     "Program",
     "cell",
+    "cos",
     "data_of",
     "exp",
     "find",
@@ -27,12 +43,18 @@ __all__ = [
     "gru",
     "hard_sigmoid",
     "known",
+    "log",
     "lstm",
+    "maximum",
+    "minimum",
     "names",
     "relu",
     "rnn",
     "sigmoid",
+    "sin",
     "softplus",
     "softsign",
+    "sqrt",
     "tanh",
+    "where",
 ]

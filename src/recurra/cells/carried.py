@@ -24,6 +24,7 @@ class CarriedCell(Cell):
         self.data = data
         self.name, self.states, self.gates = data.name, data.states, data.gates
         self.init, self.options = dict(data.init), dict(data.options)
+        self.learnt = dict(data.learnt)
         self._by_options = {program.options: program for program in data.programs}
         self.program = self._carried  # type: ignore[assignment]
 
@@ -45,7 +46,7 @@ class CarriedCell(Cell):
         bias: bool = True,
         activation: str = "tanh",
         recurrent_activation: str = "sigmoid",
-        **options: str | bool,
+        **options: str | bool | float,
     ) -> Program:
         where = f"cell {self.name},"
         check_function(activation, f"{where} activation")
@@ -71,7 +72,8 @@ def data_of(cell: Cell, *programs: Program) -> CellData:
     if isinstance(cell, CarriedCell):
         return cell.data
     found = list(dict.fromkeys([*programs, cell.program()]))
-    return CellData(cell.name, cell.states, cell.gates, tuple(found), cell.init, cell.options)
+    names = cell.name, cell.states, cell.gates
+    return CellData(*names, tuple(found), cell.init, cell.options, cell.learnt)
 
 
 def known(data: CellData, where: str) -> Cell:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from recurra.cells.graph import FUNCTIONS, Node, Program, is_taken, parameters, prune
+from recurra.cells.graph import FUNCTIONS, WORDS, Node, Program, is_taken, parameters, prune
 from recurra.errors import FormatError
 from recurra.given import brief
 
@@ -24,11 +24,13 @@ _ARITY = {
     **{"state": 0, "weight": 0, "constant": 0, "gate": 1, "neg": 1, "norm": 1, "project": 1},
     **{"add": 2, "sub": 2, "mul": 2},
     **dict.fromkeys(FUNCTIONS, 1),
+    **WORDS,
+    "learnt": 0,
 }
 _NUMBERS = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 _FUNCTION_OPTIONS = ("activation", "recurrent_activation")
 
-Option = str | bool
+Option = str | bool | float
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class CellData:
     """What a file holds of a cell: its declarations, and the programs of some sets of options.
 
     Attributes:
-        name, states, gates, init, options: as those of `Cell`.
+        name, states, gates, init, options, learnt: as those of `Cell`.
         programs: at least one; their options differ.
     """
 
@@ -46,6 +48,7 @@ class CellData:
     programs: tuple[Program, ...]
     init: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
+    learnt: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -56,6 +59,7 @@ class CellData:
             "gates": list(self.gates),
             "init": dict(self.init),
             "options": {name: list(values) for name, values in self.options.items()},
+            "learnt": dict(self.learnt),
             "programs": [_program_json(program) for program in self.programs],
         }
 
@@ -67,7 +71,9 @@ class CellData:
             for name, value in program.options
             if name not in ("bias", *_FUNCTION_OPTIONS)
         }
-        return cls(program.cell, program.states, program.gates, (program,), options=listed)
+        learnt = {node.name: int(node.value) for node in program.nodes if node.op == "learnt"}
+        names = program.cell, program.states, program.gates
+        return cls(*names, (program,), options=listed, learnt=learnt)
 
     @classmethod
     def from_json(cls, values: Any, where: str) -> "CellData":
@@ -118,25 +124,34 @@ class _Reader:
                 f"written by a newer version of recurra (format {version}; this one reads up to "
                 f"{VERSION}): upgrade"
             )
-        expected = {"version", "name", "states", "gates", "init", "options", "programs"}
+        expected = {"version", "name", "states", "gates", "init", "options", "learnt", "programs"}
         self._keys(table, expected, "a cell")
         if version != VERSION:
             self._refuse(f"expected version {VERSION}, received {brief(version)}")
         name = self._name(table["name"], "name")
         states = self._names(table["states"], "states")
         gates = self._names(table["gates"], "gates")
+        learnt = {
+            self._name(one, "learnt"): self._size(size)
+            for one, size in self._table(table["learnt"], "learnt").items()
+        }
         init = {
-            self._among(gate, gates, "init"): self._finite(value, "init")
+            self._among(gate, (*gates, *learnt), "init"): self._finite(value, "init")
             for gate, value in self._table(table["init"], "init").items()
         }
         options = self._options(table["options"])
         programs = tuple(
-            self._program(program, name, states, gates, options)
+            self._program(program, CellData(name, states, gates, (), init, options, learnt))
             for program in self._list(table["programs"], "programs", least=1)
         )
         if len({program.options for program in programs}) < len(programs):
             self._refuse("expected programs of different options, received some twice")
-        return CellData(name, states, gates, programs, init, options)
+        return CellData(name, states, gates, programs, init, options, learnt)
+
+    def _size(self, value: Any) -> int:
+        if not _is_whole(value) or value not in (0, 1):
+            self._refuse(f"learnt: expected 0 for H numbers or 1, received {brief(value)}")
+        return int(value)
 
     def _options(self, given: Any) -> dict[str, tuple[Option, ...]]:
         table = self._table(given, "options")
@@ -145,24 +160,18 @@ class _Reader:
         found = {}
         for name, values in table.items():
             chosen = tuple(
-                value if isinstance(value, bool) else self._name(value, f"option {name}")
+                value if isinstance(value, bool | float) else self._name(value, f"option {name}")
                 for value in self._list(values, "options", least=1)
             )
             found[self._name(name, "options")] = chosen
         return found
 
-    def _program(
-        self,
-        given: Any,
-        cell: str,
-        states: tuple[str, ...],
-        gates: tuple[str, ...],
-        listed: Mapping[str, tuple[Option, ...]],
-    ) -> Program:
+    def _program(self, given: Any, cell: CellData) -> Program:
+        states, gates = cell.states, cell.gates
         table = self._table(given, "a program")
         self._keys(table, {"options", "nodes", "next", "visible"}, "a program")
-        options = self._chosen(table["options"], listed)
-        nodes = self._nodes(table["nodes"], states, gates)
+        options = self._chosen(table["options"], cell.options)
+        nodes = self._nodes(table["nodes"], cell)
         following = tuple(
             self._signal(index, nodes, "next") for index in self._list(table["next"], "next")
         )
@@ -178,13 +187,13 @@ class _Reader:
         if prune(nodes, roots)[0] != nodes or len(set(nodes)) < len(nodes):
             self._refuse("nodes: expected none that is there twice or that nothing needs")
         return Program(
-            cell=cell,
+            cell=cell.name,
             states=states,
             gates=gates,
             nodes=nodes,
             next=following,
             visible=tuple(visible),
-            parameters=parameters(nodes, bias=bool(options["bias"])),
+            parameters=parameters(nodes, gates, bias=bool(options["bias"])),
             options=tuple(options.items()),
         )
 
@@ -197,20 +206,20 @@ class _Reader:
             **dict.fromkeys(_FUNCTION_OPTIONS, FUNCTIONS),
         }
         for name, value in table.items():
-            if not any(type(value) is type(known) and value == known for known in usual[name]):
+            if type(usual[name][0]) is float:
+                self._finite(value, f"option {name}")
+            elif not any(type(value) is type(known) and value == known for known in usual[name]):
                 self._refuse(
                     f"option {name}: expected one of {', '.join(map(str, usual[name]))}, "
                     f"received {brief(value)}"
                 )
         return {name: table[name] for name in usual}
 
-    def _nodes(
-        self, given: Any, states: tuple[str, ...], gates: tuple[str, ...]
-    ) -> tuple[Node, ...]:
+    def _nodes(self, given: Any, cell: CellData) -> tuple[Node, ...]:
         nodes: list[Node] = []
         depths: list[int] = []
         for values in self._list(given, "nodes", least=1):
-            node = self._node(values, nodes, states, gates)
+            node = self._node(values, nodes, cell)
             nodes.append(node)
             depths.append(1 + max((depths[a] for a in node.args), default=0))
         if max(depths) > LIMITS["depth"]:
@@ -220,9 +229,7 @@ class _Reader:
             )
         return tuple(nodes)
 
-    def _node(
-        self, given: Any, before: Sequence[Node], states: tuple[str, ...], gates: tuple[str, ...]
-    ) -> Node:
+    def _node(self, given: Any, before: Sequence[Node], cell: CellData) -> Node:
         what = f"node {len(before)}"
         table = self._table(given, what)
         if extra := sorted(set(table) - {"op", "args", "name", "value", "gates", "normed"}):
@@ -243,7 +250,7 @@ class _Reader:
         for arg in args:
             if (before[arg].op == "affine") != (op == "gate"):
                 self._refuse(f"{what}: {op} of the node {arg}, which is {before[arg].op}")
-        name, value, own = self._particulars(op, args, table, before, states, gates, what)
+        name, value, own = self._particulars(op, args, table, before, cell, what)
         normed = table.get("normed", False)
         if not isinstance(normed, bool) or (normed and op != "affine"):
             self._refuse(f"{what}: normed: expected true of a product alone")
@@ -255,13 +262,12 @@ class _Reader:
         args: tuple[int, ...],
         table: Mapping[str, Any],
         before: Sequence[Node],
-        states: tuple[str, ...],
-        gates: tuple[str, ...],
+        cell: CellData,
         what: str,
     ) -> tuple[str, float, tuple[str, ...]]:
         """Name, value and gates, which each operation has or has not."""
         allowed = {"constant": {"value"}, "affine": {"name", "gates", "normed"}}
-        named = {"state", "gate", "weight", "norm", "project"}
+        named = {"state", "gate", "weight", "learnt", "norm", "project"}
         has = allowed.get(op, {"name"} if op in named else set()) | {"op", "args"}
         if extra := sorted(set(table) - has):
             self._refuse(f"{what}: {op} has no {extra[0]}")
@@ -271,12 +277,13 @@ class _Reader:
             value = self._number(table.get("value"), what)
         if op == "affine":
             own = self._names(table.get("gates"), f"{what}: gates")
-            if own != tuple(gate for gate in gates if gate in own):
+            if own != tuple(gate for gate in cell.gates if gate in own):
                 self._refuse(f"{what}: expected gates of the cell in their order")
         if op in named or op == "affine":
             name = self._name(table.get("name"), f"{what}: name")
         known = {
-            "state": states,
+            "state": cell.states,
+            "learnt": tuple(cell.learnt),
             "gate": before[args[0]].gates if op == "gate" else (),
             "affine": ("hh",) if args else ("ih",),
             "project": ("hr",),
@@ -285,6 +292,8 @@ class _Reader:
             self._refuse(f"{what}: the name {brief(name)} is another parameter's")
         if op in known:
             self._among(name, known[op], f"{what}: name")
+        if op == "learnt":
+            value = float(cell.learnt[name])
         return name, value, own
 
     def _signal(self, index: Any, nodes: Sequence[Node], what: str) -> int:

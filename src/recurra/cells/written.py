@@ -5,7 +5,7 @@ Messages show these lines where two cells of one name differ.
 
 from recurra.cells.graph import Program
 
-_INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2)}
+_INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
 
 
 def lines(program: Program) -> tuple[str, ...]:
@@ -61,16 +61,16 @@ def _text(program: Program, known: dict[int, str], index: int, above: int = 0) -
             return node.name
         case "constant":
             return f"{node.value:g}" if node.value >= 0 else f"({node.value:g})"
-        case "weight":
+        case "weight" | "learnt":
             return f"opt.{node.name}"
         case "affine":
             inner = f"u({part(0)})" if node.args else "x"
             return f"opt.norm({inner})" if node.normed else inner
         case "gate":
             return f"{part(0)}.{node.name}"
-        case "add" | "sub" | "mul":
+        case "add" | "sub" | "mul" | "div":
             sign, strength = _INFIX[node.op]
-            right = part(1, strength + (node.op == "sub"))
+            right = part(1, strength + (node.op in ("sub", "div")))
             text = f"{part(0, strength)} {sign} {right}"
             return f"({text})" if strength < above else text
         case "neg":
@@ -79,5 +79,7 @@ def _text(program: Program, known: dict[int, str], index: int, above: int = 0) -
             return f"opt.norm({part(0)}, {node.name!r})"
         case "project":
             return f"opt.project({part(0)})"
+        case "where":
+            return f"where({part(0)} > {part(1)}, {part(2)}, {part(3)})"
         case function:
             return f"{function}({', '.join(part(k) for k in range(len(node.args)))})"

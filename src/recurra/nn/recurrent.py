@@ -173,7 +173,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
         """Draw all parameters anew, as `init` says."""
         for names in self._names:
             for name, full in names.items():
-                initialise(getattr(self, full), name, self.cell, self.hidden_size, self.init)
+                initialise(getattr(self, full), name, self)
         for state in self.cell.states:
             if (initial := getattr(self, f"initial_{state}")) is not None:
                 nn.init.zeros_(initial)
@@ -286,7 +286,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
 
     def _runs_fused(self, batch: Sequences) -> bool:
         """Whether torch's kernels run: where ours do not, and theirs compute it."""
-        ours = self._kernel is not None and ops.on_kernels(self.weight_ih_l0)
+        ours = self._kernel is not None and ops.on_kernels(next(self.parameters()))
         ours = ours or self.precision == "bf16"
         noisy = any(self.zoneout) or (self.training and self.recurrent_dropout > 0)
         onnx = ops.recorded_for_onnx()  # which knows torch's alone
@@ -384,7 +384,7 @@ class Recurrent(OnKernels, LikeTorchs, nn.RNNBase):
             n: getattr(self, full) if (weight := own.get(full)) is None else weight
             for n, full in self._names[k].items()
         }
-        if self.weight_drop and self.training:
+        if self.weight_drop and self.training and "weight_hh" in found:
             found["weight_hh"] = functional.dropout(found["weight_hh"], self.weight_drop)
         return found
 

@@ -49,7 +49,8 @@ def _(  # type: ignore[no-untyped-def]
     noise = valid, mask, keep, rates
     call = Arguments(name, x, parameters, initial, *noise, reverse, half, tokens)
     refuse_for_onnx(named(name))
-    y = x.new_empty(*call.steps, parameters[1].shape[-1])
+    _, recurrent = named(name).widths([p.shape for p in parameters])
+    y = x.new_empty(*call.steps, recurrent)
     last = [x.new_empty(s.shape) for s in initial or _zeros(call)]
     if not save:
         return [y, *last]
@@ -60,7 +61,7 @@ def _(  # type: ignore[no-untyped-def]
 def _zeros(call: Arguments) -> list[Tensor]:
     """The initial states of a call that has none."""
     program = named(call.name)
-    hidden, recurrent = len(call.parameters[0]) // len(program.gates), call.parameters[1].shape[-1]
+    hidden, recurrent = program.widths([p.shape for p in call.parameters])
     widths = [recurrent, *[hidden] * (len(program.states) - 1)]
     return [call.x.new_zeros(1, call.steps[1], w) for w in widths]
 

@@ -136,6 +136,11 @@ class Weights:
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of the tensor of that name; (0, 0) where there is none, which `get` refuses."""
+        found = self._tensors.get(name)
+        return (0, 0) if found is None else (*found.shape, 0, 0)
+
     def get(self, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
         """The tensor of that name, of that shape (None: any matrix); FormatError if it is not."""
         if name not in self._tensors:
@@ -156,8 +161,10 @@ def layer_weights(
 
     `form` makes of a parameter's name the tensor's: "rnn.{}_l0".
     """
-    gates, recurrent = weights.get(form.format("weight_hh")).shape
-    hidden = gates // len(program.gates)
+    if any(p.name == "weight_hh" for p in program.parameters):
+        weights.get(form.format("weight_hh"))  # whose shape is the first to be believed
+    shapes = [weights.shape(form.format(p.name)) for p in program.parameters]
+    hidden, recurrent = program.widths(shapes)
     projected = any(p.name == "weight_hr" for p in program.parameters)
     found = {}
     for parameter in program.parameters:

@@ -161,7 +161,7 @@ class NetworkConfig(Settings):
                     f"cell_options: expected name=value of the cell's further options, received "
                     f"{brief(item)}"
                 )
-            found[name] = value
+            found[name] = value  # numbers as texts, too: the cell reads them
         return found
 
     def architecture(self) -> Architecture:
