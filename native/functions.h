@@ -4,7 +4,7 @@
 // once: exp 1.02, sigmoid 2.45, tanh 3.00; softplus 2.80 over each 13th) and in float64:
 //
 //   exp 1.1, 1.1 · sigmoid 2.5, 2.5 · tanh 3, 3.5 · softplus 3, 3 · softsign 1.5, 1.5 · relu 0, 0
-//   abs, sqrt, maximum, minimum 0.5, 0.5 · log, sin, cos 1, 1 (of the C library, lane by lane)
+//   abs, maximum, minimum 0, 0 · sqrt 0.5, 0.5 · log, sin, cos 1, 1 (of the C library, lane by lane)
 //
 // Smaller results are off by less than the smallest normal number, hard_sigmoid by less than the
 // distance from 1 to the next. NaN stays NaN; infinities have their limits, but for softsign, which

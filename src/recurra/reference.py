@@ -259,7 +259,7 @@ def _after_input(program: Program) -> set[int]:
 class _Library:
     """The few functions in which array libraries differ."""
 
-    functions: Mapping[str, Callable[[Array], Array]]
+    functions: Mapping[str, Callable[..., Array]]
     linear: Callable[[Array, Array, Array | None], Array]
     norm: Callable[[Array], Array]
     where: Callable[[Array, Array, Array], Array]

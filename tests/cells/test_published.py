@@ -1,4 +1,4 @@
-"""Published cells, a file each, against plain loops in torch: outputs, gradients, every way to run."""
+"""Published cells, a file each, against plain loops in torch, in every way they run."""
 
 import json
 from importlib import import_module
@@ -45,7 +45,7 @@ class Paper:
         ]
 
     def keep_starts(self):
-        """Parameters that the paper starts elsewhere than at 0 stay near, where it divides by them."""
+        """Parameters with a start stay near it: some papers divide by them."""
         for name, value in self.start.items():
             if name in self.cell.learnt:
                 parameter = getattr(self.layer, f"learnt_{name}_l0")

@@ -196,8 +196,8 @@ def _option(item: str) -> tuple[str, tuple[str | bool | float, ...]]:
         return option, (number,)
     if not equals or len(values) < 2 or option in SWITCHES:
         raise InputError(
-            f"option {item!r}: expected one of {', '.join(SWITCHES)}, a choice name=first|second, or a "
-            "number name=0.5"
+            f"option {item!r}: expected one of {', '.join(SWITCHES)}, a choice name=first|second, "
+            "or a number name=0.5"
         )
     if not option.isidentifier() or option.startswith("_"):
         raise InputError(f"option {item!r}: {option!r} cannot be asked for as opt.NAME: rename it")

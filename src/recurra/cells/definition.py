@@ -288,9 +288,9 @@ def cell(
             read as `opt.w` and `opt.alpha`.
 
     In the function `x` holds `W x_t + b` and `u(v)` holds `U v + b`, a part a gate (`x.f`); states
-    are vectors of H units; `+ - * / **` and the functions of `recurra.cells` are pointwise. It returns
-    the new states, and whatever else of the step is worth looking at. It is called here, with
-    symbols, once for every set of its options: `if` and comparisons are for options alone.
+    are vectors of H units; `+ - * / **` and the functions of `recurra.cells` are pointwise. It
+    returns the new states, and whatever else of the step is worth looking at. It is called here,
+    with symbols, once for every set of its options: `if` is for options alone.
 
     Raises:
         InputError: a mistake in the definition: `cell NAME, line N: …`; or the name is that of a

@@ -31,8 +31,8 @@ class Node:
     weight     the elementwise parameter `name`
     learnt     the parameter `name` that the definition declares; `value` numbers, 0: H
     constant   the number `value`
-    add sub mul neg, and each of `FUNCTIONS` and `WORDS`: pointwise; where is of (a, b, yes, no): yes
-               where a > b, else no
+    add sub mul neg, and each of `FUNCTIONS` and `WORDS`: pointwise; where is of (a, b, yes, no):
+               yes where a > b, else no
     norm       layer norm over the units of a vector, with gain and bias `name`
     project    `W_name · v` without a bias
     """
@@ -49,9 +49,9 @@ class Node:
 class Parameter:
     """A parameter of a cell: its name as `torch.nn` has it, and its shape in symbols.
 
-    `axes` are products of `G`, `H`, `I`, `P` (gates, hidden, input, projection): `("GH", "I")`; `R`
-    is the size of the recurrent input: P where the cell projects, else H. `2H` are two of the gates,
-    where the equations read no more of a product.
+    `axes` are products of `G`, `H`, `I`, `P` (gates, hidden, input, projection): `("GH", "I")`;
+    `R` is the size of the recurrent input: P where the cell projects, else H. `2H` are two of the
+    gates, where the equations read no more of a product.
     """
 
     name: str

@@ -106,8 +106,8 @@ class Signal(Symbol):
     def __pow__(self, power: int) -> "Signal":
         if not isinstance(power, int) or isinstance(power, bool) or not 1 <= power <= _POWER:
             self._refuse(
-                f"a power of {self._called()}: expected a whole number from 1 to {_POWER}, received "
-                f"{_shown(power)}: use sqrt, exp and log for others"
+                f"a power of {self._called()}: expected a whole number from 1 to {_POWER}, "
+                f"received {_shown(power)}: use sqrt, exp and log for others"
             )
         found = self
         for _ in range(power - 1):
