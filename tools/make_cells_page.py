@@ -106,7 +106,7 @@ What was pickled, or exported as a graph, is refused where the cell is defined b
 | `where(a > b, yes, no)` | `yes` where the comparison (`>` or `<`) holds, else `no` |
 | `opt.w` | of `learnt="w alpha:1"`: a number for each unit, or one for all (`:1`) |
 | `opt.dt` | a number of `options="dt=0.042"`, which layers take as `options={{"dt": 0.1}}` |
-| `opt.gain` | a choice of `options="gain=one\|two"`, compared as text |
+| `opt.gain` | a choice of `options="gain=one\\|two"`, compared as text |
 | `opt.norm(v)` | layer norm, where the option `norm` is on |
 | `opt.peephole("i", c)` | `p_i * c`, where the option `peephole` is on |
 | `opt.project(v)` | `W_hr v`, where the option `projection` is on |
