@@ -260,6 +260,10 @@ class Backward : public OverTime<V> {
     for (int w = 0; w < plan_.weights.size; ++w) {
       const Vectored& v = plan_.weights.item[w];
       T* to = call_.dparameter[v.parameter];
+      if (v.gate == single) {
+        for (long k = 0; to && thread == 0 && k < hidden; ++k) *to += dweights_[w * padded(hidden) + k];
+        continue;
+      }
       for (long k = first; to && k < last; ++k)
         to[(v.gate < 0 ? 0 : v.gate * hidden) + k] += dweights_[w * padded(hidden) + k];
     }

@@ -40,7 +40,8 @@ Threads threads_of(const Plan<V>& plan, const Call<Scalar<V>>& call) {
   const Shape& shape = call.shape;
   const double waking = 40, long_enough = 3000;
   const double batch = double(shape.batch), inputs = call.tokens ? 0 : double(shape.inputs);
-  const double products = batch * plan.gates * double(shape.hidden) * (inputs + double(shape.recurrent()));
+  const double products = batch * double(shape.hidden) *
+                          (plan.gates[weight_ih] * inputs + plan.gates[weight_hh] * double(shape.recurrent()));
   const double work = products * (shape.batch == 1 ? 24e-6 : 15e-6);
   if (work * double(shape.steps) < waking) return {1, Team::brief};
   const unsigned brief = work * double(shape.steps) < long_enough ? Team::brief : 0;
@@ -251,7 +252,8 @@ bool function(const char* name, const Scalar<V>* from, Scalar<V>* to, long n) {
     F f;
   } all[] = {{"exp", exp<V>},           {"tanh", tanh<V>},         {"sigmoid", sigmoid<V>},
              {"relu", relu<V>},         {"softsign", softsign<V>}, {"softplus", softplus<V>},
-             {"hard_sigmoid", hard_sigmoid<V>}};
+             {"hard_sigmoid", hard_sigmoid<V>}, {"abs", abs<V>},   {"sqrt", sqrt<V>},
+             {"log", log<V>},           {"sin", sin<V>},           {"cos", cos<V>}};
   for (const auto& entry : all) {
     if (std::strcmp(entry.name, name) != 0) continue;
     long k = 0;

@@ -159,6 +159,10 @@ class Vectors {
       const Vectored& v = plan_.weights.item[w];
       const T* from = parameter[v.parameter];
       if (!from) continue;
+      if (v.gate == single) {
+        for (long k = 0; k < shape_.hidden; ++k) weights[w * padded(shape_.hidden) + k] = *from;
+        continue;
+      }
       if (v.gate > 0) from += v.gate * shape_.hidden;
       std::memcpy(weights + w * padded(shape_.hidden), from, size_t(shape_.hidden) * sizeof(T));
     }

@@ -18,7 +18,7 @@ using recurra::most_parameters;
 template <class V>
 int row_parts(const Plan<V>& plan, const Call<Scalar<V>>& call) {
   const Shape& shape = call.shape;
-  const long weights = plan.gates * shape.hidden * shape.recurrent() + shape.projection * shape.hidden;
+  const long weights = plan.gates[weight_hh] * shape.hidden * shape.recurrent() + shape.projection * shape.hidden;
   const long size = call.half ? long(sizeof(Half)) : long(sizeof(Scalar<V>));
   const long most = (shape.batch >= 64 ? 4 : 1) * second_level_cache();
   return shape.batch >= 12 && weights * size <= most ? 2 : 1;
@@ -138,7 +138,7 @@ class PartSums {
         gate[g.gate[i]] = true;
         ++rows;
       }
-    return rows == (matrix == weight_hr ? 1 : plan_.gates);
+    return rows == (matrix == weight_hr ? 1 : plan_.gates[matrix]);
   }
 
   // Zeros in the gradients that are not written so: the thread's share.
@@ -173,14 +173,16 @@ class PartSums {
   // Elements of a parameter.
   long size(int p) const {
     const Shape& shape = call_.shape;
-    if (p == matrix_place[weight_ih]) return plan_.gates * shape.hidden * shape.inputs;
-    if (p == matrix_place[weight_hh]) return plan_.gates * shape.hidden * shape.recurrent();
+    if (p == matrix_place[weight_ih]) return plan_.gates[weight_ih] * shape.hidden * shape.inputs;
+    if (p == matrix_place[weight_hh]) return plan_.gates[weight_hh] * shape.hidden * shape.recurrent();
     if (shape.projection && p == matrix_place[weight_hr]) return shape.projection * shape.hidden;
     for (const Bias& b : plan_.biases)
-      if (b.parameter == p) return plan_.gates * shape.hidden;
+      if (b.parameter == p) return plan_.gates[p - 2] * shape.hidden;
     long parts = 1;  // of a vector by gates
-    for (const Vectored& v : plan_.weights)
+    for (const Vectored& v : plan_.weights) {
+      if (v.parameter == p && v.gate == single) return 1;
       if (v.parameter == p && v.gate >= parts) parts = v.gate + 1;
+    }
     return parts * shape.hidden;
   }
 

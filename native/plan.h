@@ -46,9 +46,11 @@ struct RowSum {
   int values;    // how many vectors of H units it is over
 };
 
+constexpr int single = -2;
+
 struct Vectored {
   int parameter;  // place in the list of parameters
-  int gate;       // the part of this gate, or -1: all of it
+  int gate;       // the part of this gate, or -1: all of it, or `single`: one number for all units
 };
 
 struct Bias {
@@ -69,7 +71,8 @@ struct Segment {
 template <class V>
 struct Plan {
   const char* name;
-  int states, gates;
+  int states;
+  int gates[2];                     // how many weight_ih and weight_hh have rows for
   Gates x_gates;                    // gates of weight_ih that the cell reads
   const char* kept_names[recurra::max_kept + 1];  // "" for those without; ends with null
   int kept;                         // values kept a unit and step, all of H units

@@ -92,6 +92,10 @@ struct Ports {
   void add_weight(int k, V v) const { add(dweight_at + k * sum_slot, v); }
   void add_bias(int k, V v) const { add(dbias_at + k * sum_slot, v); }
 
+  // The value, 0 in padding: there a quotient or a logarithm may be no number, which zeros of a
+  // product's padding would not put out.
+  V units(V v) const { return select<V>(load<V>(real) > V{}, v, V{}); }
+
   V normalize(long b, int m, V v) const {
     const T* at = stats_at + 2 * m * stats_slot + b;
     return (v - splat<V>(at[0])) * splat<V>(at[stats_slot]);

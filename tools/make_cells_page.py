@@ -30,7 +30,7 @@ TAIL = """\
 ## A cell of your own
 
 A definition is its equations: `x` holds the input's part of each gate, `u(v)` the recurrent part
-for the vector `v`, and `+ - *` and the functions below work unit by unit. It has layers and single
+for the vector `v`, and [the words below](#words) work unit by unit. It has layers and single
 steps (`recurra.nn.Recurrent`, `RecurrentCell`), lengths, masks and noise, gradients, compiled
 kernels, and an [ONNX file](conversion.md#writing-onnx):
 
@@ -95,22 +95,82 @@ Layers keep the equations that they were made with when a definition is edited a
 function that defines a cell may be called with other constants: its cells live beside each other.
 What was pickled, or exported as a graph, is refused where the cell is defined by other equations.
 
-What a cell of your own does not have:
+### Words
 
-- **Models of the tasks.** Language models, classifiers and the others have the three cells above:
+| word | meaning |
+|---|---|
+| `x.f`, `u(v).f` | gate f of the input's product and of a vector's, with their biases |
+| `+ - * /`, `v**2` | unit by unit; powers are whole numbers up to 8 |
+| {functions}, `sqrt`, `log`, `sin`, `cos`, `abs` | functions, of `recurra.cells` |
+| `maximum(a, b)`, `minimum(a, b)` | the larger, the smaller; equal arguments share the gradient |
+| `where(a > b, yes, no)` | `yes` where the comparison (`>` or `<`) holds, else `no` |
+| `opt.w` | of `learnt="w alpha:1"`: a number for each unit, or one for all (`:1`) |
+| `opt.dt` | a number of `options="dt=0.042"`, which layers take as `options={{"dt": 0.1}}` |
+| `opt.gain` | a choice of `options="gain=one\\|two"`, compared as text |
+| `opt.norm(v)` | layer norm, where the option `norm` is on |
+| `opt.peephole("i", c)` | `p_i * c`, where the option `peephole` is on |
+| `opt.project(v)` | `W_hr v`, where the option `projection` is on |
+
+What parameters start from stands in `init`, for the biases of gates and for what is learnt. The
+liquid time-constant cell (Hasani et al. 2021) with one fused step:
+
+```python
+from recurra.cells import cell, sigmoid
+
+
+@cell(states="h", gates="f", learnt="a tau", options="dt=0.1", init={{"a": 0.7, "tau": 1.0}})
+def liquid(x, u, h, opt):
+    f = sigmoid(x.f + u(h).f)
+    return dict(h=(h + opt.dt * f * opt.a) / (1 + opt.dt * (1 / opt.tau + f)))
+
+
+layer = nn.Recurrent(liquid, 8, 16, options={{"dt": 0.05}})
+print([name for name, _ in layer.named_parameters()])
+```
+
+```output
+['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0', 'learnt_a_l0', 'learnt_tau_l0']
+```
+
+`tests/cells/published/` has some fifty cells of papers, a file each, which are compared with plain
+loops in torch. `W` and `U` have rows only for the gates that equations read of them; a cell
+that reads no `u(v)` has no `weight_hh`.
+
+### In every task
+
+Models of every task take a cell, or the name of one that is defined; options that have no setting
+of their own are its `cell_options`:
 
 ```python
 import recurra
 
-try:
-    recurra.LanguageModel(cell="minimal_gated")
-except InputError as error:
-    print(error)
+model = recurra.LanguageModel(cell=minimal_gated, hidden=32)
+model.fit("corpus.txt", steps=20, progress=False)
+model.save("minimal")
+print(model)
 ```
 
 ```output
-settings: cell must be one of rnn, lstm, gru, received 'minimal_gated'
+<LanguageModel: char, minimal_gated, 1 × 32, trained>
 ```
+
+At the command line `--cells` names the file that defines it:
+
+<!-- not run: my_cells.py is yours -->
+```sh
+recurra train tag data.conll --cells my_cells.py --cell minimal_gated --out runs/tags
+recurra compare tag data.conll --test test.conll --cells my_cells.py --models minimal_gated,gru
+recurra predict runs/tags sentences.txt    # needs no --cells
+```
+
+The model carries the program of its cell, a few kilobytes of JSON in its `config.json`. Send it to
+somebody who has never seen the definition: kernels are compiled from the program, or the reference
+runs it, without torch too; training goes on from it. What is read is checked as what a stranger
+wrote, and nothing of it is executed. Where a cell of that name is defined with other equations,
+loading is refused, and says which equation differs. A run continues only with the equations it
+was begun with. ONNX files carry the program in their metadata (`recurra.cell`).
+
+### What it lacks
 
 - **Options that it does not declare.** `layer_norm`, `peephole` and `proj_size` of a layer need
   `@cell(…, options="norm peephole projection")`, and equations that use them.
@@ -129,6 +189,10 @@ Names and layout are those of `torch.nn`: layer k adds the suffix `_lk`, its bac
 | `weight_ih` | (G·H, I) | W |
 | `weight_hh` | (G·H, R) | U; R is P where the cell projects, else H |
 | `bias_ih`, `bias_hh` | (G·H) | b, b′; absent with `bias=False` |
+| `learnt_NAME` | (H), or (1) | what a cell of your own declares |
+
+Where the equations read fewer gates of a product, its G counts those. Weights that were saved with
+rows for all gates are cut to them.
 
 Weights of [other libraries](conversion.md#layouts-of-weights) are brought to this layout at the
 border. Those of a text where 1 − z keeps the old state differ in the sign of z's weights and
@@ -194,7 +258,7 @@ def section(cell: Cell) -> str:
     return "\n".join(lines)
 
 
-def _option(cell: Cell, name: str, value: str | bool) -> list[str]:
+def _option(cell: Cell, name: str, value: str | bool | float) -> list[str]:
     """What one option changes: its equations, and the parameters it brings."""
     plain, changed = cell.program(), cell.program(**{name: value})
     called = f"`{name}`" if value is True else f'`{name}="{value}"`'

@@ -38,10 +38,10 @@ void set(T* (&to)[N], const Addresses& from) {
   for (size_t n = 0; n < from.size(); ++n) to[n] = pointer<T>(from[n]);
 }
 
-// Only biases may be missing.
+// Only biases may be missing, and the recurrent matrix of a cell that has none.
 template <class T>
-void check_parameters(const Call<T>& call) {
-  if (!call.parameter[0] || !call.parameter[1] || (call.shape.projection && !call.parameter[4]))
+void check_parameters(const Call<T>& call, bool recurrent) {
+  if (!call.parameter[0] || (recurrent && !call.parameter[1]) || (call.shape.projection && !call.parameter[4]))
     throw std::invalid_argument("a call without the weights of its products");
 }
 
@@ -65,7 +65,7 @@ class PackedWeights {
     call.x_row = std::get<2>(given);
     call.symbols = symbols_ = call.x ? shape.at(5) : 0;
     set(call.parameter, parameters);
-    check_parameters(call);
+    check_parameters(call, parameters.size() < 2 || parameters[1]);
     nb::gil_scoped_release release;
     packed_ = kernels_->pack(kernels_->program, call, arena_);
   }

@@ -118,7 +118,7 @@ class Sized {
     call.y_step = to.step;
     call.y_row = to.row;
     call.saved = arrays.whole<T>(saved);
-    check_parameters(call);
+    check_parameters(call, places_.size() < 2 || places_[1] >= 0);
     const bool some = call.shape.steps && call.shape.batch;
     if (some && (!call.x || (table_ && !call.tokens))) throw std::invalid_argument("a call without inputs");
     return call;

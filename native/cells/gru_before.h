@@ -73,7 +73,7 @@ template <class V>
 inline const Plan<V> plan = {
     /* name */ "gru_before",
     /* states */ 1,
-    /* gates */ 3,
+    /* gates */ {3, 3},
     /* x_gates */ {3, {0, 1, 2}},
     /* kept_names */ {"r", "z", "", "n", nullptr},
     /* kept */ 4,

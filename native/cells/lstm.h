@@ -61,7 +61,7 @@ template <class V>
 inline const Plan<V> plan = {
     /* name */ "lstm",
     /* states */ 2,
-    /* gates */ 4,
+    /* gates */ {4, 4},
     /* x_gates */ {4, {0, 1, 2, 3}},
     /* kept_names */ {"i", "f", "g", "o", nullptr},
     /* kept */ 4,

@@ -68,7 +68,7 @@ template <class V>
 inline const Plan<V> plan = {
     /* name */ "rnn_norm_relu",
     /* states */ 1,
-    /* gates */ 1,
+    /* gates */ {1, 1},
     /* x_gates */ {1, {0}},
     /* kept_names */ {"", "", nullptr},
     /* kept */ 2,

@@ -45,7 +45,7 @@ class Interpreter:
     def __init__(self, program: Program, parameters: Mapping[str, Array]) -> None:
         self.program = program
         self._parameters = dict(parameters)
-        self._library = _library(parameters["weight_ih"])
+        self._library = _library(next(iter(parameters.values())))
         self._affine = {
             index: self._select(node)
             for index, node in enumerate(program.nodes)
@@ -192,6 +192,8 @@ class Interpreter:
                 return node.value
             case "weight":
                 return self._parameters[f"peephole_{node.name}"]
+            case "learnt":
+                return self._parameters[f"learnt_{node.name}"]
             case "add":
                 return args[0] + args[1]
             case "sub":
@@ -200,6 +202,12 @@ class Interpreter:
                 return args[0] * args[1]
             case "neg":
                 return -args[0]
+            case "div":
+                return args[0] / args[1]
+            case "where":
+                return library.where(args[0] > args[1], *library.values(args[2:]))
+            case "maximum" | "minimum":
+                return library.functions[node.op](*library.values(args))
             case "norm":
                 normed = library.norm(args[0]) * self._parameters[f"norm_{node.name}"]
                 bias = self._parameters.get(f"norm_{node.name}_bias")
@@ -220,7 +228,7 @@ class Interpreter:
 
     def _select(self, node: Node) -> tuple[Array, Array | None, Array | None]:
         """Weight, bias and norm gain of an affine node, cut to the gates it computes."""
-        gates = self.program.gates
+        gates = self.program.span(node.name)
         found = (self._parameters.get(f"{kind}_{node.name}") for kind in ("weight", "bias", "norm"))
         weight, bias, gain = found
         if node.gates == gates:
@@ -251,10 +259,11 @@ def _after_input(program: Program) -> set[int]:
 class _Library:
     """The few functions in which array libraries differ."""
 
-    functions: Mapping[str, Callable[[Array], Array]]
+    functions: Mapping[str, Callable[..., Array]]
     linear: Callable[[Array, Array, Array | None], Array]
     norm: Callable[[Array], Array]
     where: Callable[[Array, Array, Array], Array]
+    values: Callable[[Sequence[Array | float]], Sequence[Array]]
     zeros_like: Callable[[Array], Array]
     stack: Callable[[Sequence[Array]], Array]
     concatenate: Callable[[Sequence[Array]], Array]
@@ -266,6 +275,14 @@ def _library(array: Array) -> _Library:
     if type(array).__module__.partition(".")[0] == "torch":
         return _torch()
     raise InputError(f"expected arrays of numpy or torch, received {type(array).__name__}")
+
+
+def _alike(
+    given: Sequence[Array | float], make: Callable[[float, Array], Array]
+) -> Sequence[Array]:
+    """Numbers among arrays as `make` makes them of a number and an array of the kind wanted."""
+    like = next((v for v in given if not isinstance(v, float)), None)
+    return given if like is None else [make(v, like) if isinstance(v, float) else v for v in given]
 
 
 @functools.cache
@@ -284,10 +301,13 @@ def _numpy() -> _Library:
             "softplus": lambda v: np.logaddexp(v, 0),
             "exp": np.exp,
             "hard_sigmoid": lambda v: np.clip(v / 6 + 0.5, 0, 1),
+            **{"abs": np.abs, "sqrt": np.sqrt, "log": np.log, "sin": np.sin, "cos": np.cos},
+            **{"maximum": np.maximum, "minimum": np.minimum},
         },
         linear=rowwise.linear,
         norm=norm,
         where=np.where,
+        values=lambda given: _alike(given, lambda v, like: like.dtype.type(v)),
         zeros_like=np.zeros_like,
         stack=np.stack,
         concatenate=np.concatenate,
@@ -317,10 +337,13 @@ def _torch() -> _Library:
             "exp": torch.exp,
             # The slope of torch's own is 1/6 rounded to float32.
             "hard_sigmoid": lambda v: torch.clamp(v / 6 + 0.5, 0, 1),
+            **{n: getattr(torch, n) for n in ("abs", "sqrt", "log", "sin", "cos")},
+            **{n: getattr(torch, n) for n in ("maximum", "minimum")},
         },
         linear=functional.linear,
         norm=lambda v: functional.layer_norm(v, v.shape[-1:], eps=NORM_EPSILON),
         where=torch.where,
+        values=lambda given: _alike(given, lambda v, like: like.new_tensor(v)),
         zeros_like=torch.zeros_like,
         stack=torch.stack,
         concatenate=torch.cat,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from recurra.cells import tanh
+from recurra.cells import maximum, sqrt, tanh, where
 
 CELLS = []
 
@@ -130,9 +130,9 @@ def by_range(x, u, h, opt):
     return dict(h=h + x.f)
 
 
-@bad(r"abs\(\) of h: write it as relu\(v\) \+ relu\(-v\)")
+@bad(r"abs\(\) of all gates at once")
 def by_abs(x, u, h, opt):
-    return dict(h=abs(h) + x.n + x.f)  # !
+    return dict(h=abs(x) + x.n + x.f)  # !
 
 
 @bad("a loop over h: equations hold for all units at once")
@@ -150,19 +150,49 @@ def by_gate_index(x, u, h, opt):
     return dict(h=x["n"] + x.f)  # !
 
 
-@bad(r"a division \(/\) with h: multiply: v / 2 is v \* 0.5")
+@bad("a division of h by 0")
 def by_division(x, u, h, opt):
-    return dict(h=h / 2 + x.n + x.f)  # !
+    return dict(h=h / 0 + x.n + x.f)  # !
 
 
-@bad(r"a division \(/\) with the gate n")
+@bad(r"a division \(/\) with all gates at once")
 def by_reciprocal(x, u, h, opt):
-    return dict(h=1 / x.n + x.f)  # !
+    return dict(h=1 / x + x.f)  # !
 
 
-@bad(r"a power \(\*\*\) of h: multiply: v \*\* 2 is v \* v")
+@bad("a power of h: expected a whole number from 1 to 8, received 0.5")
 def by_power(x, u, h, opt):
-    return dict(h=h**2 + x.n + x.f)  # !
+    return dict(h=h**0.5 + x.n + x.f)  # !
+
+
+@bad(r"where\(\) takes a comparison of signals, as h > 0, received h")
+def by_where(x, u, h, opt):
+    return dict(h=where(h, x.n, x.f))  # !
+
+
+@bad(r"maximum\(\) takes 2 values, of which one is a vector of units, received 1, 2")
+def by_maximum(x, u, h, opt):
+    return dict(h=maximum(1, 2) + x.n + x.f)  # !
+
+
+@bad(r"maximum\(\) takes a vector of units, received all gates at once; name the gate")
+def by_maximum_of_all(x, u, h, opt):
+    return dict(h=maximum(x, 0) + x.n + x.f)  # !
+
+
+@bad(r"sqrt\(\) takes 1 value, .* received h, the gate n")
+def by_sqrt(x, u, h, opt):
+    return dict(h=sqrt(h, x.n) + x.f)  # !
+
+
+@bad(r"a comparison \(>, min, max\) with h: a signal has no value .* write where\(a > b, yes, no\)")
+def by_branch(x, u, h, opt):
+    return dict(h=x.n if h > 0 else x.f)  # !
+
+
+@bad("an operation expects a vector of units, received a comparison")
+def by_truth_as_number(x, u, h, opt):
+    return dict(h=(h > 0) * x.n + x.n * (h > 0) + x.f)  # !
 
 
 @bad("the operator @ on h")

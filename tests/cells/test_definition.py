@@ -204,7 +204,11 @@ MISTAKES = [
         {"init": {"q": 1.0}},
         r"cell good, line \d+: init names \['q'\], which are no gates of it",
     ),
-    (good, {"options": "magic"}, "option 'magic': expected one of norm, peephole, projection, or"),
+    (
+        good,
+        {"options": "magic"},
+        "option 'magic': expected one of norm, peephole, projection, a choice",
+    ),
     (good, {"options": "reset=one"}, "option 'reset=one': .* a choice name=first|second"),
     (unknown_gate, {}, "no gate 'q': its gates are a b"),
     (missing_state, {}, r"cell missing_state, line \d+: returns no new value for h"),

@@ -5,14 +5,21 @@ from typing import Any
 
 from recurra.cells import (
     Program,
+    cos,
     exp,
     find,
     hard_sigmoid,
+    log,
+    maximum,
+    minimum,
     relu,
     sigmoid,
+    sin,
     softplus,
     softsign,
+    sqrt,
     tanh,
+    where,
 )
 from recurra.cells.definition import Cell
 
@@ -93,6 +100,42 @@ def crowded(x, u, a, b, c, d, opt):
     return dict(a=tanh(a), b=tanh(b), c=tanh(c), d=sigmoid(g[6]) * d + sigmoid(g[7]) * a)
 
 
+def words(x, u, h, c, opt):
+    """Every word, and learnt vectors and numbers."""
+    a = sigmoid(x.a + u(h).a) / (1 + abs(h)) + opt.w * h * opt.alpha
+    b = where(a > c, maximum(x.b, 0.1), minimum(c, a)) + sqrt(1 + h**2) - opt.dt * log(2 + sin(a))
+    c = where(c < 0.25, 0.5 * c, 1 / (2 + c**3 * c) - cos(x.b))
+    return dict(a=a, h=tanh(b), c=c)
+
+
+def quotients(x, u, h, opt):
+    """What is no number in padding, where all that is read is 0."""
+    q = (x.a + u(h).b) / opt.w + log(abs(opt.w)) * opt.v
+    return dict(h=tanh(q / (opt.w + opt.v / opt.w)) + tanh(u(q / opt.w).a))
+
+
+def quotients_normed(x, u, h, opt):
+    """The same, under a norm."""
+    q = opt.norm(x.a / opt.w + u(h).b, "q")
+    return dict(h=tanh(q + h / opt.w))
+
+
+def unconnected(x, u, h, opt):
+    """No product with a state."""
+    return dict(h=(1 - sigmoid(x.z)) * h + sigmoid(x.z) * x.n)
+
+
+def some_of_each(x, u, h, opt):
+    """Products that have rows for other gates each, and for one together."""
+    return dict(h=tanh(x.d + u(h).b * sigmoid(x.a) + u(h).d) + 0.5 * u(tanh(x.a)).c)
+
+
+def normed_in_part(x, u, h, opt):
+    """Norms of products of which not all gates are read."""
+    a, b = opt.norm(x), opt.norm(u(h))
+    return dict(h=tanh(a.b + b.c) * sigmoid(a.c))
+
+
 def _hostile() -> Cell:
     """Names that mean something else in C++, or end a name and begin an instruction."""
     gates = ('"};', "class", "d0", "/*", "\\", "V")
@@ -115,6 +158,7 @@ def made(define: Any, options: str = "", gates: str = "", **more: Any) -> Cell:
     return Cell(define, states=" ".join(states), gates=gates, options=options, **more)
 
 
+WORDS = made(words, "dt=0.5", "a b", learnt="w alpha:1", init={"w": 0.9})
 MINIMAL_GATED = made(minimal_gated, "norm", "f n")
 _COUPLED = made(coupled, "peephole projection", "f g o")
 _CHAIN = made(chain, "", "a b c")
@@ -137,6 +181,13 @@ PROGRAMS: Mapping[str, Program] = {
     "forgetful": made(forgetful, "", "g").program(),
     "crowded": made(crowded, "", " ".join(f"g{n}" for n in range(8))).program(),
     "hostile": HOSTILE.program(),
+    "words": WORDS.program(dt=0.25),
+    "words, no bias": WORDS.program(bias=False),
+    "quotients": made(quotients, "", "a b", learnt="w v:1", init={"w": 1.5}).program(),
+    "quotients, norm": made(quotients_normed, "norm", "a b", learnt="w").program(norm=True),
+    "nothing recurrent": made(unconnected, "", "z n").program(),
+    "some gates of each": made(some_of_each, "", "a b c d").program(),
+    "some gates of each, norm": made(normed_in_part, "norm", "b c").program(norm=True),
     "lstm, softsign by hard_sigmoid": find("lstm").program(
         activation="softsign", recurrent_activation="hard_sigmoid"
     ),

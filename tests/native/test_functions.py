@@ -17,6 +17,11 @@ ULP = {
     "relu": (0, 0),
     "softsign": (1.5, 1.5),
     "softplus": (3, 3),
+    "abs": (0, 0),
+    "sqrt": (0.5, 0.5),
+    "log": (1, 1),
+    "sin": (1, 1),
+    "cos": (1, 1),
 }
 
 
@@ -33,6 +38,7 @@ EXACT = {
     "softsign": lambda x: x / (1 + np.abs(x)),
     "softplus": lambda x: np.logaddexp(0, x),
     "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    **{"abs": np.abs, "sqrt": np.sqrt, "log": np.log, "sin": np.sin, "cos": np.cos},
 }
 
 #: Where a function is clamped, or its formula changes.
@@ -118,6 +124,11 @@ def test_limits(dtype: type):
         "softsign": (np.nan, np.nan),  # as torch's and numpy's quotient
         "softplus": (np.inf, 0),
         "hard_sigmoid": (1, 0),
+        "abs": (np.inf, np.inf),
+        "sqrt": (np.inf, np.nan),
+        "log": (np.inf, np.nan),
+        "sin": (np.nan, np.nan),
+        "cos": (np.nan, np.nan),
     }
     assert limits.keys() == EXACT.keys()
     for name, limit in limits.items():

@@ -7,7 +7,7 @@ import torch
 
 from conftest import ROOT
 from native.cases import Case, Problem, compare
-from native.own import HOSTILE, MINIMAL_GATED, PROGRAMS, made
+from native.own import HOSTILE, MINIMAL_GATED, PROGRAMS, WORDS, made
 from recurra import native
 from recurra.cells import definition, find, tanh
 from recurra.cells.definition import Cell
@@ -86,7 +86,8 @@ def test_same_bits_on_any_threads_and_step_by_step(program):
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch):
     """Layers run on kernels where every process can find the cell by its name."""
-    monkeypatch.setitem(definition._registry, MINIMAL_GATED.name, MINIMAL_GATED)
+    for cell in (MINIMAL_GATED, WORDS):
+        monkeypatch.setitem(definition._registry, cell.name, cell)
 
 
 def test_gates_are_seen_as_the_reference_has_them():
@@ -105,15 +106,18 @@ def test_gates_are_seen_as_the_reference_has_them():
     assert set(native.kept(problem.inputs(), saved)) == {"f", "n"}
 
 
-def test_gradients_by_finite_differences():
-    module = Recurrent(MINIMAL_GATED, 4, 5, dtype=torch.float64, zoneout=0.2)
+@pytest.mark.parametrize("cell", [MINIMAL_GATED, WORDS], ids=["minimal gated", "words"])
+def test_gradients_by_finite_differences(cell):
+    torch.manual_seed(3)
+    module = Recurrent(cell, 4, 5, dtype=torch.float64, zoneout=0.2)
     assert module._kernel is not None
     names = [n for n, _ in module.named_parameters()]
     x = torch.randn(3, 2, 4, dtype=torch.float64, requires_grad=True)
 
     def function(x, *weights):
         torch.manual_seed(0)
-        return torch.func.functional_call(module, dict(zip(names, weights, strict=True)), (x,))
+        y, last = torch.func.functional_call(module, dict(zip(names, weights, strict=True)), (x,))
+        return y, *(last if isinstance(last, tuple) else (last,))
 
     leaves = [p.detach().clone().requires_grad_() for p in module.parameters()]
     assert torch.autograd.gradcheck(function, [x, *leaves])

@@ -1,6 +1,7 @@
 """A cell of one's own has everything: layers, masks, noise, options, gradients, numpy."""
 
 import copy
+import json
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch.autograd import gradcheck
 from torch.func import functional_call
 
 from nn.variants import H, I, as_tuple, draw
+from recurra import ops
 from recurra.cells import cell, sigmoid, tanh
 from recurra.nn import Recurrent
 from recurra.reference import Interpreter
@@ -108,3 +110,69 @@ def test_its_layer_is_a_layer():
     assert repr(module).startswith("Recurrent(chosen_gated, 4, 3, num_layers=2")
     _, state = Recurrent(three_states, I, H)(torch.zeros(T, B, I))
     assert [tuple(s.shape) for s in state] == [(1, B, H)] * 3
+
+
+@cell(states="h", gates="f n v")
+def read_in_part(x, u, h, opt):
+    """Of the input's product two gates are read, of the recurrent one another two."""
+    f = sigmoid(x.f + u(h).f)
+    return dict(h=f * h + (1 - f) * tanh(x.n + u(h).v))
+
+
+@cell(states="h", gates="z n")
+def read_of_the_input(x, u, h, opt):
+    """Nothing recurrent but the state itself."""
+    z = sigmoid(x.z)
+    return dict(h=(1 - z) * h + z * x.n)
+
+
+#: Which gates each matrix has rows for.
+SPANS = {read_in_part: ("fn", "fv"), read_of_the_input: ("zn", "")}
+
+
+@pytest.mark.parametrize("of", SPANS, ids=lambda c: c.name)
+def test_matrices_have_rows_for_the_gates_that_are_read(of):
+    layer = Recurrent(of, 3, 4, bidirectional=True)
+    shapes = {n: tuple(p.shape) for n, p in layer.named_parameters() if n.endswith("_l0")}
+    rows = dict(zip(("ih", "hh"), SPANS[of], strict=True))
+    expected = {f"weight_{n}_l0": (4 * len(g), 3 if n == "ih" else 4) for n, g in rows.items() if g}
+    expected |= {f"bias_{n}_l0": (4 * len(g),) for n, g in rows.items() if g}
+    assert shapes == expected
+
+
+@pytest.mark.parametrize("of", SPANS, ids=lambda c: c.name)
+def test_weights_of_layers_that_had_rows_for_every_gate_are_read(of):
+    layer = Recurrent(of, 3, 4, num_layers=2)
+    old = {}
+    for k, inputs in ((0, 3), (1, 4)):
+        for product, width in (("ih", inputs), ("hh", 4)):
+            gates = dict.fromkeys(of.gates)
+            for gate in gates:
+                gates[gate] = torch.randn(4, width)
+            old[f"weight_{product}_l{k}"] = torch.cat(list(gates.values()))
+            old[f"bias_{product}_l{k}"] = torch.randn(4 * len(gates))
+    layer.load_state_dict(old)
+    for product, own in zip(("ih", "hh"), SPANS[of], strict=True):
+        blocks = dict(zip(of.gates, old[f"weight_{product}_l1"].chunk(len(of.gates)), strict=True))
+        if own:
+            found = getattr(layer, f"weight_{product}_l1")
+            assert torch.equal(found, torch.cat([blocks[gate] for gate in own]))
+    layer.load_state_dict(layer.state_dict())
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        layer.load_state_dict({**layer.state_dict(), "bias_ih_l0": torch.zeros(5)})
+
+
+@pytest.mark.parametrize("of", SPANS, ids=lambda c: c.name)
+def test_a_layer_that_was_pickled_with_rows_for_every_gate_runs_as_it_did(of):
+    full = of.program().full()
+    assert {p.axes[0] for p in full.parameters} == {"GH"}
+    assert ops.named(json.dumps([of.name, dict(full.options), full.digest()])) == full
+    weights = [
+        torch.randn(p.shape(gates=len(of.gates), inputs=3, hidden=4)) for p in full.parameters
+    ]
+    named = {p.name: w for p, w in zip(full.parameters, weights, strict=True)}
+    x, start = torch.randn(5, 2, 3), [torch.zeros(2, 4)]
+    expected = ops.recurrent(full, named, x, start, kernel=None).outputs
+    kernel = ops.kernel_name(full, weights[0])
+    found = ops.recurrent(full, named, x, start, kernel=kernel, name=ops.program_name(full)).outputs
+    torch.testing.assert_close(found, expected)

@@ -130,7 +130,7 @@ def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tens
 
 def states_of(module: Recurrent, batch: int, *, seed: int = 100) -> tuple[Tensor, ...]:
     """Initial states, drawn."""
-    dtype = module.weight_ih_l0.dtype
+    dtype = next(module.parameters()).dtype
     rows = module.num_layers * module.num_directions
     return tuple(
         draw(rows, batch, size, seed=seed + k, dtype=dtype)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from recurra import cells, native
 from recurra.baselines.catalog import Contest, contest_of, find
 from recurra.baselines.finished import Finished, digest
 from recurra.baselines.protocol import Budget, Contender
@@ -21,8 +22,6 @@ from recurra.tasks.protocol import Task
 
 if TYPE_CHECKING:
     from recurra.train import Callback
-
-CELLS = ("rnn", "lstm", "gru")
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class Comparison:
             figure.subplots(1, len(panels), sharey=True), panels, strict=True
         ):
             values = [value(result) for result in self.results][::-1]
-            colours = ["#e0702f" if name in CELLS else "#4c8dd6" for name in names]
+            colours = ["#e0702f" if name in cells.names() else "#4c8dd6" for name in names]
             bars = axes.barh(names, values, color=colours)
             axes.bar_label(bars, [f"{v:,.4g}" for v in values], padding=3, fontsize=8)
             axes.set_title(title, fontsize=10)
@@ -163,7 +162,7 @@ def compare(
         data: training data in the forms the task reads.
         test: data to measure on; nothing is chosen by them.
         valid: held-out data; by default what the task holds out.
-        models: cells (`rnn`, `lstm`, `gru`), which stand for the task's own class, and rivals; by
+        models: names of cells, which stand for the task's own class with that cell, and rivals; by
             default the task's usual ones.
         minutes: of training for each; by default the recurrent models train as `settings` say.
         seed: of everything random.
@@ -183,9 +182,10 @@ def compare(
     """
     contest, names = contest_of(task), list(models)
     names = names or list(contest.models)
-    unknown = [name for name in names if name not in CELLS and name not in contest.rivals]
+    known_cells = list(dict.fromkeys([*native.BUILT_IN, *cells.names()]))
+    unknown = [name for name in names if name not in known_cells and name not in contest.rivals]
     if unknown:
-        known = ", ".join([*CELLS, *contest.rivals])
+        known = ", ".join([*known_cells, *contest.rivals])
         raise InputError(f"compare: expected models of {known}, received {', '.join(unknown)}")
     from recurra.train.config import TrainConfig
 
@@ -202,15 +202,19 @@ def compare(
         parts = {"data": data, "valid": valid, "test": test}
         identity: dict[str, Any] = {name: digest(part, name) for name, part in parts.items()}
         identity |= {"task": task, "minutes": minutes, "seed": seed}
+        own_cells = {n: cells.find(n) for n in names if n in known_cells}
+        identity |= {
+            f"cell {n}": c.digest for n, c in own_cells.items() if n not in native.BUILT_IN
+        }
         kept = Finished(Path(out), {**identity, **_as_json(lasting)}, fresh=fresh)
     budget = Budget(minutes, None, seed, threads)
     entered: list[_Entered] = []
-    for name in sorted(names, key=lambda name: name not in CELLS):
+    for name in sorted(names, key=lambda name: name not in known_cells):
         row = None if kept is None else kept.get(name, budget.limits)
         if row is None:
             told(name)
             contender: Contender
-            if name in CELLS:
+            if name in known_cells:
                 contender = Own(own(**{**config, "cell": name}), of_data, training)
             else:
                 rival, arguments = find(contest.rivals[name])
@@ -227,7 +231,7 @@ def compare(
                 raise FormatError(f"{out}: the row of {name} is damaged: use --fresh") from None
         entered.append(made)
         grown(_ranked(task, contest, entered))
-        if budget.parameters is None and name in CELLS:
+        if budget.parameters is None and name in known_cells:
             first = entered[0].result
             budget = Budget(minutes or first.seconds / 60, first.parameters, seed, threads)
     return _ranked(task, contest, entered)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NoReturn
 
-from recurra.cells.graph import Node
+from recurra.cells.graph import Node, is_taken
 from recurra.cells.symbols import Symbol
 from recurra.cells.trace import Bundle, Operand, Signal, Trace
 
@@ -11,18 +11,19 @@ from recurra.cells.trace import Bundle, Operand, Signal, Trace
 class Options(Symbol):
     """What a definition may ask of `opt`; an option that is off returns its argument unchanged."""
 
-    __slots__ = ("_asked", "_chosen", "_listed", "_trace")
+    __slots__ = ("_asked", "_chosen", "_learnt", "_listed", "_trace")
 
     def __init__(
         self,
         trace: Trace,
-        chosen: Mapping[str, str | bool],
-        listed: Mapping[str, tuple[str | bool, ...]],
+        chosen: Mapping[str, str | bool | float],
+        listed: Mapping[str, tuple[str | bool | float, ...]],
+        learnt: Mapping[str, int],
         asked: set[str],
     ) -> None:
         """`asked` gets the names of the options that the definition asks for."""
         self._trace, self._chosen, self._listed = trace, dict(chosen), listed
-        self._asked = asked
+        self._learnt, self._asked = learnt, asked
 
     def _refuse(self, text: str) -> NoReturn:
         self._trace.refuse(f"{text}; name an option, like opt.norm")
@@ -30,13 +31,18 @@ class Options(Symbol):
     def _called(self) -> str:
         return "opt itself"
 
-    def __getattr__(self, name: str) -> "str | bool | Choice":
+    def __getattr__(self, name: str) -> "str | bool | float | Choice | Signal":
         if name.startswith("__"):
             raise AttributeError(name)
+        if name in self._learnt:
+            self._asked.add(name)
+            return self._trace.add(Node("learnt", name=name, value=float(self._learnt[name])))
         value = self._value(name)
+        if type(value) is float:
+            return value
         return Choice(value, name, self._listed[name], self._trace)
 
-    def _value(self, name: str) -> str | bool:
+    def _value(self, name: str) -> str | bool | float:
         self._asked.add(name)
         if name not in self._chosen:
             self._trace.refuse(
@@ -72,7 +78,12 @@ class Options(Symbol):
         if isinstance(value, Bundle):
             return value._normed() if on else value
         index = self._trace.index(value, "opt.norm() takes")
-        return self._trace.add(Node("norm", (index,), self._name(name))) if on else value
+        if is_taken(self._name(name)):
+            self._trace.refuse(
+                f"opt.norm(): the name {name!r} is another parameter's: choose one that is not ih "
+                "or hh and does not end in _bias"
+            )
+        return self._trace.add(Node("norm", (index,), name)) if on else value
 
     def _peephole(self, gate: str, state: Signal) -> Operand:
         on = self._value("peephole")
@@ -125,11 +136,11 @@ class Choice(str):
     """The value of an option with several: compared with another value than those it is refused."""
 
     _name: str
-    _values: tuple[str | bool, ...]
+    _values: tuple[str | bool | float, ...]
     _trace: Trace
 
     def __new__(
-        cls, value: object, name: str, values: tuple[str | bool, ...], trace: Trace
+        cls, value: object, name: str, values: tuple[str | bool | float, ...], trace: Trace
     ) -> "Choice":
         """Return the value as a text that knows which others there are."""
         made = super().__new__(cls, value)

@@ -33,6 +33,14 @@ def line(define: Any) -> int | None:
     return None if code is None else int(code.co_firstlineno)
 
 
+def place(define: Any) -> str:
+    """Where a function was written, as " (my.py, line 3)"; "" where that is not known."""
+    file, number = _file(define), line(define)
+    if file is None or number is None or file.startswith("<"):
+        return f" (line {number})" if number else ""
+    return f" ({file.replace(chr(92), '/').rpartition('/')[2]}, line {number})"
+
+
 def line_of(error: BaseException, define: Any) -> int | None:
     """The line of a definition's file where an error was raised, or that called what raised it."""
     file, found = _file(define), None
@@ -72,7 +80,7 @@ def words(given: object, what: str) -> tuple[str, ...]:
     return found
 
 
-def options(given: object) -> dict[str, tuple[str | bool, ...]]:
+def options(given: object) -> dict[str, tuple[str | bool | float, ...]]:
     """Return the options of a text to their values, the default first."""
     if not isinstance(given, str):
         raise InputError(
@@ -84,8 +92,28 @@ def options(given: object) -> dict[str, tuple[str | bool, ...]]:
     return dict(items)
 
 
+def learnt(given: object) -> dict[str, int]:
+    """Return the further parameters of a text, "w alpha:1", by how many numbers they are; 0: H."""
+    if not isinstance(given, str):
+        raise InputError(
+            f"learnt: expected names in one text, separated by blanks, received {_shown(given)}: "
+            'write learnt="w alpha:1"'
+        )
+    found = []
+    for item in given.split():
+        one, colon, size = item.partition(":")
+        if not one.isidentifier() or one.startswith("_") or (colon and size != "1"):
+            raise InputError(
+                f"learnt: {item!r}: expected a name, of a number for each unit, or name:1, of one "
+                "for all"
+            )
+        found.append((one, int(bool(colon))))
+    _check_names([one for one, _ in found], "learnt", (*_TAKEN, *SWITCHES))
+    return dict(found)
+
+
 def starts(given: object, gates: tuple[str, ...]) -> dict[str, float]:
-    """Return the biases that gates start from."""
+    """Return what gates' biases and learnt parameters start from."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
@@ -94,7 +122,8 @@ def starts(given: object, gates: tuple[str, ...]) -> dict[str, float]:
         )
     if unknown := [g for g in given if g not in gates]:
         raise InputError(
-            f"init names {unknown}, which are no gates of it: its gates are {' '.join(gates)}"
+            f"init names {unknown}, which are no gates of it: its gates are {' '.join(gates)} "
+            "(parameters of learnt= among them)"
         )
     for gate, value in given.items():
         if not isinstance(value, Real) or not math.isfinite(value):
@@ -106,15 +135,19 @@ def check(
     define: Callable[..., Any],
     states: tuple[str, ...],
     gates: tuple[str, ...],
-    options: Mapping[str, object],
+    options: Iterable[str],
 ) -> None:
     """Refuse names that collide, and arguments that are not what a definition is called with."""
     if hidden := [g for g in gates if g.startswith("_")]:
         raise InputError(
             f"gates: x.{hidden[0]} would not be a gate: choose a name that begins with a letter"
         )
-    if both := [o for o in options if o in states]:
-        raise InputError(f"{both[0]!r} is a state and an option: choose another name for one")
+    names = list(options)
+    if both := [o for o in names if o in states or names.count(o) > 1]:
+        raise InputError(
+            f"{both[0]!r} is a state and an option, or both learnt and an option: choose another "
+            "name for one"
+        )
     if odd := [s for s in states if not s.isidentifier()]:
         raise InputError(
             f"states: {odd[0]!r} cannot be an argument: expected names separated by blanks"
@@ -137,14 +170,34 @@ def check(
         raise InputError(f"expected plain arguments by place, received * before {odd[0]}")
 
 
-def _option(item: str) -> tuple[str, tuple[str | bool, ...]]:
+def number(value: object, where: str) -> float:
+    """Return a finite number, given as one or as its text."""
+    found = _number(value) if isinstance(value, str) else value
+    if isinstance(found, bool) or not isinstance(found, Real) or not math.isfinite(found):
+        raise InputError(f"{where}: expected a finite number, received {kind(value)}")
+    return float(found)
+
+
+def _number(text: str) -> float | None:
+    """A finite number; None for what is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _option(item: str) -> tuple[str, tuple[str | bool | float, ...]]:
     option, equals, text = item.partition("=")
     if option in SWITCHES and not equals:
         return option, (False, True)
     values = tuple(text.split("|"))
+    if equals and (number := _number(text)) is not None and option.isidentifier():
+        return option, (number,)
     if not equals or len(values) < 2 or option in SWITCHES:
         raise InputError(
-            f"option {item!r}: expected one of {', '.join(SWITCHES)}, or a choice name=first|second"
+            f"option {item!r}: expected one of {', '.join(SWITCHES)}, a choice name=first|second, "
+            "or a number name=0.5"
         )
     if not option.isidentifier() or option.startswith("_"):
         raise InputError(f"option {item!r}: {option!r} cannot be written as opt.NAME: rename it")

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple, NoReturn
 from recurra.cells import declared
 from recurra.cells.choices import Options
 from recurra.cells.graph import Node, Program, parameters, prune
+from recurra.cells.named import CellName
 from recurra.cells.trace import Bundle, Product, Trace, check_function
 from recurra.errors import InputError
 
 Definition = Callable[..., Mapping[str, object]]
-Values = dict[str, str | bool]
+Values = dict[str, str | bool | float]
 
 #: Sets of options that are traced where a cell is defined; of more, each value by itself.
 _MOST = 64
@@ -54,6 +55,7 @@ class Cell:
         gates: str,
         init: Mapping[str, float] | None = None,
         options: str = "",
+        learnt: str = "",
     ) -> None:
         self.name = declared.name(define)
         self.define = define
@@ -62,8 +64,9 @@ class Cell:
             self.states = declared.words(states, "states")
             self.gates = declared.words(gates, "gates")
             self.options = declared.options(options)
-            self.init = declared.starts(init, self.gates)
-            declared.check(define, self.states, self.gates, self.options)
+            self.learnt = declared.learnt(learnt)
+            self.init = declared.starts(init, (*self.gates, *self.learnt))
+            declared.check(define, self.states, self.gates, [*self.options, *self.learnt])
         except InputError as error:
             self._refuse(str(error))
         self._traced: dict[Program, Program] = {}
@@ -100,7 +103,8 @@ class Cell:
     @cached_property
     def digest(self) -> str:
         """What tells the definition from others of its name: of all that was written."""
-        said = (self.name, self.states, self.gates, sorted(self.init.items()), self.options)
+        said: tuple[Any, ...] = (self.name, self.states, self.gates, sorted(self.init.items()))
+        said += (self.options, *([self.learnt] if self.learnt else []))
         traced = [self._equations_of(c, "tanh", "sigmoid") for c in self._choices()]
         return hashlib.sha256(repr((said, traced)).encode()).hexdigest()[:32]
 
@@ -110,7 +114,7 @@ class Cell:
         bias: bool = True,
         activation: str = "tanh",
         recurrent_activation: str = "sigmoid",
-        **options: str | bool,
+        **options: str | bool | float,
     ) -> Program:
         """Trace the cell with its options decided.
 
@@ -133,7 +137,7 @@ class Cell:
             nodes=nodes,
             next=following,
             visible=visible,
-            parameters=parameters(nodes, bias=bias),
+            parameters=parameters(nodes, self.gates, bias=bias),
             options=(
                 *chosen.items(),
                 ("bias", bias),
@@ -182,7 +186,7 @@ class Cell:
         x = Bundle(trace, self.gates, (trace.index(inputs, ""),))
         states = [trace.add(Node("state", name=s)) for s in self.states]
         try:
-            opt = Options(trace, chosen, self.options, self._asked)
+            opt = Options(trace, chosen, self.options, self.learnt, self._asked)
             result = self.define(x, Product(trace, self.gates), *states, opt)
             if trace.first is not None:
                 raise trace.first
@@ -221,11 +225,13 @@ class Cell:
                 f"x.{unread[0]} or u(v).{unread[0]} in what it returns; use it, or take it out of "
                 "gates="
             )
-        if unasked := [o for o in self.options if o not in self._asked]:
-            self._refuse(
-                f"nothing asks for the option {unasked[0]}: expected opt.{unasked[0]} in the "
-                "definition; use it, or take it out of options="
-            )
+        for what, names in (("options", self.options), ("learnt", self.learnt)):
+            if unasked := [name for name in names if name not in self._asked]:
+                self._refuse(
+                    f"nothing asks for the {'option' if what == 'options' else 'parameter'} "
+                    f"{unasked[0]}: expected opt.{unasked[0]} in the definition; use it, or take "
+                    f"it out of {what}="
+                )
 
     def _refuse(self, text: str, line: int | None = None) -> NoReturn:
         raise InputError(declared.located(self.name, line or self._line, text)) from None
@@ -234,14 +240,14 @@ class Cell:
         text = str(error).partition("\n")[0][:300]
         if not isinstance(error, InputError):
             text = (
-                f"{type(error).__name__}: {text}; expected equations with + - *, numbers of "
+                f"{type(error).__name__}: {text}; expected equations with + - * /, numbers of "
                 "Python, and the functions of recurra.cells: they are called with symbols, not "
                 "with arrays"
             )
         line = declared.line_of(error, self.define) or self._line
         raise InputError(declared.located(self.name, line, text)) from error
 
-    def _choose(self, given: Mapping[str, str | bool]) -> Values:
+    def _choose(self, given: Mapping[str, str | bool | float]) -> Values:
         chosen: Values = {name: values[0] for name, values in self.options.items()}
         for name, value in given.items():
             if name not in self.options:
@@ -249,6 +255,9 @@ class Cell:
                     continue
                 has = ", ".join(self.options) or "none"
                 raise InputError(f"cell {self.name} has no option {name!r} (its options: {has})")
+            if type(self.options[name][0]) is float:
+                chosen[name] = declared.number(value, f"cell {self.name}, option {name}")
+                continue
             if not isinstance(value, bool | int | str) or value not in self.options[name]:
                 expected = " or ".join(map(repr, self.options[name]))
                 raise InputError(
@@ -265,19 +274,23 @@ def cell(
     gates: str,
     init: Mapping[str, float] | None = None,
     options: str = "",
+    learnt: str = "",
 ) -> Callable[[Definition], Cell]:
     """Make a cell of a function `(x, u, *states, opt) -> {name: value}`.
 
     Args:
         states: names of the states, the output first, separated by blanks: `"h c"`.
         gates: names of the gates in the order their weights are stacked: `"i f g o"`.
-        init: the bias a gate starts from: `{"f": 1.0}`.
-        options: `norm`, `peephole`, `projection`, and choices like `reset=after|before`.
+        init: what a gate's bias, or a parameter of `learnt`, starts from: `{"f": 1.0}`.
+        options: `norm`, `peephole`, `projection`, choices like `reset=after|before`, and numbers
+            with their defaults like `dt=0.042`.
+        learnt: further parameters: `"w alpha:1"` are a number for each unit and one for all units,
+            read as `opt.w` and `opt.alpha`.
 
     In the function `x` holds `W x_t + b` and `u(v)` holds `U v + b`, a part a gate (`x.f`); states
-    are vectors of H units; `+ - *` and the functions of `recurra.cells` are pointwise. It returns
-    the new states, and whatever else of the step is worth looking at. It is called here, with
-    symbols, once for every set of its options: `if` and comparisons are for options alone.
+    are vectors of H units; `+ - * / **` and the functions of `recurra.cells` are pointwise. It
+    returns the new states, and whatever else of the step is worth looking at. It is called here,
+    with symbols, once for every set of its options: `if` is for options alone.
 
     Raises:
         InputError: a mistake in the definition: `cell NAME, line N: …`; or the name is that of a
@@ -285,7 +298,7 @@ def cell(
     """
 
     def decorate(define: Definition) -> Cell:
-        made = Cell(define, states=states, gates=gates, init=init, options=options)
+        made = Cell(define, states=states, gates=gates, init=init, options=options, learnt=learnt)
         known = _registry.get(made.name)
         # Running a definition again, as in a notebook, replaces it; another's cell stays.
         if known is None or declared.same_place(known.define, define):
@@ -307,6 +320,8 @@ def find(name: "str | Cell", digest: str = "") -> Cell:
     """
     if isinstance(name, Cell):
         return name
+    if isinstance(name, CellName):
+        return name.cell
     if not isinstance(name, str):
         raise InputError(f"cell: expected its name, or a cell, received {type(name).__name__}")
     if digest and name in _defined:
@@ -335,16 +350,23 @@ def find_program(name: str, options: Mapping[str, Any], digests: Mapping[str, st
     """
     if not digests:
         return find(name).program(**options)
-    for found in reversed(_defined.get(name, [])):
+    alike = [name.cell] if isinstance(name, CellName) else _defined.get(name, [])
+    for found in reversed(alike):
         try:
             program = found.program(**options)
         except InputError:  # another cell of the name, without these options
             continue
-        if all(getattr(program, method)() == value for method, value in digests.items()):
-            return program
-    if name not in _defined:
+        for one in (program, program.full()):  # layers of before had rows for every gate
+            if all(getattr(one, method)() == value for method, value in digests.items()):
+                return one
+    if not alike:
         find(name)
     raise _others(name)
+
+
+def defined(name: str) -> tuple[Cell, ...]:
+    """Return all cells of a name that were defined here, what it stands for now at the end."""
+    return tuple(_defined.get(name, ()))
 
 
 def names() -> tuple[str, ...]:

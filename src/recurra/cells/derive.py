@@ -41,6 +41,8 @@ class Graph:
     ut, projt    the gradient of a product's argument from those of its gates
     sums         over rows: of the first half of the arguments, and of the two halves' product
     denormalize  dL/dv of `normalize` from dL/dx̂, x̂, the sums and the moments
+    above        1 where its first argument is above its second, 1/2 where they are equal, else 0
+    sign         1, -1 or 0, as its argument is above 0, below it, or 0
     positive     1 where its argument is above 0, else 0
     inside       1 where its argument is between 0 and 1, else 0
 
@@ -146,6 +148,8 @@ def _lower(step: Derived) -> None:
                 known[index] = graph.constant(node.value)
             case "weight":
                 known[index] = graph.add("weight", name=f"peephole_{node.name}")
+            case "learnt":
+                known[index] = graph.add("weight", name=f"learnt_{node.name}")
             case "affine":
                 bundles[index] = _affine(step, node, args)
             case "gate":
@@ -257,6 +261,22 @@ class _Reverse:
                 terms[b].append(graph.add("mul", gradient, a))
             case "constant":
                 pass
+            case "div":
+                a, b = node.args
+                share = graph.add("div", gradient, b)
+                terms[a].append(share)
+                terms[b].append(graph.add("neg", graph.add("mul", share, index)))
+            case "maximum" | "minimum":
+                for one, other in (node.args, node.args[::-1]):
+                    pair = (one, other) if node.op == "maximum" else (other, one)
+                    terms[one].append(graph.add("mul", gradient, graph.add("above", *pair)))
+            case "where":
+                a, b, yes, no = node.args
+                zero = graph.constant(0)
+                terms[yes].append(graph.add("where", a, b, gradient, zero))
+                terms[no].append(graph.add("where", a, b, zero, gradient))
+            case "log":
+                terms[node.args[0]].append(graph.add("div", gradient, node.args[0]))
             case _:
                 slope = self._slope(node.op, node.args[0], index)
                 terms[node.args[0]].append(graph.add("mul", gradient, slope))
@@ -285,4 +305,12 @@ class _Reverse:
                 return add("mul", add("inside", y), self.graph.constant(1 / 6))
             case "identity":
                 return one
+            case "abs":
+                return add("sign", x)
+            case "sqrt":
+                return add("div", self.graph.constant(0.5), y)
+            case "sin":
+                return add("cos", x)
+            case "cos":
+                return add("neg", add("sin", x))
         raise ValueError(f"no derivative for the function {function!r}")

@@ -14,7 +14,7 @@ from recurra.cells.schedule import Schedule, Segment
 
 __all__ = ["NoKernelError", "header", "key", "own"]
 
-_INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2)}
+_INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
 
 
 def key(program: Program) -> str:
@@ -78,6 +78,11 @@ def _namespace(program: Program, name: str, *, readable: bool) -> str:
 class _Writer(Layout):
     """The functions of a cell."""
 
+    @property
+    def bounded(self) -> bool:
+        """Whether values may be no numbers in padding, where all that is read is 0."""
+        return any(node.op in ("div", "log") for node in self.nodes)
+
     def functions(self) -> str:
         """Return the pointwise segments, forward and then backward."""
         text = [
@@ -101,8 +106,7 @@ class _Writer(Layout):
                 sums.append(text[1:].split("|"))
                 text = f"d{len(sums) - 1} += {sums[-1][1]};"
             lines.append(f"if constexpr (Keep) {text}" if condition else text)
-        for row in segment.rows:
-            lines.append(body.row(row))
+        lines += [body.row(row) for row in segment.rows]
         template = "template <class V>" if backward else "template <class V, bool Keep>"
         out = [f"{template}\nvoid {name}(const Ports<V>& ports) {{", "  const Ports<V> p = ports;"]
         if sums:
@@ -134,7 +138,8 @@ class _Writer(Layout):
         for slot, index in enumerate(self.slots[segment.space]):
             if here(index):
                 place = schedule.places[segment.space][slot]
-                stores.append((index, f"p.set_slot(b, {place}, {{}});", False))
+                value = "p.units({})" if self.bounded else "{}"
+                stores.append((index, f"p.set_slot(b, {place}, {value});", False))
                 if segment.space == "H" and any(s == slot for _, _, s in self.biases):
                     stores.append((index, f"+p.add_bias({slot}, {{{{}}}});|{{}}", False))
         for state, index in step.direct.items():
@@ -205,7 +210,8 @@ class _Body:
     def row(self, index: int) -> str:
         """Return the statement that prepares the sums of a row node."""
         number = self.segment.rows.index(index)
-        args = ", ".join(self.text(a) for a in self.nodes[index].args)
+        form = "p.units({})" if self.writer.bounded else "{}"
+        args = ", ".join(form.format(self.text(a)) for a in self.nodes[index].args)
         return f"p.{self.nodes[index].op}(b, {number}, {{{args}}});"
 
     def _args(self, index: int) -> tuple[int, ...]:
@@ -273,7 +279,7 @@ class _Body:
         if node.op in _INFIX:
             sign, strength = _INFIX[node.op]
             left = self.text(node.args[0], strength - 1)
-            right = self.text(node.args[1], strength if sign == "-" else strength - 1)
+            right = self.text(node.args[1], strength if sign in "-/" else strength - 1)
             return f"{left} {sign} {right}"
         if node.op == "neg":
             return f"-{self.text(node.args[0], 9)}"

@@ -5,11 +5,19 @@ Two kinds of node. *Pointwise* nodes work on vectors of H units. *Row* nodes (`a
 """
 
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import prod
 
 #: Unary functions a cell may use, and an activation option may name.
 FUNCTIONS = ("tanh", "sigmoid", "relu", "identity", "softsign", "softplus", "exp", "hard_sigmoid")
+#: Further pointwise operations by name, and how many values each is of.
+WORDS = {
+    **{"abs": 1, "sqrt": 1, "log": 1, "sin": 1, "cos": 1},
+    **{"div": 2, "maximum": 2, "minimum": 2, "where": 4},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +29,10 @@ class Node:
     affine     `W_name · v + b_name` for the gates in `gates`; no `args`: v is the input x_t
     gate       the part `name` of an affine node
     weight     the elementwise parameter `name`
+    learnt     the parameter `name` that the definition declares; `value` numbers, 0: H
     constant   the number `value`
-    add sub mul neg, and each of `FUNCTIONS`: pointwise
+    add sub mul neg, and each of `FUNCTIONS` and `WORDS`: pointwise; where is of (a, b, yes, no):
+               yes where a > b, else no
     norm       layer norm over the units of a vector, with gain and bias `name`
     project    `W_name · v` without a bias
     """
@@ -39,8 +49,9 @@ class Node:
 class Parameter:
     """A parameter of a cell: its name as `torch.nn` has it, and its shape in symbols.
 
-    `axes` are products of `G`, `H`, `I`, `P` (gates, hidden, input, projection): `("GH", "I")`; `R`
-    is the size of the recurrent input: P where the cell projects, else H.
+    `axes` are products of `G`, `H`, `I`, `P` (gates, hidden, input, projection): `("GH", "I")`;
+    `R` is the size of the recurrent input: P where the cell projects, else H. `2H` are two of the
+    gates, where the equations read no more of a product.
     """
 
     name: str
@@ -53,10 +64,8 @@ class Parameter:
         sizes = {"G": gates, "I": inputs, "H": hidden, "P": projection, "R": projection or hidden}
 
         def size(axis: str) -> int:
-            total = 1
-            for symbol in axis:
-                total *= sizes[symbol] if symbol in sizes else int(symbol)
-            return total
+            factors = re.findall(r"\d+|[A-Z]", axis)
+            return prod(sizes[f] if f in sizes else int(f) for f in factors)
 
         return tuple(size(axis) for axis in self.axes)
 
@@ -76,7 +85,7 @@ class Program:
     next: tuple[int, ...]
     visible: tuple[tuple[str, int], ...]
     parameters: tuple[Parameter, ...]
-    options: tuple[tuple[str, str | bool], ...]
+    options: tuple[tuple[str, str | bool | float], ...]
 
     def __hash__(self) -> int:
         # Programs are keys of every call's look-ups: all nodes would take ten microseconds.
@@ -111,7 +120,35 @@ class Program:
         seen = (self.states, self.gates, self.nodes, self.next, self.parameters, self.visible)
         return _digest(*seen)[:24]
 
-    def option(self, name: str) -> str | bool | None:
+    def span(self, product: str) -> tuple[str, ...]:
+        """Return the gates that `weight_ih` ("ih") or `weight_hh` ("hh") has rows for, in order."""
+        axes = {p.name: p.axes for p in self.parameters}.get(f"weight_{product}")
+        if axes is not None and axes[0] == "GH":
+            return self.gates
+        read = _read(self.nodes, product)
+        return tuple(gate for gate in self.gates if gate in read)
+
+    def widths(self, shapes: Sequence[Sequence[int]]) -> tuple[int, int]:
+        """Return H and R of a layer, from the shapes of its first parameters, in their order."""
+        (place, axis, count), recurrent = _measures(self)
+        hidden = shapes[place][axis] // count
+        if recurrent is None:
+            return hidden, hidden
+        return hidden, shapes[recurrent[0]][recurrent[1]]
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Names of parameters as kernels list them: matrices and biases first, there or not."""
+        first = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        others = (p.name for p in self.biased().parameters)
+        return (*first, *(name for name in others if name not in first))
+
+    def full(self) -> "Program":
+        """Return the program with rows for all gates in both matrices, as layers once had them."""
+        made = parameters(self.nodes, (), bias=bool(self.option("bias")))
+        return self if made == self.parameters else replace(self, parameters=made)
+
+    def option(self, name: str) -> str | bool | float | None:
         """Return the value an option was traced with; None where the cell has no such option."""
         return dict(self.options).get(name)
 
@@ -120,7 +157,12 @@ class Program:
         if self.option("bias"):
             return self
         options = tuple((n, True if n == "bias" else value) for n, value in self.options)
-        return replace(self, parameters=parameters(self.nodes, bias=True), options=options)
+        return replace(self, parameters=self._parameters(bias=True), options=options)
+
+    def _parameters(self, *, bias: bool) -> tuple[Parameter, ...]:
+        """Its parameters with or without biases, of as many gates as its own are."""
+        made = parameters(self.nodes, self.gates, bias=bool(self.option("bias")))
+        return parameters(self.nodes, self.gates if made == self.parameters else (), bias=bias)
 
     def _split(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         stateful: list[bool] = []
@@ -170,21 +212,69 @@ def prune(
     return tuple(kept), renamed
 
 
-def parameters(nodes: Iterable[Node], *, bias: bool) -> tuple[Parameter, ...]:
-    """Return the parameters that nodes read, in the order of a layer's."""
+def _rows(read: int, gates: int) -> str:
+    """The first axis of a product that `read` of so many gates are read of; "" where none is."""
+    if not gates or read == gates:
+        return "GH"
+    return f"{read}H" if read > 1 else "H" if read else ""
+
+
+def _read(nodes: Iterable[Node], product: str) -> set[str]:
+    """The gates that equations read of the input's ("ih") or the recurrent ("hh") product."""
+    return {
+        gate
+        for node in nodes
+        if node.op == "affine" and node.name == product
+        for gate in node.gates
+    }
+
+
+@lru_cache(maxsize=1024)
+def _measures(program: Program) -> tuple[tuple[int, int, int], tuple[int, int] | None]:
+    """Where the shapes of parameters say H, times how many gates, and R where that is not H."""
+    hidden: list[tuple[int, int, int]] = []
+    recurrent: list[tuple[int, int]] = []
+    for place, parameter in enumerate(program.parameters):
+        for axis, text in enumerate(parameter.axes):
+            if text.endswith("H"):
+                count = len(program.gates) if text == "GH" else int(text[:-1] or 1)
+                hidden.append((place, axis, count))
+            if text in ("R", "P"):
+                recurrent.append((place, axis))
+    projects = any(p.name == "weight_hr" for p in program.parameters)
+    hidden.sort(key=lambda measure: program.parameters[measure[0]].name != "weight_hh")
+    return hidden[0], recurrent[0] if projects else None
+
+
+def is_taken(norm: str) -> bool:
+    """Whether a norm of that name would share a parameter with a product's, or with another's."""
+    return norm in ("ih", "hh") or norm.endswith("_bias")
+
+
+def parameters(
+    nodes: Iterable[Node], gates: tuple[str, ...], *, bias: bool
+) -> tuple[Parameter, ...]:
+    """Return the parameters that nodes read, in the order of a layer's.
+
+    Products have rows for those of `gates` that are read of them; without gates, for all.
+    """
     nodes = tuple(nodes)
-    found = [Parameter("weight_ih", ("GH", "I")), Parameter("weight_hh", ("GH", "R"))]
+    rows = {name: _rows(len(_read(nodes, name)), len(gates)) for name in ("ih", "hh")}
+    columns = {"ih": "I", "hh": "R"}
+    found = [Parameter(f"weight_{n}", (axis, columns[n])) for n, axis in rows.items() if axis]
     if bias:
-        found += [Parameter("bias_ih", ("GH",)), Parameter("bias_hh", ("GH",))]
+        found += [Parameter(f"bias_{name}", (axis,)) for name, axis in rows.items() if axis]
     if any(n.op == "project" for n in nodes):
         found.append(Parameter("weight_hr", ("P", "H")))
-    for name in ("ih", "hh"):
+    for name, axis in rows.items():
         if any(n.op == "affine" and n.normed and n.name == name for n in nodes):
-            found.append(Parameter(f"norm_{name}", ("GH",)))
+            found.append(Parameter(f"norm_{name}", (axis,)))
     for node in nodes:
         if node.op == "norm":
             found += [Parameter(f"norm_{node.name}", ("H",))]
             found += [Parameter(f"norm_{node.name}_bias", ("H",))] if bias else []
         if node.op == "weight":
             found.append(Parameter(f"peephole_{node.name}", ("H",)))
+        if node.op == "learnt":
+            found.append(Parameter(f"learnt_{node.name}", ("1" if node.value else "H",)))
     return tuple(dict.fromkeys(found))

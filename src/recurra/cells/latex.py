@@ -16,6 +16,8 @@ _FUNCTIONS = {
     "softplus": r"\mathrm{softplus}",
     "exp": r"\exp",
     "hard_sigmoid": r"\mathrm{hard\,sigmoid}",
+    **{"log": r"\log", "sin": r"\sin", "cos": r"\cos"},
+    **{"maximum": r"\max", "minimum": r"\min"},
 }
 
 # How tightly what was written last holds together; a weaker part of a stronger whole gets brackets.
@@ -75,6 +77,17 @@ class _Writer:
                 return rf"{sides[0]} \odot {sides[1]}", _PRODUCT
             case "neg":
                 return f"-{self.text(first, _PRODUCT)}", _SUM
+            case "learnt":
+                return _symbol(node.name), _ATOM
+            case "div":
+                return rf"\frac{{{self.text(first)}}}{{{self.text(second)}}}", _ATOM
+            case "abs":
+                return rf"\lvert {self.text(first)} \rvert", _ATOM
+            case "sqrt":
+                return rf"\sqrt{{{self.text(first)}}}", _ATOM
+            case "where":
+                a, b, yes, no = (self.text(arg) for arg in node.args)
+                return rf"[{a} > {b} \,?\, {yes} : {no}]", _ATOM
             case "norm":
                 subscript = _subscript(node.name)
                 gain = rf"\gamma_{subscript} \odot \mathrm{{LN}}({self.text(first)})"
@@ -84,7 +97,8 @@ class _Writer:
             case "project":
                 return rf"W_{{{node.name}}} {self.text(first, _ATOM)}", _PRODUCT
             case function:
-                return f"{_FUNCTIONS[function]}({self.text(first)})", _ATOM
+                inside = ", ".join(self.text(arg) for arg in node.args)
+                return f"{_FUNCTIONS[function]}({inside})", _ATOM
 
     def _gate(self, gate: Node) -> tuple[str, int]:
         """One gate's part of a product with a weight matrix, its norm and its bias."""
@@ -108,8 +122,11 @@ class _Writer:
 
 
 def _variable(name: str, time: str) -> str:
-    symbol = name if len(name) == 1 else rf"\mathit{{{_escaped(name)}}}"
-    return f"{symbol}_{time}"
+    return f"{_symbol(name)}_{time}"
+
+
+def _symbol(name: str) -> str:
+    return name if len(name) == 1 else rf"\mathit{{{_escaped(name)}}}"
 
 
 def _subscript(name: str) -> str:

@@ -18,7 +18,8 @@ class Layout:
         self.step, self.schedule, self.nodes = step, schedule, step.graph.nodes
         self.readable = readable
         self.states = step.program.states
-        self.gates = step.program.gates
+        #: The gates that the rows of each product's matrix are of.
+        self.rows = {name: step.program.span(name) for name in ("ih", "hh")}
         self.moments = [i for i, n in enumerate(self.nodes) if n.op == "moments"]
         self.weights = sorted({n.name for n in self.nodes if n.op == "weight"}, key=self._weight)
         self.slots = schedule.slots
@@ -42,16 +43,17 @@ class Layout:
     def _bias(self, name: str, gates: tuple[str, ...], gradients: tuple[int, ...]) -> None:
         for gate, gradient in zip(gates, gradients, strict=True):
             slot = self.slots["H"].index(gradient)
-            self.biases.append((name, self.gates.index(gate), slot))
+            product = name.removeprefix("bias_")
+            self.biases.append((name, self.rows[product].index(gate), slot))
 
     def check_size(self) -> None:
         """Refuse what the fixed tables of the kernels have no place for."""
         step, schedule = self.step, self.schedule
         segments = schedule.forward_segments, schedule.backward_segments
         counts = {
-            "max_gates": len(self.gates),
+            "max_gates": max(len(rows) for rows in self.rows.values()),
             "max_states": len(self.states),
-            "max_parameters": len(step.program.parameters),
+            "max_parameters": len(step.program.listed),
             "max_vectors": len(self.weights),
             "max_products": len(step.products),
             "max_biases": len(self.biases),
@@ -80,8 +82,8 @@ class Layout:
         rows = [
             ("name", f'"{name}"'),
             ("states", f"{len(self.states)}"),
-            ("gates", f"{len(self.gates)}"),
-            ("x_gates", _table([self._gates(tuple(step.inputs))], count=False)),
+            ("gates", f"{{{len(self.rows['ih'])}, {len(self.rows['hh'])}}}"),
+            ("x_gates", _table([self._gates(tuple(step.inputs), "ih")], count=False)),
             ("kept_names", f"{{{', '.join([*kept, 'nullptr'])}}}"),
             ("kept", f"{len(schedule.kept)}"),
             ("slots", f"{{{', '.join(str(max(p, default=-1) + 1) for p in places)}}}"),
@@ -107,11 +109,14 @@ class Layout:
     def _weight(self, name: str) -> tuple[int, int]:
         """The number of the parameter, and of the gate whose part of it this is (-1: all of it)."""
         parameter, _, gate = name.partition(".")
-        number = [p.name for p in self.step.program.parameters].index(parameter)
-        return number, self.gates.index(gate) if gate else -1
+        number = self.step.program.listed.index(parameter)
+        if gate:
+            return number, self.rows[parameter.rpartition("_")[2]].index(gate)
+        axes = {p.name: p.axes for p in self.step.program.parameters}[parameter]
+        return number, -2 if axes == ("1",) else -1
 
-    def _gates(self, gates: Iterable[str]) -> str:
-        numbers = [self.gates.index(g) for g in gates]
+    def _gates(self, gates: Iterable[str], product: str = "hh") -> str:
+        numbers = [self.rows[product].index(g) for g in gates]
         return f"{len(numbers)}, {{{', '.join(map(str, numbers))}}}"
 
     def _segment(self, number: int, segment: Segment, side: str) -> str:
@@ -191,7 +196,7 @@ class Layout:
         first = self.schedule.span(tuple(step.inputs.values()), "H")
         window = self.slots["H"][first : first + len(gates)]
         order = self._ordered(gates, tuple(step.inputs.values()), window)
-        found = [f"{{0, -1, -1, {first}, {self._gates(order)}}}"]
+        found = [f"{{0, -1, -1, {first}, {self._gates(order, 'ih')}}}"]
         for number, product in enumerate(step.products):
             argument = self.nodes[product.argument]
             slot = -1 if argument.op == "old" else self.slots["H"].index(product.argument)

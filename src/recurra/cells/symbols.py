@@ -9,23 +9,24 @@ from typing import Any, NoReturn
 
 from recurra.errors import InputError
 
-_BRANCH = (
-    "a signal has no value while the cell is defined: blend the two as z * a + (1 - z) * b, "
-    "or decide by an option, as `if opt.NAME == 'value'`"
+#: What to write instead of a branch.
+BRANCH = (
+    "a signal has no value while the cell is defined: write where(a > b, yes, no), blend the two "
+    "as z * a + (1 - z) * b, or decide by an option, as `if opt.NAME == 'value'`"
 )
-_USE = "use + - * and the functions of recurra.cells"
+_USE = "use + - * / and the functions of recurra.cells"
 
 #: Python's operations by name: how messages name them, and what to write instead.
 _REFUSED: dict[str, tuple[str, str]] = {
-    "__bool__": ("the truth of {} (if, while, and, or, not)", _BRANCH),
+    "__bool__": ("the truth of {} (if, while, and, or, not)", BRANCH),
     **{
-        f"__{name}__": ("a comparison (" + sign + ") with {}", _BRANCH)
+        f"__{name}__": ("a comparison (" + sign + ") with {}", BRANCH)
         for name, sign in {
             **{"eq": "==, in", "ne": "!=", "lt": "<, min, max"},
             **{"le": "<=", "gt": ">, min, max", "ge": ">="},
         }.items()
     },
-    "__contains__": ("`in` of {}", _BRANCH),
+    "__contains__": ("`in` of {}", BRANCH),
     "__len__": ("len() of {}", "H is a layer's, not a cell's"),
     "__iter__": ("a loop over {}", "equations hold for all units at once"),
     "__reversed__": ("a loop over {}", "equations hold for all units at once"),
@@ -35,16 +36,16 @@ _REFUSED: dict[str, tuple[str, str]] = {
         f"__{name}__": (f"{name}() of {{}}", f"it has no value while the cell is defined: {_USE}")
         for name in ("float", "int", "complex", "index", "round", "trunc", "floor", "ceil")
     },
-    "__abs__": ("abs() of {}", "write it as relu(v) + relu(-v)"),
+    "__abs__": ("abs() of {}", _USE),
     "__pos__": ("a plus sign before {}", "leave it out"),
     **{
-        f"__{r}{name}__": ("a division (" + sign + ") with {}", "multiply: v / 2 is v * 0.5")
+        f"__{r}{name}__": ("a division (" + sign + ") with {}", _USE)
         for r in ("", "r")
         for name, sign in {
             **{"truediv": "/", "floordiv": "//", "mod": "%", "divmod": "divmod"},
         }.items()
     },
-    **{f"__{r}pow__": ("a power (**) of {}", "multiply: v ** 2 is v * v") for r in ("", "r")},
+    **{f"__{r}pow__": ("a power (**) of {}", _USE) for r in ("", "r")},
     **{
         f"__{r}{name}__": (
             "the operator " + sign + " on {}",
@@ -92,6 +93,7 @@ class Symbol:
     def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, **more: Any) -> Any:
         # numpy's numbers may stand on the left of a sum or a product.
         plain = {"add": "__add__", "subtract": "__sub__", "multiply": "__mul__"}
+        plain["divide"] = "__truediv__"
         name = plain.get(ufunc.__name__)
         if name and method == "__call__" and len(given) == 2 and not more:
             left, right = given

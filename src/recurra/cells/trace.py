@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import NoReturn, Union
 
-from recurra.cells.graph import FUNCTIONS, Node
-from recurra.cells.symbols import Refusals, Symbol
+from recurra.cells.graph import FUNCTIONS, WORDS, Node
+from recurra.cells.symbols import BRANCH, Refusals, Symbol
 from recurra.errors import InputError
 
 Operand = Union["Signal", float, int]
+
+#: The largest power of a signal, which is products with itself.
+_POWER = 8
 
 
 class Trace(Refusals):
@@ -92,8 +95,55 @@ class Signal(Symbol):
     def __rmul__(self, other: Operand) -> "Signal":
         return self._with("mul", self._operand(other), self._index)
 
+    def __truediv__(self, other: Operand) -> "Signal":
+        if _is_zero(other):
+            self._refuse(f"a division of {self._called()} by 0")
+        return self._with("div", self._index, self._operand(other))
+
+    def __rtruediv__(self, other: Operand) -> "Signal":
+        return self._with("div", self._operand(other), self._index)
+
+    def __pow__(self, power: int) -> "Signal":
+        if not isinstance(power, int) or isinstance(power, bool) or not 1 <= power <= _POWER:
+            self._refuse(
+                f"a power of {self._called()}: expected a whole number from 1 to {_POWER}, "
+                f"received {_shown(power)}: use sqrt, exp and log for others"
+            )
+        found = self
+        for _ in range(power - 1):
+            found = found * self
+        return found
+
+    def __abs__(self) -> "Signal":
+        return self._trace.add(Node("abs", (self._index,)))
+
+    def __gt__(self, other: Operand) -> "Condition":
+        return Condition(self._trace, self._index, self._operand(other), ">, min, max", self)
+
+    def __lt__(self, other: Operand) -> "Condition":
+        return Condition(self._trace, self._operand(other), self._index, "<, min, max", self)
+
     def __neg__(self) -> "Signal":
         return self._trace.add(Node("neg", (self._index,)))
+
+
+class Condition(Symbol):
+    """`a > b` of signals, for `where` alone: it has no value while the cell is defined."""
+
+    __slots__ = ("_greater", "_less", "_said", "_trace")
+
+    def __init__(self, trace: Trace, greater: int, less: int, sign: str, of: Signal) -> None:
+        self._trace, self._greater, self._less = trace, greater, less
+        self._said = f"a comparison ({sign}) with {of._called()}"
+
+    def _refuse(self, text: str) -> NoReturn:
+        self._trace.refuse(text)
+
+    def _called(self) -> str:
+        return self._said
+
+    def __bool__(self) -> NoReturn:
+        self._refuse(f"{self._said}: {BRANCH}")
 
 
 class Bundle(Symbol):
@@ -201,6 +251,42 @@ def function(name: str) -> Callable[[Signal], Signal]:
     apply.__name__ = name
     apply.__doc__ = f"Pointwise {name} of a signal."
     return apply
+
+
+def word(name: str) -> Callable[..., Signal]:
+    """Return the pointwise operation `name` of `WORDS` for definitions, of signals and numbers."""
+
+    def apply(*values: Operand) -> Signal:
+        trace = next((v._trace for v in values if isinstance(v, Signal)), None)
+        count = WORDS[name]
+        if trace is None or len(values) != count:
+            for value in values:
+                if isinstance(value, Bundle):
+                    value._trace.index(value, f"{name}() takes")
+            given = ", ".join(map(_shown, values)) or "nothing"
+            raise InputError(
+                f"{name}() takes {count} value{'s' * (count > 1)}, of which one is a vector of "
+                f"units, received {given}; it is for the equations of a cell: compute numbers with "
+                "math, arrays with numpy or torch"
+            )
+        signal = next(v for v in values if isinstance(v, Signal))
+        return trace.add(Node(name, tuple(signal._operand(v) for v in values)))
+
+    apply.__name__ = name
+    apply.__doc__ = f"Pointwise {name} of signals."
+    return apply
+
+
+def where(condition: Condition, yes: Operand, no: Operand) -> Signal:
+    """Return `yes` where the condition, `a > b` or `a < b`, holds, else `no`; unit by unit."""
+    if not isinstance(condition, Condition):
+        raise InputError(
+            f"where() takes a comparison of signals, as h > 0, received {_shown(condition)}"
+        )
+    trace = condition._trace
+    either = Signal(trace, condition._greater)
+    parts = (condition._greater, condition._less, either._operand(yes), either._operand(no))
+    return trace.add(Node("where", parts))
 
 
 def check_function(name: str, where: str) -> str:

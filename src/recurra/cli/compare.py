@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recurra import native
 from recurra.baselines.catalog import CONTESTS
+from recurra.cli.own_cells import add_cells, define_cells
 from recurra.cli.parser import (
     Parser,
     add_settings,
@@ -38,7 +40,7 @@ def _fill(child: argparse.ArgumentParser, entry: Entry) -> None:
     from recurra.train.config import TrainConfig
 
     contest = CONTESTS[entry.word]
-    known = ", ".join(["rnn", "lstm", "gru", *contest.rivals])
+    known = ", ".join([*native.BUILT_IN, "a cell of --cells", *contest.rivals])
     describe(
         child,
         partial(_run, entry),
@@ -66,6 +68,7 @@ def _fill(child: argparse.ArgumentParser, entry: Entry) -> None:
         "--fresh", action="store_true", help="start over where DIR holds a comparison"
     )
     child.add_argument("--json", action="store_true", help="print one JSON object")
+    add_cells(child)
     model = entry.load()
     add_settings(child, "model", model.Config)
     add_settings(child, "data", model.Data)
@@ -86,6 +89,7 @@ def _run(entry: Entry, arguments: argparse.Namespace) -> int:
     from recurra.train import Progress
     from recurra.train.config import TrainConfig
 
+    define_cells(arguments.cells)
     task: Any = entry.load()
     out = None if arguments.out is None else Path(arguments.out)
     names = [name.strip() for name in arguments.models.split(",")]

@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from recurra.cli.own_cells import add_cells, define_cells
 from recurra.cli.parser import (
     Parser,
     add_settings,
@@ -44,6 +45,7 @@ def _fill(child: argparse.ArgumentParser, entry: Entry) -> None:
     child.add_argument("--out", metavar="DIR", help="the run (default: runs/NAME, of DATA's name)")
     child.add_argument("--fresh", action="store_true", help="start over where DIR holds a run")
     child.add_argument("--json", action="store_true", help="print the result as JSON; no progress")
+    add_cells(child)
     model = entry.load()
     add_settings(child, "model", model.Config)
     add_settings(child, "data", model.Data)
@@ -54,6 +56,7 @@ def _run(entry: Entry, arguments: argparse.Namespace) -> int:
     from recurra.settings import check
     from recurra.train.config import TrainConfig
 
+    define_cells(arguments.cells)
     task: Any = entry.load()
     tables = (task.Config, task.Data, TrainConfig)
     check(*(table(**settings(arguments, table)) for table in tables))

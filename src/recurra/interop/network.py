@@ -36,6 +36,7 @@ class Network:
         head_bias: (V,), or None.
         tied: whether the head is the embedding.
         notes: what else a reader of the file may want to know, by name.
+        features: I, for a cell that reads nothing of its input.
     """
 
     program: Program
@@ -52,6 +53,7 @@ class Network:
     head_bias: np.ndarray | None = None
     tied: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
+    features: int = 1
 
     @property
     def directions(self) -> int:
@@ -61,23 +63,28 @@ class Network:
     @property
     def inputs(self) -> int:
         """Features that the first layer reads."""
-        return int(self.weights[0][0]["weight_ih"].shape[1])
+        first = self.weights[0][0].get("weight_ih")
+        return self.features if first is None else int(first.shape[1])
 
     @property
     def hidden(self) -> int:
         """H."""
-        return len(self.weights[0][0]["weight_hh"]) // len(self.program.gates)
+        return self._widths()[0]
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Units of each state."""
-        first = self.weights[0][0]["weight_hh"].shape[1]
-        return (int(first), *(self.hidden,) * (len(self.program.states) - 1))
+        hidden, recurrent = self._widths()
+        return (recurrent, *(hidden,) * (len(self.program.states) - 1))
+
+    def _widths(self) -> tuple[int, int]:
+        first = self.weights[0][0]
+        return self.program.widths([first[p.name].shape for p in self.program.parameters])
 
     @property
     def dtype(self) -> np.dtype:
         """Of all the weights."""
-        return self.weights[0][0]["weight_ih"].dtype
+        return next(iter(self.weights[0][0].values())).dtype
 
 
 def describe(model: Any) -> Network:
@@ -125,6 +132,7 @@ def _of_layer(layer: Any) -> Network:
         reverse=layer.reverse,
         merge=layer.merge,
         batch_first=layer.batch_first,
+        features=layer.input_size,
     )
 
 

@@ -13,12 +13,11 @@ Array = Any  # numpy.ndarray or torch.Tensor
 class Order(NamedTuple):
     """What every call of a program asks about its parameters.
 
-    gates: how many. projects: whether there is `weight_hr`. places: per place of the kernels' list,
+    gates: how many `weight_ih` has. places: per place of the kernels' list,
     which always has biases, the number of the parameter there, or None; empty where they agree.
     """
 
     gates: int
-    projects: bool
     places: tuple[int | None, ...]
 
 
@@ -26,11 +25,9 @@ class Order(NamedTuple):
 def order(program: Program) -> Order:
     """Return the order of a program's parameters."""
     names = [p.name for p in program.parameters]
-    places: list[int | None] = []
-    if not program.option("bias"):
-        wanted = [p.name for p in program.biased().parameters]
-        places = [names.index(name) if name in names else None for name in wanted]
-    return Order(len(program.gates), "weight_hr" in names, tuple(places))
+    places = [names.index(name) if name in names else None for name in program.listed]
+    agrees = places == [*range(len(names))]
+    return Order(len(program.span("ih")), () if agrees else tuple(places))
 
 
 def hidden_and_projection(program: Program, parameters: Sequence[Array]) -> tuple[int, int]:
@@ -40,14 +37,14 @@ def hidden_and_projection(program: Program, parameters: Sequence[Array]) -> tupl
         InputError: the parameters are of a layer without inputs or units, for which there are no
             kernels.
     """
-    gates, projects, _ = order(program)
-    shape = parameters[0].shape
+    gates, shape = order(program).gates, parameters[0].shape
     if shape[0] < gates or shape[1] < 1:
         raise InputError(
             f"weight_ih: expected at least {gates} rows and 1 column for the kernels, received "
             f"{tuple(shape)}: use the reference for a layer without inputs or units"
         )
-    return shape[0] // gates, parameters[1].shape[1] if projects else 0
+    hidden, recurrent = program.widths([p.shape for p in parameters])
+    return hidden, recurrent if "weight_hr" in program.listed else 0
 
 
 def in_order(arrays: Sequence[Array | None], places: Sequence[int | None]) -> list[int]:

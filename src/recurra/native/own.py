@@ -17,7 +17,8 @@ from recurra.cells.graph import Program
 from recurra.errors import InputError, RecurraWarning
 from recurra.native import missing
 
-_BUILT_IN = {cell.name: cell for cell in (rnn, gru, lstm)}
+#: The cells that come with the package, by name.
+BUILT_IN = {cell.name: cell for cell in (rnn, lstm, gru)}
 
 _log = logging.getLogger(__name__)
 _lock = threading.RLock()  # what shows a warning may ask for kernels, too
@@ -27,7 +28,7 @@ _told: set[object] = set()
 
 def built_in(program: Program) -> bool:
     """Whether a program is a cell of this package, and not another of its name."""
-    cell = _BUILT_IN.get(program.cell)
+    cell = BUILT_IN.get(program.cell)
     if cell is None or {n for n, _ in program.options} != {n for n, _ in cell.program().options}:
         return False
     try:

@@ -89,7 +89,7 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
         """Draw all parameters anew, as `init` says."""
         for parameter in self.program.parameters:
             tensor = getattr(self, parameter.name)
-            initialise(tensor, parameter.name, self.cell, self.hidden_size, self.init)
+            initialise(tensor, parameter.name, self)
 
     def forward(
         self, input: Tensor, hx: Tensor | tuple[Tensor, ...] | None = None

@@ -2,12 +2,32 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
+import torch
 from torch import Tensor, nn
 
 from recurra import ops
 from recurra.cells import Program
+
+
+def cut_to_read(layer: "OnKernels", weights: dict[str, Any], prefix: str) -> None:
+    """Leave out of saved weights the rows of gates that no equation reads, which they once had."""
+    program = layer.program
+    for product in ("ih", "hh"):
+        own, every = program.span(product), program.gates
+        for name in [n for n in weights if n.startswith(prefix)] if own != every else ():
+            kind = name.removeprefix(prefix).partition("_l")[0]
+            tensor = weights[name]
+            if kind not in (f"weight_{product}", f"bias_{product}", f"norm_{product}"):
+                continue
+            if len(tensor) != len(every) * cast(Any, layer).hidden_size:
+                continue
+            if own:
+                blocks = dict(zip(every, tensor.chunk(len(every)), strict=True))
+                weights[name] = torch.cat([blocks[gate] for gate in own])
+            else:
+                del weights[name]
 
 
 class OnKernels(nn.Module):
@@ -48,8 +68,11 @@ class OnKernels(nn.Module):
         self._find_kernels()
         return self
 
-    def _load_from_state_dict(self, *arguments: Any, **named: Any) -> None:
-        super()._load_from_state_dict(*arguments, **named)
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any, **named: Any
+    ) -> None:
+        cut_to_read(self, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *arguments, **named)
         self._find_kernels()  # with assign=True the weights are others, of another device or dtype
 
     def _find_kernels(self) -> None:

@@ -155,7 +155,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         """Draw all parameters anew, as `init` says."""
         for names in self._names:
             for name, full in names.items():
-                initialise(getattr(self, full), name, self.cell, self.hidden_size, self.init)
+                initialise(getattr(self, full), name, self)
         for state in self.cell.states:
             if (initial := getattr(self, f"initial_{state}")) is not None:
                 nn.init.zeros_(initial)
@@ -333,7 +333,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
             getattr(self, full) if (weight := own.get(full)) is None else weight
             for full in names.values()
         ]
-        if self.weight_drop and self.training:
+        if self.weight_drop and self.training and "weight_hh" in names:
             place = list(names).index("weight_hh")
             found[place] = functional.dropout(found[place], self.weight_drop)
         return found

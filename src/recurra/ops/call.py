@@ -97,8 +97,8 @@ class Call(NamedTuple):
         if len(self.initial) > 0:
             return self
         program = self.program
-        hidden, recurrent = len(self.parameters[0]) // len(program.gates), self.parameters[1]
-        widths = [recurrent.shape[-1], *[hidden] * (len(program.states) - 1)]
+        hidden, recurrent = program.widths([p.shape for p in self.parameters])
+        widths = [recurrent, *[hidden] * (len(program.states) - 1)]
         return self._replace(initial=[self.x.new_zeros(1, self.steps[1], w) for w in widths])
 
     def flat(self) -> "Call":

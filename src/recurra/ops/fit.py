@@ -75,11 +75,11 @@ def _fitted(
     # A layer may have been made elsewhere, or for another instruction set.
     if half and (missing := native.without_half(program)):
         raise no_half(missing)
-    (x, dtype, _), (first, *_), (second, *_), *_ = arrays
+    x, dtype, _ = arrays[0]
     valid, *drawn = noise
     where = f"recurrent ({program.cell})"
     steps, batch = (x if tokens is None else tokens)[:2]
-    hidden, recurrent = max(1, first[0] // len(program.gates)), max(1, second[-1])
+    hidden, recurrent = (max(1, n) for n in program.widths([a[0] for a in arrays[1:]]))
     widths = [recurrent, *[hidden] * (len(program.states) - 1)]
     projection = recurrent if any(p.name == "weight_hr" for p in program.parameters) else 0
     sizes = {"inputs": max(1, x[-1]), "hidden": hidden, "projection": projection}

@@ -45,8 +45,10 @@ def recurrent(*given: Any) -> list[Tensor]:
 def _(*given: Any) -> list[Tensor]:
     *fields, save = given
     call = Call(*fields)
-    refuse_for_onnx(named(call.name))
-    y = call.x.new_empty(*call.steps, call.parameters[1].shape[-1])
+    program = named(call.name)
+    refuse_for_onnx(program)
+    _, width = program.widths([p.shape for p in call.parameters])
+    y = call.x.new_empty(*call.steps, width)
     last = [call.x.new_empty(s.shape) for s in call.started().initial]
     if not save:
         return [y, *last]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from recurra import native
-from recurra.cells import find_program
+from recurra.cells import CellData, CellName, data_of, find, find_program, known
 from recurra.cells.graph import Program
-from recurra.errors import FormatError
-from recurra.given import reason
+from recurra.errors import FormatError, InputError
+from recurra.given import brief, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,9 @@ class Architecture:
     """What the weights do not say about a model, as its `config.json` has it.
 
     `equations` is the digest of a program that is not the package's own: a model is not run by a
-    cell that has only the name in common with the one that it was trained with.
+    cell that has only the name in common with the one that it was trained with. Such a cell is
+    written down whole, so that the model runs where its definition is not; `cell` is then the
+    `CellName` of what was read.
     """
 
     cell: str
@@ -38,9 +40,10 @@ class Architecture:
     @classmethod
     def from_json(cls, values: Any) -> "Architecture":
         """Read what `to_json` wrote; FormatError where it cannot be that."""
+        own = carried_cell(values)
         try:
             made = cls(
-                cell=str(values["cell"]),
+                cell=str(values["cell"]) if own is None else own,
                 layers=int(values["layers"]),
                 residual=bool(values["residual"]),
                 zoneout=tuple(float(rate) for rate in values["zoneout"]),
@@ -68,9 +71,12 @@ class Architecture:
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
         program = self.program
-        own = {} if native.built_in(program) else {"equations": program.meaning()}
+        own: dict[str, Any] = {}
+        if not native.built_in(program):
+            data = data_of(find(self.cell), program)
+            own = {"equations": program.meaning(), "program": data.to_json()}
         return {
-            "cell": self.cell,
+            "cell": str(self.cell),
             "layers": self.layers,
             "residual": self.residual,
             "zoneout": list(self.zoneout),
@@ -78,6 +84,31 @@ class Architecture:
             **({"bidirectional": True} if self.bidirectional else {}),
             **own,
         }
+
+
+def carried_cell(values: Any) -> CellName | None:
+    """The cell that an architecture written as JSON brings along; None where it brings none.
+
+    Also of an architecture of several parts, as an encoder and a decoder, which have one cell.
+
+    Raises:
+        FormatError: it is no cell, or its name stands for other equations here.
+    """
+    if not isinstance(values, Mapping):
+        return None
+    if "program" in values:
+        where = 'config.json, "architecture", "program"'
+        data = CellData.from_json(values["program"], where)
+        if data.name != values.get("cell"):
+            raise FormatError(
+                f"{where}: expected the cell {brief(values.get('cell'))}, received {data.name!r}"
+            )
+        try:
+            return CellName(known(data, "config.json"))
+        except InputError as error:
+            raise FormatError(str(error)) from error
+    parts = [carried_cell(part) for part in values.values() if isinstance(part, Mapping)]
+    return next((part for part in parts if part is not None), None)
 
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -110,6 +141,11 @@ class Weights:
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of the tensor of that name; (0, 0) where there is none, which `get` refuses."""
+        found = self._tensors.get(name)
+        return (0, 0) if found is None else (*found.shape, 0, 0)
+
     def get(self, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
         """The tensor of that name, of that shape (None: any matrix); FormatError if it is not."""
         if name not in self._tensors:
@@ -133,8 +169,10 @@ def layer_weights(
 
     `form` makes of a parameter's name the tensor's: "rnn.{}_l0".
     """
-    gates, recurrent = weights.get(form.format("weight_hh")).shape
-    hidden = gates // len(program.gates)
+    if any(p.name == "weight_hh" for p in program.parameters):
+        weights.get(form.format("weight_hh"))  # whose shape is the first to be believed
+    shapes = [weights.shape(form.format(p.name)) for p in program.parameters]
+    hidden, recurrent = program.widths(shapes)
     projected = any(p.name == "weight_hr" for p in program.parameters)
     found = {}
     for parameter in program.parameters:

@@ -36,4 +36,5 @@ class Job:
     @property
     def settings(self) -> dict[str, Any]:
         """Settings that a run shares with the one it continues, besides those of training."""
-        return {"model": self.model.identity(), "data": self.data.identity()}
+        model, data = self.model.identity(), self.data.identity()
+        return {"model": model, "data": data, **self.model.own_cell()}

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from recurra.errors import FormatError, InputError
+from recurra.runtime.architecture import carried_cell
 from recurra.storage import ModelFiles, read_model
 from recurra.tasks.network import NetworkConfig
 from recurra.text import UNK, Tokenizer
@@ -68,6 +69,8 @@ def adopt(config: C, files: ModelFiles) -> C:
             f"of {', '.join(missing)}: restore the file from a copy"
         )
     wanted: dict[str, Any] = {name: model[name] for name in _SHAPE}
+    own = carried_cell(files.config.get("architecture"))
+    wanted |= {"cell_options": model.get("cell_options"), **({"cell": own} if own else {})}
     wanted |= {
         "tokenizer": model["tokenizer"],
         "vocab_size": None,

@@ -115,7 +115,7 @@ class Task(Copied):
                 f"{files.config['task']!r}: open it with recurra.load"
             )
         try:
-            config = cls.Config.from_json(files.config["model"])
+            config = cls.Config.from_files(files.config)
         except (KeyError, InputError) as error:
             raise FormatError(
                 f'{files.path}: config.json, "model": {reason(error)}: restore the file from a copy'

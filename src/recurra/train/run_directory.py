@@ -139,7 +139,10 @@ class RunDirectory:
         texts = [f"{k} {before.get(k)} there, {now.get(k)} now" for k in sorted(different)]
         before, now = _flat(recorded["identity"]), _flat(self.wanted["identity"])
         keys = sorted(before.keys() | now.keys())
-        texts += [_changed(before, now, k) for k in keys if before.get(k) != now.get(k)]
+        changed = [k for k in keys if before.get(k) != now.get(k)]
+        texts += [_changed(before, now, k) for k in changed if not k.startswith(_CELL)]
+        if any(k.startswith(_CELL) for k in changed):
+            texts.append("the equations of the cell changed")
         if plan is not None and plan.world != world:
             texts.append(f"processes {plan.world} there, {world} now")
         if plan is not None and plan.device != device:
@@ -178,6 +181,9 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
         flat.update(_flat(item, f"{name}.{key}" if name else str(key)))
     return flat
 
+
+#: What begins the names of all that a run's identity says of a cell that is not the package's.
+_CELL = "program."
 
 #: What the hashes of a run's identity are of.
 _HASHED = {

@@ -13,8 +13,10 @@ _FUNCTIONS = {
     "sigmoid": "Sigmoid",
     "relu": "Relu",
     "exp": "Exp",
+    **{"abs": "Abs", "sqrt": "Sqrt", "log": "Log", "sin": "Sin", "cos": "Cos"},
+    **{"maximum": "Max", "minimum": "Min"},
 }
-_POINTWISE = {"add": "Add", "sub": "Sub", "mul": "Mul", "neg": "Neg"}
+_POINTWISE = {"add": "Add", "sub": "Sub", "mul": "Mul", "neg": "Neg", "div": "Div"}
 
 
 class Equations:
@@ -22,6 +24,7 @@ class Equations:
 
     def __init__(self, program: Program, weights: Mapping[str, np.ndarray], prefix: str) -> None:
         self.program, self._weights, self._prefix = program, weights, prefix
+        self._hidden, _ = program.widths([weights[p.name].shape for p in program.parameters])
         timed: set[int] = set()
         for index, node in enumerate(program.nodes):
             if (node.op == "affine" and not node.args) or timed & set(node.args):
@@ -57,7 +60,7 @@ class Equations:
                 return self._affine(graph, node, args[0] if args else x)
             case "gate":
                 source = self.program.nodes[node.args[0]]
-                width = len(self._weights["weight_hh"]) // len(self.program.gates)
+                width = self._hidden
                 first = source.gates.index(node.name) * width
                 cut = [graph.integers(n) for n in (first, first + width, -1)]
                 return graph.add("Slice", [args[0], *cut])
@@ -65,6 +68,10 @@ class Equations:
                 return graph.number(node.value)
             case "weight":
                 return self._parameter(graph, f"peephole_{node.name}")
+            case "learnt":
+                return self._parameter(graph, f"learnt_{node.name}")
+            case "where":
+                return graph.add("Where", [graph.add("Greater", args[:2]), *args[2:]])
             case "norm":
                 name, bias = f"norm_{node.name}", f"norm_{node.name}_bias"
                 added = [self._parameter(graph, bias)] if bias in self._weights else []
@@ -118,7 +125,7 @@ class Equations:
         self, graph: Graph, name: str, gates: tuple[str, ...] | None = None, *, turn: bool = False
     ) -> str:
         """The name of a parameter, cut to some of its gates, and transposed if to `turn`."""
-        array, every = self._weights[name], self.program.gates
+        array, every = self._weights[name], self.program.span(name.rpartition("_")[2])
         if gates is not None and gates != every:
             blocks = dict(zip(every, np.split(array, len(every)), strict=True))
             array = np.concatenate([blocks[gate] for gate in gates])

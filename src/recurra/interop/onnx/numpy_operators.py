@@ -4,6 +4,7 @@ Each is a function of its inputs (None where absent) and its attributes. What la
 ONNX moved from the attributes to the inputs is looked for in both.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -228,6 +229,11 @@ def _divide(a: Array, b: Array) -> Array:
     return (np.sign(a) * np.sign(b) * (abs(a) // abs(b))).astype(a.dtype)  # towards zero
 
 
+def _many(function: Callable[[Array, Array], Array]) -> Operator:
+    """An operator of one input or more, taken two by two."""
+    return lambda inputs, attributes: functools.reduce(function, inputs)
+
+
 def _flatten(inputs: Sequence[Array], attributes: Attributes) -> Array:
     axis = attributes.get("axis", 1)
     return inputs[0].reshape(math.prod(inputs[0].shape[:axis]), -1)
@@ -260,6 +266,7 @@ OPERATORS: dict[str, Operator] = {
     "Concat": lambda inputs, attributes: np.concatenate(inputs, attributes["axis"]),
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
+    "Cos": _pointwise(np.cos),
     "Div": _pointwise(_divide),
     "Dropout": _dropout,
     "Equal": _pointwise(np.equal),
@@ -277,6 +284,8 @@ OPERATORS: dict[str, Operator] = {
     "Log": _pointwise(np.log),
     "LogSoftmax": _log_softmax,
     "MatMul": _pointwise(matmul),
+    "Max": _many(np.maximum),
+    "Min": _many(np.minimum),
     "Mul": _pointwise(np.multiply),
     "Neg": _pointwise(np.negative),
     "Not": _pointwise(np.logical_not),
@@ -292,6 +301,7 @@ OPERATORS: dict[str, Operator] = {
     "Reshape": _reshape,
     "Shape": _shape,
     "Sigmoid": _pointwise(lambda v: (0.5 * (np.tanh(0.5 * v) + 1)).astype(v.dtype)),
+    "Sin": _pointwise(np.sin),
     "Slice": _slice,
     "Softmax": _softmax,
     "Softplus": _pointwise(lambda value: np.logaddexp(value, 0).astype(value.dtype)),

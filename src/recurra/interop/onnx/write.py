@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recurra import native
+from recurra.cells import CellData
 from recurra.interop.network import Network
 from recurra.interop.onnx.equations import Equations
 from recurra.interop.onnx.graph import Graph
 from recurra.interop.onnx.operators import fits, operator, tensors
+from recurra.storage import dump_json
 
 #: How the outputs (T, D, B, R) of two directions become one, but for putting them side by side.
 _MERGES = {"sum": "ReduceSum", "mul": "ReduceProd", "ave": "ReduceMean"}
@@ -102,7 +105,11 @@ def _finish(
     for (state, shape), value in zip(_states(network), final, strict=True):
         graph.add("Identity", [value], name=f"{state}_n")
         outputs.append((f"{state}_n", network.dtype, shape))
-    return graph.model(inputs, outputs, network.notes)
+    notes = dict(network.notes)
+    if not native.built_in(network.program):  # the equations, as a cell and not as operators
+        data = CellData.of_program(network.program).to_json()
+        notes["cell"] = dump_json(data).decode().rstrip()
+    return graph.model(inputs, outputs, notes)
 
 
 class _Layers:

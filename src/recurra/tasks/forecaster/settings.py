@@ -16,7 +16,7 @@ from recurra.settings import Settings, option
 from recurra.tasks.forecaster.panel import Panel
 from recurra.tasks.forecaster.runtime import ForecastShape
 from recurra.tasks.forecaster.series import LAYOUTS, RULES, read_series
-from recurra.tasks.network import NetworkConfig
+from recurra.tasks.network import NetworkConfig, cell_option
 
 OUTPUTS = ("point", "quantiles", "student_t")
 TRANSFORMS = ("none", "log", "log1p")
@@ -85,7 +85,7 @@ class ForecasterSettings(NetworkConfig):
         1, "networks trained side by side, whose forecasts are joined", least=1, whole=True
     )
     hidden: int = option(128, "units of a layer", least=1, whole=True)
-    cell: str = option("gru", "recurrent cell", choices=("rnn", "lstm", "gru"))
+    cell: str = cell_option("gru")
 
     @property
     def context(self) -> int:

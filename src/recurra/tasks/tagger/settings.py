@@ -6,7 +6,7 @@ from typing import Any
 from recurra.cells import find
 from recurra.runtime import Architecture
 from recurra.settings import Settings, option
-from recurra.tasks.network import NetworkConfig
+from recurra.tasks.network import NetworkConfig, cell_option
 from recurra.tasks.tagger.conll import CONLLU, FORMATS
 
 
@@ -14,7 +14,7 @@ from recurra.tasks.tagger.conll import CONLLU, FORMATS
 class TaggerSettings(NetworkConfig):
     """How words are read, the recurrent layers, and whether tags are chosen together."""
 
-    cell: str = option("gru", "recurrent cell", choices=("rnn", "lstm", "gru"))
+    cell: str = cell_option("gru")
     embedding: int = option(
         100, "width of the words' vectors; 0 to read characters alone", least=0, whole=True
     )

@@ -98,7 +98,7 @@ class Transcriber(Task):
     def around(cls, files: ModelFiles, runtime: RuntimeTranscriber) -> "Transcriber":
         """Return what those files say, with another network than theirs to hear with."""
         model = cls.__new__(cls)
-        model.config = TranscriberSettings.from_json(files.config["model"])
+        model.config = TranscriberSettings.from_files(files.config)
         model._files, model._precision = files, "float32"
         model._network = runtime
         return model

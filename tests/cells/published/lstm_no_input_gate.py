@@ -1,0 +1,29 @@
+"""Greff et al. 2017, LSTM: a search space odyssey (NIG)."""
+
+import torch
+
+from recurra.cells import cell, sigmoid, tanh
+
+
+@cell(states="h c", gates="f g o", init={"f": 1.0})
+def lstm_no_input_gate_of_paper(x, u, h, c, opt):
+    f = sigmoid(x.f + u(h).f)
+    g = tanh(x.g + u(h).g)
+    o = sigmoid(x.o + u(h).o)
+    c = f * c + g
+    return dict(h=o * tanh(c), c=c)
+
+
+def step(w, x, h, c):
+    """The same in torch, with matrices, biases and parameters by their gates."""
+    W, U, b = w.W, w.U, w.b
+    f = torch.sigmoid(x @ W.f.T + h @ U.f.T + b.f)
+    g = torch.tanh(x @ W.g.T + h @ U.g.T + b.g)
+    o = torch.sigmoid(x @ W.o.T + h @ U.o.T + b.o)
+    c = f * c + g
+    return o * torch.tanh(c), c
+
+
+def parameters(I, H):
+    """As the paper counts them."""
+    return 3 * (H * I + H * H + H)
