@@ -207,7 +207,7 @@ def compare(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], w
         if found[name].shape != array.shape:
             shapes = f"{found[name].shape}, not {array.shape}"
             raise SystemExit(f"bench: {where}: {name} has shape {shapes}")
-        error = np.abs(found[name] - array).max() / np.abs(array).max()
+        error = np.abs(found[name] - array).max() / (np.abs(array).max() or 1.0)
         if not error <= TOLERANCE:
             raise SystemExit(f"bench: {where}: {name} differs by {error:.1e}")
 

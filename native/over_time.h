@@ -132,6 +132,7 @@ class OverTime : protected Loop<V> {
   // Rows whose gates' gradients are kept at once.
   static constexpr long chunk_rows = 512;
   static constexpr long row_block = 64;  // rows of gradients that stay in the second-level cache
+  static constexpr long panels_of_input = registers == 32 ? 4 : 2;  // of one gate, at once
 
   long most_gradient_rows(int threads) const {
     long most = 0;
@@ -147,7 +148,7 @@ class OverTime : protected Loop<V> {
                                    : WeightGradient<V>::working(argument_units(g));
       most = need > most ? need : most;
     }
-    const long need = row_block * 4 * lanes<V>;
+    const long need = row_block * panels_of_input * lanes<V>;
     return need > most ? need : most;
   }
 
@@ -238,7 +239,7 @@ class OverTime : protected Loop<V> {
     T* c = work_[thread];
     for (long row = first; row < last; row += row_block) {
       const long many = last - row < row_block ? last - row : row_block;
-      in_blocks(share(panels.count, of, all), share(panels.count, of + 1, all), 4, [&](long p, int count) {
+      in_blocks(share(panels.count, of, all), share(panels.count, of + 1, all), panels_of_input, [&](long p, int count) {
         Argument<V> a = from;
         a.at += row * a.row;
         if (a.half) a.half += row * a.half_row;
