@@ -159,7 +159,7 @@ def gunzip(data: bytes) -> bytes:
     import io
 
     if data and not data.startswith(GZIP):
-        raise PackedError("not gzip that can be read")
+        raise PackedError("expected a gzip file, received one that is not packed so")
     return read_at_most(Unpacked(io.BytesIO(data)), may_unpack_to(len(data)), "expansion")
 
 

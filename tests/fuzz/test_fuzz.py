@@ -6,7 +6,7 @@ import time
 import pytest
 
 from fuzz.mutations import some_bytes
-from fuzz.oracle import Fault, check
+from fuzz.oracle import Fault, check, peak
 from fuzz.targets import CORPUS, TARGETS
 from fuzz.trial import execute, home, numbered
 from recurra.errors import FormatError, InputError, RecurraWarning
@@ -56,7 +56,7 @@ def wrong(kind):
             while time.process_time() < end:
                 pass
         if kind == "large":
-            return bytearray(b"\1") * (64 << 20)
+            return bytearray(b"\1") * (peak() + (64 << 20))  # above what this process ever had
         return kind
 
     return read

@@ -68,7 +68,7 @@ def test_the_core_needs_numpy_and_safetensors_alone():
 
 def test_all_is_every_extra_of_users():
     (everything,) = (Requirement(line) for line in EXTRAS["all"])
-    assert everything.extras == EXTRAS.keys() - {"all", "bench", "dev"}
+    assert everything.extras == EXTRAS.keys() - {"all", "bench", "dev", "fuzz"}
 
 
 def test_make_help_lists_every_target():

@@ -12,6 +12,7 @@ from recurra.checked import checked
 from recurra.data.cells import BadRowError, as_utf8, not_utf8, read_bytes, sniff, split_record
 from recurra.data.parquet import read_parquet
 from recurra.errors import InputError
+from recurra.given import brief
 
 #: What a file is called, and how it is read; each of the text formats also with `.gz` behind.
 SUFFIXES = {
@@ -246,7 +247,8 @@ class _Reader:
                     self.columns = tuple(value)
                 missing = [n for n in self.columns if n not in value and not self._may_lack(n)]
                 if missing:
-                    raise BadRowError(f"no {missing[0]!r} in it; there are {_names(list(value))}")
+                    told = f"no {brief(missing[0])} in it; there are {_names(list(value))}"
+                    raise BadRowError(told)
                 return tuple(value.get(name) for name in self.columns)
 
             self._add(number, make)

@@ -42,13 +42,14 @@ from recurra.native.library import (
     without_half,
 )
 from recurra.native.loss import LossInputs, loss_backward, loss_forward
-from recurra.native.own import built_in
+from recurra.native.own import BUILT_IN, built_in
 from recurra.native.packed import Packed, Stepper, watched
 from recurra.native.product import Product, matmul, row_sums
 from recurra.native.update import Updated, adam, sum_of_squares
 from recurra.native.writing import Choosing, Writing
 
 __all__ = [
+    "BUILT_IN",
     "PRECISIONS",
     "Choosing",
     "Inputs",

@@ -295,8 +295,8 @@ def _read_header(target: Path) -> Header:
     header = Header(**content)
     if header.dtype not in DTYPES or not _counts(header):
         raise FormatError(
-            f"{path}: expected a dtype of {', '.join(DTYPES)} and at least one token, received "
-            f"{brief(header.dtype)} and {brief(header.tokens)}: {_AGAIN}"
+            f"{path}: expected a dtype of {', '.join(DTYPES)}, whole numbers of at least one token "
+            f"and what it is of, and names as texts, received {brief(content)}: {_AGAIN}"
         )
     return header
 
