@@ -42,6 +42,21 @@ def lm(**settings: Any) -> recurra.LanguageModel:
     return model
 
 
+def of_this_file() -> Any:
+    """A cell that nobody else defines: a minimal gated unit with a rate of its own for each unit."""
+    from recurra.cells import cell, sigmoid, tanh, where
+
+    @cell(states="h", gates="f n", learnt="w", init={"f": 1.0, "w": 0.5}, options="least=0.05")
+    def golden_unit(x, u, h, opt):
+        f = sigmoid(x.f + u(h).f + opt.w * h)
+        g = where(f > opt.least, f, opt.least)
+        n = tanh(x.n + u(g * h).n)
+        h = (1 - g) * h + g * n
+        return dict(f=f, n=n, h=h)
+
+    return golden_unit
+
+
 def _corpus() -> Path:
     return INPUTS / "corpus.txt"
 
@@ -128,6 +143,7 @@ RECIPES: dict[str, Callable[[], Any]] = {
     ),
     "lm-byte-rnn": lambda: lm(tokenizer="byte", cell="rnn"),
     "lm-bpe-lstm": lambda: lm(tokenizer="bpe", vocab_size=300, hidden=8, embedding=None),
+    "lm-own-cell": lambda: lm(cell=of_this_file(), layers=2),
     "lm-ngram-char": lambda: ngram(order=4),
     "lm-ngram-word": lambda: ngram(tokenizer="word", order=3),
     "lm-mixture": mixture,
@@ -146,6 +162,7 @@ RECIPES: dict[str, Callable[[], Any]] = {
     "tagger-features": lambda: tag(
         tagged.grammar(60, seed=0), features=True, members=2, subwords=4, cell="lstm", crf=False
     ),
+    "tagger-own-cell": lambda: tag(tagged.places(60, seed=0), cell=of_this_file(), crf=True),
     "forecaster-direct": lambda: forecast(calendar="hour", cell="lstm"),
     "forecaster-paths": lambda: forecast(
         mode="autoregressive", output="student_t", lags="12", normalise="mean"
