@@ -214,7 +214,7 @@ def test_external_weights_elsewhere_are_not_followed(tmp_path, refused):
         ({"location": "w.bin"}, "expected 24 bytes in 'w.bin', found 23"),
         ({"location": "w.bin", "offset": "9999999999"}, "expected 10,000,000,023 bytes"),
         ({"location": "w.bin", "offset": "-4"}, "expected a location, an offset and a length"),
-        ({"location": "w.bin", "length": "8"}, "a length of 24 bytes, found"),
+        ({"location": "w.bin", "length": "8"}, "a length of 24 bytes, received"),
         ({"location": "w.bin", "offset": "four"}, "expected a location, an offset and a length"),
         ({"offset": "0"}, "expected a location"),
     ],

@@ -85,7 +85,9 @@ def dump_json(value: Any, *, indent: int | None = None, where: str = "value") ->
     except UnicodeEncodeError:  # half of a surrogate pair: only the escaped form can carry it
         return (json.dumps(value, indent=indent) + "\n").encode()
     except ValueError as error:
-        raise InputError(f"{where}: cannot be written as JSON: {error}") from None
+        raise InputError(
+            f"{where}: cannot be written as JSON ({error}): give plain values"
+        ) from None
 
 
 def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
@@ -150,8 +152,8 @@ def _refuse(text: str, where: str, depth: int) -> NoReturn:
         if reason:
             line = text.count("\n", 0, token.start()) + 1
             column = token.start() - text.rfind("\n", 0, token.start())
-            raise FormatError(f"{where}: line {line} column {column}: {reason}")
-    raise FormatError(f"{where}: not JSON that can be read")
+            raise FormatError(f"{where}: line {line} column {column}: {reason}: correct it")
+    raise FormatError(f"{where}: expected JSON, received what cannot be read: write the file anew")
 
 
 def _check(value: Any, where: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from recurra.errors import FormatError
+from recurra.given import brief
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
@@ -27,7 +28,7 @@ def read_external(model: Path, entries: Mapping[str, str], size: int, where: str
     if not location or offset < 0 or length != size:
         raise FormatError(
             f"{model}: {where}: expected a location, an offset and a length of {size:,} bytes, "
-            f"found {dict(entries)}"
+            f"received {brief(dict(entries))}: write the file anew with onnx.save"
         )
     folder = model.parent.resolve()
     try:
@@ -37,7 +38,7 @@ def read_external(model: Path, entries: Mapping[str, str], size: int, where: str
     if Path(location).is_absolute() or not target.is_relative_to(folder) or target == folder:
         raise FormatError(
             f"{model}: {where}: keeps its numbers in {location!r}, outside the model's folder: "
-            "such files are not followed"
+            "such files are not followed: put it beside the model and name it alone"
         )
     try:
         # Not a pipe, which would be waited for; and the very file that is looked at is read.
@@ -47,14 +48,17 @@ def read_external(model: Path, entries: Mapping[str, str], size: int, where: str
             if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
                 raise FormatError(
                     f"{model}: {where}: {location!r} is no regular file with one name: "
-                    "such files are not followed"
+                    "such files are not followed: copy its contents there"
                 )
             if status.st_size < offset + size:
                 raise FormatError(
                     f"{model}: {where}: expected {offset + size:,} bytes in {location!r}, "
-                    f"found {status.st_size:,}"
+                    f"found {status.st_size:,}: copy it again, whole"
                 )
             file.seek(offset)
             return file.read(size)
     except OSError as error:
-        raise FormatError(f"{model}: {where}: {location!r} cannot be read") from error
+        raise FormatError(
+            f"{model}: {where}: {location!r} cannot be read: check that it lies "
+            "beside the model, and its permissions"
+        ) from error

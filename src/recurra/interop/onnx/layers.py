@@ -38,10 +38,14 @@ def from_onnx(path: str | Path) -> dict[str, Recurrent]:
             raise type(error)(f"{file.path}: {node.where}: {error}") from error
         except KeyError as error:
             raise FormatError(
-                f"{file.path}: {node.where}: its weights {error} are no constants of the file"
+                f"{file.path}: {node.where}: its weights {error} are no constants of the file: "
+                "fold the constants (onnxsim or onnxruntime do) and try again, or use recurra.load"
             ) from error
     if not found:
-        raise FormatError(f"{file.path}: expected nodes of {', '.join(GATES)}, found none")
+        raise FormatError(
+            f"{file.path}: expected nodes of {', '.join(GATES)}, found none: recurra.load runs "
+            "graphs of other nodes"
+        )
     return found
 
 
@@ -75,7 +79,9 @@ def _layer(node: Node, constants: Mapping[str, np.ndarray]) -> Recurrent:
     (program,) = programs
     assert program is not None
     if prepared.dtype.name not in ("float16", "float32", "float64", "bfloat16"):
-        raise InputError(f"expected floating point weights, received {prepared.dtype.name}")
+        raise InputError(
+            f"expected floating point weights, received {prepared.dtype.name}: convert them first"
+        )
     made = LAYERS[program.cell](
         prepared.inputs,
         prepared.hidden,
