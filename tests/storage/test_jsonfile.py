@@ -111,7 +111,7 @@ def test_large_integers_and_lone_surrogates_round_trip(tmp_path):
         ({"a": np.float32(1)}, r"here\.a: a float32 cannot"),
         ({"a": np.arange(3)}, r"here\.a: a ndarray cannot"),
         ({"a": b"x"}, r"here\.a: a bytes cannot"),
-        ([10**5000], "here: cannot be written as JSON \(Exceeds the limit"),
+        ([10**5000], r"here: cannot be written as JSON \(Exceeds the limit"),
     ],
 )
 def test_what_would_not_come_back_is_not_written(tmp_path, value, words):
