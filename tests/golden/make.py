@@ -43,7 +43,7 @@ def lm(**settings: Any) -> recurra.LanguageModel:
 
 
 def of_this_file() -> Any:
-    """A cell that nobody else defines: a minimal gated unit with a rate of its own for each unit."""
+    """A cell that nobody else defines: a minimal gated unit, with a learnt vector."""
     from recurra.cells import cell, sigmoid, tanh, where
 
     @cell(states="h", gates="f n", learnt="w", init={"f": 1.0, "w": 0.5}, options="least=0.05")
