@@ -45,6 +45,7 @@ check: setup  ## format, lint, types, import rules: a few seconds
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/python tools/make_cells_page.py --check
 	$(BIN)/python tools/list_messages.py --check
+	$(BIN)/python tools/make_options.py --check
 	$(BIN)/python native/generate.py --check
 	$(BIN)/python -m bench.page --check
 	@report=$$($(BIN)/lint-imports --no-logo) || { echo "$$report"; exit 1; }

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import fastjsonschema
 import pytest
 
 from recurra.errors import InputError
@@ -113,3 +114,40 @@ def test_every_description_is_there():
             assert field.metadata["help"], field.name
     names = [*LanguageModelSettings.names(), *LanguageModelData.names(), *TrainConfig.names()]
     assert len(names) == len(set(names)), "one option cannot belong to two tables"
+
+
+#: JSON has no NaN and no infinity, and to its schemas 2.0 is a whole number.
+NOT_IN_JSON = (
+    "size must be a whole number at least 1, received 2.0",
+    "received nan",
+    "received inf",
+)
+
+
+def plain(values):
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+@pytest.mark.parametrize("values", GOOD, ids=str)
+def test_the_schema_allows_what_is_right(values):
+    fastjsonschema.compile(Table.json_schema())(plain(values))
+
+
+@pytest.mark.parametrize(
+    "values", [v for v, told in BAD if told not in NOT_IN_JSON] + [{"sise": 3}], ids=str
+)
+def test_the_schema_refuses_what_is_wrong(values):
+    with pytest.raises(fastjsonschema.JsonSchemaException):
+        fastjsonschema.compile(Table.json_schema())(plain(values))
+
+
+def test_the_schemas_of_tasks_allow_their_defaults():
+    from recurra.tasks.catalog import ENTRIES
+
+    for entry in ENTRIES:
+        cls = entry.load()
+        for table in (cls.Config, cls.Data):
+            schema = table.json_schema()
+            fastjsonschema.compile(schema)(table().to_json())
+            described = schema["properties"]
+            assert all(described[name]["description"] for name in table.names())

@@ -110,6 +110,12 @@ class Settings:
         """Names of the fields."""
         return tuple(field.name for field in dataclasses.fields(cls))
 
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """The table as a JSON schema (2020-12): what `from_json` reads."""
+        properties = {field.name: _schema(field) for field in dataclasses.fields(cls)}
+        return {"type": "object", "properties": properties, "additionalProperties": False}
+
     def _wrong(self, field: "dataclasses.Field[Any]") -> list[str]:
         value, rule = getattr(self, field.name), field.metadata
         if (value is None and rule["nullable"]) or (
@@ -187,6 +193,35 @@ def _explained(field: "dataclasses.Field[Any]") -> str:
     if default is not None:
         ends.append(f"default {list(default) if isinstance(default, tuple) else default}")
     return rule["help"] + (f" ({'; '.join(ends)})" if ends else "")
+
+
+def _schema(field: "dataclasses.Field[Any]") -> dict[str, Any]:
+    rule, default = field.metadata, field.default
+    bounds = {_BOUNDS[name]: limit for name, limit in rule["limits"].items() if limit is not None}
+    number = {"type": "integer" if rule["whole"] else "number", **bounds}
+    kinds: list[dict[str, Any]] = [number]
+    if rule["choices"]:
+        kinds = [{"enum": list(rule["choices"])}]
+    elif rule["text"]:
+        kinds = [{"type": "string"}]
+    elif rule["switch"]:
+        kinds = [{"type": "boolean"}]
+    elif isinstance(default, tuple):
+        size = len(default)
+        kinds = [{"type": "array", "items": number, "minItems": size, "maxItems": size}]
+    kinds += [{"enum": list(rule["words"])}] if rule["words"] else []
+    kinds += [{"type": "null"}] if rule["nullable"] else []
+    shape = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    first = list(default) if isinstance(default, tuple) else default
+    return {"description": rule["help"], "default": first, **shape}
+
+
+_BOUNDS = {
+    "at least": "minimum",
+    "above": "exclusiveMinimum",
+    "at most": "maximum",
+    "below": "exclusiveMaximum",
+}
 
 
 def _is_number(value: Any, rule: Mapping[str, Any]) -> bool:

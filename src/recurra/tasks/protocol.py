@@ -6,7 +6,7 @@ A task's class names its tables of settings and options, and adds what is its ow
 
 import inspect
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -203,7 +203,7 @@ class Task(Copied):
             del self.__dict__[name]  # derived from the files of before
         return result
 
-    def _options(self, table: type[Table], given: dict[str, Any]) -> Table:
+    def _options(self, table: type[Table], given: Mapping[str, object]) -> Table:
         """Options of a call as their table; InputError for unknown ones and wrong values."""
         (chosen,) = sort(given, table)
         return table(**chosen).validate()

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,12 @@ from recurra.tasks.protocol import Fitting, Task
 from recurra.text import Corpus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Unpack
+
+    from recurra.tasks.classifier.options import Chosen, Measured, Trained
+    from recurra.train import Callback, FitResult
+
     pass
 
 #: AdamW's usual rate here is lower than for language models: with fewer steps to learn in, the
@@ -104,6 +110,21 @@ class SequenceClassifier(Task):
     Prediction = ClassifierOptions
     Measurement = ClassifierColumns
 
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Unpack[Chosen]) -> None: ...
+        def fit(  # type: ignore[override]  # noqa: D102
+            self,
+            data: Any,
+            *,
+            valid: Any = None,
+            out: "str | Path | None" = None,
+            fresh: bool = False,
+            callbacks: "Sequence[Callback]" = (),
+            progress: bool = True,
+            **settings: Unpack[Trained],
+        ) -> FitResult: ...
+
     @overload
     def predict(self, inputs: str, **options: Any) -> Any: ...
     @overload
@@ -169,7 +190,9 @@ class SequenceClassifier(Task):
 
         return answered(made(), examples.places, examples.skipped)
 
-    def evaluate(self, data: Source, **options: Any) -> ClassifierScores:
+    def evaluate(  # type: ignore[override]
+        self, data: Source, **options: "Unpack[Measured]"
+    ) -> ClassifierScores:
         """Measure it on examples with labels: accuracy, macro-F1, confusion matrix, loss.
 
         Args:
@@ -231,7 +254,7 @@ class SequenceClassifier(Task):
     def _reader(self) -> Inputs:
         return reader_of(self.files, self.config)
 
-    def _columns(self, chosen: dict[str, Any]) -> ClassifierColumns:
+    def _columns(self, chosen: Mapping[str, object]) -> ClassifierColumns:
         """The columns of the training data, but for those that are chosen otherwise."""
         known = self.files.config.get("columns", {})
         if not isinstance(known, dict):

@@ -27,6 +27,12 @@ from recurra.tasks.forecaster.windows import WindowSource
 from recurra.tasks.protocol import Fitting, Task
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Unpack
+
+    from recurra.tasks.forecaster.options import Chosen, Measured, Trained
+    from recurra.train import Callback, FitResult
+
     pass
 
 
@@ -93,6 +99,21 @@ class Forecaster(Task):
     Prediction = ForecasterOptions
     Measurement = ForecasterMeasurement
 
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Unpack[Chosen]) -> None: ...
+        def fit(  # type: ignore[override]  # noqa: D102
+            self,
+            data: Any,
+            *,
+            valid: Any = None,
+            out: "str | Path | None" = None,
+            fresh: bool = False,
+            callbacks: "Sequence[Callback]" = (),
+            progress: bool = True,
+            **settings: Unpack[Trained],
+        ) -> FitResult: ...
+
     def predict(self, inputs: Any, **options: Any) -> list[Forecast]:
         """Forecast what follows each series.
 
@@ -142,7 +163,9 @@ class Forecaster(Task):
         for reason in panel.skipped:
             yield Unanswered(reason, line=False)
 
-    def evaluate(self, data: Any, **options: Any) -> ForecasterScores:
+    def evaluate(  # type: ignore[override]
+        self, data: Any, **options: "Unpack[Measured]"
+    ) -> ForecasterScores:
         """Forecast the end of each series from what came before, from one or many origins.
 
         Args:

@@ -17,7 +17,13 @@ from recurra.tasks.language_model.text_model import TextModel
 from recurra.tasks.protocol import Fitting, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Unpack
+
     from recurra.tasks.language_model.data import Source
+    from recurra.tasks.language_model.options import Chosen, Measured, Trained
+    from recurra.train import Callback, FitResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +69,29 @@ class LanguageModel(Task, TextModel):
     Data = LanguageModelData
     Measurement = LanguageModelMeasurement
 
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Unpack[Chosen]) -> None: ...
+        def fit(  # type: ignore[override]  # noqa: D102
+            self,
+            data: Any,
+            *,
+            valid: Any = None,
+            out: "str | Path | None" = None,
+            fresh: bool = False,
+            callbacks: "Sequence[Callback]" = (),
+            progress: bool = True,
+            **settings: Unpack[Trained],
+        ) -> FitResult: ...
+
     def __repr__(self) -> str:
         c = self.config
         trained = "trained" if self._files else "not trained"
         return f"<LanguageModel: {c.tokenizer}, {c.cell}, {c.layers} × {c.hidden}, {trained}>"
 
-    def evaluate(self, data: "Source | None" = None, **options: Any) -> LanguageModelScores:
+    def evaluate(  # type: ignore[override]
+        self, data: "Source | None" = None, **options: "Unpack[Measured]"
+    ) -> LanguageModelScores:
         """Measure how well the model predicts a text.
 
         Args:

@@ -37,6 +37,11 @@ from recurra.tasks.tagger.settings import (
 from recurra.tasks.tagger.word_forms import WordForms
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from recurra.tasks.tagger.options import Chosen, Measured, Trained
+    from recurra.train import Callback, FitResult
+
     pass
 
 #: AdamW's usual rate here, lower than for language models: vectors of words should not run ahead of
@@ -111,6 +116,21 @@ class SequenceTagger(Task):
     Prediction = TaggerOptions
     Measurement = TaggerColumns
 
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Unpack[Chosen]) -> None: ...
+        def fit(  # type: ignore[override]  # noqa: D102
+            self,
+            data: Any,
+            *,
+            valid: Any = None,
+            out: "str | Path | None" = None,
+            fresh: bool = False,
+            callbacks: "Sequence[Callback]" = (),
+            progress: bool = True,
+            **settings: Unpack[Trained],
+        ) -> FitResult: ...
+
     def predict(self, inputs: Iterable[Any], **options: Any) -> Any:
         """The best tags of sentences, each a list of words; of a single sentence its tags.
 
@@ -174,7 +194,9 @@ class SequenceTagger(Task):
         )
         return answered(made, text.places, text.skipped, unit="sentences", line=False)
 
-    def evaluate(self, data: Source, **options: Any) -> TaggerScores:
+    def evaluate(  # type: ignore[override]
+        self, data: Source, **options: "Unpack[Measured]"
+    ) -> TaggerScores:
         """Measure it on tagged sentences: accuracy, and scores of entities where tags mark them.
 
         Args:

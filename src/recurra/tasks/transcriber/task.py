@@ -34,6 +34,12 @@ from recurra.tasks.transcriber.wav import Sound
 from recurra.text import Tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Unpack
+
+    from recurra.tasks.transcriber.options import Chosen, Measured, Trained
+    from recurra.train import Callback, FitResult
+
     pass
 
 
@@ -91,6 +97,21 @@ class Transcriber(Task):
     Prediction = TranscriberOptions
     Measurement = TranscriberOptions
 
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Unpack[Chosen]) -> None: ...
+        def fit(  # type: ignore[override]  # noqa: D102
+            self,
+            data: Any,
+            *,
+            valid: Any = None,
+            out: "str | Path | None" = None,
+            fresh: bool = False,
+            callbacks: "Sequence[Callback]" = (),
+            progress: bool = True,
+            **settings: Unpack[Trained],
+        ) -> FitResult: ...
+
     config: TranscriberSettings
     _network: RuntimeTranscriber | None = None
 
@@ -146,7 +167,9 @@ class Transcriber(Task):
         for reason in bad[told:]:
             yield Unanswered(reason, "recordings")
 
-    def evaluate(self, data: Any, **options: Any) -> TranscriberScores:
+    def evaluate(  # type: ignore[override]
+        self, data: Any, **options: "Unpack[Measured]"
+    ) -> TranscriberScores:
         """Compare transcripts with what was said.
 
         Args:

@@ -28,7 +28,11 @@ from recurra.tasks.translator.settings import (
 from recurra.tasks.translator.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from recurra.tasks.translator.data import Source
+    from recurra.tasks.translator.options import Chosen, Measured, Trained
+    from recurra.train import Callback, FitResult
 
 #: Pairs whose likelihood is computed at a time.
 _BATCH = 64
@@ -60,6 +64,21 @@ class Translator(Task):
     Data = TranslatorData
     Prediction = TranslatorOptions
     Measurement = TranslatorMeasurement
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Unpack[Chosen]) -> None: ...
+        def fit(  # type: ignore[override]  # noqa: D102
+            self,
+            data: Any,
+            *,
+            valid: Any = None,
+            out: "str | Path | None" = None,
+            fresh: bool = False,
+            callbacks: "Sequence[Callback]" = (),
+            progress: bool = True,
+            **settings: Unpack[Trained],
+        ) -> FitResult: ...
 
     @overload
     def predict(self, inputs: str, **options: Any) -> Translation: ...
@@ -109,7 +128,9 @@ class Translator(Task):
 
         return answered(made(), found.places, found.skipped, unit="lines")
 
-    def evaluate(self, data: "Source", **options: Any) -> TranslatorScores:
+    def evaluate(  # type: ignore[override]
+        self, data: "Source", **options: "Unpack[Measured]"
+    ) -> TranslatorScores:
         """Translate the sources of pairs and compare with their targets.
 
         Args:

@@ -1,0 +1,78 @@
+"""Writes the options of each task as types, for type checkers: `python tools/make_options.py`.
+
+A checker cannot read tables of settings, so that it would take any name. `--check` says whether the
+files are what the tables say.
+"""
+
+import inspect
+import sys
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+from recurra.settings import Settings
+from recurra.tasks.catalog import ENTRIES, Entry
+from recurra.train import TrainConfig
+
+TASKS = Path(__file__).resolve().parents[1] / "src" / "recurra" / "tasks"
+HEAD = '''"""Options of {title}s as types: written by tools/make_options.py."""
+
+from typing import {names}
+
+'''
+
+
+def written(entry: Entry) -> str:
+    """The module of a task."""
+    cls = entry.load()
+    tables: list[tuple[str, str, list[type[Settings]]]] = [
+        ("Chosen", f"Arguments of `{cls.__name__}`.", [cls.Config]),
+        ("Trained", f"Settings of `{cls.__name__}.fit`.", [cls.Data, TrainConfig]),
+        ("Measured", f"Options of `{cls.__name__}.evaluate`.", [cls.Measurement]),
+    ]
+    body = "\n".join(_typed(*table) for table in tables)
+    names = [name for name in ("Any", "Literal") if f" {name}" in body]
+    return HEAD.format(title=cls.title, names=", ".join([*names, "TypedDict"])) + body
+
+
+def _typed(name: str, about: str, tables: list[type[Settings]]) -> str:
+    lines = [f"\nclass {name}(TypedDict, total=False):", f'    """{about}"""']
+    lines += [line for table in tables for field in fields(table) for line in _lines(field)]
+    return "\n".join([*lines[:2], *([""] if lines[2:] else []), *lines[2:]]) + "\n"
+
+
+def _lines(field: "Field[Any]") -> list[str]:
+    """The lines of a field, as the formatter wants them."""
+    rule = field.metadata
+    if field.name == "cell":  # a name, or a definition
+        return ["    cell: Any"]
+    if not rule["choices"]:
+        kind: Any = field.type
+        text = kind if isinstance(kind, str) else inspect.formatannotation(kind)
+        return [f"    {field.name}: {text.replace('typing.', '')}"]
+    words = ", ".join(f'"{word}"' for word in rule["choices"])
+    end = "] | None" if rule["nullable"] else "]"
+    line = f"    {field.name}: Literal[{words}{end}"
+    if len(line) <= 100:
+        return [line]
+    inner = f"        {words}"
+    rows = [inner] if len(inner) <= 100 else [f'        "{word}",' for word in rule["choices"]]
+    return [f"    {field.name}: Literal[", *rows, f"    {end}"]
+
+
+def main() -> int:
+    """Write the files, or compare them."""
+    stale = []
+    for entry in ENTRIES:
+        path, text = TASKS / entry.folder / "options.py", written(entry)
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(str(path))
+    if stale:
+        print(f"{', '.join(stale)}: not what the tables say: run python tools/make_options.py")
+    return bool(stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
