@@ -8,11 +8,11 @@ from seqeval.metrics import accuracy_score, classification_report
 from seqeval.scheme import IOB1, IOB2, IOBES
 
 from recurra.errors import InputError
+from recurra.tasks.tagger.scheme import is_entity_tag
 from recurra.tasks.tagger.scores import (
     SCHEMES,
     entities,
     entity_scores,
-    is_entity_tag,
     tag_accuracy,
 )
 
