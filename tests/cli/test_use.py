@@ -202,5 +202,11 @@ def test_help_has_an_example(recurra, words):
 
 def test_help_tells_defaults_and_choices(recurra):
     shown = " ".join(recurra("train", "lm", "--help").out.split())
-    for words in ("units of a layer (default: 384)", "rnn|lstm|gru", "hard_sigmoid", "--fresh"):
+    for words in (
+        "units of a layer (default: 384)",
+        "rnn, lstm, gru, or one of your own",
+        "uniform|orthogonal",
+        "hard_sigmoid",
+        "--fresh",
+    ):
         assert words in shown
