@@ -170,9 +170,10 @@ def test_a_layer_that_was_pickled_with_rows_for_every_gate_runs_as_it_did(of):
     weights = [
         torch.randn(p.shape(gates=len(of.gates), inputs=3, hidden=4)) for p in full.parameters
     ]
-    named = {p.name: w for p, w in zip(full.parameters, weights, strict=True)}
     x, start = torch.randn(5, 2, 3), [torch.zeros(2, 4)]
-    expected = ops.recurrent(full, named, x, start, kernel=None).outputs
-    kernel = ops.kernel_name(full, weights[0])
-    found = ops.recurrent(full, named, x, start, kernel=kernel, name=ops.program_name(full)).outputs
+    call = ops.Call(ops.program_name(full), x, weights, start)
+    expected = ops.run_reference(call)[0]
+    way, call = ops.route(call._replace(kernels=ops.kernel_name(full, weights[0]) is not None))
+    assert way.__name__ == "run_direct"
+    found = way(call)[0]
     torch.testing.assert_close(found, expected)

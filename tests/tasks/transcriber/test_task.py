@@ -268,7 +268,7 @@ def _strict(lm, model):
         ({"tokenizer": "byte"}, "tokenizer must be one of char, word, bpe"),
         ({"normalise": "none", "stride": 0}, "stride must be .*normalise must be one of"),
         ({"bidrectional": True}, "did you mean bidirectional"),
-        ({"cell": "gru", "peephole": True}, "peephole: the cell gru has none"),
+        ({"cell": "gru", "peephole": True}, "peephole: the cell gru has no option peephole"),
     ],
 )
 def test_settings_that_do_not_fit(arguments, told):
