@@ -33,7 +33,9 @@ def lists_of(names: set[str], path: Path) -> list[str]:
 
 
 def test_kinds_of_tokenizers_are_listed_once():
-    found = [place for path in SOURCES for place in lists_of(set(KINDS), path)]
+    # Types of options are written from the tables, and `make check` holds them to those.
+    paths = [path for path in SOURCES if path.name != "options.py"]
+    found = [place for path in paths for place in lists_of(set(KINDS), path)]
     assert [place.partition(":")[0] for place in found] == ["src/recurra/text/kinds.py"]
 
 
