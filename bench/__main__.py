@@ -95,6 +95,8 @@ def _arguments() -> argparse.Namespace:
     chosen = parser.parse_args()
     chosen.parts = chosen.parts or (isa.PARTS if chosen.isa else parts)
     chosen.peers = chosen.peers or (isa.SWITCHED if chosen.isa else PEERS)
+    if "recurra" not in chosen.peers:  # which all others are compared with
+        chosen.peers = ("recurra", *chosen.peers)
     if chosen.isa and (free := set(chosen.peers) - set(isa.SWITCHED)):
         parser.error(f"--isa: there is no switch that restricts {', '.join(sorted(free))}")
     if unknown := [name for name in chosen.parts if name not in parts]:
@@ -110,7 +112,9 @@ def _measure(name: str, plan: Plan) -> list[dict[str, Any]]:
     rows = measure()
     for row in rows:
         figures = {k: v for k, v in row.items() if k not in ("what", "unit")}
-        shown = ", ".join(f"{k} {v:,}" for k, v in figures.items())
+        shown = ", ".join(
+            f"{k} {v}" if isinstance(v, str) else f"{k} {v:,}" for k, v in figures.items()
+        )
         print(f"{row['what']} ({row['unit']}): {shown}", flush=True)
     return rows
 
