@@ -114,17 +114,17 @@ def write(results: Results) -> None:
 def page(results: Results) -> str:
     """Return the page as it must be."""
     sections = [HEAD, _machine(results), "## Asked and measured\n\n" + targets(results)]
-    if found := rows(results, "peak"):
-        sections.append("## Peak\n\n" + _flat(found))
+    if measured := rows(results, "peak"):
+        sections.append("## Peak\n\n" + _flat(measured))
     sections += _all_layers(results, "")
-    if found := rows(results, "options"):
-        sections.append("## Options of the LSTM, forward + backward\n\n" + _options(found))
+    if measured := rows(results, "options"):
+        sections.append("## Options of the LSTM, forward + backward\n\n" + _options(measured))
     for name, heading in FLAT.items():
-        if found := rows(results, name):
-            sections.append(f"## {heading}\n\n" + _flat(found))
+        if measured := rows(results, name):
+            sections.append(f"## {heading}\n\n" + _flat(measured))
     for isa in SWITCHES:
-        if found := rows(results, part("peak", isa)):
-            sections.append(f"## {NAMES[isa]} alone: peak\n\n" + _flat(found))
+        if measured := rows(results, part("peak", isa)):
+            sections.append(f"## {NAMES[isa]} alone: peak\n\n" + _flat(measured))
         sections += _all_layers(results, isa)
     return "\n".join([*sections, METHOD])
 
@@ -134,9 +134,9 @@ def _all_layers(results: Results, isa: str) -> list[str]:
     most = peak(results, part("peak", isa))
     sections = []
     for (name, what), heading in LAYERS.items():
-        if found := [row for row in rows(results, part(name, isa)) if row["what"] == what]:
+        if measured := [row for row in rows(results, part(name, isa)) if row["what"] == what]:
             begin = f"{NAMES[isa]} alone: {heading.lower()}" if isa else heading
-            sections.append(f"## {begin}\n\n" + _layers(found, most))
+            sections.append(f"## {begin}\n\n" + _layers(measured, most))
     return sections
 
 
@@ -158,7 +158,7 @@ def targets(results: Results) -> str:
 
 def _machine(results: Results) -> str:
     """Where, when and with what each part was measured; one paragraph where that is the same."""
-    found: dict[str, list[str]] = {}
+    machines: dict[str, list[str]] = {}
     for name, record in results.items():
         machine = record["machine"]
         versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
@@ -169,20 +169,20 @@ def _machine(results: Results) -> str:
         )
         if "rounds" in record:
             text += f", {record['rounds']} rounds of {record['seconds']:g} s"
-        found.setdefault(text, []).append(name)
-    if len(found) == 1:
-        return f"Measured in one run: {next(iter(found))}.\n"
-    lines = [f"- {', '.join(parts)}: {text}." for text, parts in found.items()]
+        machines.setdefault(text, []).append(name)
+    if len(machines) == 1:
+        return f"Measured in one run: {next(iter(machines))}.\n"
+    lines = [f"- {', '.join(parts)}: {text}." for text, parts in machines.items()]
     return "Measured part by part:\n\n" + "\n".join(lines) + "\n"
 
 
-def _layers(found: Sequence[Row], most: float | None) -> str:
-    peers = [p for p in ALL if any(p in row["ratios"] for row in found)]
-    flop = "flop" in found[0] and found[0]["what"] != "step"
+def _layers(measured: Sequence[Row], most: float | None) -> str:
+    peers = [p for p in ALL if any(p in row["ratios"] for row in measured)]
+    flop = "flop" in measured[0] and measured[0]["what"] != "step"
     head = ["cell", "B×T×H", "recurra, ms", *(["GFLOP/s"] if flop else [])]
     head += ["of the peak"] if flop and most else []
     lines = []
-    for row in found:
+    for row in measured:
         ours = row["values"]["recurra"]["median"]
         line = [row["cell"], size(row), f"{ours:g}"]
         if flop:
@@ -192,18 +192,18 @@ def _layers(found: Sequence[Row], most: float | None) -> str:
     return _table([*head, *peers], lines)
 
 
-def _options(found: Sequence[Row]) -> str:
-    names = list(found[0]["ratios"])
+def _options(measured: Sequence[Row]) -> str:
+    names = list(measured[0]["ratios"])
     lines = [
         [size(r), f"{r['values']['plain']['median']:g}", *(_ratio(r["ratios"][n]) for n in names)]
-        for r in found
+        for r in measured
     ]
     return _table(["B×T×H", "plain, ms", *names], lines)
 
 
-def _flat(found: Sequence[Row]) -> str:
-    names = list(dict.fromkeys(name for row in found for name in row))
-    lines = [[_value(row.get(name)) for name in names] for row in found]
+def _flat(measured: Sequence[Row]) -> str:
+    names = list(dict.fromkeys(name for row in measured for name in row))
+    lines = [[_value(row.get(name)) for name in names] for row in measured]
     return _table(names, lines)
 
 

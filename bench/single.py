@@ -35,7 +35,7 @@ def _forward(ours: Library, cell: str, hidden: int) -> Row:
         "layer": _only(ours, Work("inference", cell, 1, 1, hidden), "nn."),
         "stepper": _only(ours, Work("step", cell, 1, 1, hidden), "native."),
     }
-    layer, stepper = (1e6 * statistics.median(found.times) for found in turns(made, PLAN).values())
+    layer, stepper = (1e6 * statistics.median(one.times) for one in turns(made, PLAN).values())
     return {
         "what": f"{cell} 1×1×{hidden}, forward",
         "unit": "us",
@@ -47,15 +47,15 @@ def _forward(ours: Library, cell: str, hidden: int) -> Row:
 
 def _training(there: list[Library], cell: str, hidden: int) -> Row:
     made = ready(there, Work("training", cell, 1, 1, hidden)._asdict(), PLAN)
-    found = turns(made, PLAN)
+    timings = turns(made, PLAN)
     row = {
         "what": f"{cell} 1×1×{hidden}, forward + backward",
         "unit": "us",
-        "recurra.nn": rounded(1e6 * statistics.median(found["recurra"].times)),
+        "recurra.nn": rounded(1e6 * statistics.median(timings["recurra"].times)),
     }
-    if "torch" in found:
-        pairs = zip(found["recurra"].times, found["torch"].times, strict=True)
-        row["torch"] = rounded(1e6 * statistics.median(found["torch"].times))
+    if "torch" in timings:
+        pairs = zip(timings["recurra"].times, timings["torch"].times, strict=True)
+        row["torch"] = rounded(1e6 * statistics.median(timings["torch"].times))
         row["ratio"] = rounded(statistics.median(theirs / mine for mine, theirs in pairs))
     return row
 

@@ -12,33 +12,49 @@ from typing import Any
 
 from recurra.settings import Settings
 from recurra.tasks.catalog import ENTRIES, Entry
+from recurra.tasks.network import NetworkConfig
 from recurra.train import TrainConfig
 
 TASKS = Path(__file__).resolve().parents[1] / "src" / "recurra" / "tasks"
-HEAD = '''"""Options of {title}s as types: written by tools/make_options.py."""
+HEAD = '''"""Options of {title} as types: written by tools/make_options.py."""
 
 from typing import {names}
-
+{base}
 '''
+BASE = "\nfrom recurra.tasks.options import Network, Train\n"
 
 
 def written(entry: Entry) -> str:
     """The module of a task."""
     cls = entry.load()
-    tables: list[tuple[str, str, list[type[Settings]]]] = [
-        ("Chosen", f"Arguments of `{cls.__name__}`.", [cls.Config]),
-        ("Trained", f"Settings of `{cls.__name__}.fit`.", [cls.Data, TrainConfig]),
-        ("Measured", f"Options of `{cls.__name__}.evaluate`.", [cls.Measurement]),
+    body = [
+        _typed("Chosen", "Network", f"Arguments of `{cls.__name__}`.", cls.Config, NetworkConfig),
+        _typed("Trained", "Train", f"Settings of `{cls.__name__}.fit`.", cls.Data),
+        _typed("Measured", "TypedDict", f"Options of `{cls.__name__}.evaluate`.", cls.Measurement),
     ]
-    body = "\n".join(_typed(*table) for table in tables)
+    return _module(f"{cls.title}s", body, BASE)
+
+
+def shared() -> str:
+    """The module of what all tasks share."""
+    network = _typed("Network", "TypedDict", "Settings of recurrent layers.", NetworkConfig)
+    train = _typed("Train", "TypedDict", "Settings of training.", TrainConfig)
+    return _module("all tasks", [network, train])
+
+
+def _module(title: str, parts: list[str], base: str = "") -> str:
+    body = "\n".join(parts)
     names = [name for name in ("Any", "Literal") if f" {name}" in body]
-    return HEAD.format(title=cls.title, names=", ".join([*names, "TypedDict"])) + body
+    return HEAD.format(title=title, names=", ".join([*names, "TypedDict"]), base=base) + body
 
 
-def _typed(name: str, about: str, tables: list[type[Settings]]) -> str:
-    lines = [f"\nclass {name}(TypedDict, total=False):", f'    """{about}"""']
-    lines += [line for table in tables for field in fields(table) for line in _lines(field)]
-    return "\n".join([*lines[:2], *([""] if lines[2:] else []), *lines[2:]]) + "\n"
+def _typed(
+    name: str, base: str, about: str, table: type[Settings], below: type[Settings] = Settings
+) -> str:
+    lines = [f"\nclass {name}({base}, total=False):", f'    """{about}"""']
+    own = [field for field in fields(table) if field.name not in below.names()]
+    body = [line for field in own for line in _lines(field)]
+    return "\n".join([*lines, *([""] if body else []), *body]) + "\n"
 
 
 def _lines(field: "Field[Any]") -> list[str]:
@@ -63,8 +79,8 @@ def _lines(field: "Field[Any]") -> list[str]:
 def main() -> int:
     """Write the files, or compare them."""
     stale = []
-    for entry in ENTRIES:
-        path, text = TASKS / entry.folder / "options.py", written(entry)
+    files = {TASKS / entry.folder / "options.py": written(entry) for entry in ENTRIES}
+    for path, text in {TASKS / "options.py": shared(), **files}.items():
         if "--check" not in sys.argv:
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -12,7 +12,6 @@ from typing import Any
 from recurra.cli.parser import describe
 
 _PACKAGES = ("numpy", "safetensors", "torch", "tokenizers", "rich", "matplotlib")
-_CELLS = ("rnn", "lstm", "gru")
 #: Vector instruction sets, best first, as Linux names them.
 _SETS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "sse4_2", "asimd")
 
@@ -133,11 +132,12 @@ def _test() -> list[dict[str, Any]]:
 def _test_stream() -> bool:
     import numpy as np
 
+    from recurra import native
     from recurra.cells import find
     from recurra.reference import Interpreter
 
     random = np.random.default_rng(0)
-    for name in _CELLS:
+    for name in native.BUILT_IN:
         program = find(name).program()
         shapes = [p.shape(gates=len(program.gates), inputs=3, hidden=4) for p in program.parameters]
         drawn = [random.normal(size=shape).astype(np.float32) for shape in shapes]
@@ -163,7 +163,7 @@ def _test_kernels() -> bool | None:
     if not native.available():
         return None
     random = np.random.default_rng(0)
-    for name in _CELLS:
+    for name in native.BUILT_IN:
         program = find(name).program()
         sizes = {"gates": len(program.gates), "inputs": 9, "hidden": 21}
         weights = {

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from recurra.settings import Settings
 from recurra.storage import ModelFiles
@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from recurra.train import Callback, TrainConfig
 
 
+Model = TypeVar("Model", bound=NetworkConfig)
+Data = TypeVar("Data", bound=Settings)
+
+
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[Model, Data]):
     """Data, settings, and where the run is.
 
     `source` and `valid` are in the forms the task reads; `files` are those of a model that is
@@ -25,8 +29,8 @@ class Job:
     valid: Any
     out: Path | None
     fresh: bool
-    model: NetworkConfig
-    data: Settings
+    model: Model
+    data: Data
     train: "TrainConfig"
     files: ModelFiles | None
     callbacks: "tuple[Callback, ...]"

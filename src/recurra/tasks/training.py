@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -67,9 +67,9 @@ class Training(Generic[Config, Data, Made]):
     #: What the data have otherwise, where weights of before do not fit them.
     other: ClassVar[str] = "the data have other sizes"
 
-    def __init__(self, job: Job, prepared: Made, module: Any = None) -> None:
+    def __init__(self, job: Job[Config, Data], prepared: Made, module: Any = None) -> None:
         self.job, self.prepared = job, prepared
-        self.model, self.data = cast(Config, job.model), cast(Data, job.data)
+        self.model, self.data = job.model, job.data
         self.left_out = prepared.left_out
         self.metrics: dict[str, float] = {}
         self.planned = ""  # see `recurra.train.Planned`
@@ -81,7 +81,7 @@ class Training(Generic[Config, Data, Made]):
             self._go_on(job.files.tensors)
 
     @classmethod
-    def prepare(cls, job: Job, out: Path, world: World) -> Any:
+    def prepare(cls, job: Job[Config, Data], out: Path, world: World) -> Any:
         """Read the data of a job, and part them: a `Prepared`.
 
         Args:

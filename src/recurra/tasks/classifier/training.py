@@ -75,7 +75,9 @@ class ClassifierTraining(Training[ClassifierSettings, ClassifierData, Prepared])
     task = "sequence_classifier"
     unit = "sequences"
 
-    def __init__(self, job: Job, prepared: Prepared, module: Any = None) -> None:
+    def __init__(
+        self, job: Job[ClassifierSettings, ClassifierData], prepared: Prepared, module: Any = None
+    ) -> None:
         super().__init__(job, prepared, module)
         self.goal, self.goal_higher = self.data.goal, self.data.goal != "loss"
         self._weights: Tensor | None = None
@@ -85,13 +87,15 @@ class ClassifierTraining(Training[ClassifierSettings, ClassifierData, Prepared])
             self._weights = torch.from_numpy(balanced.astype(np.float32))
 
     @classmethod
-    def prepare(cls, job: Job, out: Path, world: World) -> Prepared:
+    def prepare(
+        cls, job: Job[ClassifierSettings, ClassifierData], out: Path, world: World
+    ) -> Prepared:
         """See `Training`."""
         return prepare(
             job.source,
             job.valid,
-            job.model,  # type: ignore[arg-type]
-            job.data,  # type: ignore[arg-type]
+            job.model,
+            job.data,
             seed=job.train.seed,
             files=job.files,
             pretrained=job.pretrained,
@@ -195,7 +199,7 @@ class ClassifierTraining(Training[ClassifierSettings, ClassifierData, Prepared])
 
     def _logits(self, examples: Encoded, rows: np.ndarray) -> Tensor:
         """Logits (M, B, C) of some examples, by each member."""
-        device = next(self.module.parameters()).device
+        device = self.device
         chosen = [examples.inputs[k] for k in rows]
         lengths = np.array([len(one) for one in chosen], np.int64)
         steps = max(1, int(lengths.max()))

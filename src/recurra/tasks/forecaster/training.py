@@ -107,7 +107,9 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
     unit = "values"
     other = "the series have other columns or covariates"
 
-    def __init__(self, job: Job, prepared: Split, module: Any = None) -> None:
+    def __init__(
+        self, job: Job[ForecasterSettings, ForecasterData], prepared: Split, module: Any = None
+    ) -> None:
         self._learn_scales(job, prepared)
         super().__init__(job, prepared, module)
         model: Any = job.model
@@ -145,7 +147,9 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
         self._source = WindowSource(tracks, self.shape, model.normalise)
 
     @classmethod
-    def prepare(cls, job: Job, out: Path, world: World) -> Split:
+    def prepare(
+        cls, job: Job[ForecasterSettings, ForecasterData], out: Path, world: World
+    ) -> Split:
         """See `Training`."""
         return split(job)
 
@@ -168,7 +172,7 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
 
     def loss(self, batch: Any, state: Any) -> tuple[Tensor, int, None]:
         """See `recurra.train.Task`."""
-        device = next(self.module.parameters()).device
+        device = self.device
         values, known, static = (
             torch.from_numpy(part).to(device) for part in (batch.values, batch.known, batch.static)
         )

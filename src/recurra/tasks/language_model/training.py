@@ -102,7 +102,9 @@ class LanguageModelTraining(Training[LanguageModelSettings, LanguageModelData, P
     task = "language_model"
 
     @classmethod
-    def prepare(cls, job: Job, out: Path, world: World) -> Prepared:
+    def prepare(
+        cls, job: Job[LanguageModelSettings, LanguageModelData], out: Path, world: World
+    ) -> Prepared:
         """See `Training`: the texts as tokens in the directory of the run."""
         given = None if job.files is None else job.files.tokenizer
         return prepared_in(out, job, world, None if given is None else Tokenizer.from_json(given))
@@ -117,7 +119,7 @@ class LanguageModelTraining(Training[LanguageModelSettings, LanguageModelData, P
 
     def loss(self, batch: Batch, state: State | None) -> tuple[Tensor, int, State]:
         """See `recurra.train.Task`."""
-        device = self.module.head.weight.device
+        device = self.device
         total, state = self.module(
             torch.from_numpy(batch.inputs).to(device),
             torch.from_numpy(batch.targets).to(device),

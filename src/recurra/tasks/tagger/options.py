@@ -1,30 +1,13 @@
 """Options of sequence taggers as types: written by tools/make_options.py."""
 
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
+
+from recurra.tasks.options import Network, Train
 
 
-class Chosen(TypedDict, total=False):
+class Chosen(Network, total=False):
     """Arguments of `SequenceTagger`."""
 
-    cell: Any
-    layers: int
-    hidden: int
-    dropout: float
-    recurrent_dropout: float
-    weight_drop: float
-    zoneout: float
-    layer_norm: bool
-    peephole: bool
-    projection: int
-    reset: Literal["after", "before"]
-    cell_options: str | None
-    activation: Literal[
-        "tanh", "sigmoid", "relu", "identity", "softsign", "softplus", "exp", "hard_sigmoid"
-    ]
-    residual: bool
-    learn_initial_state: bool
-    init: Literal["uniform", "orthogonal"]
-    precision: Literal["float32", "bf16"]
     embedding: int
     min_count: int
     lowercase: bool
@@ -43,7 +26,7 @@ class Chosen(TypedDict, total=False):
     constrain: bool
 
 
-class Trained(TypedDict, total=False):
+class Trained(Train, total=False):
     """Settings of `SequenceTagger.fit`."""
 
     format: Literal["columns", "conllu", "jsonl"] | None
@@ -55,31 +38,6 @@ class Trained(TypedDict, total=False):
     pretrained: str | None
     recall_cost: float
     goal: Literal["accuracy", "f1", "loss"] | None
-    minutes: float | None
-    epochs: float | None
-    steps: int | None
-    plan: str | None
-    optimizer: Literal["sgd", "adam", "adamw"]
-    lr: float | None
-    momentum: float
-    betas: tuple[float, float]
-    weight_decay: float | None
-    clip: float | None
-    schedule: Literal["constant", "cosine", "linear", "plateau"]
-    warmup: float
-    min_lr: float
-    plateau_factor: float
-    plateau_patience: int
-    unfreeze: float
-    lr_decay: float
-    patience: int | None
-    eval_every: int | str
-    checkpoint_every: float
-    seed: int
-    device: Literal["auto", "cpu", "cuda"]
-    threads: int | None
-    deterministic: bool
-    max_bad_steps: int
 
 
 class Measured(TypedDict, total=False):

@@ -116,7 +116,9 @@ class TaggerTraining(Training[TaggerSettings, TaggerData, Prepared]):
     task = "sequence_tagger"
     unit = "words"
 
-    def __init__(self, job: Job, prepared: Prepared, module: Any = None) -> None:
+    def __init__(
+        self, job: Job[TaggerSettings, TaggerData], prepared: Prepared, module: Any = None
+    ) -> None:
         super().__init__(job, prepared, module)
         self.goal = self.data.goal or ("f1" if prepared.scored else "accuracy")
         self.notes = prepared.notes
@@ -128,13 +130,13 @@ class TaggerTraining(Training[TaggerSettings, TaggerData, Prepared]):
         self._lengths = np.array([len(row) for row in prepared.train], np.int64)
 
     @classmethod
-    def prepare(cls, job: Job, out: Path, world: World) -> Prepared:
+    def prepare(cls, job: Job[TaggerSettings, TaggerData], out: Path, world: World) -> Prepared:
         """See `Training`."""
         return prepare(
             job.source,
             job.valid,
-            job.model,  # type: ignore[arg-type]
-            job.data,  # type: ignore[arg-type]
+            job.model,
+            job.data,
             seed=job.train.seed,
             files=job.files,
             pretrained=job.pretrained,
@@ -279,7 +281,7 @@ class TaggerTraining(Training[TaggerSettings, TaggerData, Prepared]):
     def _emissions(self, sentences: list[np.ndarray]) -> Tensor:
         """Scores (T, B, K) of sentences; of several members (M, T, B, K)."""
         batch = self.prepared.forms.batch(sentences)
-        device = next(self.module.parameters()).device
+        device = self.device
 
         def there(array: np.ndarray) -> Tensor:
             return torch.from_numpy(array).to(device)

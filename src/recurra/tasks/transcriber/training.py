@@ -102,21 +102,25 @@ class TranscriberTraining(Training[TranscriberSettings, TranscriberData, Prepare
     task = "transcriber"
     goal = "word_error_rate"
 
-    def __init__(self, job: Job, prepared: Prepared, module: Any = None) -> None:
+    def __init__(
+        self, job: Job[TranscriberSettings, TranscriberData], prepared: Prepared, module: Any = None
+    ) -> None:
         super().__init__(job, prepared, module)
         if not any(example.text.strip() for example in prepared.valid):
             self.goal = "loss"  # nobody says anything, so there is no word to be wrong about
         self._heard: list[str] = []
 
     @classmethod
-    def prepare(cls, job: Job, out: Path, world: World) -> Prepared:
+    def prepare(
+        cls, job: Job[TranscriberSettings, TranscriberData], out: Path, world: World
+    ) -> Prepared:
         """See `Training`."""
         files = job.files
         return prepare(
             job.source,
             job.valid,
-            job.model,  # type: ignore[arg-type]
-            job.data,  # type: ignore[arg-type]
+            job.model,
+            job.data,
             seed=job.train.seed,
             fitted=None if files is None else read_fitted(files.config, files.tokenizer),
         )
@@ -219,7 +223,7 @@ class TranscriberTraining(Training[TranscriberSettings, TranscriberData, Prepare
         )
 
     def _moved(self, batch: SpeechBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        device = self.module.head.weight.device
+        device = self.device
         inputs, lengths, targets, sizes = (
             tensor.to(device)
             for tensor in (batch.inputs, batch.lengths, batch.targets, batch.target_lengths)

@@ -1,30 +1,13 @@
 """Options of translators as types: written by tools/make_options.py."""
 
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
+
+from recurra.tasks.options import Network, Train
 
 
-class Chosen(TypedDict, total=False):
+class Chosen(Network, total=False):
     """Arguments of `Translator`."""
 
-    cell: Any
-    layers: int
-    hidden: int
-    dropout: float
-    recurrent_dropout: float
-    weight_drop: float
-    zoneout: float
-    layer_norm: bool
-    peephole: bool
-    projection: int
-    reset: Literal["after", "before"]
-    cell_options: str | None
-    activation: Literal[
-        "tanh", "sigmoid", "relu", "identity", "softsign", "softplus", "exp", "hard_sigmoid"
-    ]
-    residual: bool
-    learn_initial_state: bool
-    init: Literal["uniform", "orthogonal"]
-    precision: Literal["float32", "bf16"]
     source_tokenizer: Literal["char", "byte", "word", "bpe"]
     target_tokenizer: Literal["char", "byte", "word", "bpe"]
     vocab_size: int | None
@@ -38,7 +21,7 @@ class Chosen(TypedDict, total=False):
     copy: bool
 
 
-class Trained(TypedDict, total=False):
+class Trained(Train, total=False):
     """Settings of `Translator.fit`."""
 
     valid_share: float
@@ -48,31 +31,6 @@ class Trained(TypedDict, total=False):
     label_smoothing: float
     metric: Literal["error_rate", "wrong", "bleu", "chrf", "loss"]
     judged: int
-    minutes: float | None
-    epochs: float | None
-    steps: int | None
-    plan: str | None
-    optimizer: Literal["sgd", "adam", "adamw"]
-    lr: float | None
-    momentum: float
-    betas: tuple[float, float]
-    weight_decay: float | None
-    clip: float | None
-    schedule: Literal["constant", "cosine", "linear", "plateau"]
-    warmup: float
-    min_lr: float
-    plateau_factor: float
-    plateau_patience: int
-    unfreeze: float
-    lr_decay: float
-    patience: int | None
-    eval_every: int | str
-    checkpoint_every: float
-    seed: int
-    device: Literal["auto", "cpu", "cuda"]
-    threads: int | None
-    deterministic: bool
-    max_bad_steps: int
 
 
 class Measured(TypedDict, total=False):

@@ -145,7 +145,9 @@ class TranslatorTraining(Training[TranslatorSettings, TranslatorData, Prepared])
 
     task = "translator"
 
-    def __init__(self, job: Job, prepared: Prepared, module: Any = None) -> None:
+    def __init__(
+        self, job: Job[TranslatorSettings, TranslatorData], prepared: Prepared, module: Any = None
+    ) -> None:
         data: Any = job.data
         self.goal, self.goal_higher = data.metric, METRICS[data.metric]
         self.growth = prepared.train.growth()
@@ -159,7 +161,9 @@ class TranslatorTraining(Training[TranslatorSettings, TranslatorData, Prepared])
         self._sizes = prepared.train.lengths[prepared.rows]
 
     @classmethod
-    def prepare(cls, job: Job, out: Path, world: World) -> Prepared:
+    def prepare(
+        cls, job: Job[TranslatorSettings, TranslatorData], out: Path, world: World
+    ) -> Prepared:
         """See `Training`."""
         return prepare(job)
 
