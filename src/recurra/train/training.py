@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from recurra.errors import FormatError
 from recurra.given import NOTHING, LeftOut
 from recurra.ops import fixed_order
 from recurra.storage import BEST, Checkpoint
@@ -116,6 +117,11 @@ class _Fit:
         if at.stopped is None:
             self.world.on_first(self._rehearse)
         plan = self._plan() if recorded is None else Plan.from_json(recorded)
+        if at.best is not None and plan.goal not in at.best:
+            raise FormatError(
+                f"{self.directory.path}: its best validation has no {plan.goal}, by which its plan "
+                "judges: start over with --fresh"
+            )
         if at.stopped == "steps" and at.step < plan.steps:  # the run was made longer
             at.stopped = None
         finished = at.stopped is not None
