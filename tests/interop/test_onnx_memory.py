@@ -247,7 +247,7 @@ def test_the_work_grows_with_what_is_given(tmp_path, monkeypatch):
     path.write_bytes(model([scan(inner)], [START], inputs=[("x", FLOAT)]).SerializeToString())
     assert len(load(path).run({"x": np.ones((500, 1), np.float32)})["y"]) == 500
     # Nodes outside a loop run once, however long the input is.
-    path.write_bytes(model(chain("MatMul", 50), inputs=[("x", FLOAT)]).SerializeToString())
+    path.write_bytes(model(chain("MatMul", 50, None), inputs=[("x", FLOAT)]).SerializeToString())
     with pytest.raises(InputError, match=r"node [1-9] \(MatMul\): asks for more than"):
         load(path).run({"x": np.eye(256, dtype=np.float32)})
 
