@@ -139,12 +139,12 @@ class MixtureModel(TextRival):
                 f"{files.path}: expected a mixture of language models, found a model of the task "
                 f"{files.config['task']!r}: open it with recurra.load"
             )
-        for name, value in (("models", configs), ("weights", weights)):
-            if not isinstance(value, list):
-                raise FormatError(
-                    f'{files.path}: config.json, "{name}": expected a list, found {shown(value)}: '
-                    "restore the file from a copy"
-                )
+        if not isinstance(configs, list) or not isinstance(weights, list):
+            name = "weights" if isinstance(configs, list) else "models"
+            raise FormatError(
+                f'{files.path}: config.json, "{name}": expected a list, '
+                f"found {shown(files.config.get(name))}: restore the file from a copy"
+            )
         models = []
         for number, config in enumerate(configs):
             if not isinstance(config, dict):
