@@ -99,13 +99,14 @@ def test_the_rows_of_a_run_that_was_stopped_are_those_of_one_that_was_not(tmp_pa
     assert rows(tmp_path / "parts/log.csv") == whole
 
 
-def test_a_file_that_is_no_log_stays(tmp_path):
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"\xff\xfe", b'"' + b"x" * 200_000])
+def test_a_file_that_is_no_log_stays(content, tmp_path):
     other = tmp_path / "other.csv"
     trained(tmp_path / "run", config=TrainConfig(steps=5, schedule="constant"))
-    other.write_text("a,b\n1,2\n")
+    other.write_bytes(content)
     with pytest.raises(InputError, match=r"other\.csv: is no log of a run"):
         trained(tmp_path / "run", CSVLog(other), config=TrainConfig(steps=10, schedule="constant"))
-    assert other.read_text() == "a,b\n1,2\n"
+    assert other.read_bytes() == content
 
 
 class Fails:

@@ -6,11 +6,13 @@ every few steps, and `valid/NAME` for each figure of a validation, against the s
 
 import csv
 import importlib
+import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from recurra.bounded import exists, open_regular
 from recurra.errors import InputError
 from recurra.storage.disk import refusals_named
 from recurra.train.events import FitResult, Start, StepDone, Validation
@@ -85,7 +87,7 @@ class CSVLog(Logger):
     def open(self, event: Start) -> None:
         """Keep the rows up to the step from which the run goes on."""
         path = event.run / "log.csv" if self._path is None else self._path
-        kept = _rows(path, event.step) if event.step and path.exists() else []
+        kept = _rows(path, event.step) if event.step and exists(path) else []
         with refusals_named(path):
             self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115
             csv.writer(self._file).writerows([("step", "name", "value"), *kept])
@@ -107,8 +109,13 @@ class CSVLog(Logger):
 
 def _rows(path: Path, step: int) -> list[list[str]]:
     """The rows of a log up to a step. A torn last row is left out."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
+    try:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise InputError(
+            f"{path}: is no log of a run ({error}): give CSVLog another file"
+        ) from error
     if rows[:1] not in ([], [["step", "name", "value"]]):
         raise InputError(f"{path}: is no log of a run: give CSVLog another file")
     return [row for row in rows[1:] if len(row) == 3 and row[0].isdigit() and int(row[0]) <= step]
