@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from recurra.errors import FormatError, InputError
 from recurra.given import listed, path_of, reason
+from recurra.runtime.streams import Identity
 from recurra.settings import Settings, check, explain, sort
 from recurra.storage import ModelFiles, read_model
 from recurra.tasks.copies import Copied
@@ -24,6 +25,7 @@ from recurra.tasks.network import NetworkConfig
 from recurra.tasks.pretrained import adopt, read_pretrained
 
 if TYPE_CHECKING:
+    from recurra.runtime import Stream, StreamState
     from recurra.train import Callback, FitResult
 
 Table = TypeVar("Table", bound=Settings)
@@ -145,7 +147,15 @@ class Task(Copied):
         """What runs the model without torch; made of `files` and the precision."""
         raise NotImplementedError
 
+    @property
+    def _identity(self) -> Identity:
+        """What tells it from other models: a state of a stream goes on in the same one only."""
+        return Identity.of(self.files, self._precision)
+
     if TYPE_CHECKING:
+
+        def open_stream(self, *, state: StreamState | None = None, **options: Any) -> Stream:
+            """A sequence that is read as it comes: see `recurra.runtime.streams`."""
 
         def predict(self, inputs: Any, **options: Any) -> Any:
             """An answer to each of several inputs."""

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from recurra.errors import FormatError, InputError
-from recurra.generate import Carried, Generation, Options, Piece, generate, stream
+from recurra.generate import Carried, Generation, Options, Piece, generate
 from recurra.given import listed, shown
+from recurra.runtime.stream_state import StreamState
+from recurra.runtime.streams import Identity
 from recurra.settings import Settings, sort
 from recurra.storage import ModelFiles
 from recurra.tasks.language_model.data import evaluate, log_probabilities
 from recurra.tasks.language_model.scores import LanguageModelScores
+from recurra.tasks.language_model.stream import TextReader, TextStream
 from recurra.text import EOS, Corpus, TokenFile, Tokenizer
 
 if TYPE_CHECKING:
@@ -150,7 +153,27 @@ class TextModel:
         """Continue a prompt and give the text as it is written; arguments as in `generate`."""
         _texts([prompt], "stream")
         chosen = _generation_options(options)
-        return stream(self.runtime, self.tokenizer, prompt, chosen, state=state)
+        return self.open_stream(state=state).write_with(prompt, chosen)
+
+    def open_stream(self, *, state: StreamState | Carried | None = None) -> TextStream:
+        """A text that the model reads as it comes, and writes on: see `TextStream`.
+
+        Args:
+            state: where to begin: the `state` of such a stream, or of an earlier generation.
+
+        Raises:
+            InputError: a state of another model.
+            FormatError: a damaged one.
+        """
+        reader = self._text_reader
+        if isinstance(state, Carried):
+            return TextStream(reader, reader.begin(state))
+        return TextStream(reader, reader.begin()).at(state)
+
+    @cached_property
+    def _text_reader(self) -> TextReader:
+        identity = Identity.of(self.files, getattr(self, "_precision", "float32"))
+        return TextReader(self.runtime, self.tokenizer, identity)
 
     @contextmanager
     def _tokens(self, data: "Source | None", text: str | None) -> "Iterator[TokenFile]":
