@@ -104,9 +104,7 @@ class RunningPool:
             scores = self._pool.scores(outputs)
             if held.outputs is None or held.scores is None:
                 return Pooled(count, None, History(outputs), History(scores))
-            return Pooled(
-                count, None, held.outputs.extended(outputs), held.scores.extended(scores)
-            )
+            return Pooled(count, None, held.outputs.extended(outputs), held.scores.extended(scores))
         if self._pool is mean or self._pool is largest:
             rows = outputs if held.vector is None else np.concatenate([held.vector[None], outputs])
             found = rows.max(0) if self._pool is largest else rowwise.total(rows, axis=0)[0]

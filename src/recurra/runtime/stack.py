@@ -104,10 +104,10 @@ class RuntimeStack:
     def sha256(self) -> str:
         """The hash of cell and weights, which tells these layers from others."""
         found = hashlib.sha256(repr(self.architecture.to_json()).encode())
-        for weights in [*self._weights, dict(enumerate(self._initial))]:
+        begun = {f"initial.{k}": s for k, s in enumerate(self._initial) if s is not None}
+        for weights in (*self._weights, begun):
             for name, array in weights.items():
-                found.update(f"{name}\0{None if array is None else array.shape}\0".encode())
-                found.update(b"" if array is None else array.tobytes())
+                found.update(f"{name}\0{array.shape}\0".encode() + array.tobytes())
         return found.hexdigest()
 
     def open_stream(self, *, state: StreamState | None = None) -> "LayerStream":
@@ -220,7 +220,6 @@ class RuntimeStack:
         assert x is not None
         return x, tuple(ended)
 
-
     def unpack(self, saved: Saved, prefix: str = "layers", count: int = 1) -> States:
         """The states of some sequences that `pack_states` wrote; FormatError for anything else."""
         return tuple(
@@ -271,6 +270,7 @@ class _LayerReader(Reader[Row[States], np.ndarray, np.ndarray, np.ndarray]):
     def advance(
         self, places: Sequence[Row[States]], frames: Sequence[np.ndarray]
     ) -> list[tuple[Row[States], np.ndarray]]:
+        """See `Reader.advance`."""
         size = self._stack.features
         arrays = [np.asarray(frame, np.float32) for frame in frames]
         for array in arrays:
@@ -283,12 +283,15 @@ class _LayerReader(Reader[Row[States], np.ndarray, np.ndarray, np.ndarray]):
         return list(zip(rows, outputs, strict=True))
 
     def end(self, place: Row[States]) -> tuple[Row[States], np.ndarray]:
+        """See `Reader.end`."""
         return place, np.zeros((0, self._stack.output_size), np.float32)
 
     def pack(self, place: Row[States]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See `Reader.pack`."""
         return pack(place), {}
 
     def unpack(self, saved: Saved) -> Row[States]:
+        """See `Reader.unpack`."""
         return Row(self._stack.unpack(saved))
 
 

@@ -25,7 +25,6 @@ from recurra.tasks.network import NetworkConfig
 from recurra.tasks.pretrained import adopt, read_pretrained
 
 if TYPE_CHECKING:
-    from recurra.runtime import Stream, StreamState
     from recurra.train import Callback, FitResult
 
 Table = TypeVar("Table", bound=Settings)
@@ -153,9 +152,6 @@ class Task(Copied):
         return Identity.of(self.files, self._precision)
 
     if TYPE_CHECKING:
-
-        def open_stream(self, *, state: StreamState | None = None, **options: Any) -> Stream:
-            """A sequence that is read as it comes: see `recurra.runtime.streams`."""
 
         def predict(self, inputs: Any, **options: Any) -> Any:
             """An answer to each of several inputs."""

@@ -133,9 +133,7 @@ class NumberInputs:
                 f"received {array.shape[1]}"
             )
 
-    def filled(
-        self, array: np.ndarray, place: str, before: np.ndarray | None = None
-    ) -> np.ndarray:
+    def filled(self, array: np.ndarray, place: str, before: np.ndarray | None = None) -> np.ndarray:
         """Steps (T, F) with the last value that there was in the place of a missing one, where that
         is wanted; `before` (F,) is the step before them, likewise.
 

@@ -14,6 +14,7 @@ from recurra.runtime.stream_state import Saved
 from recurra.runtime.streams import Row
 from recurra.text.lexicon import Lexicon
 
+
 @dataclass(frozen=True, eq=False)
 class ClassifierPlace:
     """Where one network stands in a sequence."""

@@ -67,12 +67,14 @@ class ClassifierReader(Reader[SequencePlace, Frame, LabelPrediction, LabelPredic
     def advance(
         self, places: Sequence[SequencePlace], frames: Sequence[Frame]
     ) -> list[tuple[SequencePlace, LabelPrediction]]:
+        """See `Reader.advance`."""
         lexicon = self._inputs.lexicon() if isinstance(self._inputs, TextInputs) else None
         pairs = zip(places, frames, strict=True)
         taken = [self._taken(place, frame, lexicon) for place, frame in pairs]
         return self._read(taken, lexicon)
 
     def end(self, place: SequencePlace) -> tuple[SequencePlace, LabelPrediction]:
+        """See `Reader.end`."""
         lexicon, rest = None, np.zeros((0, 0), np.float32)
         if isinstance(self._inputs, TextInputs):
             lexicon = self._inputs.lexicon()
@@ -84,6 +86,7 @@ class ClassifierReader(Reader[SequencePlace, Frame, LabelPrediction, LabelPredic
         return found
 
     def pack(self, place: SequencePlace) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See `Reader.pack`."""
         arrays: dict[str, np.ndarray] = {}
         for k, (member, one) in enumerate(zip(self._members, place.members, strict=True)):
             arrays |= member.pack(one, f"members.{k}")
@@ -94,15 +97,14 @@ class ClassifierReader(Reader[SequencePlace, Frame, LabelPrediction, LabelPredic
         return arrays, {"steps": place.steps, "held": place.held}
 
     def unpack(self, saved: Saved) -> SequencePlace:
+        """See `Reader.unpack`."""
         last = None
         if isinstance(self._inputs, NumberInputs) and saved.has("last"):
             size = self._inputs.features
             missing = saved.array("missing", (size,), np.bool_)
             last = np.where(missing, np.nan, saved.array("last", (size,), np.float32))
         members = [m.unpack(saved, f"members.{k}") for k, m in enumerate(self._members)]
-        return SequencePlace(
-            tuple(members), saved.whole("steps", 0), saved.text("held"), last
-        )
+        return SequencePlace(tuple(members), saved.whole("steps", 0), saved.text("held"), last)
 
     def _taken(
         self, place: SequencePlace, frame: Frame, lexicon: Lexicon | None

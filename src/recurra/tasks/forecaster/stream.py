@@ -1,82 +1,34 @@
 """Forecasts of one series as its values come: the state is carried, nothing is read twice."""
 
 from collections.abc import Sequence
-from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from recurra.data.dates import Writer
-from recurra.data.layouts import FORMS, NUMBER, Form
-from recurra.data.timestamps import Step
-from recurra.errors import FormatError, InputError
-from recurra.given import brief, plain, reason, shown
-from recurra.runtime.stack import States, join, pack_states, select
+from recurra.errors import InputError
+from recurra.given import plain, shown
+from recurra.runtime.stack import States, join, select
 from recurra.runtime.stream_state import Saved
 from recurra.runtime.streams import Identity, Reader, Stream
 from recurra.tasks.forecaster.described import described
 from recurra.tasks.forecaster.draws import Draws
 from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each, presented
 from recurra.tasks.forecaster.outcome import PATHS, Units, from_numbers, from_paths
-from recurra.tasks.forecaster.panel import Panel, Time
+from recurra.tasks.forecaster.panel import Panel
 from recurra.tasks.forecaster.paths import draw_on, read_context
 from recurra.tasks.forecaster.runtime import RuntimeForecaster, RuntimeMember
 from recurra.tasks.forecaster.scaling import Scaler
 from recurra.tasks.forecaster.settings import ForecasterSettings
+from recurra.tasks.forecaster.stream_place import (
+    Measure,
+    Observed,
+    SeriesPlace,
+    generator_of,
+    pack_place,
+    unpack_place,
+)
 from recurra.tasks.forecaster.windows import WindowSource
-
-
-class Observed(NamedTuple):
-    """Values with covariates: values (C,) or (T, C), NaN where missing; known (K,) or (T, K), the
-    known covariates of these times; ahead (h, K), those of the steps to forecast."""
-
-    values: Any
-    known: Any = ()
-    ahead: Any = None
-
-
-@dataclass(frozen=True, eq=False)
-class Measure:
-    """What a series is called and measured by, as its first window was.
-
-    start: time of its first value. step, writer: of its times. static: (1, S). track_shift,
-    track_size: (C,), shift, size: (1, C): normalised values times `size` plus `shift` are scaled
-    ones, and these times `track_size` plus `track_shift` those of the series.
-    """
-
-    name: str
-    start: Time
-    step: Step
-    writer: Writer | None
-    static: np.ndarray
-    track_shift: np.ndarray
-    track_size: np.ndarray
-    shift: np.ndarray
-    size: np.ndarray
-
-    def times(self, first: int, count: int) -> np.ndarray:
-        """Times of `count` values, from the `first` on."""
-        return self.step.after(self.start, first + count)[first:]
-
-
-@dataclass(frozen=True, eq=False)
-class SeriesPlace:
-    """Where a series stands.
-
-    count: values so far. values: (1, C, A + L), normalised, up to the last whole segment. pending:
-    of each value since, it (C,) and what is known of its time (K',). states: of each member; None
-    before its first step. random: the state of the generator of its draws. levels: of quantiles.
-    """
-
-    measure: Measure
-    count: int
-    values: np.ndarray
-    pending: tuple[tuple[np.ndarray, np.ndarray], ...]
-    states: tuple[States | None, ...]
-    random: dict[str, Any]
-    levels: tuple[float, ...] | None
-
 
 #: A value, (C,) of them, (T, C), or with covariates `Observed`.
 Frame = Any
@@ -184,11 +136,13 @@ class ForecastReader(Reader[SeriesPlace, Frame, Forecast, Forecast]):
     def advance(
         self, places: Sequence[SeriesPlace], frames: Sequence[Frame]
     ) -> list[tuple[SeriesPlace, Forecast]]:
+        """See `Reader.advance`."""
         taken = [self._rows(frame) for frame in frames]
         read = self.appended(places, [rows for rows, _ in taken])
         return self.forecasts(read, [ahead for _, ahead in taken])
 
     def end(self, place: SeriesPlace) -> tuple[SeriesPlace, Forecast]:
+        """See `Reader.end`."""
         ((place, found),) = self.forecasts([place], [None])
         return place, found
 
@@ -244,9 +198,7 @@ class ForecastReader(Reader[SeriesPlace, Frame, Forecast, Forecast]):
             for n, k in enumerate(group):
                 at, count = places[k].measure, self._shape.horizon - waiting
                 times = at.times(places[k].count, count)
-                (one,) = each(
-                    _only(told, n), [at.name], self._scaler.columns, [times], at.writer
-                )
+                (one,) = each(_only(told, n), [at.name], self._scaler.columns, [times], at.writer)
                 found[k] = replace(places[k], random=random[n]), one
         return [found[k] for k in range(len(places))]
 
@@ -258,7 +210,7 @@ class ForecastReader(Reader[SeriesPlace, Frame, Forecast, Forecast]):
         values = np.concatenate([place.values for place in places])
         static = np.concatenate([place.measure.static for place in places])
         units = self._units(places)
-        generators = [_generator(place.random) for place in places]
+        generators = [generator_of(place.random) for place in places]
         if s.direct:
             numbers = np.stack(
                 [
@@ -288,9 +240,7 @@ class ForecastReader(Reader[SeriesPlace, Frame, Forecast, Forecast]):
             told = from_paths(np.concatenate(paths)[..., waiting : s.horizon], units, levels)
         return told, [dict(generator.bit_generator.state) for generator in generators]
 
-    def _joined(
-        self, places: Sequence[SeriesPlace]
-    ) -> list[tuple[RuntimeMember, Any]]:
+    def _joined(self, places: Sequence[SeriesPlace]) -> list[tuple[RuntimeMember, Any]]:
         """Each member with its states of all places; None where they have read nothing."""
         found: list[tuple[RuntimeMember, Any]] = []
         for index, m in enumerate(self._model.members):
@@ -307,9 +257,7 @@ class ForecastReader(Reader[SeriesPlace, Frame, Forecast, Forecast]):
         )
         known = np.stack([np.stack([numbers for _, numbers in place.pending]) for place in places])
         static = np.concatenate([place.measure.static for place in places])
-        path = np.concatenate(
-            [np.concatenate([place.values for place in places]), segment], axis=2
-        )
+        path = np.concatenate([np.concatenate([place.values for place in places]), segment], axis=2)
         end, parts = path.shape[2], []
         for m, states in self._joined(places):
             rows, beside, fixed = m.rows(path), m.repeated(known), m.repeated(static)
@@ -326,9 +274,7 @@ class ForecastReader(Reader[SeriesPlace, Frame, Forecast, Forecast]):
             own = np.arange(n * size, (n + 1) * size)
             states = tuple(select(read, own) for read in parts)
             made.append(
-                replace(
-                    place, values=path[n : n + 1, :, s.segment :], pending=(), states=states
-                )
+                replace(place, values=path[n : n + 1, :, s.segment :], pending=(), states=states)
             )
         return made
 
@@ -366,9 +312,7 @@ class ForecastReader(Reader[SeriesPlace, Frame, Forecast, Forecast]):
         )
         return self._scaler.units_of(sizes, shifts, shift, size)
 
-    def _rows(
-        self, frame: Frame
-    ) -> tuple[list[tuple[np.ndarray, np.ndarray]], Any]:
+    def _rows(self, frame: Frame) -> tuple[list[tuple[np.ndarray, np.ndarray]], Any]:
         """The steps of a frame, and what is known of those ahead."""
         seen = frame if isinstance(frame, Observed) else Observed(frame)
         values, known = plain(seen.values), plain(seen.known)
@@ -386,91 +330,12 @@ class ForecastReader(Reader[SeriesPlace, Frame, Forecast, Forecast]):
         return [self.step_of(*pair) for pair in zip(rows, beside, strict=True)], seen.ahead
 
     def pack(self, place: SeriesPlace) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        at, size = place.measure, len(self._scaler.columns)
-        arrays = {name: getattr(at, name) for name in _NUMBERS}
-        arrays["values"] = place.values
-        arrays["pending"] = np.array([v for v, _ in place.pending], np.float32).reshape(-1, size)
-        known = np.array([n for _, n in place.pending], np.float32)
-        arrays["known"] = known.reshape(-1, self._scaler.known_size)
-        for k, states in enumerate(place.states):
-            if states is not None:
-                arrays |= pack_states(states, f"members.{k}")
-        told = {"name": at.name, "step": at.step.to_json(), "time": _time_to_json(at.start)}
-        told |= {"writer": None if at.writer is None else _writer_to_json(at.writer)}
-        levels = None if place.levels is None else list(place.levels)
-        return arrays, {**told, "count": place.count, "random": place.random, "levels": levels}
+        """See `Reader.pack`."""
+        return pack_place(place, self._scaler)
 
     def unpack(self, saved: Saved) -> SeriesPlace:
-        s, columns = self._shape, len(self._scaler.columns)
-        sizes = {"static": (1, s.static), "track_shift": (columns,), "track_size": (columns,)}
-        sizes |= {"shift": (1, columns), "size": (1, columns)}
-        numbers = {name: saved.array(name, sizes[name], float) for name in _NUMBERS}
-        if min(numbers["size"].min(), numbers["track_size"].min()) <= 0:
-            raise saved.wrong("size", "numbers above 0")
-        try:
-            start, step = _time_from_json(saved.value("time")), Step.from_json(saved.value("step"))
-            writer = _writer_from_json(saved.value("writer"))
-            measure = Measure(saved.text("name"), start, step, writer, **numbers)
-            count = saved.whole("count", 1, 1 << 40)
-            times = measure.times(count, 1)
-            _ = None if writer is None else writer.write(times)
-            random, levels = saved.value("random"), saved.value("levels")
-            _generator(random)
-            if levels is not None:
-                levels = tuple(map(float, levels))
-                if not all(0 < level < 1 for level in levels):
-                    raise ValueError("levels: expected numbers between 0 and 1")
-        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"state: {reason(error)}: take it anew") from error
-        pending = saved.array("pending", (None, columns), np.float32)
-        known = saved.array("known", (len(pending), self._scaler.known_size), np.float32)
-        if len(pending) >= s.segment:
-            raise saved.wrong("pending", f"fewer than {s.segment} values")
-        values = saved.array("values", (1, columns, s.context), np.float32)
-        rows, states = 1 if s.joint else columns, list[States | None]()
-        for k, m in enumerate(self._model.members):
-            there = saved.has(f"members.{k}.0.0")
-            states.append(m.stack.unpack(saved, f"members.{k}", rows) if there else None)
-        if None in states and (s.direct or s.lookback != s.segment):
-            raise saved.wrong("members", "the states of the layers")
-        both = tuple(zip(pending, known, strict=True))
-        return SeriesPlace(measure, count, values, both, tuple(states), random, levels)
-
-
-#: The numbers of a `Measure`.
-_NUMBERS = ("static", "track_shift", "track_size", "shift", "size")
-
-
-def _time_to_json(time: Time) -> list[Any]:
-    if isinstance(time, np.datetime64):
-        return [int(time.astype(np.int64)), np.datetime_data(time.dtype)[0]]
-    return [int(time), ""]
-
-
-def _time_from_json(value: Any) -> Time:
-    count, unit = value
-    if type(count) is not int or unit not in ("", "D", "s", "ms", "us", "ns"):
-        raise ValueError(f"time: expected a number and its unit, received {brief(value)}")
-    return np.datetime64(count, unit) if unit else count
-
-
-def _writer_to_json(writer: Writer) -> dict[str, Any]:
-    return {**asdict(writer), "form": asdict(writer.form)}
-
-
-def _writer_from_json(value: Any) -> Writer | None:
-    if value is None:
-        return None
-    made = Writer(**{**value, "form": Form(**value["form"])})
-    if made.form.template not in {form.template for form in (*FORMS, NUMBER)}:
-        raise ValueError(f"writer: expected a layout that is known, received {brief(value)}")
-    return made
-
-
-def _generator(state: dict[str, Any]) -> np.random.Generator:
-    bits = np.random.PCG64(0)
-    bits.state = deepcopy(state)
-    return np.random.Generator(bits)
+        """See `Reader.unpack`."""
+        return unpack_place(saved, self._model, self._scaler)
 
 
 def _only(found: Forecasts, n: int) -> Forecasts:

@@ -105,11 +105,13 @@ class TextReader(Reader[TextPlace, Frame, NextToken | None, NextToken]):
     def advance(
         self, places: Sequence[TextPlace], frames: Sequence[Frame]
     ) -> list[tuple[TextPlace, NextToken | None]]:
+        """See `Reader.advance`."""
         pairs = zip(places, frames, strict=True)
         read = self._read([self._taken(place, frame) for place, frame in pairs])
         return [(place, self._expected(place)) for place in read]
 
     def end(self, place: TextPlace) -> tuple[TextPlace, NextToken]:
+        """See `Reader.end`."""
         (read,) = self._read([self.whole(place)])
         found = self._expected(read)
         assert found is not None
@@ -125,13 +127,18 @@ class TextReader(Reader[TextPlace, Frame, NextToken | None, NextToken]):
         return place
 
     def pack(self, place: TextPlace) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See `Reader.pack`."""
         arrays = {"ids": place.ids.rows, "unread": place.unread}
         if hasattr(self.steps, "unpack"):
             arrays |= pack(place.row)
         return arrays, {"held": place.held, "led": place.led, "drawn": place.drawn}
 
     def unpack(self, saved: Saved) -> TextPlace:
-        ids, unread = saved.array("ids", (None,), np.int32), saved.array("unread", (None,), np.int64)
+        """See `Reader.unpack`."""
+        ids, unread = (
+            saved.array("ids", (None,), np.int32),
+            saved.array("unread", (None,), np.int64),
+        )
         for name, tokens in (("ids", ids), ("unread", unread)):
             if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.steps.vocab_size:
                 raise saved.wrong(name, f"tokens below {self.steps.vocab_size}")
@@ -263,7 +270,8 @@ class TextStream(Stream[TextPlace, Frame, NextToken | None, NextToken]):
             begun.unread,
             self._carried(begun),
         )
-        self._writing = writing = begun, [], not plan.sampler.greedy
+        writing: tuple[TextPlace, list[int], bool] = (begun, [], not plan.sampler.greedy)
+        self._writing = writing
         return self._pieces(plan, one, writing)
 
     def _carried(self, place: TextPlace) -> Carried | None:
@@ -296,4 +304,3 @@ class TextStream(Stream[TextPlace, Frame, NextToken | None, NextToken]):
         made = super().fork()
         made._writing = None
         return made
-

@@ -14,7 +14,7 @@ from recurra.runtime.stream_state import Saved
 from recurra.runtime.streams import Identity, Reader, Stream, check_direction
 from recurra.tasks.tagger.data import check_words
 from recurra.tasks.tagger.runtime import RuntimeCommittee, RuntimeTagger, TaggerPlace
-from recurra.tasks.tagger.viterbi import Chain, Trellis
+from recurra.tasks.tagger.viterbi import Trellis
 from recurra.tasks.tagger.word_forms import WordForms
 
 Frame = str | Sequence[str]
@@ -79,6 +79,7 @@ class TaggerReader(Reader[SentencePlace, Frame, Tags, Tags]):
     def advance(
         self, places: Sequence[SentencePlace], frames: Sequence[Frame]
     ) -> list[tuple[SentencePlace, Tags]]:
+        """See `Reader.advance`."""
         words = [_words(frame) for frame in frames]
         forms = self._forms.fresh()
         encoded = [forms.encode(row) for row in words]
@@ -92,12 +93,13 @@ class TaggerReader(Reader[SentencePlace, Frame, Tags, Tags]):
                 after[k][m] = one
                 emitted[k].append(emissions)
         found = []
-        for place, members, emissions in zip(places, after, emitted, strict=True):
+        for place, members, each in zip(places, after, emitted, strict=True):
             moved = replace(place, members=tuple(members))
-            found.append(self._decided(moved, emissions) if emissions else (moved, ()))
+            found.append(self._decided(moved, each) if each else (moved, ()))
         return found
 
     def end(self, place: SentencePlace) -> tuple[SentencePlace, Tags]:
+        """See `Reader.end`."""
         read = [m.end(one) for m, one in zip(self._members, place.members, strict=True)]
         moved = replace(place, members=tuple(one for one, _ in read))
         moved, first = self._decided(moved, [emissions for _, emissions in read])
@@ -106,6 +108,7 @@ class TaggerReader(Reader[SentencePlace, Frame, Tags, Tags]):
         return moved, first + self.labels(rest)
 
     def pack(self, place: SentencePlace) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See `Reader.pack`."""
         arrays = {"tags": place.tags.rows, "origins": place.trellis.origins}
         if place.trellis.alpha is not None:
             arrays["alpha"] = np.maximum(place.trellis.alpha, np.finfo(np.float64).min)
@@ -114,6 +117,7 @@ class TaggerReader(Reader[SentencePlace, Frame, Tags, Tags]):
         return arrays, {"open": place.trellis.open}
 
     def unpack(self, saved: Saved) -> SentencePlace:
+        """See `Reader.unpack`."""
         size = len(self._tags)
         tags = saved.array("tags", (None,), np.int32)
         count = saved.whole("open", 0) if saved.has("alpha") else 0

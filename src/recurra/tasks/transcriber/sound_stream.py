@@ -64,6 +64,7 @@ class SoundReader(Reader[SoundPlace, np.ndarray, np.ndarray, np.ndarray]):
     def advance(
         self, places: Sequence[SoundPlace], frames: Sequence[np.ndarray]
     ) -> list[tuple[SoundPlace, np.ndarray]]:
+        """See `Reader.advance`."""
         samples = [_samples(frame) for frame in frames]
         taken = []
         for place, some in zip(places, samples, strict=True):
@@ -72,15 +73,18 @@ class SoundReader(Reader[SoundPlace, np.ndarray, np.ndarray, np.ndarray]):
         return self._read(taken)
 
     def end(self, place: SoundPlace) -> tuple[SoundPlace, np.ndarray]:
+        """See `Reader.end`."""
         resampler = copy(place.resampler)
         (found,) = self._read([(replace(place, resampler=resampler), resampler.finish())])
         return found
 
     def pack(self, place: SoundPlace) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See `Reader.pack`."""
         arrays = {**place.resampler.pack(), **place.features.pack(), **pack(place.row)}
         return arrays, {"rate": place.resampler.rate}
 
     def unpack(self, saved: Saved) -> SoundPlace:
+        """See `Reader.unpack`."""
         place = self.begin(saved.whole("rate", 1))
         place.resampler.unpack(saved)
         place.features.unpack(saved)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from recurra.errors import InputError
 from recurra.runtime.stream_state import Saved
 from recurra.runtime.streams import Identity, Reader, Stream
 from recurra.tasks.transcriber.ctc import BLANK, BestPath, PrefixBeam
@@ -91,11 +90,13 @@ class TranscriptReader(Reader[TranscriptPlace, np.ndarray, str, str]):
     def advance(
         self, places: Sequence[TranscriptPlace], frames: Sequence[np.ndarray]
     ) -> list[tuple[TranscriptPlace, str]]:
+        """See `Reader.advance`."""
         read = self._sound.advance([place.sound for place in places], frames)
         pairs = zip(places, read, strict=True)
         return [self._heard(replace(place, sound=sound), log_p) for place, (sound, log_p) in pairs]
 
     def end(self, place: TranscriptPlace) -> tuple[TranscriptPlace, str]:
+        """See `Reader.end`."""
         sound, log_p = self._sound.end(place.sound)
         place, said = self._heard(replace(place, sound=sound), log_p)
         if isinstance(place.search, PrefixBeam):
@@ -104,6 +105,7 @@ class TranscriptReader(Reader[TranscriptPlace, np.ndarray, str, str]):
         return replace(place, text=place.text + last), said + last
 
     def pack(self, place: TranscriptPlace) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See `Reader.pack`."""
         arrays, values = self._sound.pack(place.sound)
         search = place.search
         if isinstance(search, BestPath):
@@ -123,6 +125,7 @@ class TranscriptReader(Reader[TranscriptPlace, np.ndarray, str, str]):
         return arrays, {**values, **told}
 
     def unpack(self, saved: Saved) -> TranscriptPlace:
+        """See `Reader.unpack`."""
         sound, tokens = self._sound.unpack(saved), len(self._tokenizer)
         if self._beam is None:
             search = BestPath()
