@@ -82,9 +82,11 @@ def pack_place(place: SeriesPlace, scaler: Scaler) -> tuple[dict[str, np.ndarray
     at, size = place.measure, len(scaler.columns)
     arrays = {name: getattr(at, name) for name in _NUMBERS}
     arrays["values"] = place.values
-    arrays["pending"] = np.array([v for v, _ in place.pending], np.float32).reshape(-1, size)
-    known = np.array([n for _, n in place.pending], np.float32)
-    arrays["known"] = known.reshape(-1, scaler.known_size)
+    waiting = len(place.pending)
+    pending = np.array([values for values, _ in place.pending], np.float32)
+    known = np.array([numbers for _, numbers in place.pending], np.float32)
+    arrays["pending"] = pending.reshape(waiting, size)
+    arrays["known"] = known.reshape(waiting, scaler.known_size)
     for k, states in enumerate(place.states):
         if states is not None:
             arrays |= pack_states(states, f"members.{k}")

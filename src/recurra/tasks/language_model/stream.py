@@ -131,6 +131,8 @@ class TextReader(Reader[TextPlace, Frame, NextToken | None, NextToken]):
         arrays = {"ids": place.ids.rows, "unread": place.unread}
         if hasattr(self.steps, "unpack"):
             arrays |= pack(place.row)
+            if place.logits is not None:
+                arrays["logits"] = place.logits
         return arrays, {"held": place.held, "led": place.led, "drawn": place.drawn}
 
     def unpack(self, saved: Saved) -> TextPlace:
@@ -142,16 +144,24 @@ class TextReader(Reader[TextPlace, Frame, NextToken | None, NextToken]):
         for name, tokens in (("ids", ids), ("unread", unread)):
             if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.steps.vocab_size:
                 raise saved.wrong(name, f"tokens below {self.steps.vocab_size}")
-        led, held, drawn = saved.flag("led"), saved.text("held"), saved.whole("drawn", 0)
-        if hasattr(self.steps, "unpack"):
-            return TextPlace(
-                History(ids), unread, held, Row(self.steps.unpack(saved)), led=led, drawn=drawn
-            )
-        # What such a model holds has no names: it reads the text again.
-        again = np.concatenate([first_ids(self.tokenizer) if led else _NONE, ids])
-        return TextPlace(
-            History(ids), again.astype(np.int64), held, self._start, led=led, drawn=drawn
+        made = TextPlace(
+            History(ids),
+            unread,
+            saved.text("held"),
+            self._start,
+            led=saved.flag("led"),
+            drawn=saved.whole("drawn", 0),
         )
+        if hasattr(self.steps, "unpack"):
+            logits = None
+            if saved.has("logits"):
+                logits = saved.array("logits", (self.steps.vocab_size,), np.float32)
+            return replace(made, row=Row(self.steps.unpack(saved)), logits=logits)
+        # What such a model holds has no names: it reads the text again.
+        again = np.concatenate([first_ids(self.tokenizer) if made.led else _NONE, ids])
+        again = again[: max(0, len(again) - len(unread))].astype(np.int64)
+        (read,) = self._read([replace(made, unread=again)])
+        return replace(read, unread=unread, logits=None if len(unread) else read.logits)
 
     def _taken(self, place: TextPlace, frame: Frame) -> TextPlace:
         """The place with the tokens of a frame, still unread."""

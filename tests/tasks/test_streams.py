@@ -1,0 +1,345 @@
+"""One protocol of a stream: in any cutting it is the whole; its state is a value; forks and
+neighbours change nothing; what is wrong leaves it as it was."""
+
+import copy
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import recurra
+from golden.outputs import HERE
+from recurra.errors import FormatError, InputError
+from recurra.runtime import StreamState, push_many
+from recurra.storage import read_metadata, read_tensors, write_tensors
+from tasks.streamed import STREAMED
+
+each = pytest.mark.parametrize("name", STREAMED)
+#: Items of a long sequence that are pushed one by one in tests that take each.
+FEW = 12
+
+
+def cut(items, sizes):
+    """Items in pieces of these sizes, the last of what is left."""
+    start, pieces = 0, []
+    for size in sizes:
+        if start < len(items):
+            pieces.append(items[start : start + size])
+        start += size
+    if start < len(items):
+        pieces.append(items[start:])
+    return pieces
+
+
+def pieces_of(row, model, count=FEW):
+    items = row.sequence(model)
+    return cut(items, [max(1, len(items) // count)] * (2 * count))
+
+
+def same(one, other):
+    """Results are told apart by what they say."""
+    assert told(one) == told(other)
+
+
+def told(result):
+    if isinstance(result, np.ndarray):
+        return result.tolist()
+    if hasattr(result, "logits"):
+        return result.logits.tolist()
+    if hasattr(result, "quantiles"):
+        return str(result)
+    return result
+
+
+@each
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_in_any_cutting_it_is_the_whole(name, data):
+    row = STREAMED[name]
+    model = row.make()
+    items = row.sequence(model)
+    largest = max(2, len(items) // 3)
+    sizes = data.draw(st.lists(st.integers(1, largest), max_size=8))
+    stream = row.open(model)
+    results = [stream.push(row.frame(piece)) for piece in cut(items, sizes)]
+    assert not stream.ended
+    assert row.joined(results, stream.finish()) == row.whole(model, items)
+    assert stream.ended
+
+
+@each
+def test_its_state_is_a_value(name, tmp_path):
+    row = STREAMED[name]
+    model = row.make()
+    pieces = pieces_of(row, model)
+    one, other = row.open(model), None
+    for number, piece in enumerate(pieces):
+        if other is not None:
+            same(other.push(row.frame(piece)), one.push(row.frame(piece)))
+        else:
+            one.push(row.frame(piece))
+        state = one.state
+        assert state == one.state
+        assert hash(state) == hash(one.state)
+        if number % 3 == 0:
+            path = state.save(tmp_path / f"state{number}")
+            assert StreamState.load(path) == state == pickle.loads(pickle.dumps(state))
+            other = resumed(row, model, StreamState.load(path))
+            assert other.state == state
+    same(one.finish(), other.finish())
+    assert one.state == other.state
+
+
+def resumed(row, model, state):
+    """A stream from a state; whatever else it was opened with is in the state."""
+    return model.open_stream(state=state)
+
+
+@each
+def test_forks_go_on_by_themselves(name):
+    row = STREAMED[name]
+    model = row.make()
+    frames = [row.frame(piece) for piece in pieces_of(row, model)]
+    stream = row.open(model)
+    for frame in frames[:3]:
+        stream.push(frame)
+    before = stream.state
+    forks = [stream.fork(), copy.copy(stream), copy.deepcopy(stream),
+             pickle.loads(pickle.dumps(stream))]  # fmt: skip
+    wanted = [told(stream.push(frame)) for frame in frames[3:]]
+    last = told(stream.finish())
+    for fork in forks:
+        assert fork.state == before
+        assert [told(fork.push(frame)) for frame in frames[3:]] == wanted
+        assert told(fork.finish()) == last
+    stream.state = before
+    assert not stream.ended
+    assert [told(stream.push(frame)) for frame in frames[3:]] == wanted
+
+
+@each
+def test_many_step_together_as_each_alone(name):
+    row = STREAMED[name]
+    model = row.make()
+    items = row.sequence(model)
+    size = max(1, len(items) // FEW)
+    plans = [
+        cut(items, [size] * FEW),
+        cut(items, [3 * size, 2 * size] * 2),
+        cut(items, [2 * size] * 6),
+    ]
+    rounds = min(map(len, plans))
+    alone = []
+    for plan in plans:
+        stream = row.open(model)
+        alone.append([told(stream.push(row.frame(piece))) for piece in plan[:rounds]])
+    streams = [row.open(model) for _ in plans]
+    for turn in range(rounds):
+        frames = [row.frame(plan[turn]) for plan in plans]
+        if turn == 2:  # in another order, one stays behind
+            found = push_many(streams[:0:-1], frames[:0:-1])[::-1]
+            found = [streams[0].push(frames[0]), *found]
+        else:
+            found = push_many(streams, frames)
+        assert [told(one) for one in found] == [results[turn] for results in alone]
+
+
+@each
+def test_what_is_wrong_leaves_it_as_it_was(name):
+    row = STREAMED[name]
+    model = row.make()
+    frames = [row.frame(piece) for piece in pieces_of(row, model)]
+    one, other = row.open(model), row.open(model)
+    push_many([one, other], frames[:2])
+    before = one.state, other.state
+    with pytest.raises(InputError) as caught:
+        one.push(row.wrong)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError):
+        push_many([one, other], [frames[2], row.wrong])
+    with pytest.raises(InputError, match="expected a frame for each stream"):
+        push_many([one, other], frames[:1])
+    with pytest.raises(InputError, match="expected each stream once"):
+        push_many([one, one], frames[:2])
+    with pytest.raises(InputError, match="stream 1: expected one"):
+        push_many([one, model], frames[:2])
+    assert (one.state, other.state) == before
+    one.push(frames[2])
+    one.finish()
+    for ask in (lambda: one.push(frames[0]), one.finish):
+        with pytest.raises(InputError, match="this stream has ended: open another"):
+            ask()
+    assert push_many([], []) == []
+
+
+@each
+def test_a_state_of_another_model_is_refused(name):
+    row = STREAMED[name]
+    model = row.make()
+    stream = row.open(model)
+    stream.push(row.frame(pieces_of(row, model)[0]))
+    state = stream.state
+    foreign = StreamState(state.kind, "0" * 64, state.arrays, state.values)
+    with pytest.raises(InputError, match="expected one of this model") as caught:
+        stream.state = foreign
+    assert "\n" not in str(caught.value)
+    other = StreamState("barometer", state.model, state.arrays, state.values)
+    with pytest.raises(InputError, match="received one of a barometer"):
+        stream.state = other
+    with pytest.raises(InputError, match="expected the `state` of a stream"):
+        stream.state = b"state"
+    assert stream.state == state
+
+
+@each
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_a_damaged_state_is_refused(name, data):
+    row = STREAMED[name]
+    model = row.make()
+    stream = row.open(model)
+    for piece in pieces_of(row, model)[:4]:
+        stream.push(row.frame(piece))
+    good = stream.state
+    arrays, values = dict(good.arrays), dict(good.values)
+    kinds = ["drop", "shape", "number", "type"] if arrays else []
+    kind = data.draw(st.sampled_from([*kinds, "value"]))
+    if kind == "value":
+        key = data.draw(st.sampled_from(sorted(values)))
+        values[key] = data.draw(st.sampled_from([None, -1, "x", [], {}, 1 << 90, 0.5, True, [-1]]))
+    else:
+        key = data.draw(st.sampled_from(sorted(arrays)))
+        damage = {
+            "drop": lambda a: None,
+            "shape": lambda a: np.concatenate([a[None], a[None]]),
+            "number": lambda a: (
+                np.full_like(a, -7 if a.dtype.kind == "i" else np.nan)
+                if a.dtype.kind in "if"
+                else a.astype(np.int32)
+            ),
+            "type": lambda a: a.astype(np.float16 if a.dtype.kind != "f" else np.int8),
+        }[kind](arrays[key])
+        arrays = {n: a for n, a in {**arrays, key: damage}.items() if a is not None}
+    bad = StreamState(good.kind, good.model, arrays, values)
+    if refusal(lambda: setattr(stream, "state", bad)):
+        assert stream.state == good
+    else:  # what may stand there: it goes on, or says in a line why not
+        refusal(lambda: stream.push(row.frame(pieces_of(row, model)[-1])))
+        refusal(stream.finish)
+
+
+def refusal(ask):
+    """The line with which something is refused; "" where it is not."""
+    try:
+        ask()
+    except (FormatError, InputError) as error:
+        return str(error) if "\n" not in str(error) else pytest.fail("more than a line")
+    return ""
+
+
+@each
+def test_threads_read_streams_of_their_own(name):
+    row = STREAMED[name]
+    model = row.make()
+    frames = [row.frame(piece) for piece in pieces_of(row, model)]
+
+    def run(_=0):
+        stream = row.open(model)
+        results = [told(stream.push(frame)) for frame in frames]
+        return results, told(stream.finish())
+
+    wanted = run()
+    with ThreadPoolExecutor(2) as pool:
+        assert all(found == wanted for found in pool.map(run, range(4)))
+
+
+def test_a_state_is_immutable():
+    stream = recurra.load(HERE / "lm-char-lstm" / "model").open_stream()
+    stream.push("the big")
+    state = stream.state
+    with pytest.raises(ValueError, match="read-only"):
+        state.arrays["ids"][0] = 1
+    with pytest.raises(TypeError):
+        state.values["held"] = "x"
+    given = {"a": np.ones(3)}
+    made = StreamState("kind", "model", given, {"n": [1]})
+    given["a"][0] = 5
+    assert made.arrays["a"].tolist() == [1, 1, 1]
+    assert made.nbytes < 100
+
+
+#: Goes on from a state in a process in which torch cannot be imported.
+RESUME = """
+import sys
+sys.modules["torch"] = None
+import recurra
+from recurra.runtime import StreamState
+model = recurra.load(sys.argv[1])
+stream = model.open_stream(state=StreamState.load(sys.argv[2]))
+print(repr(str(stream.push("l")) + "".join(p.text for p in stream.write(max_tokens=40, seed=5))))
+stream.state.save(sys.argv[3])
+"""
+
+
+def test_another_process_without_torch_goes_on(tmp_path):
+    path = HERE / "lm-char-lstm" / "model"
+    stream = recurra.load(path).open_stream()
+    for _ in zip(range(7), stream.write("the big ", max_tokens=40, seed=5), strict=False):
+        pass
+    stream.state.save(tmp_path / "there")
+    run = subprocess.run(
+        [sys.executable, "-c", RESUME, str(path), str(tmp_path / "there"), str(tmp_path / "back")],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    expected = str(stream.push("l"))
+    expected += "".join(piece.text for piece in stream.write(max_tokens=40, seed=5))
+    assert run.stdout.strip() == repr(expected)
+    assert StreamState.load(tmp_path / "back") == stream.state
+
+
+@pytest.fixture
+def saved(tmp_path):
+    stream = recurra.load(HERE / "lm-char-lstm" / "model").open_stream()
+    stream.push("the big")
+    return stream.state.save(tmp_path / "state")
+
+
+def test_a_damaged_file_is_refused(saved, tmp_path):
+    raw = saved.read_bytes()
+    for at in range(0, len(raw), 7):
+        changed = bytearray(raw)
+        changed[at] ^= 0x40
+        saved.write_bytes(bytes(changed))
+        with pytest.raises(FormatError) as caught:
+            StreamState.load(saved)
+        assert "\n" not in str(caught.value)
+    saved.write_bytes(raw[:-3])
+    with pytest.raises(FormatError):
+        StreamState.load(saved)
+    with pytest.raises(FormatError, match="no such file"):
+        StreamState.load(tmp_path / "none")
+    write_tensors(saved, {"a": np.ones(3)})
+    with pytest.raises(FormatError, match=r"expected a state that StreamState\.save wrote"):
+        StreamState.load(saved)
+
+
+def test_a_newer_file_says_so(saved):
+    tensors, told = read_tensors(saved), read_metadata(saved)
+    write_tensors(saved, tensors, {**told, "version": "2"})
+    with pytest.raises(FormatError, match="reads 1: upgrade"):
+        StreamState.load(saved)
+
+
+def test_a_state_is_bounded(saved, monkeypatch):
+    state = StreamState.load(saved)
+    monkeypatch.setenv("RECURRA_LIMIT_STREAM", "100")
+    with pytest.raises(InputError, match="more than the 100 that are read back"):
+        state.save(saved)
+    saved.write_bytes(saved.read_bytes() + bytes(3 << 20))
+    with pytest.raises(FormatError):
+        StreamState.load(saved)
