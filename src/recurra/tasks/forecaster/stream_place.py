@@ -48,7 +48,7 @@ class Measure:
 
     def times(self, first: int, count: int) -> np.ndarray:
         """Times of `count` values, from the `first` on."""
-        return self.step.after(self.start, first + count)[first:]
+        return self.step.after(self.start, count, first=first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ def unpack_place(saved: Saved, model: RuntimeForecaster, scaler: Scaler) -> Seri
         start, step = _time_from_json(saved.value("time")), Step.from_json(saved.value("step"))
         writer = _writer_from_json(saved.value("writer"))
         measure = Measure(saved.text("name"), start, step, writer, **numbers)
-        count = saved.whole("count", 1, 1 << 40)
+        count = saved.whole("count", 1, 1 << 31)
         times = measure.times(count, 1)
         _ = None if writer is None else writer.write(times)
         random, levels = saved.value("random"), saved.value("levels")

@@ -30,11 +30,11 @@ _NONE = np.zeros(0, np.int64)
 class NextToken:
     """What a model expects after what was read; `str` is the text of the most probable token.
 
-    logits: (V,) float32. before: the last tokens that were read.
+    logits: (V,) float32.
     """
 
     logits: np.ndarray
-    before: tuple[int, ...]
+    _read: History
     _tokenizer: Tokenizer
 
     @cached_property
@@ -58,7 +58,7 @@ class NextToken:
         return most_probable(self._tokenizer, z, log_sum_exp(z), min(n, len(z)))
 
     def __str__(self) -> str:
-        decoder = self._tokenizer.decoder(after=self.before)
+        decoder = self._tokenizer.decoder(after=self._read.rows[-CONTEXT:].tolist())
         return decoder.push(self.id) + decoder.finish()
 
 
@@ -222,8 +222,7 @@ class TextReader(Reader[TextPlace, Frame, NextToken | None, NextToken]):
     def _expected(self, place: TextPlace) -> NextToken | None:
         if place.logits is None:
             return None
-        before = tuple(place.ids.rows[-CONTEXT:].tolist())
-        return NextToken(place.logits, before, self.tokenizer)
+        return NextToken(place.logits, place.ids, self.tokenizer)
 
 
 class TextStream(Stream[TextPlace, Frame, NextToken | None, NextToken]):
