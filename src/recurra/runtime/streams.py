@@ -12,7 +12,6 @@ raises leaves the place as it was.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from copy import copy
 from functools import cached_property
 from typing import Any, Generic, Self, TypeVar
 
@@ -132,9 +131,13 @@ class Stream(Generic[Place, Frame, Result, Last]):
 
     def fork(self) -> Self:
         """Another stream at the same place, which goes on by itself. Costs nothing."""
-        made = copy(self)
+        made = type(self).__new__(type(self))
+        made.__dict__.update(self.__dict__)
         made._place = self.place
         return made
+
+    def __copy__(self) -> Self:
+        return self.fork()
 
     @property
     def ended(self) -> bool:

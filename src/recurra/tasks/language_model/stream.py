@@ -1,9 +1,9 @@
 """A text that a language model reads as it comes, and writes on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -264,7 +264,7 @@ class TextStream(Stream[TextPlace, Frame, NextToken | None, NextToken]):
             InputError: options out of range, a prompt with symbols the model does not know; while
                 it writes, that the stream was moved.
         """
-        return self.write_with(prompt, Options(**options))
+        return self.write_with(prompt, generation_options(options))
 
     def write_with(self, prompt: str, options: Options) -> Iterator[Piece]:
         """`write` with options that were read."""
@@ -277,16 +277,11 @@ class TextStream(Stream[TextPlace, Frame, NextToken | None, NextToken]):
             before.held + prompt,
             begun.ids.rows,
             begun.unread,
-            self._carried(begun),
+            Carried(begun.row.alone(reader.steps.select), begun.ids.rows, begun.drawn),
         )
         writing: tuple[TextPlace, list[int], bool] = (begun, [], not plan.sampler.greedy)
         self._writing = writing
         return self._pieces(plan, one, writing)
-
-    def _carried(self, place: TextPlace) -> Carried | None:
-        if place.row is self._reader._start:
-            return None
-        return Carried(place.row.alone(self._reader.steps.select), place.ids.rows, place.drawn)
 
     def _pieces(
         self, plan: Plan, prompt: Prompt, writing: tuple[TextPlace, list[int], bool]
@@ -308,8 +303,19 @@ class TextStream(Stream[TextPlace, Frame, NextToken | None, NextToken]):
         super()._move(place, ended=ended)
         self._writing = None
 
-    def fork(self) -> "TextStream":
+    def fork(self) -> Self:
         """See `Stream.fork`."""
         made = super().fork()
         made._writing = None
         return made
+
+
+def generation_options(options: Mapping[str, Any]) -> Options:
+    """The options of a call; InputError for unknown ones."""
+    known = Options.__dataclass_fields__
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise InputError(
+            f"generate: unknown options: {', '.join(unknown)}; known: {', '.join(known)}"
+        )
+    return Options(**options)
