@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,11 @@ from recurra.runtime import Stream, StreamState, push_many
 from recurra.settings import Settings
 from recurra.tasks.catalog import ENTRIES
 from recurra.tasks.protocol import Task
+from recurra.train.step import Step
 from tasks.streamed import STREAMED
 from tasks.test_copies import TASKS
 
+SOURCE = Path(recurra.__file__).parent
 CLASSES = {entry.word: entry.load() for entry in ENTRIES}
 #: A row of TASKS for each task.
 ROWS = {
@@ -105,6 +108,21 @@ def test_the_result_of_training_says_the_same(trained):
     assert "not trained" not in repr(model)
     assert result.steps == 2
     assert "loss" in result.best
+
+
+@each_class
+def test_it_is_not_far_from_fit_to_a_step(word, tmp_path, monkeypatch):
+    stacks, step = [], Step.__call__
+
+    def watched(self, *args, **kwargs):
+        names = [frame.filename for frame in inspect.stack(context=0)]
+        stacks.append([name for name in names if str(SOURCE) in name])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(Step, "__call__", watched)
+    make, train, _ = TASKS[ROWS[word]]
+    train(make(), tmp_path)
+    assert len(stacks[0]) + 1 <= 7  # with the step itself
 
 
 @each_model

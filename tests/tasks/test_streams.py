@@ -302,6 +302,42 @@ def test_another_process_without_torch_goes_on(tmp_path):
     assert StreamState.load(tmp_path / "back") == stream.state
 
 
+#: Pushes the rest of a sequence, and prints all that is said of it.
+REST = """
+import pickle, sys
+sys.modules["torch"] = None
+import recurra
+from recurra.runtime import StreamState
+model = recurra.load(sys.argv[1])
+stream = model.open_stream(state=StreamState.load(sys.argv[2]))
+with open(sys.argv[3], "rb") as file:
+    said = [str(stream.push(frame)) for frame in pickle.load(file)]
+print(repr([*said, str(stream.finish())]))
+stream.state.save(sys.argv[4])
+"""
+
+
+@pytest.mark.parametrize("word", ["lm", "classify", "tag", "forecast", "translate", "transcribe"])
+def test_each_task_goes_on_in_another_process(word, tmp_path):
+    row = next(one for one in STREAMED.values() if one.word == word)
+    model = row.make()
+    path = model.save(tmp_path / "model")
+    frames = [row.frame(piece) for piece in pieces_of(row, model)]
+    stream = row.open(model)
+    for frame in frames[:3]:
+        stream.push(frame)
+    stream.state.save(tmp_path / "there")
+    (tmp_path / "frames").write_bytes(pickle.dumps(frames[3:]))
+    names = [str(tmp_path / name) for name in ("there", "frames", "back")]
+    run = subprocess.run(
+        [sys.executable, "-c", REST, str(path), *names],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    said = [str(stream.push(frame)) for frame in frames[3:]]
+    assert run.stdout.strip() == repr([*said, str(stream.finish())])
+    assert StreamState.load(tmp_path / "back") == stream.state
+
+
 @pytest.fixture
 def saved(tmp_path):
     stream = recurra.load(HERE / "lm-char-lstm" / "model").open_stream()

@@ -1,7 +1,7 @@
 """What a task is: the one base of the classes that users name.
 
 A task's class names its tables of settings and options, and adds what is its own: `runtime`,
-`predict`, `predict_file`, `evaluate`. Training is in `recurra.tasks.training`.
+`predict`, `predict_file`, `evaluate`, `open_stream`. Training is in `recurra.tasks.training`.
 """
 
 import inspect
@@ -199,7 +199,10 @@ class Task(Copied):
             pretrained=pretrained,
         )
         try:
-            result, best, cleanup = self._train(job)
+            side = self._training_side()
+            from recurra.tasks.training import train
+
+            result, best, cleanup = train(side.SIDE, job)
         except BaseException:
             self.config = before
             raise
@@ -225,13 +228,6 @@ class Task(Copied):
         files = read_pretrained(directory)
         self.config = adopt(self.config, files)
         return files
-
-    def _train(self, job: Job) -> Any:
-        """See `recurra.tasks.training.train`."""
-        side = self._training_side()
-        from recurra.tasks.training import train
-
-        return train(side.SIDE, job)
 
     @classmethod
     def _training_side(cls) -> Any:
