@@ -6,7 +6,7 @@ A task's class names its tables of settings and options, and adds what is its ow
 
 import inspect
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -152,12 +152,10 @@ class Task(Copied):
         return Identity.of(self.files, self._precision)
 
     if TYPE_CHECKING:
-
-        def predict(self, inputs: Any, **options: Any) -> Any:
-            """An answer to each of several inputs."""
-
-        def evaluate(self, data: Any, **options: Any) -> Any:
-            """The figures of the task, of data it was not trained on."""
+        # Each class has these with options of its own. As attributes they take any.
+        predict: Callable[..., Any]
+        evaluate: Callable[..., Any]
+        open_stream: Callable[..., Any]
 
     def fit(
         self,

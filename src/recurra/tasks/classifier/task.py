@@ -166,9 +166,7 @@ class SequenceClassifier(Task):
 
         return answered(made(), examples.places, examples.skipped)
 
-    def evaluate(  # type: ignore[override]
-        self, data: Source, **options: "Unpack[Measured]"
-    ) -> ClassifierScores:
+    def evaluate(self, data: Source, **options: "Unpack[Measured]") -> ClassifierScores:
         """Measure it on examples with labels: accuracy, macro-F1, confusion matrix, loss.
 
         Args:

@@ -165,9 +165,7 @@ class Forecaster(Task):
         for reason in panel.skipped:
             yield Unanswered(reason, line=False)
 
-    def evaluate(  # type: ignore[override]
-        self, data: Any, **options: "Unpack[Measured]"
-    ) -> ForecasterScores:
+    def evaluate(self, data: Any, **options: "Unpack[Measured]") -> ForecasterScores:
         """Forecast the end of each series from what came before, from one or many origins.
 
         Args:

@@ -196,9 +196,7 @@ class SequenceTagger(Task):
         )
         return answered(made, text.places, text.skipped, unit="sentences", line=False)
 
-    def evaluate(  # type: ignore[override]
-        self, data: Source, **options: "Unpack[Measured]"
-    ) -> TaggerScores:
+    def evaluate(self, data: Source, **options: "Unpack[Measured]") -> TaggerScores:
         """Measure it on tagged sentences: accuracy, and scores of entities where tags mark them.
 
         Args:

@@ -168,9 +168,7 @@ class Transcriber(Task):
         for reason in bad[told:]:
             yield Unanswered(reason, "recordings")
 
-    def evaluate(  # type: ignore[override]
-        self, data: Any, **options: "Unpack[Measured]"
-    ) -> TranscriberScores:
+    def evaluate(self, data: Any, **options: "Unpack[Measured]") -> TranscriberScores:
         """Compare transcripts with what was said.
 
         Args:

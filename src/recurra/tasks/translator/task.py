@@ -151,9 +151,7 @@ class Translator(Task):
 
         return answered(made(), found.places, found.skipped, unit="lines")
 
-    def evaluate(  # type: ignore[override]
-        self, data: "Source", **options: "Unpack[Measured]"
-    ) -> TranslatorScores:
+    def evaluate(self, data: "Source", **options: "Unpack[Measured]") -> TranslatorScores:
         """Translate the sources of pairs and compare with their targets.
 
         Args:
