@@ -17,6 +17,7 @@ from golden.outputs import HERE
 from recurra.errors import FormatError, InputError
 from recurra.runtime import StreamState, push_many
 from recurra.storage import read_metadata, read_tensors, write_tensors
+from tasks import tones
 from tasks.streamed import STREAMED
 
 each = pytest.mark.parametrize("name", STREAMED)
@@ -256,6 +257,101 @@ def test_threads_read_streams_of_their_own(name):
     wanted = run()
     with ThreadPoolExecutor(2) as pool:
         assert all(found == wanted for found in pool.map(run, range(4)))
+
+
+def test_what_a_stream_was_opened_with_is_in_its_state():
+    """And is not given beside it, or stands for it."""
+    row, beams = STREAMED["speech"], STREAMED["speech, beams"]
+    model = row.make()
+    items = row.sequence(model)
+    one, other = row.open(model), beams.open(model)
+    push_many([one, other], [items[:4000]] * 2)
+    again = model.open_stream(state=other.state)
+    assert again.text == other.text
+    assert model.open_stream(state=other.state, beams=4).state == other.state
+    with pytest.raises(InputError, match="beams: the state was taken with 4, received 2"):
+        model.open_stream(state=other.state, beams=2)
+    with pytest.raises(InputError, match=r"rate: the state was taken with 8000, received 16000"):
+        model.open_stream(state=other.state, rate=16000)
+    for stream, state in ((one, other.state), (other, one.state)):
+        with pytest.raises(FormatError, match=r"beams: expected ., as this stream has"):
+            stream.state = state
+    series = STREAMED["a series, direct"]
+    model = series.make()
+    stream = series.open(model, levels=[0.1, 0.5])
+    assert model.open_stream(state=stream.state).forecast().levels == (0.1, 0.5)
+    with pytest.raises(InputError, match="those of the state: leave them out"):
+        model.open_stream(state=stream.state, seed=3)
+    with pytest.raises(InputError, match="expected either the series up to now or a state"):
+        model.open_stream()
+    source = STREAMED["a source"]
+    model = source.make()
+    stream = source.open(model)
+    stream.push("abc")
+    assert model.open_stream(state=stream.state).finish() == model.predict("abc", beams=1)
+    with pytest.raises(InputError, match="those of the state: leave them out"):
+        model.open_stream(state=stream.state, beams=2)
+
+
+def test_a_language_model_that_helps_is_asked_for_again(tmp_path):
+    row = STREAMED["speech"]
+    model = row.make()
+    (tmp_path / "scales.txt").write_text("do mi so\nso mi do\n" * 50)
+    helps = []
+    for seed in (0, 1):
+        lm = recurra.LanguageModel(tokenizer="word", hidden=8)
+        lm.fit(tmp_path / "scales.txt", lines=True, steps=8, batch=4, progress=False, seed=seed)
+        helps.append(lm)
+    items = row.sequence(model)
+    how = {"beams": 4, "language_model": helps[0], "weight": 0.3}
+    stream = model.open_stream(**how)
+    stream.push(items[:4000])
+    with pytest.raises(InputError, match="give the same one as language_model"):
+        model.open_stream(state=stream.state)
+    with pytest.raises(InputError, match="give the same one as language_model"):
+        model.open_stream(state=stream.state, language_model=helps[1])
+    again = model.open_stream(state=stream.state, language_model=helps[0])
+    again.push(items[4000:])
+    stream.push(items[4000:])
+    assert again.state == stream.state
+    (whole,) = model.predict(tones.Sound(items, tones.RATE), **how)
+    assert again.finish() == stream.finish() == whole.text
+
+
+def test_a_translation_is_written_token_by_token():
+    model = STREAMED["a source"].make()
+    wanted = model.predict("abcdef", beams=1)
+    stream, written = model.open_stream(beams=1), []
+    stream.push("abc")
+    stream.push("def")
+    while not stream.ended:
+        written.append(next(stream.write()))
+        stream = model.open_stream(state=stream.state)
+    assert "".join(written) == wanted.text
+    assert stream.translation == wanted
+    stream = model.open_stream(beams=1)
+    with pytest.raises(InputError, match="expected a source, received nothing"):
+        next(stream.write())
+    stream.push("abcdef")
+    next(stream.write())
+    with pytest.raises(InputError, match="being written already"):
+        stream.push("g")
+    assert stream.finish() == wanted
+    with pytest.raises(InputError, match="beams: expected 1, received 4"):
+        model.open_stream().write()
+
+
+def test_certain_tags_come_early():
+    model = STREAMED["tags in chains"].make()
+    words = STREAMED["tags in chains"].sequence(model)
+    stream, certain = model.open_stream(), []
+    for count, word in enumerate(words, 1):
+        certain += stream.push(word)
+        assert list(stream.tags) == list(model.predict([words[:count]])[0])
+        assert certain == list(stream.tags)[: len(certain)]
+    assert len(certain) > len(words) // 2
+    free = STREAMED["tags"].make().open_stream()
+    assert all(len(free.push(word)) == 1 for word in words)
 
 
 def test_a_state_is_immutable():

@@ -126,6 +126,10 @@ class TranscriptReader(Reader[TranscriptPlace, np.ndarray, str, str]):
 
     def unpack(self, saved: Saved) -> TranscriptPlace:
         """See `Reader.unpack`."""
+        beams, weight, bonus = (1, None, None) if self._beam is None else self._beam.numbers
+        for name, mine in (("beams", beams), ("weight", weight), ("bonus", bonus)):
+            if mine is not None and saved.number(name) != mine:
+                raise saved.wrong(name, f"{mine}, as this stream has")
         sound, tokens = self._sound.unpack(saved), len(self._tokenizer)
         if self._beam is None:
             search = BestPath()
@@ -137,7 +141,6 @@ class TranscriptReader(Reader[TranscriptPlace, np.ndarray, str, str]):
             return TranscriptPlace(sound, search, tuple(after), saved.text("text"))
         lengths = saved.array("beam.lengths", (None,), np.int64)
         ids = saved.array("beam.ids", (None,), np.int32)
-        beams = self._beam.numbers[0]
         right = 0 < len(lengths) <= beams and lengths.min() >= 0 and lengths.sum() == len(ids)
         if not right or (ids.size and not 0 <= ids.min() <= ids.max() < tokens):
             raise saved.wrong("beam.ids", f"up to {beams} labellings of tokens below {tokens}")
