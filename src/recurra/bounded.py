@@ -22,6 +22,7 @@ from .errors import InputError
 LIMITS: dict[str, tuple[int, str]] = {
     "json": (64 << 20, "bytes of a JSON file of a model"),
     "manifest": (16 << 20, "bytes of a manifest.json"),
+    "stream": (64 << 20, "bytes of the saved state of a stream"),
     "data": (2 << 30, "bytes of a table, a sound or a tokenizer, which are read whole"),
     "unpacked": (2 << 30, "bytes that one packed file or archive unpacks to, and at most"),
     "expansion": (100, "times its size, where that is more than 64 MiB"),

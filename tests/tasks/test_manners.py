@@ -3,16 +3,21 @@
 import dataclasses
 import inspect
 import json
+from pathlib import Path
 
 import pytest
 
 import recurra
 from recurra.errors import FormatError, InputError
+from recurra.runtime import Stream, StreamState, push_many
 from recurra.settings import Settings
 from recurra.tasks.catalog import ENTRIES
 from recurra.tasks.protocol import Task
+from recurra.train.step import Step
+from tasks.streamed import STREAMED
 from tasks.test_copies import TASKS
 
+SOURCE = Path(recurra.__file__).parent
 CLASSES = {entry.word: entry.load() for entry in ENTRIES}
 #: A row of TASKS for each task.
 ROWS = {
@@ -105,6 +110,21 @@ def test_the_result_of_training_says_the_same(trained):
     assert "loss" in result.best
 
 
+@each_class
+def test_it_is_not_far_from_fit_to_a_step(word, tmp_path, monkeypatch):
+    stacks, step = [], Step.__call__
+
+    def watched(self, *args, **kwargs):
+        names = [frame.filename for frame in inspect.stack(context=0)]
+        stacks.append([name for name in names if str(SOURCE) in name])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(Step, "__call__", watched)
+    make, train, _ = TASKS[ROWS[word]]
+    train(make(), tmp_path)
+    assert len(stacks[0]) + 1 <= 7  # with the step itself
+
+
 @each_model
 def test_options_that_do_not_exist_are_named(trained):
     model, _, _ = trained
@@ -167,3 +187,53 @@ def test_nothing_in_nothing_out_or_one_line(trained):
     except InputError as error:
         told = str(error)
     assert "\n" not in told
+
+
+#: A row of STREAMED for each task.
+STREAMS = {word: next(r for r in STREAMED.values() if r.word == word) for word in ROWS}
+
+
+@each_class
+def test_every_task_streams_in_the_same_way(word):
+    """That it is the whole in any cutting, and the rest, is in test_streams.py."""
+    cls, row = CLASSES[word], STREAMS[word]
+    parameters = inspect.signature(cls.open_stream).parameters
+    assert parameters["state"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert "Raises:" in cls.open_stream.__doc__
+    model = row.make()
+    stream = row.open(model)
+    assert isinstance(stream, Stream)
+    assert isinstance(stream.state, StreamState)
+    assert stream.state.kind == model.task
+    assert not stream.ended
+    with pytest.raises((InputError, TypeError), match="hasty"):
+        row.open(model, hasty=True)
+
+
+@each_class
+def test_a_stream_begins_before_training_with_the_same_line(word):
+    with pytest.raises(InputError, match=r"is not trained yet: call fit, or recurra\.load"):
+        STREAMS[word].open(CLASSES[word](**({"bidirectional": False} if word == "tag" else {})))
+
+
+@each_class
+def test_streams_of_two_tasks_do_not_step_together(word):
+    row = STREAMS[word]
+    other = STREAMS["lm" if word != "lm" else "tag"]
+    pair = [row.open(row.make()), other.open(other.make())]
+    with pytest.raises(InputError, match="expected streams of one model"):
+        push_many(pair, ["a", "b"])
+    with pytest.raises(InputError, match=f"expected one of a stream of a {row.make().task}, "):
+        pair[0].state = pair[1].state
+
+
+@pytest.mark.parametrize("word", ["classify", "tag", "transcribe"])
+def test_what_reads_in_both_directions_says_which_setting_mends_it(word):
+    make, train, _ = TASKS[ROWS[word]]
+    model = make()
+    if word == "transcribe":
+        model = type(model)(**{**model.config.to_json(), "bidirectional": True})
+    assert model.config.bidirectional
+    train(model, None)
+    with pytest.raises(InputError, match="reads from the end to the start: train one with bidir"):
+        model.open_stream()

@@ -73,14 +73,15 @@ class Step:
             return np.where(off, np.nan, np.busday_count(days[0], days) / self.count)
         return (times - times[:1]).astype(np.int64) / self._size(times)
 
-    def after(self, start: Any, count: int) -> np.ndarray:
-        """`start`, a datetime64 or a number, and the times that follow: `count` in all."""
-        steps = np.arange(count) * self.count
+    def after(self, start: Any, count: int, *, first: int = 0) -> np.ndarray:
+        """`start`, a datetime64 or a number, and the times that follow: `count` in all, from the
+        `first` step after it on."""
+        steps = np.arange(first, first + count) * self.count
         if self.unit == "number":
-            if int(start) + count * self.count >= 1 << 63:
+            if int(start) + (first + count) * self.count >= 1 << 63:
                 raise InputError(
-                    f"times: {count:,} steps of {self.count} after {int(start)} are more than 64 "
-                    "bits can count: give smaller numbers"
+                    f"times: {first + count:,} steps of {self.count} after {int(start)} are more "
+                    "than 64 bits can count: give smaller numbers"
                 )
             return int(start) + steps
         if self.unit == "microsecond":

@@ -64,25 +64,43 @@ def stream(
 
     Raises InputError, before the first piece, for options or a prompt that the model cannot take.
     """
-    plan = Plan(model, tokenizer, options or Options())
+    plan = plan_of_stream(model, tokenizer, options or Options())
+    (one,) = parse_prompts(tokenizer, [prompt], state)
+    return write_on(plan, one)
+
+
+def plan_of_stream(model: StepModel, tokenizer: Tokenizer, options: Options) -> Plan:
+    """The plan of a text that is given as it is written; InputError where that cannot be."""
+    plan = Plan(model, tokenizer, options)
     if plan.options.beams is not None and plan.options.beams > 1:
         raise InputError(
             f"stream: beams: expected 1 or none, received {plan.options.beams}: which beam is best "
             "is known only at the end; use generate"
         )
-    group = parse_prompts(tokenizer, [prompt], state)
-    return (piece for _, piece in _write(plan, group))
+    return plan
+
+
+def write_on(
+    plan: Plan, prompt: Prompt, read: tuple[np.ndarray, State] | None = None
+) -> Iterator[Piece]:
+    """Continue one prompt; `read` are the logits (1, V) and the state after it, where it has been
+    read already."""
+    return (piece for _, piece in _write(plan, [prompt], read=read))
 
 
 def _write(
-    plan: Plan, prompts: Sequence[Prompt], *, pieces: bool = True
+    plan: Plan,
+    prompts: Sequence[Prompt],
+    *,
+    pieces: bool = True,
+    read: tuple[np.ndarray, State] | None = None,
 ) -> Iterator[tuple[Prompt, Piece]]:
     """Write the texts of prompts that begin in the same state, one step of all at a time.
 
-    pieces: without them only the last of each text is sure to come.
+    pieces: without them only the last of each text is sure to come. read: as in `write_on`.
     """
     model = plan.model
-    logits, state = read_prompts(plan, prompts)
+    logits, state = read_prompts(plan, prompts) if read is None else read
     live = [(prompt, Writer(plan, prompt)) for prompt in prompts]
     while live:
         for row, (prompt, writer) in enumerate(live):

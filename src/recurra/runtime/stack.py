@@ -1,14 +1,28 @@
 """Recurrent layers without torch: any depth, one direction or both, over padded batches."""
 
+import hashlib
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from recurra import native
 from recurra.cells.graph import Program
 from recurra.errors import InputError
+from recurra.given import shown
 from recurra.runtime.architecture import Architecture, Weights, layer_weights
 from recurra.runtime.layer import KernelLayer, NumpyLayer, in_half, on_kernels
+from recurra.runtime.stream_state import Saved, StreamState
+from recurra.runtime.streams import (
+    Identity,
+    Reader,
+    Row,
+    Stream,
+    check_direction,
+    gather,
+    rows_of,
+)
 
 #: One tuple of arrays (B, ·) a layer and direction (forward first), in the order of the cell's
 #: states.
@@ -63,6 +77,7 @@ class RuntimeStack:
         self._keep = architecture.zoneout if any(architecture.zoneout) else ()
         self._directions = 2 if architecture.bidirectional else 1
         self.layers: list[KernelLayer | NumpyLayer] = []
+        self._weights: list[dict[str, np.ndarray]] = []
         self._sizes: list[tuple[int, ...]] = []
         for k in range(architecture.layers * self._directions):
             layer, reverse = divmod(k, self._directions)
@@ -70,6 +85,7 @@ class RuntimeStack:
                 features = self._sizes[-1][0] * self._directions
             form = f"{prefix}{{}}_l{layer}{'_reverse' if reverse else ''}"
             found, sizes = layer_weights(program, weights, form, features)
+            self._weights.append(found)
             served = on_kernels(program, found)
             half = in_half(precision, program, served=served)
             table = self._table(program, found) if layer == 0 else None
@@ -83,6 +99,26 @@ class RuntimeStack:
         for name, size in zip(program.states, self._sizes[0], strict=True):
             full, shape = f"{prefix}initial_{name}", (len(self.layers), size)
             self._initial.append(weights.get(full, shape) if full in weights else None)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of cell and weights, which tells these layers from others."""
+        found = hashlib.sha256(repr(self.architecture.to_json()).encode())
+        begun = {f"initial.{k}": s for k, s in enumerate(self._initial) if s is not None}
+        for weights in (*self._weights, begun):
+            for name, array in weights.items():
+                found.update(f"{name}\0{array.shape}\0".encode() + array.tobytes())
+        return found.hexdigest()
+
+    def open_stream(self, *, state: StreamState | None = None) -> "LayerStream":
+        """A sequence that the layers read as it comes: `push` takes a step (I,) or some (T, I), and
+        returns the outputs (R,) or (T, R).
+
+        Raises:
+            InputError: layers that read in both directions, or a state of others.
+        """
+        check_direction(bidirectional=self.architecture.bidirectional)
+        return Stream(self._reader, Row(self.start(1))).at(state)
 
     @property
     def output_size(self) -> int:
@@ -134,6 +170,10 @@ class RuntimeStack:
             threads=native.at_most(native.threads()),
         )
 
+    @cached_property
+    def _reader(self) -> "_LayerReader":
+        return _LayerReader(self)
+
     def _table(self, program: Program, weights: dict[str, np.ndarray]) -> np.ndarray | None:
         """The rows, where a table of their products is small and can be had."""
         if self._rows is None or self._directions > 1:
@@ -179,6 +219,94 @@ class RuntimeStack:
             x = outputs + x if self.architecture.residual and layer else outputs
         assert x is not None
         return x, tuple(ended)
+
+    def unpack(self, saved: Saved, prefix: str = "layers", count: int = 1) -> States:
+        """The states of some sequences that `pack_states` wrote; FormatError for anything else."""
+        return tuple(
+            tuple(
+                saved.array(f"{prefix}.{k}.{number}", (count, size), float)
+                for number, size in enumerate(sizes)
+            )
+            for k, sizes in enumerate(self._sizes)
+        )
+
+    def advance(
+        self, inputs: Sequence[np.ndarray], rows: Sequence[Row[States]]
+    ) -> tuple[list[np.ndarray], list[Row[States]]]:
+        """Read inputs (T, I) of any lengths from 1 on, each after the states of a row.
+
+        Returns their outputs (T, D * R), and the rows of the states after them.
+        """
+        lengths = np.array([len(x) for x in inputs])
+        if len(inputs) == 1:
+            x = np.asarray(inputs[0])[:, None]
+        else:
+            x = np.zeros((lengths.max(), len(inputs), self.features), np.float32)
+            for column, one in enumerate(inputs):
+                x[: len(one), column] = one
+        return self.advance_padded(x, lengths, rows)
+
+    def advance_padded(
+        self, x: np.ndarray, lengths: np.ndarray, rows: Sequence[Row[States]]
+    ) -> tuple[list[np.ndarray], list[Row[States]]]:
+        """`advance` of inputs side by side (T, B, I), of each the first `lengths` (B,)."""
+        outputs, states = self.run(x, lengths=lengths, states=gather(rows, select, join))
+        found = [outputs[:length, column] for column, length in enumerate(lengths)]
+        return found, rows_of(states, len(rows))
+
+
+LayerStream = Stream[Row[States], np.ndarray, np.ndarray, np.ndarray]
+
+
+class _LayerReader(Reader[Row[States], np.ndarray, np.ndarray, np.ndarray]):
+    """Reads with layers alone."""
+
+    kind = "layers"
+
+    def __init__(self, stack: RuntimeStack) -> None:
+        super().__init__(Identity(lambda: stack.sha256))
+        self._stack = stack
+
+    def advance(
+        self, places: Sequence[Row[States]], frames: Sequence[np.ndarray]
+    ) -> list[tuple[Row[States], np.ndarray]]:
+        """See `Reader.advance`."""
+        size = self._stack.features
+        arrays = [np.asarray(frame, np.float32) for frame in frames]
+        for array in arrays:
+            if array.ndim not in (1, 2) or array.shape[-1] != size or not len(array):
+                raise InputError(
+                    f"push: expected a step ({size},) or some (T, {size}), received {shown(array)}"
+                )
+        found, rows = self._stack.advance([np.atleast_2d(array) for array in arrays], places)
+        outputs = [y[0] if a.ndim == 1 else y for y, a in zip(found, arrays, strict=True)]
+        return list(zip(rows, outputs, strict=True))
+
+    def end(self, place: Row[States]) -> tuple[Row[States], np.ndarray]:
+        """See `Reader.end`."""
+        return place, np.zeros((0, self._stack.output_size), np.float32)
+
+    def pack(self, place: Row[States]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See `Reader.pack`."""
+        return pack(place), {}
+
+    def unpack(self, saved: Saved) -> Row[States]:
+        """See `Reader.unpack`."""
+        return Row(self._stack.unpack(saved))
+
+
+def pack(row: Row[States], prefix: str = "layers") -> dict[str, np.ndarray]:
+    """The states of one sequence as arrays by name."""
+    return pack_states(row.alone(select), prefix)
+
+
+def pack_states(states: States, prefix: str = "layers") -> dict[str, np.ndarray]:
+    """States as arrays by name."""
+    return {
+        f"{prefix}.{k}.{number}": state
+        for k, layer in enumerate(states)
+        for number, state in enumerate(layer)
+    }
 
 
 def select(states: States, rows: np.ndarray) -> States:

@@ -1,7 +1,9 @@
 """A model directory: data, never code."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ TOKENIZER = "tokenizer.json"
 CARD = "README.md"
 BEST = "best"  # the model directory inside a run directory
 _KIND = "model"
+#: What a configuration says beside what the model is.
+_TOLD = ("format", "version", "training")
 _ATTEMPTS = 10
 
 
@@ -48,6 +52,19 @@ class ModelFiles:
             tokenizer=self.tokenizer,
             card=self.card,
         )
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of whatever changes an answer: weights, tokenizer, and the configuration but
+        for the account of the training."""
+        found = hashlib.sha256()
+        told = {k: v for k, v in sorted(self.config.items()) if k not in _TOLD}
+        for part in (told, {} if self.tokenizer is None else self.tokenizer):
+            found.update(dump_json(part, where="model"))
+        for name, tensor in sorted(self.tensors.items()):
+            found.update(f"{name}\0{tensor.dtype.str}\0{tensor.shape}\0".encode())
+            found.update(np.ascontiguousarray(tensor).data.cast("B") if tensor.size else b"")
+        return found.hexdigest()
 
 
 def save_model(

@@ -1,12 +1,12 @@
 """What a task is: the one base of the classes that users name.
 
 A task's class names its tables of settings and options, and adds what is its own: `runtime`,
-`predict`, `predict_file`, `evaluate`. Training is in `recurra.tasks.training`.
+`predict`, `predict_file`, `evaluate`, `open_stream`. Training is in `recurra.tasks.training`.
 """
 
 import inspect
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from recurra.errors import FormatError, InputError
 from recurra.given import listed, path_of, reason
+from recurra.runtime.streams import Identity
 from recurra.settings import Settings, check, explain, sort
 from recurra.storage import ModelFiles, read_model
 from recurra.tasks.copies import Copied
@@ -146,13 +147,16 @@ class Task(Copied):
         """What runs the model without torch; made of `files` and the precision."""
         raise NotImplementedError
 
+    @property
+    def _identity(self) -> Identity:
+        """What tells it from other models: a state of a stream goes on in the same one only."""
+        return Identity.of(self.files, self._precision)
+
     if TYPE_CHECKING:
-
-        def predict(self, inputs: Any, **options: Any) -> Any:
-            """An answer to each of several inputs."""
-
-        def evaluate(self, data: Any, **options: Any) -> Any:
-            """The figures of the task, of data it was not trained on."""
+        # Each class has these with options of its own. As attributes they take any.
+        predict: Callable[..., Any]
+        evaluate: Callable[..., Any]
+        open_stream: Callable[..., Any]
 
     def fit(
         self,
@@ -195,7 +199,10 @@ class Task(Copied):
             pretrained=pretrained,
         )
         try:
-            result, best, cleanup = self._train(job)
+            side = self._training_side()
+            from recurra.tasks.training import train
+
+            result, best, cleanup = train(side.SIDE, job)
         except BaseException:
             self.config = before
             raise
@@ -251,13 +258,6 @@ class Task(Copied):
         files = read_pretrained(directory)
         self.config = adopt(self.config, files)
         return files
-
-    def _train(self, job: Job) -> Any:
-        """See `recurra.tasks.training.train`."""
-        side = self._training_side()
-        from recurra.tasks.training import train
-
-        return train(side.SIDE, job)
 
     @classmethod
     def _training_side(cls) -> Any:

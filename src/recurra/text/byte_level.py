@@ -5,13 +5,13 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from recurra.checked import checked
 from recurra.errors import InputError
-from recurra.text.layout import special_tokens, tokenizer_layout
+from recurra.text.layout import Layout, special_tokens, tokenizer_layout
 from recurra.text.splitter import safe_cut, split
 from recurra.text.tokenizer import EOS, StreamDecoder, Tokenizer, utf8
 
@@ -88,6 +88,12 @@ class ByteTokenizer(ByteLevelTokenizer):
     def __init__(self, *, eos: bool = False) -> None:
         super().__init__([*BYTE_LETTERS, EOS] if eos else BYTE_LETTERS)
 
+    @classmethod
+    def from_layout(cls, layout: Layout) -> Self | None:
+        """See `Tokenizer.from_layout`."""
+        whole = layout.splitter.get("use_regex") is False
+        return cls(eos=len(layout.tokens) > 256) if layout.type == "BPE" and whole else None
+
     @checked
     def encode(self, text: str) -> np.ndarray:
         """The bytes of the text, (T,) int32. InputError for half of a surrogate pair."""
@@ -119,6 +125,12 @@ class BPETokenizer(ByteLevelTokenizer):
             pairs[ids[0], ids[1]] = (rank, ids[2])
         letters = [self._ids[letter] for letter in BYTE_LETTERS]
         self._words = _Words(letters, pairs)
+
+    @classmethod
+    def from_layout(cls, layout: Layout) -> Self | None:
+        """See `Tokenizer.from_layout`."""
+        whole = layout.splitter.get("use_regex") is False
+        return cls(layout.tokens, layout.merges) if layout.type == "BPE" and not whole else None
 
     @checked
     def encode(self, text: str) -> np.ndarray:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.text.code_points import CODE_POINTS, code_points
-from recurra.text.layout import special_tokens, tokenizer_layout
+from recurra.text.layout import Layout, special_tokens, tokenizer_layout
 from recurra.text.tokenizer import EOS, UNK, StreamDecoder, Tokenizer
 
 
@@ -30,6 +30,12 @@ class CharTokenizer(Tokenizer):
         for index, token in enumerate(self._tokens):
             if len(token) == 1:
                 self._table[ord(token)] = index
+
+    @classmethod
+    def from_layout(cls, layout: Layout) -> Self | None:
+        """See `Tokenizer.from_layout`."""
+        isolated = layout.splitter.get("behavior") == "Isolated"
+        return cls(layout.tokens) if layout.type == "WordLevel" and isolated else None
 
     @checked
     def encode(self, text: str) -> np.ndarray:

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+#: The token of unknown symbols, and the one that ends a sequence.
+UNK, EOS = "<unk>", "<eos>"
+
 
 class Kind(NamedTuple):
     """What holds of all tokenizers of a kind.

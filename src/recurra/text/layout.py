@@ -8,18 +8,13 @@ passing over it would encode otherwise than in the model's training.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import cached_property
+from typing import Any
 
-from recurra.bounded import is_folder, read_whole
-from recurra.checked import checked
-from recurra.errors import FormatError, InputError
+from recurra.errors import FormatError
 from recurra.given import brief
-
-if TYPE_CHECKING:
-    from recurra.text.tokenizer import Tokenizer
+from recurra.text.kinds import EOS
 
 FILE_NAME = "tokenizer.json"
 
@@ -48,117 +43,42 @@ def tokenizer_layout(
 
 def special_tokens(eos_id: int | None) -> list[dict[str, Any]]:
     """The `added_tokens` of a vocabulary: Hugging Face decodes them to nothing, as we do."""
-    from recurra.text.tokenizer import EOS
-
     if eos_id is None:
         return []
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return [{"id": eos_id, "content": EOS, **flags, "special": True}]
 
 
-def read_layout(layout: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer a layout describes. FormatError where it is not one that we write."""
-    from recurra.text.byte_level import BPETokenizer, ByteTokenizer
-    from recurra.text.char import CharTokenizer
-    from recurra.text.word import WordTokenizer
+class Layout:
+    """A layout that is read: FormatError for what is not as it should be.
 
-    model = _entry(layout, "model", dict)
-    kind, tokens = model.get("type"), _tokens(model)
-    splitter = layout.get("pre_tokenizer")
-    splitter = splitter if isinstance(splitter, dict) else {}
-    tokenizer: Tokenizer
-    try:
-        if kind == "WordLevel" and splitter.get("behavior") == "Isolated":
-            tokenizer = CharTokenizer(tokens)
-        elif kind == "WordLevel":
-            tokenizer = WordTokenizer(tokens, line_ends=layout.get("normalizer") is not None)
-        elif kind == "BPE" and splitter.get("use_regex") is False:
-            tokenizer = ByteTokenizer(eos=len(tokens) > 256)
-        elif kind == "BPE":
-            merges = _merges(model)
-            layout = {**layout, "model": {**model, "merges": [list(pair) for pair in merges]}}
-            tokenizer = BPETokenizer(tokens, merges)
-        else:
-            raise FormatError(
-                f"{FILE_NAME}: expected a model of type BPE or WordLevel, received {kind!r}: "
-                "train a "
-                "tokenizer of ours (train_tokenizer)"
-            )
-    except InputError as error:
-        raise FormatError(f"{FILE_NAME}: {error}: restore the file from a copy") from None
-    difference = _difference(tokenizer.to_json(), layout, "")
-    if difference:
-        raise FormatError(
-            f"{FILE_NAME}: cannot be read as a {tokenizer.kind} tokenizer: {difference}: train "
-            "a tokenizer of ours (train_tokenizer)"
-        )
-    return tokenizer
-
-
-@checked
-def save_tokenizer(tokenizer: Tokenizer, path: str | os.PathLike[str]) -> None:
-    """Write `tokenizer.json` at `path` (or in it, where it is a directory), whole or not at all."""
-    target = _file(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    text = json.dumps(tokenizer.to_json(), ensure_ascii=False, indent=2)
-    try:
-        temporary.write_text(f"{text}\n", encoding="utf-8", newline="\n")
-        temporary.replace(target)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written: {error.strerror}: {_CHECK}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@checked
-def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
-    """Read the `tokenizer.json` at `path`, or in it.
-
-    InputError where the file cannot be opened, FormatError where it is damaged or foreign.
+    type: of its model. tokens: the vocabulary in the order of its numbers. splitter: its
+    pre-tokenizer.
     """
-    target = _file(path)
-    try:
-        layout = json.loads(
-            read_whole(target, "json"), object_pairs_hook=_unique, parse_constant=_constant
-        )
-    except OSError as error:
-        raise InputError(f"{target}: cannot be read: {error.strerror}: {_CHECK}") from error
-    except InputError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise FormatError(
-            f"{target}: expected JSON, received what cannot be read as JSON ({error}): restore the "
-            "file from a copy"
-        ) from None
-    if not isinstance(layout, dict):
-        raise FormatError(
-            f"{target}: expected a JSON object, received {brief(layout)}: restore the file from a "
-            "copy"
-        )
-    try:
-        return read_layout(layout)
-    except FormatError as error:
-        raise FormatError(str(error).replace(FILE_NAME, str(target), 1)) from None
 
+    def __init__(self, layout: Mapping[str, Any]) -> None:
+        self._layout, self._model = layout, _entry(layout, "model", dict)
+        self.type, self.tokens = self._model.get("type"), _tokens(self._model)
+        splitter = layout.get("pre_tokenizer")
+        self.splitter = splitter if isinstance(splitter, dict) else {}
 
-#: What mends a refusal of the system.
-_CHECK = "check the path, its permissions and the free space"
+    @property
+    def normalized(self) -> bool:
+        """Whether something is done to a text before it is cut."""
+        return self._layout.get("normalizer") is not None
 
+    @cached_property
+    def merges(self) -> list[tuple[str, str]]:
+        """The pairs that are merged."""
+        return _merges(self._model)
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return found
-
-
-def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _file(path: str | os.PathLike[str]) -> Path:
-    target = Path(path)
-    return target / FILE_NAME if is_folder(target) else target
+    def difference(self, expected: Mapping[str, Any]) -> str:
+        """The first place that is not as a tokenizer would write it; "" where there is none."""
+        layout = self._layout
+        if "merges" in self._model and self.type == "BPE":
+            merges = [list(pair) for pair in self.merges]
+            layout = {**layout, "model": {**self._model, "merges": merges}}
+        return _difference(expected, layout, "")
 
 
 def _entry(parent: Mapping[str, Any], key: str, kind: type) -> Any:

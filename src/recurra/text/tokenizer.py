@@ -6,16 +6,15 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from recurra.errors import InputError
+from recurra.errors import FormatError, InputError
 from recurra.given import plain, shown
-from recurra.text.kinds import OF_BYTES
+from recurra.text.kinds import EOS, OF_BYTES, UNK
+from recurra.text.layout import FILE_NAME, Layout
 
-UNK = "<unk>"
-EOS = "<eos>"
 SHOWN = 5  # symbols an error names before it stops
 
 
@@ -31,6 +30,10 @@ class StreamDecoder(ABC):
         """What was held back; afterwards the decoder stands at the start of a text."""
 
 
+#: The classes of all kinds.
+_CLASSES: list[type[Tokenizer]] = []
+
+
 class Tokenizer(ABC):
     """A vocabulary of `V = len(tokenizer)` tokens, and how text is cut into them.
 
@@ -41,6 +44,11 @@ class Tokenizer(ABC):
     kind: ClassVar[str]
     unk_id: int | None
     eos_id: int | None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "kind" in vars(cls):
+            _CLASSES.append(cls)
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self._tokens = tuple(tokens)
@@ -92,9 +100,34 @@ class Tokenizer(ABC):
     @staticmethod
     def from_json(layout: Mapping[str, Any]) -> Tokenizer:
         """The tokenizer that `to_json` described. FormatError where it is not one of ours."""
-        from recurra.text.layout import read_layout  # which imports this module
+        read = Layout(layout)
+        try:
+            made = (cls.from_layout(read) for cls in _CLASSES)
+            tokenizer = next((one for one in made if one is not None), None)
+        except InputError as error:
+            raise FormatError(f"{FILE_NAME}: {error}: restore the file from a copy") from None
+        if tokenizer is None:
+            raise FormatError(
+                f"{FILE_NAME}: expected a model of type BPE or WordLevel, received {read.type!r}: "
+                "train a tokenizer of ours (train_tokenizer)"
+            )
+        difference = read.difference(tokenizer.to_json())
+        if difference:
+            raise FormatError(
+                f"{FILE_NAME}: cannot be read as a {tokenizer.kind} tokenizer: {difference}: train "
+                "a tokenizer of ours (train_tokenizer)"
+            )
+        return tokenizer
 
-        return read_layout(layout)
+    @classmethod
+    def from_layout(cls, layout: Layout) -> Self | None:
+        """The tokenizer that a layout describes; None where it is none of this class, as it is
+        for a class without a layout.
+
+        Raises:
+            InputError: what it describes cannot be.
+        """
+        return None
 
     @property
     def sha256(self) -> str:

@@ -12,7 +12,6 @@ from recurra.errors import InputError
 from recurra.text.byte_level import BPETokenizer, ByteTokenizer
 from recurra.text.char import CharTokenizer, count_characters
 from recurra.text.kinds import KINDS
-from recurra.text.layout import read_layout
 from recurra.text.tokenizer import EOS, UNK, Tokenizer, utf8
 from recurra.text.word import WordTokenizer
 
@@ -129,4 +128,4 @@ def _train_bpe(
     # The learner cuts each item into words by itself.
     whole = (utf8(chunk).decode() for chunk in chunks)
     learner.train_from_iterator(whole if texts else start.regroup(whole), trainer)
-    return read_layout(json.loads(learner.to_str()))
+    return Tokenizer.from_json(json.loads(learner.to_str()))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from recurra.checked import checked
 from recurra.errors import InputError
-from recurra.text.layout import tokenizer_layout
+from recurra.text.layout import Layout, tokenizer_layout
 from recurra.text.tokenizer import EOS, UNK, StreamDecoder, Tokenizer
 
 LINE_END = {"type": "Replace", "pattern": {"String": "\n"}, "content": f" {EOS} "}
@@ -53,6 +53,14 @@ class WordTokenizer(Tokenizer):
             )
         self.line_ends = line_ends
         self._lookup = _Lookup(self._ids, missing=self.unk_id)
+
+    @classmethod
+    def from_layout(cls, layout: Layout) -> Self | None:
+        """See `Tokenizer.from_layout`."""
+        isolated = layout.splitter.get("behavior") == "Isolated"
+        if layout.type != "WordLevel" or isolated:
+            return None
+        return cls(layout.tokens, line_ends=layout.normalized)
 
     @checked
     def encode(self, text: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -82,29 +82,31 @@ class Loop:
         """Run to the end."""
         self.task.module.train()
         self._boundary()  # makes up for a validation that a signal cut short
-        while self.at.stopped is None:
-            self._epoch()
-
-    def _epoch(self) -> None:
         at = self.at
-        epoch = at.epoch
-        batches = self.task.batches(epoch, rank=self.world.rank, world=self.world.size)
-        length = count_batches(batches)
-        while at.stopped is None and at.epoch == epoch:
+        for batch, length in self._batches():
             where = self.now.place(at.step)
             lr = self.schedule.at(where, factor=at.factor)
-            batch = batches[at.index]
             figures, count, self.state.carried = self.step(
                 batch, self.state.carried, lr, shares=self.unfreezing.at(int(where))
             )
             at.step += 1
             self._steps_here += 1
             at.index += 1
-            place = epoch + at.index / length
+            place = at.epoch + at.index / length
             if at.index == length:
-                at.epoch, at.index = epoch + 1, 0
+                at.epoch, at.index = at.epoch + 1, 0
             self._pending.append(_Pending(figures, count, at.step, place, lr))
             self._boundary()
+
+    def _batches(self) -> Iterator[tuple[Any, int]]:
+        """The batches that are due, epoch after epoch, and how many their epoch has."""
+        at, world = self.at, self.world
+        while at.stopped is None:
+            epoch = at.epoch
+            batches = self.task.batches(epoch, rank=world.rank, world=world.size)
+            length = count_batches(batches)
+            while at.stopped is None and at.epoch == epoch:
+                yield batches[at.index], length
 
     def _boundary(self) -> None:
         """What may happen between two steps; here the state of the run is whole."""

@@ -87,7 +87,11 @@ def fit(
         if report:
             watching = (*watching, Reporter(getattr(task, "samples", None)))
         try:
-            return _Fit(task, config, world, signals, directory, watching, started).run(fresh)
+            call = _Fit(task, config, world, signals, directory, watching, started)
+            with call.opened(fresh) as loop:
+                if loop is not None:
+                    loop.train()
+            return call.result()
         finally:
             directory.close()
 
@@ -114,7 +118,12 @@ class _Fit:
         self.step = Step(task, config, world)
         self.state = RunState(task.module, self.step.updater, Position())
 
-    def run(self, fresh: bool) -> FitResult:
+    @contextmanager
+    def opened(self, fresh: bool) -> Iterator[Loop | None]:
+        """The loop that trains, None where the run is finished; afterwards the best weights stand.
+
+        Callbacks hear when it begins, and with what result it ends: None where it was cut short.
+        """
         recorded, self.save_seconds = self._open(fresh)
         at = self.state.position
         if at.stopped is None:
@@ -133,11 +142,12 @@ class _Fit:
         result = None
         try:
             self._tell_start(plan, begun)
-            if not finished:
-                self._train(plan)
-            self._take_best()
-            result = self._result()
-            return result
+            with self._metrics(finished) as metrics:
+                yield None if finished else self._loop(plan, metrics)
+            if self.state.best is not None:
+                set_weights(self.task.module, self.state.best, str(self.directory.path))
+            self.task.module.eval()
+            result = self.result()
         finally:
             with ExitStack() as ends:  # all are called, even if one raises an error
                 for callback in reversed(begun):
@@ -209,34 +219,35 @@ class _Fit:
             callback.on_start(event)
             begun.append(callback)
 
-    def _train(self, plan: Plan) -> None:
-        path = self.directory.path
-        step = self.state.position.step
-        metrics = MetricsWriter(path / METRICS, step=step) if self.world.first else None
+    @contextmanager
+    def _metrics(self, finished: bool) -> Iterator[MetricsWriter | None]:
+        """What writes the metrics, on the first rank of a run that is not finished."""
+        if finished or not self.world.first:
+            yield None
+            return
+        metrics = MetricsWriter(self.directory.path / METRICS, step=self.state.position.step)
         try:
-            Loop(
-                self.task,
-                self.config,
-                plan,
-                world=self.world,
-                step=self.step,
-                state=self.state,
-                signals=self.signals,
-                directory=self.directory,
-                metrics=metrics,
-                callbacks=self.callbacks,
-                pace=self._pace(),
-            ).train()
+            yield metrics
         finally:
-            if metrics is not None:
-                metrics.close()
+            metrics.close()
 
-    def _take_best(self) -> None:
-        if self.state.best is not None:
-            set_weights(self.task.module, self.state.best, str(self.directory.path))
-        self.task.module.eval()
+    def _loop(self, plan: Plan, metrics: MetricsWriter | None) -> Loop:
+        return Loop(
+            self.task,
+            self.config,
+            plan,
+            world=self.world,
+            step=self.step,
+            state=self.state,
+            signals=self.signals,
+            directory=self.directory,
+            metrics=metrics,
+            callbacks=self.callbacks,
+            pace=self._pace(),
+        )
 
-    def _result(self) -> FitResult:
+    def result(self) -> FitResult:
+        """What came of it."""
         at = self.state.position
         assert at.stopped is not None
         return FitResult(

@@ -126,7 +126,7 @@ def test_members_are_drawn_apart_and_their_probabilities_averaged():
     assert not np.allclose(heads[0], heads[1])
     assert not np.allclose(heads[1], heads[2])
     alone = []
-    for member in model.runtime._members:
+    for member in model.runtime.members:
         lexicon = model._reader.lexicon()
         forms = [lexicon.encode(text) for text in TEXTS[0]]
         alone.append(member.texts(forms, lexicon))

@@ -177,7 +177,8 @@ class MixtureModel(TextRival):
                 f"{list(weights)}"
             )
         self._weights = found
-        self.__dict__.pop("runtime", None)
+        for name in ("runtime", "_text_reader"):
+            self.__dict__.pop(name, None)
 
 
 class Mixed:

@@ -19,7 +19,7 @@ class TextRival(Copied, TextModel):
     def _take(self, files: ModelFiles) -> None:
         """Be the model of these files."""
         self._files = files
-        for name in ("tokenizer", "runtime"):
+        for name in ("tokenizer", "runtime", "_text_reader"):
             self.__dict__.pop(name, None)
 
     @property

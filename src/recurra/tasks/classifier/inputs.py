@@ -20,6 +20,7 @@ class TextInputs:
     ) -> None:
         self.tokenizer, self.subwords = tokenizer, subwords
         self._normalise = _normaliser(config)
+        self._lowercase = config.lowercase
 
     @classmethod
     def fit(
@@ -60,6 +61,14 @@ class TextInputs:
     def to_json(self) -> dict[str, Any]:
         """All but the tokenizer."""
         return {"subwords": None if self.subwords is None else list(self.subwords.grams)}
+
+    def cut(self, text: str) -> int:
+        """The end of a prefix of a text that is read the same whatever follows."""
+        if not self._lowercase or self.tokenizer.kind == "word":
+            return self.tokenizer.cut(text)
+        # A letter in lower case may depend on those beside it, but not across white space.
+        words = text.split()
+        return text.rindex(words[-1]) - 1 if len(words) > 1 else 0
 
     def lexicon(self) -> Lexicon:
         """An empty one."""
@@ -113,23 +122,44 @@ class NumberInputs:
         Raises:
             InputError: other features than in training, or a missing value where that is an error.
         """
+        self.check_features(array, place)
+        return self.scaled(self.filled(array, place))
+
+    def check_features(self, array: np.ndarray, place: str) -> None:
+        """Raise InputError where steps (T, F) have other features than in training."""
         if array.shape[1] != self.features:
             raise InputError(
                 f"{place}: expected steps of {self.features} features, as in training, "
                 f"received {array.shape[1]}"
             )
+
+    def filled(self, array: np.ndarray, place: str, before: np.ndarray | None = None) -> np.ndarray:
+        """Steps (T, F) with the last value that there was in the place of a missing one, where that
+        is wanted; `before` (F,) is the step before them, likewise.
+
+        Raises:
+            InputError: a missing value where that is an error.
+        """
         gaps = np.isnan(array)
-        if gaps.any():
-            if self._missing == "error":
-                step, feature = np.argwhere(gaps)[0]
-                raise InputError(
-                    f"{place}: step {step + 1} has no value of feature {feature + 1}: give one, or "
-                    "choose missing=mean or last"
-                )
-            if self._missing == "last":
-                steps = np.where(gaps, 0, np.arange(len(array))[:, None])
-                array = np.take_along_axis(array, np.maximum.accumulate(steps), 0)
-            array = np.where(np.isnan(array), self.mean, array)
+        if not gaps.any():
+            return array
+        if self._missing == "error":
+            step, feature = np.argwhere(gaps)[0]
+            raise InputError(
+                f"{place}: step {step + 1} has no value of feature {feature + 1}: give one, or "
+                "choose missing=mean or last"
+            )
+        if self._missing != "last":
+            return array
+        if before is not None:
+            return self.filled(np.concatenate([before[None], array]), place)[1:]
+        steps = np.where(gaps, 0, np.arange(len(array))[:, None])
+        found: np.ndarray = np.take_along_axis(array, np.maximum.accumulate(steps), 0)
+        return found
+
+    def scaled(self, array: np.ndarray) -> np.ndarray:
+        """Filled steps as the network reads them."""
+        array = np.where(np.isnan(array), self.mean, array)
         return (array - self.mean) / self.deviation if self._standardise else array
 
 

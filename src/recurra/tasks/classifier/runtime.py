@@ -1,6 +1,7 @@
 """A sequence classifier without torch: texts or numbers in, probabilities out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,8 +9,19 @@ from recurra import native, rowwise
 from recurra.errors import FormatError
 from recurra.runtime import pooling
 from recurra.runtime.architecture import Architecture, Weights
-from recurra.runtime.stack import RuntimeStack
+from recurra.runtime.stack import RuntimeStack, States, pack
+from recurra.runtime.stream_state import Saved
+from recurra.runtime.streams import Row
 from recurra.text.lexicon import Lexicon
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifierPlace:
+    """Where one network stands in a sequence."""
+
+    row: Row[States]
+    pooled: pooling.Pooled
+
 
 #: Sequences are read so many side by side, fewer where they are long.
 _ROWS, _STEPS = 64, 1 << 14
@@ -47,7 +59,9 @@ class RuntimeClassifier:
         assert features is not None
         self._stack = RuntimeStack(architecture, weights, features=features, precision=precision)
         size = self._stack.output_size
+        self.bidirectional = architecture.bidirectional
         self._pool = _pool(pool, weights, size, 2 if architecture.bidirectional else 1)
+        self._running = pooling.RunningPool(self._pool, size)
         head = weights.get("head.weight")
         self._head = native.Product(head, weights.get("head.bias", (len(head),)))
         if head.shape[1] != size:
@@ -55,6 +69,11 @@ class RuntimeClassifier:
                 f"model.safetensors: expected a head that reads the {size} outputs of the layers, "
                 f"found one that reads {head.shape[1]}: restore the file from a copy"
             )
+
+    @property
+    def members(self) -> "list[RuntimeClassifier]":
+        """The networks of the committee: itself."""
+        return [self]
 
     @property
     def classes(self) -> int:
@@ -75,6 +94,37 @@ class RuntimeClassifier:
     def numbers(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
         """Probabilities (N, C) of sequences (T, I)."""
         return self._classify(sequences, lambda chosen: chosen)
+
+    def vectors(self, inputs: np.ndarray, lexicon: Lexicon | None) -> np.ndarray:
+        """A sequence as the layers read it, (T, I): forms of a lexicon, or numbers."""
+        return inputs if lexicon is None else self._vectors(lexicon)[inputs]
+
+    def begin(self) -> "ClassifierPlace":
+        """The place before any step."""
+        return ClassifierPlace(Row(self._stack.start(1)), pooling.Pooled())
+
+    def advance(
+        self, places: "Sequence[ClassifierPlace]", sequences: Sequence[np.ndarray]
+    ) -> "list[ClassifierPlace]":
+        """Read further steps, (T, I) of vectors at each place, T from 1 on."""
+        outputs, rows = self._stack.advance(sequences, [place.row for place in places])
+        return [
+            ClassifierPlace(row, self._running.extended(place.pooled, y))
+            for place, y, row in zip(places, outputs, rows, strict=True)
+        ]
+
+    def probabilities(self, places: "Sequence[ClassifierPlace]") -> np.ndarray:
+        """Probabilities (N, C) of what was read up to places."""
+        return self._softmax(np.stack([self._running.value(one.pooled) for one in places]))
+
+    def pack(self, place: "ClassifierPlace", prefix: str) -> dict[str, np.ndarray]:
+        """A place as arrays by name."""
+        return {**pack(place.row, f"{prefix}.layers"), **self._running.pack(place.pooled, prefix)}
+
+    def unpack(self, saved: Saved, prefix: str) -> "ClassifierPlace":
+        """The place that `pack` wrote; FormatError for anything else."""
+        states = self._stack.unpack(saved, f"{prefix}.layers")
+        return ClassifierPlace(Row(states), self._running.unpack(saved, prefix))
 
     def _classify(
         self, sequences: Sequence[np.ndarray], read: Callable[[np.ndarray], np.ndarray]
@@ -128,32 +178,32 @@ class RuntimeCommittee:
         features: int | None = None,
         precision: str = "float32",
     ) -> None:
-        self._members = []
+        self.members = []
         for index in range(members):
             prefix = f"members.{index}."
             own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
             made = RuntimeClassifier(
                 architecture, own, pool=pool, features=features, precision=precision
             )
-            self._members.append(made)
+            self.members.append(made)
 
     @property
     def classes(self) -> int:
         """C."""
-        return self._members[0].classes
+        return self.members[0].classes
 
     @property
     def vocabulary(self) -> tuple[int, int]:
         """How many tokens and how many n-grams there are weights for."""
-        return self._members[0].vocabulary
+        return self.members[0].vocabulary
 
     def texts(self, forms: Sequence[np.ndarray], lexicon: Lexicon) -> np.ndarray:
         """See `RuntimeClassifier.texts`."""
-        return rowwise.mean([m.texts(forms, lexicon) for m in self._members])
+        return rowwise.mean([m.texts(forms, lexicon) for m in self.members])
 
     def numbers(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
         """See `RuntimeClassifier.numbers`."""
-        return rowwise.mean([m.numbers(sequences) for m in self._members])
+        return rowwise.mean([m.numbers(sequences) for m in self.members])
 
 
 def _pool(kind: str, weights: Weights, size: int, directions: int) -> pooling.Pool:
@@ -164,7 +214,7 @@ def _pool(kind: str, weights: Weights, size: int, directions: int) -> pooling.Po
     if kind == "max":
         return pooling.largest
     if kind == "attention":
-        return pooling.attention(
+        return pooling.Attention(
             weights.get("pool.inner.weight", (size, size)),
             weights.get("pool.inner.bias", (size,)),
             weights.get("pool.context.weight", (1, size)),

@@ -3,7 +3,6 @@
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -14,6 +13,7 @@ from recurra.data.labels import Label, LabelKinds
 from recurra.errors import FormatError
 from recurra.given import path_of
 from recurra.runtime import Architecture
+from recurra.runtime.stream_state import StreamState
 from recurra.settings import Settings
 from recurra.tasks.answers import Unanswered, answered
 from recurra.tasks.classifier.data import (
@@ -25,6 +25,7 @@ from recurra.tasks.classifier.data import (
 )
 from recurra.tasks.classifier.examples import Examples, numbers_in_lines
 from recurra.tasks.classifier.inputs import NumberInputs, TextInputs
+from recurra.tasks.classifier.prediction import LabelPrediction
 from recurra.tasks.classifier.runtime import RuntimeClassifier, RuntimeCommittee
 from recurra.tasks.classifier.scores import ClassifierScores
 from recurra.tasks.classifier.settings import (
@@ -34,6 +35,7 @@ from recurra.tasks.classifier.settings import (
     ClassifierSettings,
     Source,
 )
+from recurra.tasks.classifier.stream import ClassifierReader, ClassifierStream
 from recurra.tasks.protocol import Fitting, Task
 from recurra.text import Corpus
 
@@ -49,32 +51,6 @@ if TYPE_CHECKING:
 #: AdamW's usual rate here is lower than for language models: with fewer steps to learn in, the
 #: vectors of words should not run ahead of what reads them.
 LR = 0.002
-
-
-@dataclass(frozen=True)
-class LabelPrediction:
-    """What a classifier says of one example.
-
-    label: the most probable one, as labels were given. probabilities: of every label, where they
-    were asked for.
-    """
-
-    label: Label
-    probability: float
-    probabilities: dict[Label, float] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Its fields as JSON values; labels as names are texts."""
-        told: dict[str, Any] = {"label": self.label, "probability": self.probability}
-        if self.probabilities is None:
-            return told
-        return {**told, "probabilities": {str(k): p for k, p in self.probabilities.items()}}
-
-    def __str__(self) -> str:
-        if self.probabilities is None:
-            return f"{self.label}\t{self.probability:.4f}"
-        shown = "\t".join(f"{label} {p:.4f}" for label, p in self.probabilities.items())
-        return f"{self.label}\t{shown}"
 
 
 class SequenceClassifier(Task):
@@ -190,9 +166,7 @@ class SequenceClassifier(Task):
 
         return answered(made(), examples.places, examples.skipped)
 
-    def evaluate(  # type: ignore[override]
-        self, data: Source, **options: "Unpack[Measured]"
-    ) -> ClassifierScores:
+    def evaluate(self, data: Source, **options: "Unpack[Measured]") -> ClassifierScores:
         """Measure it on examples with labels: accuracy, macro-F1, confusion matrix, loss.
 
         Args:
@@ -208,6 +182,26 @@ class SequenceClassifier(Task):
         true = classes_of(examples, self._texts)
         found = self._classify(examples)
         return ClassifierScores.measure(true, found, self.labels, skipped=examples.skipped)
+
+    def open_stream(self, *, state: StreamState | None = None) -> ClassifierStream:
+        """A sequence that the model reads as it comes: `push` takes a piece of a text, or a step
+        (F,) or some (T, F) of numbers, and returns the `LabelPrediction` of all so far.
+
+        With `pooling="attention"` the state grows with the sequence.
+
+        Args:
+            state: where to begin: the `state` of such a stream.
+
+        Raises:
+            InputError: a model that reads in both directions, or a state of another.
+            FormatError: a damaged one.
+        """
+        reader = self._streaming
+        return ClassifierStream(reader, reader.begin()).at(state)
+
+    @cached_property
+    def _streaming(self) -> ClassifierReader:
+        return ClassifierReader(self.runtime, self._reader, self.labels, self._identity)
 
     @cached_property
     def labels(self) -> tuple[Label, ...]:

@@ -1,5 +1,6 @@
 """Random numbers for windows side by side, so that no window's draws depend on the others."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +27,13 @@ class Draws:
 
     def __init__(self, seed: int, windows: int) -> None:
         self._each = [np.random.default_rng(seed) for _ in range(windows)]
+
+    @classmethod
+    def of(cls, generators: Sequence[np.random.Generator]) -> "Draws":
+        """From a generator of its own for each window."""
+        made = cls(0, 0)
+        made._each = list(generators)
+        return made
 
     def random(self, size: tuple[int, ...], /) -> np.ndarray:
         """Numbers in [0, 1)."""

@@ -121,6 +121,12 @@ class Scaler:
         """The units of windows (B) of these tracks, themselves shifted and sized by (B, C)."""
         sizes = np.stack([track.size for track in tracks])
         shifts = np.stack([track.shift for track in tracks])
+        return self.units_of(sizes, shifts, shift, size)
+
+    def units_of(
+        self, sizes: np.ndarray, shifts: np.ndarray, shift: np.ndarray, size: np.ndarray
+    ) -> Units:
+        """`units` of windows whose tracks are sized and shifted by (B, C)."""
         inverse = None if self.transform == "none" else self._inverse
         return Units(size * sizes, shift * sizes + shifts, inverse)
 

@@ -10,6 +10,8 @@ import numpy as np
 from recurra.errors import FormatError, InputError
 from recurra.given import listed, shown
 from recurra.runtime import Architecture
+from recurra.runtime.stream_state import StreamState
+from recurra.runtime.streams import restored
 from recurra.settings import Settings, option
 from recurra.tasks.answers import Unanswered
 from recurra.tasks.forecaster.described import described
@@ -22,7 +24,7 @@ from recurra.tasks.forecaster.runtime import ForecastShape, RuntimeForecaster
 from recurra.tasks.forecaster.scaling import Scaler, Track
 from recurra.tasks.forecaster.scores import ROWS, ForecasterScores, backtest
 from recurra.tasks.forecaster.settings import ForecasterData, ForecasterSettings, SeriesSettings
-from recurra.tasks.forecaster.stream import ForecastStream
+from recurra.tasks.forecaster.stream import ForecastReader, ForecastStream
 from recurra.tasks.forecaster.windows import WindowSource
 from recurra.tasks.protocol import Fitting, Task
 
@@ -163,9 +165,7 @@ class Forecaster(Task):
         for reason in panel.skipped:
             yield Unanswered(reason, line=False)
 
-    def evaluate(  # type: ignore[override]
-        self, data: Any, **options: "Unpack[Measured]"
-    ) -> ForecasterScores:
+    def evaluate(self, data: Any, **options: "Unpack[Measured]") -> ForecasterScores:
         """Forecast the end of each series from what came before, from one or many origins.
 
         Args:
@@ -196,21 +196,49 @@ class Forecaster(Task):
         )
 
     def stream(self, data: Any, *, seed: int = 0) -> ForecastStream:
+        """Read one series, then take its next values as they come: `open_stream`."""
+        return self.open_stream(data, seed=seed)
+
+    def open_stream(
+        self,
+        data: Any = None,
+        *,
+        state: StreamState | None = None,
+        seed: int = 0,
+        levels: Any = None,
+    ) -> ForecastStream:
         """Read one series, then take its next values as they come: see `ForecastStream`.
+
+        Args:
+            data: the series up to now, in the forms that `fit` takes; or
+            state: where to begin: the `state` of such a stream, with its seed and levels.
+            seed: of what is drawn.
+            levels: of the quantiles, as for `predict`.
 
         Raises:
             InputError: several series, or one that does not fit the model; a model that measures
-                windows from their last value, which moves on.
+                windows from their last value, which moves on; a state of another model.
+            FormatError: a damaged state.
         """
-        if self.config.mode == "direct" and self.config.normalise == "last":
+        reader = self._streaming
+        if (data is None) == (state is None):
+            given = "neither" if data is None else "both"
             raise InputError(
-                "stream: a direct forecaster with normalise last reads every window from its own "
-                "last value, and carries no state: train one with normalise none, mean or standard"
+                f"open_stream: expected either the series up to now or a state, received {given}"
             )
-        panel = self._read(data)
-        if len(panel) != 1:
-            raise InputError(f"stream: expected one series, received {len(panel)}")
-        return ForecastStream(self.config, self.runtime, self._scaler, panel, seed)
+        if state is None:
+            place = reader.begin(self._read(data), seed=seed, levels=_levels(levels))
+            return ForecastStream(reader, place)
+        if seed or levels is not None:
+            raise InputError("open_stream: seed and levels are those of the state: leave them out")
+        place, ended = restored(reader, state)
+        stream = ForecastStream(reader, place)
+        stream._move(place, ended=ended)
+        return stream
+
+    @cached_property
+    def _streaming(self) -> ForecastReader:
+        return ForecastReader(self.config, self.runtime, self._scaler, self._identity)
 
     @cached_property
     def runtime(self) -> RuntimeForecaster:

@@ -8,6 +8,7 @@ from recurra import native
 from recurra.errors import FormatError
 from recurra.runtime.architecture import Architecture, Weights
 from recurra.runtime.stack import OneHot, RuntimeStack, States, join, select
+from recurra.runtime.stream_state import Saved
 
 #: Logits computed at once in scoring, which bounds memory.
 _LOGITS = 1 << 20
@@ -64,6 +65,10 @@ class RuntimeLM:
     def join(self, states: Sequence[States]) -> States:
         """Return the streams of several states, one after the other, as one state."""
         return join(states)
+
+    def unpack(self, saved: Saved) -> States:
+        """The state of one stream that `recurra.runtime.stack.pack` wrote."""
+        return self._stack.unpack(saved)
 
     def step(self, ids: np.ndarray, state: States) -> tuple[np.ndarray, States]:
         """Read one token a stream, ids (B,): logits (B, V) of the next token, and the new state."""

@@ -89,7 +89,7 @@ class LanguageModel(Task, TextModel):
         trained = "trained" if self._files else "not trained"
         return f"<LanguageModel: {c.tokenizer}, {c.cell}, {c.layers} × {c.hidden}, {trained}>"
 
-    def evaluate(  # type: ignore[override]
+    def evaluate(
         self, data: "Source | None" = None, **options: "Unpack[Measured]"
     ) -> LanguageModelScores:
         """Measure how well the model predicts a text.

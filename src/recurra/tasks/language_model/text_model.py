@@ -1,7 +1,7 @@
 """What every model of text can do: measure a text, and write one. Needs no torch."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from recurra.errors import FormatError, InputError
-from recurra.generate import Carried, Generation, Options, Piece, generate, stream
+from recurra.generate import Carried, Generation, Piece, generate
 from recurra.given import listed, shown
+from recurra.runtime.stream_state import StreamState
+from recurra.runtime.streams import Identity
 from recurra.settings import Settings, sort
 from recurra.storage import ModelFiles
 from recurra.tasks.language_model.data import evaluate, log_probabilities
 from recurra.tasks.language_model.scores import LanguageModelScores
+from recurra.tasks.language_model.stream import TextReader, TextStream, generation_options
 from recurra.text import EOS, Corpus, TokenFile, Tokenizer
 
 if TYPE_CHECKING:
@@ -140,7 +143,7 @@ class TextModel:
             InputError: options out of range, or a prompt with symbols the model does not know.
         """
         prompts = _texts([prompt] if isinstance(prompt, str) else prompt, "generate")
-        chosen = _generation_options(options)
+        chosen = generation_options(options)
         found = generate(self.runtime, self.tokenizer, prompts, chosen, state=state)
         return found[0] if isinstance(prompt, str) else found
 
@@ -149,8 +152,28 @@ class TextModel:
     ) -> Iterator[Piece]:
         """Continue a prompt and give the text as it is written; arguments as in `generate`."""
         _texts([prompt], "stream")
-        chosen = _generation_options(options)
-        return stream(self.runtime, self.tokenizer, prompt, chosen, state=state)
+        chosen = generation_options(options)
+        return self.open_stream(state=state).write_with(prompt, chosen)
+
+    def open_stream(self, *, state: StreamState | Carried | None = None) -> TextStream:
+        """A text that the model reads as it comes, and writes on: see `TextStream`.
+
+        Args:
+            state: where to begin: the `state` of such a stream, or of an earlier generation.
+
+        Raises:
+            InputError: a state of another model.
+            FormatError: a damaged one.
+        """
+        reader = self._text_reader
+        if isinstance(state, Carried):
+            return TextStream(reader, reader.begin(state))
+        return TextStream(reader, reader.begin()).at(state)
+
+    @cached_property
+    def _text_reader(self) -> TextReader:
+        identity = Identity.of(self.files, getattr(self, "_precision", "float32"))
+        return TextReader(self.runtime, self.tokenizer, identity)
 
     @contextmanager
     def _tokens(self, data: "Source | None", text: str | None) -> "Iterator[TokenFile]":
@@ -173,13 +196,3 @@ def _texts(given: Any, what: str) -> list[str]:
         if not isinstance(text, str):
             raise InputError(f"{what}: text {number}: expected a text, received {shown(text)}")
     return found
-
-
-def _generation_options(options: Mapping[str, Any]) -> Options:
-    known = Options.__dataclass_fields__
-    unknown = [name for name in options if name not in known]
-    if unknown:
-        raise InputError(
-            f"generate: unknown options: {', '.join(unknown)}; known: {', '.join(known)}"
-        )
-    return Options(**options)

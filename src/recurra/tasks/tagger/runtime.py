@@ -1,18 +1,35 @@
 """A sequence tagger without torch: words in, a score for each of their tags out."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from recurra import native, rowwise
 from recurra.errors import FormatError
 from recurra.runtime.architecture import Architecture, Weights
-from recurra.runtime.stack import RuntimeStack
+from recurra.runtime.stack import RuntimeStack, States, pack
+from recurra.runtime.stream_state import Saved
+from recurra.runtime.streams import Row
 from recurra.tasks.tagger.viterbi import Chain
 from recurra.tasks.tagger.word_forms import Bags, Batch, WordForms
 
 #: Sentences are read so many side by side.
 _ROWS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class TaggerPlace:
+    """Where one network stands in a sentence.
+
+    scores: (n + 2 h, W, K), what features say of the last n words and of those h before and behind
+    them, where W = 2 h + 1 words count. outputs: (n, K), the other scores of these n words, which
+    wait for h further ones.
+    """
+
+    row: Row[States]
+    scores: np.ndarray
+    outputs: np.ndarray
 
 
 class RuntimeTagger:
@@ -40,6 +57,7 @@ class RuntimeTagger:
         precision: str = "float32",
     ) -> None:
         weights = Weights(tensors)
+        self.bidirectional = architecture.bidirectional
         self._words = self._characters = self._spelling = None
         features = 0
         if "embedding.weight" in weights:
@@ -131,16 +149,80 @@ class RuntimeTagger:
             parts.append(np.concatenate(spelled)[batch.places])
         return np.concatenate(parts, axis=2)
 
+    @property
+    def members(self) -> "list[RuntimeTagger]":
+        """The networks of the committee: itself."""
+        return [self]
+
+    def begin(self) -> TaggerPlace:
+        """The place before any word."""
+        tags, width = self._head.shape[0], self._width
+        scores = np.zeros((width // 2, width, tags), np.float32)
+        return TaggerPlace(Row(self._stack.start(1)), scores, np.zeros((0, tags), np.float32))
+
+    def advance(
+        self, places: Sequence[TaggerPlace], batch: Batch
+    ) -> list[tuple[TaggerPlace, np.ndarray]]:
+        """Read further words, a column of the batch at each place, from one on: the places after
+        them, and the scores (T, K) of the words that have all they wait for."""
+        outputs, rows = self._stack.advance_padded(
+            self._read(batch), batch.lengths, [place.row for place in places]
+        )
+        told = None if self._features is None else self._of_features(self._features, batch)
+        found = []
+        for column, (place, y, row) in enumerate(zip(places, outputs, rows, strict=True)):
+            more = self._no_scores(len(y)) if told is None else told[: len(y), column]
+            found.append(self._complete(place, self._head(y), more, row))
+        return found
+
+    def end(self, place: TaggerPlace) -> tuple[TaggerPlace, np.ndarray]:
+        """The scores of the last words, of a sentence that ends."""
+        none = np.zeros((0, self._head.shape[0]), np.float32)
+        return self._complete(place, none, self._no_scores(self._width // 2), place.row)
+
+    def pack(self, place: TaggerPlace, prefix: str) -> dict[str, np.ndarray]:
+        """A place as arrays by name."""
+        waiting = {f"{prefix}.scores": place.scores, f"{prefix}.outputs": place.outputs}
+        return {**pack(place.row, f"{prefix}.layers"), **waiting}
+
+    def unpack(self, saved: Saved, prefix: str) -> TaggerPlace:
+        """The place that `pack` wrote; FormatError for anything else."""
+        tags, width = self._head.shape[0], self._width
+        outputs = saved.array(f"{prefix}.outputs", (None, tags), float)
+        rows = (len(outputs) + width // 2, width, tags)
+        scores = saved.array(f"{prefix}.scores", rows, float)
+        return TaggerPlace(Row(self._stack.unpack(saved, f"{prefix}.layers")), scores, outputs)
+
+    @property
+    def _width(self) -> int:
+        """W, the words whose features count for one."""
+        return 1 if self._features is None else self._features.shape[1] // self._head.shape[0]
+
+    def _no_scores(self, count: int) -> np.ndarray:
+        return np.zeros((count, self._width, self._head.shape[0]), np.float32)
+
+    def _complete(
+        self, place: TaggerPlace, outputs: np.ndarray, scores: np.ndarray, row: Row[States]
+    ) -> tuple[TaggerPlace, np.ndarray]:
+        outputs = np.concatenate([place.outputs, outputs])
+        if self._features is None:
+            return TaggerPlace(row, place.scores, outputs[:0]), outputs
+        scores = np.concatenate([place.scores, scores])
+        count = max(0, len(scores) - self._width + 1)
+        ready = outputs[:count] + _beside(scores, count)
+        return TaggerPlace(row, scores[count:], outputs[count:]), ready
+
+    def _of_features(self, weight: np.ndarray, batch: Batch) -> np.ndarray:
+        """What the features of each word say of those beside it and of itself, (T, B, W, K)."""
+        scores = _sums(weight, batch.features)[batch.places]
+        scores[np.arange(len(batch.places))[:, None] >= batch.lengths] = 0
+        return scores.reshape(*batch.places.shape, self._width, self._head.shape[0])
+
     def _told_by_features(self, weight: np.ndarray, batch: Batch) -> np.ndarray:
         """Scores (T, B, K): see `recurra.tasks.tagger.network.FeatureScores`."""
-        steps, tags = len(batch.places), self._head.shape[0]
-        scores = _sums(weight, batch.features)[batch.places]
-        scores[np.arange(steps)[:, None] >= batch.lengths] = 0
-        scores = scores.reshape(*batch.places.shape, -1, tags)
-        count = scores.shape[2]
-        beside = np.pad(scores, ((count // 2, count // 2), (0, 0), (0, 0), (0, 0)))
-        found: np.ndarray = np.sum([beside[k : k + steps, :, k] for k in range(count)], axis=0)
-        return found
+        scores, half = self._of_features(weight, batch), self._width // 2
+        beside = np.pad(scores, ((half, half), (0, 0), (0, 0), (0, 0)))
+        return _beside(beside, len(scores))
 
 
 class RuntimeCommittee:
@@ -161,13 +243,13 @@ class RuntimeCommittee:
         allowed: np.ndarray,
         precision: str = "float32",
     ) -> None:
-        self._members = []
+        self.members = []
         for index in range(members):
             prefix = f"members.{index}."
             own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
             made = RuntimeTagger(architecture, spelling, own, allowed=allowed, precision=precision)
-            self._members.append(made)
-        chains = [member.chain for member in self._members]
+            self.members.append(made)
+        chains = [member.chain for member in self.members]
         self.chain = Chain(
             np.mean([c.start for c in chains], axis=0),
             np.mean([c.transitions for c in chains], axis=0),
@@ -177,12 +259,20 @@ class RuntimeCommittee:
     @property
     def sizes(self) -> tuple[int, ...]:
         """See `RuntimeTagger.sizes`."""
-        return self._members[0].sizes
+        return self.members[0].sizes
 
     def emissions(self, sentences: Sequence[np.ndarray], forms: WordForms) -> list[np.ndarray]:
         """See `RuntimeTagger.emissions`."""
-        every = [member.emissions(sentences, forms) for member in self._members]
+        every = [member.emissions(sentences, forms) for member in self.members]
         return [rowwise.mean(scores) for scores in zip(*every, strict=True)]
+
+
+def _beside(scores: np.ndarray, count: int) -> np.ndarray:
+    """The scores (count, ..., K) of words, each the sum of what the W words around it say: scores
+    (count + W - 1, ..., W, K), from the first of those before."""
+    width = scores.shape[-2]
+    found: np.ndarray = np.sum([scores[k : k + count, ..., k, :] for k in range(width)], axis=0)
+    return found
 
 
 def _sums(vectors: np.ndarray, bags: Bags) -> np.ndarray:

@@ -12,6 +12,7 @@ from recurra.data.labels import Label, LabelKinds
 from recurra.errors import FormatError, InputError
 from recurra.given import brief, listed
 from recurra.runtime import Architecture
+from recurra.runtime.stream_state import StreamState
 from recurra.settings import Settings
 from recurra.tasks.answers import Unanswered, answered
 from recurra.tasks.protocol import Fitting, Task
@@ -34,6 +35,7 @@ from recurra.tasks.tagger.settings import (
     TaggerOptions,
     TaggerSettings,
 )
+from recurra.tasks.tagger.stream import TaggerReader, TaggerStream
 from recurra.tasks.tagger.word_forms import WordForms
 
 if TYPE_CHECKING:
@@ -194,9 +196,7 @@ class SequenceTagger(Task):
         )
         return answered(made, text.places, text.skipped, unit="sentences", line=False)
 
-    def evaluate(  # type: ignore[override]
-        self, data: Source, **options: "Unpack[Measured]"
-    ) -> TaggerScores:
+    def evaluate(self, data: Source, **options: "Unpack[Measured]") -> TaggerScores:
         """Measure it on tagged sentences: accuracy, and scores of entities where tags mark them.
 
         Args:
@@ -214,6 +214,24 @@ class SequenceTagger(Task):
             self._tag(sentences.words),
             unknown=[[not forms.knows(word) for word in row] for row in sentences.words],
         )
+
+    def open_stream(self, *, state: StreamState | None = None) -> TaggerStream:
+        """A sentence that the model reads word by word: see `TaggerStream`.
+
+        Args:
+            state: where to begin: the `state` of such a stream.
+
+        Raises:
+            InputError: a model that reads in both directions, or a state of another.
+            FormatError: a damaged one.
+        """
+        reader = self._streaming
+        return TaggerStream(reader, reader.begin()).at(state)
+
+    @cached_property
+    def _streaming(self) -> TaggerReader:
+        forms = WordForms(vocabulary_of(self.files))
+        return TaggerReader(self.runtime, forms, self._texts, self._kinds, self._identity)
 
     @cached_property
     def tags(self) -> tuple[Label, ...]:

@@ -6,7 +6,7 @@ hidden Markov model (Rabiner 1989). A step that scores -inf is never taken.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +17,23 @@ class Path:
 
     score: float
     tags: tuple[int, ...]
+
+
+_NOWHERE = np.zeros((0, 0), np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Trellis:
+    """The best ways to the last word of a sentence that goes on.
+
+    alpha: (K,), the score of the best way to each of its tags; None before the first word. open:
+    how many of the last words have a tag that is not certain. origins: (open - 1, K), of all of
+    these but the first the tag before.
+    """
+
+    alpha: np.ndarray | None = None
+    open: int = 0
+    origins: np.ndarray = field(default_factory=lambda: _NOWHERE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +74,47 @@ class Chain:
             origin = scores.argmax(0)
             origins.append(origin)
             alpha = scores.max(0) + row
-        alpha = alpha + self.end
-        y = int(alpha.argmax())
-        score, tags = float(alpha[y]), [y]
-        for origin in reversed(origins):
-            y = int(origin[y])
-            tags.append(y)
-        return Path(score, tuple(reversed(tags)))
+        y = self._last(alpha)
+        return Path(float(alpha[y] + self.end[y]), tuple(_backwards(y, origins)))
+
+    def follow(self, trellis: Trellis, emissions: np.ndarray) -> tuple[Trellis, list[int]]:
+        """Read further words, (T, K): the trellis after them, and the tags of open words that are
+        certain now, in whatever way the sentence goes on.
+
+        All that `follow` and at last `rest` return, joined, is what `best` says of the whole.
+        """
+        alpha, open_words, origins = trellis.alpha, trellis.open, list(trellis.origins)
+        for row in np.asarray(emissions, np.float64):
+            if alpha is None:
+                alpha = self.start + row
+            else:
+                scores = alpha[:, None] + self.transitions
+                alpha = scores.max(0) + row
+                if open_words:
+                    origins.append(scores.argmax(0).astype(np.int32))
+            open_words += 1
+        if alpha is None or not open_words:
+            return Trellis(alpha, open_words), []
+        # What the last word's tag may still be: as the next word's best origins, or at the end.
+        going = {*(alpha[:, None] + self.transitions).argmax(0).tolist(), self._last(alpha)}
+        at = open_words - 1
+        while len(going) > 1 and at > 0:
+            at -= 1
+            going = {int(origins[at][y]) for y in going}
+        certain = [] if len(going) > 1 else _backwards(going.pop(), origins[:at])
+        kept = origins[at + 1 :] if certain else origins
+        rows = np.array(kept, np.int32).reshape(-1, len(alpha))
+        return Trellis(alpha, open_words - len(certain), rows), certain
+
+    def rest(self, trellis: Trellis) -> list[int]:
+        """The tags of the words that are open where a sentence ends."""
+        if trellis.alpha is None or not trellis.open:
+            return []
+        return _backwards(self._last(trellis.alpha), trellis.origins)
+
+    def _last(self, alpha: np.ndarray) -> int:
+        """The last tag of a sentence that ends."""
+        return int((alpha + self.end).argmax())
 
     def n_best(self, emissions: np.ndarray, n: int) -> list[Path]:
         """The `n` sequences of tags that score highest, best first; fewer where there are fewer.
@@ -122,6 +173,15 @@ class Chain:
             before = alpha[t - 1][:, None] + self.transitions
             alpha[t] = np.logaddexp.reduce(before, axis=0) + emissions[t]
         return alpha
+
+
+def _backwards(y: int, origins: Sequence[np.ndarray] | np.ndarray) -> list[int]:
+    """The tags of a way that ends in `y`, in order."""
+    tags = [y]
+    for origin in origins[::-1]:
+        y = int(origin[y])
+        tags.append(y)
+    return tags[::-1]
 
 
 def _largest(scores: np.ndarray, n: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -144,6 +145,15 @@ class WordForms:
         self._characters = {c: k for k, c in enumerate(vocabulary.characters)}
         self._subwords = Subwords(vocabulary.grams)
         self._features = {name: k for k, name in enumerate(vocabulary.features)}
+        self._forget()
+
+    def fresh(self) -> "WordForms":
+        """The same vocabulary, with no form met yet."""
+        made = copy(self)
+        made._forget()
+        return made
+
+    def _forget(self) -> None:
         self._forms: dict[str, int] = {}
         self._known: list[int] = []
         self._spelled: list[np.ndarray] = []

@@ -1,8 +1,9 @@
 """From what a CTC network says of each frame to text: the best path, and prefix beam search."""
 
-import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,15 @@ class BestPath:
     def __init__(self) -> None:
         self._last = BLANK
         self._read = 0
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """The class of the last frame, and how many frames were read; assign them to go on."""
+        return self._last, self._read
+
+    @counts.setter
+    def counts(self, values: tuple[int, int]) -> None:
+        self._last, self._read = values
 
     def push(self, log_probabilities: np.ndarray) -> Labelling:
         """Read frames (T, V + 1); returns the tokens that begin in them."""
@@ -100,32 +110,59 @@ class TextModel:
         return wide[:, np.append(self._ids, self._end)], state
 
 
+#: Keys of labellings are polynomials of their tokens, modulo a prime.
+_PRIME, _BASE = (1 << 127) - 1, 0x2545F4914F6CDD1D2E1B5C3A97D84F63
+
+#: Tokens of a labelling, the last beside those before.
+Chain = tuple["Chain", int] | None
+
+
+@dataclass(frozen=True, eq=False)
 class _Prefix:
-    """A labelling so far, the one object for it as long as anything still grows from it."""
+    """A labelling so far.
 
-    __slots__ = ("__weakref__", "children", "length", "next", "parent", "spoken", "state", "token")
+    chain: its tokens. key: the same number for the same tokens. before: the key of all tokens but
+    the last. spoken: log probability in the language model. next: of the next token and of the end,
+    there. state: a state of the language model, and the row of it.
+    """
 
-    def __init__(self, parent: "_Prefix | None", token: int) -> None:
-        self.parent, self.token = parent, token
-        self.length: int = 0 if parent is None else parent.length + 1
-        self.children: weakref.WeakValueDictionary[int, _Prefix] = weakref.WeakValueDictionary()
-        self.spoken = 0.0  # log probability in the language model
-        self.next: np.ndarray | None = None  # of the next token and of the end, there
-        self.state: tuple[State, int] | None = None  # a state and the row of it
+    chain: Chain
+    length: int
+    key: int
+    before: int
+    spoken: float = 0.0
+    next: np.ndarray | None = None
+    state: tuple[State, int] | None = None
 
-    def child(self, token: int) -> "_Prefix":
-        found = self.children.get(token)
-        if found is None:
-            found = self.children[token] = _Prefix(self, token)
-        return found
+    @property
+    def token(self) -> int:
+        """The last token; -1 of none."""
+        return -1 if self.chain is None else self.chain[1]
 
     @property
     def ids(self) -> tuple[int, ...]:
-        found, at = [], self
-        while at.parent is not None:
-            found.append(at.token)
-            at = at.parent
+        """All tokens."""
+        found, at = [], self.chain
+        while at is not None:
+            found.append(at[1])
+            at = at[0]
         return tuple(reversed(found))
+
+    def child(self, token: int) -> "_Prefix":
+        """The labelling with a token more, which the language model has not read."""
+        key = (self.key * _BASE + token + 2) % _PRIME
+        return _Prefix((self.chain, token), self.length + 1, key, self.key)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _prefix_of, (self.ids, self.spoken, self.next, self.state)
+
+
+def _prefix_of(ids: Sequence[int], *heard: Any) -> _Prefix:
+    """The labelling of tokens, and what the language model says of it."""
+    made = _Prefix(None, 0, 1, 0)
+    for token in ids:
+        made = made.child(int(token))
+    return replace(made, **dict(zip(("spoken", "next", "state"), heard, strict=False)))
 
 
 class PrefixBeam:
@@ -159,13 +196,45 @@ class PrefixBeam:
         if not (np.isfinite(weight) and np.isfinite(bonus)):
             raise InputError(f"weight, bonus: expected numbers, received {weight} and {bonus}")
         self._beams, self._model, self._weight, self._bonus = beams, model, weight, bonus
-        root = _Prefix(None, -1)
-        if model is not None:
-            following, state = model.start()
-            root.next, root.state = following[0], (state, 0)
-        self._kept = [root]
+        self._kept = [self._root()]
         # log probabilities of all paths of a prefix that end in a blank, and in its last token
         self._blank, self._token = np.zeros(1), np.full(1, -np.inf)
+
+    @property
+    def model(self) -> TextModel | None:
+        """The language model."""
+        return self._model
+
+    @property
+    def numbers(self) -> tuple[int, float, float]:
+        """Beams, weight and bonus."""
+        return self._beams, self._weight, self._bonus
+
+    @property
+    def held(self) -> tuple[list[tuple[int, ...]], np.ndarray, np.ndarray]:
+        """The labellings that are kept (N), and log probabilities (N,) of all paths of each that
+        end in a blank, and in its last token."""
+        return [prefix.ids for prefix in self._kept], self._blank, self._token
+
+    def holding(
+        self, labellings: Sequence[Sequence[int]], blank: np.ndarray, token: np.ndarray
+    ) -> "PrefixBeam":
+        """A search like this one that holds such; the language model reads the labellings anew."""
+        made = copy(self)
+        made._blank, made._token = blank, token
+        made._kept = [self._root() for _ in labellings]
+        for place in range(max(map(len, labellings), default=0)):
+            longer = [k for k, ids in enumerate(labellings) if place < len(ids)]
+            grown = self._grown([(made._kept[k], int(labellings[k][place])) for k in longer])
+            for k, prefix in zip(longer, grown, strict=True):
+                made._kept[k] = prefix
+        return made
+
+    def _root(self) -> _Prefix:
+        if self._model is None:
+            return _prefix_of(())
+        following, state = self._model.start()
+        return _prefix_of((), 0.0, following[0], (state, 0))
 
     def push(self, log_probabilities: np.ndarray) -> None:
         """Read frames (T, V + 1)."""
@@ -198,9 +267,9 @@ class PrefixBeam:
         grown = total[:, None] + frame[None, 1:]
         # The same token again needs a blank between.
         grown[longer, last[longer]] = self._blank[longer] + frame[last[longer] + 1]
-        places = {id(p): i for i, p in enumerate(kept)}
+        places = {p.key: i for i, p in enumerate(kept)}
         for i in longer:
-            parent = places.get(id(kept[i].parent))
+            parent = places.get(kept[i].before)
             if parent is not None:  # what grows into a prefix that is kept joins it
                 same[i] = np.logaddexp(same[i], grown[parent, last[i]])
                 grown[parent, last[i]] = -np.inf
@@ -220,30 +289,29 @@ class PrefixBeam:
         old, (count, tokens) = self._kept, grown.shape
         stay, grow = chosen[chosen < count], chosen[chosen >= count] - count
         parents, added = grow // tokens, grow % tokens
-        self._kept = [old[i] for i in stay]
-        pairs = zip(parents.tolist(), added.tolist(), strict=True)
-        self._kept += [old[i].child(token) for i, token in pairs]
+        pairs = [(old[i], token) for i, token in zip(parents.tolist(), added.tolist(), strict=True)]
+        self._kept = [*(old[i] for i in stay), *self._grown(pairs)]
         self._blank = np.concatenate([blank[stay], np.full(len(grow), -np.inf)])
         self._token = np.concatenate([same[stay], grown[parents, added]])
-        if self._model is not None:
-            self._ask([p for p in self._kept if p.next is None], self._model)
 
-    def _ask(self, new: list[_Prefix], model: TextModel) -> None:
-        """Let the language model read the last token of new prefixes, side by side."""
-        groups: dict[int, list[_Prefix]] = {}
-        for prefix in new:
-            groups.setdefault(id(_state(prefix.parent)[0]), []).append(prefix)
+    def _grown(self, pairs: Sequence[tuple[_Prefix, int]]) -> list[_Prefix]:
+        """Labellings with a token more each, which the language model reads side by side."""
+        made = [prefix.child(token) for prefix, token in pairs]
+        if self._model is None:
+            return made
+        groups: dict[int, list[int]] = {}
+        for k, (parent, _) in enumerate(pairs):
+            groups.setdefault(id(_state(parent)[0]), []).append(k)
         for group in groups.values():
-            rows = np.array([_state(p.parent)[1] for p in group])
-            tokens = np.array([p.token for p in group])
-            state = model.select(_state(group[0].parent)[0], rows)
-            following, state = model.read(tokens, state)
-            for row, prefix in enumerate(group):
-                assert prefix.parent is not None
-                prefix.spoken = prefix.parent.spoken + float(
-                    _following(prefix.parent)[prefix.token]
-                )
-                prefix.next, prefix.state = following[row], (state, row)
+            parents = [pairs[k][0] for k in group]
+            tokens = np.array([pairs[k][1] for k in group])
+            rows = np.array([_state(parent)[1] for parent in parents])
+            state = self._model.select(_state(parents[0])[0], rows)
+            following, state = self._model.read(tokens, state)
+            for row, (k, parent) in enumerate(zip(group, parents, strict=True)):
+                spoken = parent.spoken + float(_following(parent)[made[k].token])
+                made[k] = replace(made[k], spoken=spoken, next=following[row], state=(state, row))
+        return made
 
 
 def _following(prefix: _Prefix) -> np.ndarray:
@@ -251,8 +319,7 @@ def _following(prefix: _Prefix) -> np.ndarray:
     return prefix.next
 
 
-def _state(prefix: _Prefix | None) -> tuple[State, int]:
-    assert prefix is not None
+def _state(prefix: _Prefix) -> tuple[State, int]:
     assert prefix.state is not None
     return prefix.state
 

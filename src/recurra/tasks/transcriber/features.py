@@ -1,12 +1,14 @@
 """Log-mel features of sound, whole or as it comes with the same result."""
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from recurra.native import matmul
+from recurra.runtime.stream_state import Saved
 from recurra.settings import Settings, option
 
 #: Energy below this is not told apart: about the rounding of 16-bit samples.
@@ -183,19 +185,36 @@ class FeatureStream:
         self._frames.drop(len(vectors) * f.stride)
         return vectors
 
+    def copy(self) -> "FeatureStream":
+        """Another one at the same place."""
+        made = copy(self)
+        made._samples, made._frames = copy(self._samples), copy(self._frames)
+        return made
+
+    def pack(self) -> dict[str, np.ndarray]:
+        """What waits, as arrays by name."""
+        owed = np.array([self._samples.owed, self._frames.owed], np.int64)
+        return {"samples": self._samples.rows, "frames": self._frames.rows, "owed": owed}
+
+    def unpack(self, saved: Saved) -> None:
+        """Take what `pack` wrote; FormatError for anything else."""
+        owed = saved.array("owed", (2,), np.int64)
+        self._samples = _Held(saved.array("samples", (None,), np.float32), int(owed[0]))
+        frames = saved.array("frames", (None, self._features.mels), np.float32)
+        self._frames = _Held(frames, int(owed[1]))
+
 
 class _Held:
     """Rows that wait for more; more can be dropped than have come."""
 
-    def __init__(self, rows: np.ndarray) -> None:
-        self.rows = rows
-        self._owed = 0
+    def __init__(self, rows: np.ndarray, owed: int = 0) -> None:
+        self.rows, self.owed = rows, owed
 
     def add(self, rows: np.ndarray) -> None:
         self.rows = np.concatenate([self.rows, rows])
         self.drop(0)
 
     def drop(self, count: int) -> None:
-        count += self._owed
-        self._owed = max(0, count - len(self.rows))
+        count += self.owed
+        self.owed = max(0, count - len(self.rows))
         self.rows = self.rows[count:]

@@ -5,7 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from recurra.errors import InputError
+from recurra.errors import FormatError, InputError
+from recurra.runtime.stream_state import Saved
 
 #: Zero crossings of the sinc on each side, and the shape of the Kaiser window: 80 dB down outside.
 _CROSSINGS, _BETA = 24, 8.0
@@ -34,6 +35,7 @@ class Resampler:
                 raise InputError(
                     f"resampling: expected rates from 1 Hz on, in whole Hz, received {value!r}"
                 )
+        self.rate = rate
         common = math.gcd(rate, into)
         self._up, self._down = into // common, rate // common
         self._reach = _reach(self._up, self._down)
@@ -61,6 +63,26 @@ class Resampler:
             return np.zeros(0, np.float32)
         self._held = np.concatenate([self._held, np.zeros(self._reach + 1)])
         return self._make(-(-self._received * self._up // self._down))
+
+    def pack(self) -> dict[str, np.ndarray]:
+        """Where it stands, as arrays by name."""
+        counts = np.array([self._first, self._received, self._made], np.int64)
+        return {"resampler.held": self._held, "resampler.counts": counts}
+
+    def unpack(self, saved: Saved) -> None:
+        """Stand where `pack` said; FormatError for anything else."""
+        first, received, made = saved.array("resampler.counts", (3,), np.int64).tolist()
+        held = saved.array("resampler.held", (None,), np.float64)
+        if self._up == self._down:
+            right = (first, len(held)) == (-self._reach, self._reach)
+        else:
+            # Behind the end of a recording stands the silence that `finish` reads.
+            ends = first + len(held) - received in (0, self._reach + 1)
+            needed = made * self._down // self._up - self._reach
+            right = ends and first == max(-self._reach, needed)
+        if not right or received < 0 or made < 0:
+            raise FormatError("state: resampler: its counts do not fit its samples: take it anew")
+        self._held, self._first, self._received, self._made = held, first, received, made
 
     def _make(self, until: int) -> np.ndarray:
         parts = [np.zeros(0, np.float32)]

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recurra import native
-from recurra.errors import FormatError, InputError
+from recurra.errors import FormatError
 from recurra.runtime.architecture import Architecture, Weights
 from recurra.runtime.stack import RuntimeStack
+from recurra.runtime.streams import Identity
 from recurra.tasks.transcriber.features import LogMel, Scale
-from recurra.tasks.transcriber.resample import Resampler
+from recurra.tasks.transcriber.sound_stream import SoundReader, SoundStream
 
 _BATCH = 32  # recordings read side by side
 
@@ -40,18 +41,18 @@ class RuntimeTranscriber:
     ) -> None:
         weights = Weights(tensors)
         self.features, self.scale = features, scale
-        self._stack = RuntimeStack(
+        self.stack = RuntimeStack(
             architecture, weights, features=features.size, precision=precision
         )
         head = weights.get("head.weight")
-        if head.shape[1] != self._stack.output_size:
+        if head.shape[1] != self.stack.output_size:
             raise FormatError(
-                f"model.safetensors: the layers have {self._stack.output_size} outputs, the head "
+                f"model.safetensors: the layers have {self.stack.output_size} outputs, the head "
                 f"reads {head.shape[1]}: restore the file from a copy"
             )
         self.classes = head.shape[0]
         self._head = native.Product(head, weights.get("head.bias", (self.classes,)))
-        self._bidirectional = architecture.bidirectional
+        self.bidirectional = architecture.bidirectional
 
     def log_probabilities(self, vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Read recordings, (T, features) each: ln P (T, V + 1) of blank and tokens at each step.
@@ -68,56 +69,23 @@ class RuntimeTranscriber:
             x = np.zeros((lengths[0], len(rows), self.features.size), np.float32)
             for place, row in enumerate(rows):
                 x[: lengths[place], place] = vectors[row]
-            outputs, _ = self._stack.run(x, lengths=lengths)
+            outputs, _ = self.stack.run(x, lengths=lengths)
             for place, row in enumerate(rows):
-                found[row] = self._output(outputs[: lengths[place], place])
+                found[row] = self.output(outputs[: lengths[place], place])
         return found
 
-    def stream(self, *, rate: int | None = None) -> "SoundStream":
+    def stream(self, *, rate: int | None = None) -> SoundStream:
         """What reads one recording as it comes, at `rate` samples a second (None: the model's).
 
         Raises:
             InputError: the model needs the whole recording: it reads in both directions, or scales
                 features by those of the recording.
         """
-        if self._bidirectional:
-            raise InputError(
-                "streaming: this model also reads from the end to the start: train one with "
-                "bidirectional=False"
-            )
-        if not self.scale.streams:
-            raise InputError(
-                "streaming: this model scales features by the mean of the whole recording: train "
-                'one with normalise="corpus"'
-            )
-        return SoundStream(self, rate or self.features.rate)
+        reader = SoundReader(self, Identity(lambda: self.stack.sha256))
+        return SoundStream(reader, reader.begin(rate))
 
-    def _output(self, outputs: np.ndarray) -> np.ndarray:
+    def output(self, outputs: np.ndarray) -> np.ndarray:
+        """ln P (T, V + 1) of outputs (T, R) of the layers."""
         logits = self._head(outputs)
         logits -= logits.max(1, keepdims=True)
         return logits - np.log(np.exp(logits).sum(1, keepdims=True))
-
-
-class SoundStream:
-    """One recording that arrives in pieces."""
-
-    def __init__(self, model: RuntimeTranscriber, rate: int) -> None:
-        self._model = model
-        self._resampler = Resampler(rate, model.features.rate)
-        self._features = model.features.stream(model.scale)
-        self._states = model._stack.start(1)
-
-    def push(self, samples: np.ndarray) -> np.ndarray:
-        """Read samples (N,): ln P (T, V + 1) at the steps they complete."""
-        return self._read(self._resampler.push(samples))
-
-    def finish(self) -> np.ndarray:
-        """Return the steps that only the end of the recording completes."""
-        return self._read(self._resampler.finish())
-
-    def _read(self, samples: np.ndarray) -> np.ndarray:
-        vectors = self._features.push(samples)
-        if not len(vectors):
-            return np.zeros((0, self._model.classes), np.float32)
-        outputs, self._states = self._model._stack.run(vectors[:, None], states=self._states)
-        return self._model._output(outputs[:, 0])

@@ -10,6 +10,8 @@ import numpy as np
 
 from recurra.errors import FormatError, InputError
 from recurra.runtime import Architecture
+from recurra.runtime.stream_state import StreamState
+from recurra.runtime.streams import Identity
 from recurra.storage import ModelFiles
 from recurra.tasks.answers import Unanswered
 from recurra.tasks.protocol import Fitting, Task
@@ -25,11 +27,9 @@ from recurra.tasks.transcriber.settings import (
     TranscriberOptions,
     TranscriberSettings,
 )
-from recurra.tasks.transcriber.transcript import (
-    Transcript,
-    TranscriptStream,
-    transcript,
-)
+from recurra.tasks.transcriber.sound_stream import SoundReader
+from recurra.tasks.transcriber.stream import TranscriptReader, TranscriptStream
+from recurra.tasks.transcriber.transcript import Transcript, transcript
 from recurra.tasks.transcriber.wav import Sound
 from recurra.text import Tokenizer
 
@@ -49,6 +49,7 @@ class Decoder:
 
     options: Decoding
     model: TextModel | None
+    identity: Identity | None = None
 
     def beam(self) -> PrefixBeam | None:
         """A new beam search; None for the best path."""
@@ -167,9 +168,7 @@ class Transcriber(Task):
         for reason in bad[told:]:
             yield Unanswered(reason, "recordings")
 
-    def evaluate(  # type: ignore[override]
-        self, data: Any, **options: "Unpack[Measured]"
-    ) -> TranscriberScores:
+    def evaluate(self, data: Any, **options: "Unpack[Measured]") -> TranscriberScores:
         """Compare transcripts with what was said.
 
         Args:
@@ -191,17 +190,37 @@ class Transcriber(Task):
         return TranscriberScores.of(said, heard, seconds=seconds, skipped=bad)
 
     def stream(self, *, rate: int | None = None, **options: Any) -> TranscriptStream:
-        """Listen to one recording as it comes, in pieces of any size.
+        """Listen to one recording as it comes, in pieces of any size: `open_stream`."""
+        return self.open_stream(rate=rate, **options)
+
+    def open_stream(
+        self, *, state: StreamState | None = None, rate: int | None = None, **options: Any
+    ) -> TranscriptStream:
+        """Listen to one recording as it comes, in pieces of any size: see `TranscriptStream`.
 
         Args:
+            state: where to begin: the `state` of such a stream, whose rate and options hold.
             rate: samples a second of what will come; by default the model's.
             **options: as for `predict`.
 
         Raises:
-            InputError: a model that needs whole recordings, or options that cannot be used.
+            InputError: a model that needs whole recordings, options that cannot be used or are not
+                those of the state, or a state of another model.
+            FormatError: a damaged state.
         """
+        if state is not None:
+            rate, options = _as_in(state, rate, options)
         decoder = self._decoder(self._options(Decoding, options))
-        return TranscriptStream(self.runtime.stream(rate=rate), self.tokenizer, decoder.beam())
+        _check_language_model(state, decoder)
+        reader = TranscriptReader(
+            SoundReader(self.runtime, self._identity),
+            self.tokenizer,
+            self._identity,
+            beam=decoder.beam(),
+            language_model=decoder.identity,
+            rate=rate,
+        )
+        return TranscriptStream(reader, reader.begin()).at(state)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -240,7 +259,11 @@ class Transcriber(Task):
             import recurra
 
             given = recurra.load(given)
-        return Decoder(options, None if given is None else self._text_model(given))
+        if given is None:
+            return Decoder(options, None)
+        model = self._text_model(given)
+        identity = Identity.of(given.files, getattr(given, "_precision", "float32"))
+        return Decoder(options, model, identity)
 
     def _text_model(self, given: Any) -> TextModel:
         if not hasattr(given, "generate"):
@@ -276,3 +299,28 @@ class Transcriber(Task):
         features = self.runtime.features
         samples = resample(sound.samples, sound.rate, features.rate)
         return features.vectors(samples, self.runtime.scale)
+
+
+def _as_in(
+    state: StreamState, rate: int | None, options: dict[str, Any]
+) -> tuple[int | None, dict[str, Any]]:
+    """The rate and the options of a state; InputError where others were given beside it."""
+    held = dict(state.values) if isinstance(state, StreamState) else {}
+    names = ("rate", "beams", "weight", "bonus")
+    given = {**options, **({} if rate is None else {"rate": rate})}
+    for name, value in given.items():
+        if name in names and name in held and held[name] != value:
+            raise InputError(
+                f"{name}: the state was taken with {held[name]}, received {value}: leave it out"
+            )
+    kept = {name: held[name] for name in names[1:] if name in held}
+    return held.get("rate", rate), {**kept, **options}
+
+
+def _check_language_model(state: StreamState | None, decoder: Decoder) -> None:
+    """Raise InputError where another language model helps than the one that helped a state."""
+    helped = state.values.get("language_model") if isinstance(state, StreamState) else None
+    if helped is not None and (decoder.identity is None or decoder.identity.text != helped):
+        raise InputError(
+            "state: it was searched with a language model: give the same one as language_model"
+        )

@@ -1,13 +1,10 @@
-"""What a transcriber returns: transcripts, whole or as they come."""
+"""What a transcriber returns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from recurra.tasks.transcriber.ctc import BestPath, Labelling, PrefixBeam
-from recurra.tasks.transcriber.runtime import SoundStream
+from recurra.tasks.transcriber.ctc import Labelling
 from recurra.text import Tokenizer
 
 
@@ -59,47 +56,3 @@ def transcript(
         tuple((tokenizer.decode(one.ids), one.score) for one in others),
         name,
     )
-
-
-class TranscriptStream:
-    """A transcript that grows as sound comes in; at the end it is that of the whole recording.
-
-    On the best path `push` returns text that stays. A beam search may still change its mind: there
-    `push` returns nothing, `text` is what is heard so far, and `finish` returns all of it.
-    """
-
-    def __init__(self, sound: SoundStream, tokenizer: Tokenizer, beam: PrefixBeam | None) -> None:
-        self._sound, self._tokenizer = sound, tokenizer
-        self._path = BestPath()
-        self._beam = beam
-        self._decoder = tokenizer.decoder()
-        self._written = ""
-
-    @property
-    def text(self) -> str:
-        """What has been heard so far."""
-        if self._beam is not None:
-            return self._tokenizer.decode(self._beam.best()[0].ids)
-        return self._written
-
-    def push(self, samples: np.ndarray) -> str:
-        """Read samples (N,) of any number, full scale 1; returns the text that they add."""
-        return self._read(self._sound.push(samples))
-
-    def finish(self) -> str:
-        """Return the text that only the end makes certain. Nothing can be pushed after it."""
-        said = self._read(self._sound.finish())
-        if self._beam is not None:
-            return self.text
-        said_last = self._decoder.finish()
-        self._written += said_last
-        return said + said_last
-
-    def _read(self, log_probabilities: np.ndarray) -> str:
-        if self._beam is not None:
-            self._beam.push(log_probabilities)
-            return ""
-        ids = self._path.push(log_probabilities).ids
-        said = "".join(self._decoder.push(id) for id in ids)
-        self._written += said
-        return said

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from recurra.errors import InputError
+from recurra.generate.sampling import largest
 from recurra.tasks.translator.data import longest, pad
-from recurra.tasks.translator.search import Hypothesis, Steps, search
+from recurra.tasks.translator.search import Hypothesis, Steps, log_softmax, search
 from recurra.tasks.translator.settings import TranslationOptions
 from recurra.tasks.translator.vocabulary import Vocabulary
 
@@ -51,6 +53,24 @@ class Translation:
         return made
 
 
+@dataclass(frozen=True, eq=False)
+class Written:
+    """A translation that is written token by token.
+
+    ids: its tokens, the end not among them. total: ln P of them, and of the end where there is one.
+    state: of the model, after all of them but the last. limit: the most tokens, with the end.
+    length: how many there are, with the end. ended: it goes on no further. whole: it has an end.
+    """
+
+    ids: tuple[int, ...]
+    total: float
+    state: Any
+    limit: int
+    length: int = 0
+    ended: bool = False
+    whole: bool = False
+
+
 class Reader(Steps, Protocol):
     """A model that reads sources and then steps through targets."""
 
@@ -90,18 +110,73 @@ class Decoder:
                 made[row] = translation
         return [translation for translation in made if translation is not None]
 
+    def begin(self, source: str, options: TranslationOptions) -> Written:
+        """A translation of which nothing is written."""
+        state, limits = self._start([source], [self._vocabulary.read_source(source)], options)
+        return Written((), 0.0, state, limits[0])
+
+    def write(
+        self, source: str, before: Written, options: TranslationOptions, forced: int | None = None
+    ) -> Written:
+        """One token more: the most probable, as a search with one beam has it, or a `forced` one.
+
+        Raises:
+            InputError: a forced token that cannot be.
+        """
+        last = before.ids[-1] if before.ids else self._vocabulary.end
+        logits, state = self._model.step(np.array([last]), before.state)
+        found = log_softmax(logits)[0]
+        found[list(self._banned)] = -math.inf
+        if forced is not None and not 0 <= forced < len(found):
+            raise InputError(f"expected tokens below {len(found)}, received {forced}")
+        token = int(largest(found, 1)[0]) if forced is None else forced
+        if found[token] == -math.inf:  # nothing may be written but <unk>
+            return replace(before, total=-math.inf, ended=True)
+        length, whole = before.length + 1, token == self._vocabulary.end
+        return Written(
+            before.ids if whole else (*before.ids, token),
+            before.total + float(found[token]),
+            state,
+            before.limit,
+            length,
+            whole or length == before.limit,
+            whole,
+        )
+
+    def tokens(self, written: Written) -> tuple[int, ...]:
+        """All tokens that are written, with the end."""
+        return (*written.ids, self._vocabulary.end) if written.whole else written.ids
+
+    def again(self, source: str, ids: Sequence[int], options: TranslationOptions) -> Written:
+        """A translation of which these tokens are written already."""
+        made = self.begin(source, options)
+        for token in ids:
+            made = self.write(source, made, options, token)
+        return made
+
+    def text(self, source: str, written: Written) -> str:
+        """The text that is certain; half of a character is not."""
+        text = self._vocabulary.write(written.ids, source)
+        return text if written.ended else text.rstrip("\ufffd")
+
+    def translation(
+        self, source: str, written: Written | None, options: TranslationOptions
+    ) -> Translation:
+        """What is written, as a translation."""
+        if written is None:
+            return Translation(source, "", 0.0, 0.0, False)
+        score = written.total / max(written.length, 1) ** options.length_penalty
+        text = self.text(source, written)
+        return Translation(source, text, score, written.total, written.whole)
+
     def _search(
         self, sources: Sequence[str], ids: Sequence[np.ndarray], options: TranslationOptions
     ) -> list[Translation]:
-        padded, lengths = pad(ids)
-        copied = None
-        if self._copy:
-            copied, _ = pad([self._vocabulary.read_copy(text, None)[0] for text in sources])
-        most = [longest(self._growth, length) for length in lengths.tolist()]
+        state, limits = self._start(sources, ids, options)
         found = search(
             self._model,
-            self._model.start(padded, lengths, copied=copied),
-            most if options.max_tokens is None else [options.max_tokens] * len(most),
+            state,
+            limits,
             start=self._vocabulary.end,
             end=self._vocabulary.end,
             beams=options.beams,
@@ -110,6 +185,18 @@ class Decoder:
             banned=self._banned,
         )
         return [self._translation(*each) for each in zip(sources, found, strict=True)]
+
+    def _start(
+        self, sources: Sequence[str], ids: Sequence[np.ndarray], options: TranslationOptions
+    ) -> tuple[Any, list[int]]:
+        """The model's state after sources, and how many tokens a translation of each may have."""
+        padded, lengths = pad(ids)
+        copied = None
+        if self._copy:
+            copied, _ = pad([self._vocabulary.read_copy(text, None)[0] for text in sources])
+        most = [longest(self._growth, length) for length in lengths.tolist()]
+        limits = most if options.max_tokens is None else [options.max_tokens] * len(most)
+        return self._model.start(padded, lengths, copied=copied), limits
 
     def _translation(self, source: str, found: Sequence[Hypothesis]) -> Translation:
         made = [

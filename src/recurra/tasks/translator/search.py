@@ -84,7 +84,7 @@ def search(
     ids = ids[: len(live)]
     while live:
         logits, state = model.step(ids, state)
-        logprobs = _log_softmax(logits)
+        logprobs = log_softmax(logits)
         logprobs[:, list(banned)] = -math.inf
         rows_kept: list[int] = []
         following: list[int] = []
@@ -174,7 +174,8 @@ class _Search:
         return self.finished[-1][0] >= float(self.totals.max()) / self.limit**self.alpha
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Log probabilities (N, V) of logits."""
     shifted = logits - logits.max(-1, keepdims=True)
     # What belongs to other sequences, as words that only they can copy, has no weight here.
     total = row_sums(np.exp(shifted).astype(np.float64))

@@ -10,6 +10,7 @@ import numpy as np
 
 from recurra.errors import FormatError, InputError
 from recurra.given import listed, shown
+from recurra.runtime.stream_state import StreamState
 from recurra.tasks.answers import Unanswered, answered
 from recurra.tasks.protocol import Fitting, Task
 from recurra.tasks.translator.alignment import Alignment
@@ -25,6 +26,7 @@ from recurra.tasks.translator.settings import (
     TranslatorOptions,
     TranslatorSettings,
 )
+from recurra.tasks.translator.stream import TranslationReader, TranslationStream
 from recurra.tasks.translator.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -110,6 +112,27 @@ class Translator(Task):
         found = self._decoder.translate(texts, wanted)
         return found[0] if isinstance(inputs, str) else found
 
+    def open_stream(self, *, state: StreamState | None = None, **options: Any) -> TranslationStream:
+        """A source that is read as it comes, and its translation: see `TranslationStream`.
+
+        Args:
+            state: where to begin: the `state` of such a stream, whose options hold.
+            **options: as for `predict`.
+
+        Raises:
+            InputError: options out of range, or beside a state; a state of another model.
+            FormatError: a damaged one.
+        """
+        if state is not None and options:
+            raise InputError("open_stream: the options are those of the state: leave them out")
+        reader = self._streaming
+        begun = reader.begin(self._options(TranslationOptions, options))
+        return TranslationStream(reader, begun).at(state)
+
+    @cached_property
+    def _streaming(self) -> TranslationReader:
+        return TranslationReader(self._decoder, self._identity)
+
     def predict_file(
         self, source: str | Path, options: TranslatorOptions
     ) -> Iterator[Translation | Unanswered]:
@@ -128,9 +151,7 @@ class Translator(Task):
 
         return answered(made(), found.places, found.skipped, unit="lines")
 
-    def evaluate(  # type: ignore[override]
-        self, data: "Source", **options: "Unpack[Measured]"
-    ) -> TranslatorScores:
+    def evaluate(self, data: "Source", **options: "Unpack[Measured]") -> TranslatorScores:
         """Translate the sources of pairs and compare with their targets.
 
         Args:
