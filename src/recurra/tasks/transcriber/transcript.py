@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from recurra.tasks.answers import Answer
 from recurra.tasks.transcriber.ctc import BestPath, Labelling, PrefixBeam
 from recurra.tasks.transcriber.runtime import SoundStream
 from recurra.text import Tokenizer
 
 
 @dataclass(frozen=True)
-class Transcript:
+class Transcript(Answer):
     """What was heard in a recording; `str` is the text.
 
     score: log probability of the best path, or what prefix beam search maximised. tokens: the

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from recurra.tasks.answers import Answer
 from recurra.tasks.translator.data import longest, pad
 from recurra.tasks.translator.search import Hypothesis, Steps, search
 from recurra.tasks.translator.settings import TranslationOptions
@@ -14,7 +15,7 @@ from recurra.tasks.translator.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class Translation:
+class Translation(Answer):
     """What a source became.
 
     score: logprob / length ** length_penalty, by which translations of one source are compared.
