@@ -2,14 +2,13 @@
 it had to be left out. Other libraries' objects are known by what they can do: none is imported."""
 
 import os
-import tempfile
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recurra.errors import InputError, one_line
+from recurra.opened import is_open_file, path_of_open
 
 #: Characters of a text that messages show.
 SHOWN = 60
@@ -222,8 +221,8 @@ def listed(value: Any, what: str, expected: str) -> list[Any]:
         )
     wrong = isinstance(value, str | bytes | bytearray | Mapping | set | frozenset)
     able = isinstance(value, Iterable) or hasattr(value, "__array__")
-    if not able and hasattr(value, "__len__") and hasattr(value, "__getitem__"):
-        return [value[k] for k in range(len(value))]  # a data set of torch's
+    if not able and _is_numbered(value):
+        return [value[k] for k in range(len(value))]
     if wrong or is_frame(value) or not able:
         raise InputError(f"{what}: expected {expected}, received {shown(value)}")
     if getattr(value, "shape", None) == ():
@@ -243,9 +242,15 @@ def settled(value: Any) -> Any:
     if isinstance(value, Iterator):
         return list(value)
     iterable = isinstance(value, Iterable) or hasattr(value, "__array__")
-    if not iterable and hasattr(value, "__len__") and hasattr(value, "__getitem__"):
+    if not iterable and _is_numbered(value):
         return [value[k] for k in range(len(value))]
     return value
+
+
+def _is_numbered(value: Any) -> bool:
+    """Whether it has items by number, as data sets of torch's do."""
+    able = hasattr(value, "__len__") and hasattr(value, "__getitem__")
+    return able and not isinstance(value, type)
 
 
 def inputs_of(value: Any, name: str) -> Any:
@@ -306,11 +311,6 @@ def is_path(value: Any) -> bool:
     return isinstance(value, str | os.PathLike) or is_open_file(value)
 
 
-def is_open_file(value: Any) -> bool:
-    """Whether it is an open file, or something in memory that is read like one."""
-    return hasattr(value, "read") and hasattr(value, "readline") and hasattr(value, "tell")
-
-
 def path_of(
     value: Any, what: str, expected: str, *, new: bool = False, text: str = "write it to a file"
 ) -> Path:
@@ -321,7 +321,7 @@ def path_of(
         InputError: it is no path, or a text where one was expected.
     """
     if is_open_file(value) and not new:
-        return _opened(value, what, expected)
+        return path_of_open(value, what, expected)
     if not is_path(value) or is_open_file(value):
         raise InputError(f"{what}: expected {expected}, received {shown(value)}")
     name = os.fspath(value)
@@ -333,51 +333,6 @@ def path_of(
             f"not a path: {text}"
         )
     return Path(name)
-
-
-def _opened(file: Any, what: str, expected: str) -> Path:
-    """The path of an open file; of one in memory that of a copy, which goes when the file does."""
-    name, at = getattr(file, "name", None), 0
-    if name == "<stdin>" or name == 0:
-        return Path("-")
-    try:
-        at = file.tell()
-    except (OSError, ValueError):
-        at = -1
-    if at != 0:
-        raise InputError(
-            f"{what}: expected {expected}, received an open file that cannot be read from its "
-            "beginning: open it anew, or give its path"
-        )
-    if isinstance(name, str) and os.path.exists(name):
-        return Path(name)
-    if file not in _COPIES:
-        content = file.read()
-        file.seek(0)
-        data = content.encode() if isinstance(content, str) else bytes(content)
-        handle, path = tempfile.mkstemp(prefix="recurra-", suffix=_ending(data))
-        os.close(handle)
-        Path(path).write_bytes(data)
-        weakref.finalize(file, lambda: Path(path).unlink(missing_ok=True))
-        _COPIES[file] = Path(path)
-    return _COPIES[file]
-
-
-#: Where copies of files lie that are in memory.
-_COPIES: weakref.WeakKeyDictionary[Any, Path] = weakref.WeakKeyDictionary()
-
-
-def _ending(data: bytes) -> str:
-    """How the name of a file with this content ends: what its format is recognised by."""
-    for magic, ending in ((b"PAR1", ".parquet"), (b"PK", ".npz"), (b"RIFF", ".wav")):
-        if data.startswith(magic):
-            return ending
-    first = data.lstrip().partition(b"\n")[0]
-    if first.startswith(b"{"):
-        return ".jsonl"
-    signs = {".tsv": first.count(b"\t"), ".csv": max(first.count(b","), first.count(b";"))}
-    best = max(signs, key=lambda ending: signs[ending])
-    return best if signs[best] else ".txt"
 
 
 def _reads_as_text(name: str) -> bool:

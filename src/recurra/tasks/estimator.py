@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from recurra.tasks.network import NetworkConfig
     from recurra.train import FitResult
 
+#: How scikit-learn writes the number of columns, where there are none.
+NO_FEATURES = "feature(s)"
 #: Settings of which one says how long training lasts.
 _LENGTHS = frozenset({"minutes", "epochs", "steps", "plan"})
 
@@ -293,4 +295,4 @@ def _of_no_fit(model: Estimator) -> str:
     return "only an object has it whose fit was given what it says"
 
 
-__all__ = ["Estimator", "Manner", "Table", "not_fitted", "weights_of"]
+__all__ = ["NO_FEATURES", "Estimator", "Manner", "Table", "not_fitted", "weights_of"]

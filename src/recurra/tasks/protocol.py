@@ -24,7 +24,7 @@ from recurra.tasks.network import NetworkConfig
 from recurra.tasks.pretrained import adopt, read_pretrained
 
 if TYPE_CHECKING:
-    from recurra.train import Callback
+    from recurra.train import Callback, TrainConfig
 
 Options = TypeVar("Options", bound=Settings)
 
@@ -211,7 +211,7 @@ Settings:
         before = self._config, self._files
         self._begin(manner.warm_start, anew=y is not None)
         try:
-            self._config = self._suited(source)
+            source, train_settings = self._suited(source, data_settings, train_settings)
             pretrained = self._begin_from(data_settings)
             shown = (Progress(),) if manner.progress else ()
             job = Job(
@@ -256,9 +256,10 @@ Settings:
         """The data of a call of `fit`; takes what says more of them out of the settings."""
         return data if y is None else self._joined(data, y)
 
-    def _suited(self, source: Any) -> Any:
-        """The network's settings for these data: as they are, but where a task says otherwise."""
-        return self._config
+    def _suited(self, source: Any, data: Any, train: "TrainConfig") -> "tuple[Any, TrainConfig]":
+        """Set what is left to the data in the network's settings; returns the data, which may have
+        been read, and the settings of training for them."""
+        return source, train
 
     def _derive(self) -> None:
         """Make anew what is derived from the files."""

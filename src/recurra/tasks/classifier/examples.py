@@ -11,7 +11,7 @@ import numpy as np
 from recurra.data.labels import TEXTS, LabelKinds, read_labels
 from recurra.errors import InputError
 from recurra.given import LeftOut, columns_of, listed, plain, shown
-from recurra.tasks.estimator import weights_of
+from recurra.tasks.estimator import NO_FEATURES, weights_of
 
 _DEEPEST = 4  # lists in lists, of which two have a meaning
 _MISSING = {"", "na", "nan", "null", "none", "?"}  # cells of a CSV file that hold no number
@@ -127,8 +127,8 @@ def _rows(inputs: Any, numbers: bool, column: str) -> Any:
     shape = getattr(inputs, "shape", None)
     if isinstance(shape, tuple) and len(shape) > 1 and 0 in shape[1:]:
         raise InputError(
-            f"examples: 0 feature(s) (shape={shape}) while a minimum of 1 is required: give each "
-            "example some numbers"
+            f"examples: 0 {NO_FEATURES} (shape={shape}) while a minimum of 1 is required: give "
+            "each example some numbers"
         )
     columns = columns_of(inputs)
     if columns is None:

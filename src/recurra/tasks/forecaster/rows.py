@@ -9,6 +9,7 @@ import numpy as np
 
 from recurra.errors import InputError
 from recurra.given import columns_of, is_sparse, listed, plain, shown
+from recurra.tasks.estimator import NO_FEATURES
 from recurra.tasks.forecaster.panel import Panel, Series
 from recurra.tasks.forecaster.settings import ForecasterSettings
 
@@ -123,7 +124,7 @@ def numbers(given: Any, what: str) -> np.ndarray:
         )
     if not array.shape[1]:
         raise InputError(
-            f"{what}: 0 feature(s) (shape={array.shape}) while a minimum of 1 is required: give "
+            f"{what}: 0 {NO_FEATURES} (shape={array.shape}) while a minimum of 1 is required: give "
             "each row some numbers"
         )
     return array

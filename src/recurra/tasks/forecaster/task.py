@@ -24,6 +24,7 @@ from recurra.tasks.forecaster.runtime import ForecastShape, RuntimeForecaster
 from recurra.tasks.forecaster.scaling import Scaler, Track
 from recurra.tasks.forecaster.scores import ROWS, ForecasterScores, backtest
 from recurra.tasks.forecaster.settings import ForecasterData, ForecasterSettings, SeriesSettings
+from recurra.tasks.forecaster.short import long_enough, suited
 from recurra.tasks.forecaster.stream import ForecastStream
 from recurra.tasks.forecaster.windows import WindowSource
 from recurra.tasks.protocol import Fitting, Task
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from recurra.tasks.forecaster.options import Chosen, Measured, Trained
-    from recurra.train import Callback
+    from recurra.train import Callback, TrainConfig
 
     pass
 
@@ -162,10 +163,14 @@ class Forecaster(Task):
     def _joined(cls, X: Any, y: Any) -> Rows:
         return Rows.of(X, y)
 
-    def _suited(self, source: Any) -> Any:
+    def _suited(self, source: Any, data: Any, train: "TrainConfig") -> "tuple[Any, TrainConfig]":
         if isinstance(source, Rows):
-            return source.suited(self._config, tuple(self._given))
-        return self._config
+            self._config = source.suited(self._config, tuple(self._given))
+            return source, train
+        panel = data.read(source)
+        if self._files is None:
+            self._config = suited(self._config, panel, data)
+        return panel, long_enough(train, self._config, panel, data)
 
     def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
         """R² of what followed the rows of `X`; or without `y` minus the MASE of `evaluate(X)`.

@@ -265,6 +265,11 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
         short = [k for k in kept if k not in used]
         empty = [k for k in range(len(self.prepared.train)) if k not in kept]
         notes = []
+        if len(self._rows) == 1:
+            notes.append(
+                "one window to train on, which teaches little: give longer series, a shorter "
+                "lookback or a shorter horizon"
+            )
         for which, why in ((short, "too short"), (empty, "without a value before the validation")):
             if which:
                 first, count = self.prepared.panel.series[which[0]], len(which)
