@@ -143,7 +143,8 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
             self._rows, self._held_out = prepared.rows.train, prepared.rows.valid
         self._check_targets()
         self._output = output(model.output, norm=model.norm, levels=model.quantiles)
-        self.notes = self._untaught() if prepared.rows is None else ()
+        read = (prepared.panel.told,) if prepared.panel.told else ()
+        self.notes = read + (self._untaught() if prepared.rows is None else ())
 
     def _learn_scales(self, job: Job, parts: Split) -> None:
         """Scales and shape, from the values for training alone, and what windows are cut from."""
