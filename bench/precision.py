@@ -17,7 +17,7 @@ def losses(text: Path, precision: str, *, seeds: int, steps: int) -> list[float]
     found = []
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as folder:
-            result = LanguageModel(hidden=256, precision=precision).fit(
+            model = LanguageModel(hidden=256, precision=precision).fit(
                 text,
                 out=Path(folder) / "run",
                 steps=steps,
@@ -27,6 +27,7 @@ def losses(text: Path, precision: str, *, seeds: int, steps: int) -> list[float]
                 seed=seed,
                 progress=False,
             )
+        result = model.fit_result_
         assert result.best is not None
         found.append(result.best["loss"])
         print(f"{precision}, seed {seed}: {found[-1]:.4f} ({result.seconds:.0f} s)", flush=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from recurra.settings import Settings
 from recurra.tasks.catalog import ENTRIES, Entry
+from recurra.tasks.estimator import Manner
 from recurra.tasks.network import NetworkConfig
 from recurra.train import TrainConfig
 
@@ -21,15 +22,21 @@ HEAD = '''"""Options of {title} as types: written by tools/make_options.py."""
 from typing import {names}
 {base}
 '''
-BASE = "\nfrom recurra.tasks.options import Network, Train\n"
+BASE = "\nfrom recurra.tasks.options import Manner, Network, Train\n"
 
 
 def written(entry: Entry) -> str:
     """The module of a task."""
     cls = entry.load()
     body = [
-        _typed("Chosen", "Network", f"Arguments of `{cls.__name__}`.", cls.Config, NetworkConfig),
         _typed("Trained", "Train", f"Settings of `{cls.__name__}.fit`.", cls.Data),
+        _typed(
+            "Chosen",
+            "Manner, Network, Trained",
+            f"Arguments of `{cls.__name__}`.",
+            cls.Config,
+            NetworkConfig,
+        ),
         _typed("Measured", "TypedDict", f"Options of `{cls.__name__}.evaluate`.", cls.Measurement),
     ]
     return _module(f"{cls.title}s", body, BASE)
@@ -39,7 +46,8 @@ def shared() -> str:
     """The module of what all tasks share."""
     network = _typed("Network", "TypedDict", "Settings of recurrent layers.", NetworkConfig)
     train = _typed("Train", "TypedDict", "Settings of training.", TrainConfig)
-    return _module("all tasks", [network, train])
+    manner = _typed("Manner", "TypedDict", "How `fit` behaves.", Manner)
+    return _module("all tasks", [network, train, manner])
 
 
 def _module(title: str, parts: list[str], base: str = "") -> str:

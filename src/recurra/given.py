@@ -2,12 +2,13 @@
 it had to be left out. Other libraries' objects are known by what they can do: none is imported."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recurra.errors import InputError, one_line
+from recurra.opened import is_open_file, path_of_open
 
 #: Characters of a text that messages show.
 SHOWN = 60
@@ -112,7 +113,8 @@ def brief(value: Any) -> str:
 
 def is_frame(value: Any) -> bool:
     """Whether it is a DataFrame, of pandas or alike: columns that can be had by name."""
-    return hasattr(value, "columns") and hasattr(value, "shape") and hasattr(value, "__getitem__")
+    named = hasattr(value, "columns") and not hasattr(value, "column_names")
+    return named and hasattr(value, "shape") and hasattr(value, "__getitem__")
 
 
 def is_tensor(value: Any) -> bool:
@@ -121,8 +123,12 @@ def is_tensor(value: Any) -> bool:
 
 
 def is_series(value: Any) -> bool:
-    """Whether it is one column with an index, as pandas' Series."""
-    return hasattr(value, "to_numpy") and hasattr(value, "index") and not is_frame(value)
+    """Whether it is one column, with an index as pandas' Series or without as polars'."""
+    return (
+        hasattr(value, "to_numpy")
+        and (hasattr(value, "index") or hasattr(value, "to_list"))
+        and not is_frame(value)
+    )
 
 
 def is_masked(value: Any) -> bool:
@@ -130,8 +136,14 @@ def is_masked(value: Any) -> bool:
     return hasattr(value, "mask") and hasattr(value, "filled") and hasattr(value, "dtype")
 
 
+def is_sparse(value: Any) -> bool:
+    """Whether it is a sparse matrix or array, as scipy's: only some of its entries are there."""
+    return hasattr(value, "tocsr") and hasattr(value, "toarray")
+
+
 def plain(value: Any) -> Any:
-    """A tensor or Series as numpy array, a generator as list; everything else as it is.
+    """A tensor, Series or what says how to become one as numpy array, a generator as list;
+    everything else as it is.
 
     Entries that a masked array hides are missing: NaN among numbers, None elsewhere.
     """
@@ -145,18 +157,51 @@ def plain(value: Any) -> Any:
             return value.data
         kind = float if value.dtype.kind in "fiub" else object
         return value.astype(kind).filled(float("nan") if kind is float else None)
+    says = hasattr(value, "__array__") and not isinstance(value, type)
+    if says and not hasattr(value, "dtype") and not is_frame(value):
+        return value.__array__()
     if isinstance(value, Iterable) and not hasattr(value, "__len__"):
         return list(value)
     return value
 
 
 def columns_of(value: Any) -> dict[str, Any] | None:
-    """The columns of a DataFrame or of a mapping of lists, by name; None of anything else."""
-    if isinstance(value, Mapping):
+    """The columns of a DataFrame, of a mapping of lists, of a table of pyarrow's, of a data set of
+    mappings (as Hugging Face's), or of a list of mappings, by name; None of anything else.
+
+    Raises:
+        InputError: a mapping of data sets, or mappings that have not the same names.
+    """
+    if isinstance(value, Mapping) and not is_sparse(value):  # scipy's dok_array is a dict
+        for name, part in value.items():
+            if is_frame(part) or _is_data_set(part):
+                raise InputError(
+                    f"data: expected one data set, received several by name, the first {name!r}: "
+                    f"give one, as data[{name!r}]"
+                )
         return {str(name): column for name, column in value.items()}
     if is_frame(value):
         return {str(name): value[name] for name in value.columns}
+    if _is_data_set(value):
+        columns = {str(name): value[name] for name in value.column_names}
+        lists = {n: c.to_pylist() for n, c in columns.items() if hasattr(c, "to_pylist")}
+        return columns | lists
+    if isinstance(value, list | tuple) and value and all(isinstance(v, Mapping) for v in value):
+        names = list(value[0])
+        for place, row in enumerate(value):
+            if set(row) != set(names):
+                raise InputError(
+                    f"data: example {place}: expected {', '.join(map(str, names))}, as the first "
+                    f"has, received {', '.join(map(str, row))}: give each the same names"
+                )
+        return {str(name): [row[name] for row in value] for name in names}
     return None
+
+
+def _is_data_set(value: Any) -> bool:
+    """Whether it is a table that names its columns so: Hugging Face's, pyarrow's."""
+    names = getattr(value, "column_names", None)
+    return isinstance(names, list) and hasattr(value, "__getitem__") and hasattr(value, "__len__")
 
 
 def listed(value: Any, what: str, expected: str) -> list[Any]:
@@ -170,8 +215,15 @@ def listed(value: Any, what: str, expected: str) -> list[Any]:
     Raises:
         InputError: it has no items, or none in an order.
     """
+    if is_sparse(value):
+        raise InputError(
+            f"{what}: expected {expected}, received {shown(value)}, which is sparse: make it dense"
+        )
     wrong = isinstance(value, str | bytes | bytearray | Mapping | set | frozenset)
-    if wrong or is_frame(value) or not isinstance(value, Iterable):
+    able = isinstance(value, Iterable) or hasattr(value, "__array__")
+    if not able and _is_numbered(value):
+        return [value[k] for k in range(len(value))]
+    if wrong or is_frame(value) or not able:
         raise InputError(f"{what}: expected {expected}, received {shown(value)}")
     if getattr(value, "shape", None) == ():
         raise InputError(f"{what}: expected {expected}, received a single value of an array")
@@ -182,26 +234,103 @@ def listed(value: Any, what: str, expected: str) -> list[Any]:
     return list(items)
 
 
+def settled(value: Any) -> Any:
+    """What can be read once, as a generator, and data sets of torch's as lists; everything else as
+    it is."""
+    if is_path(value) or columns_of(value) is not None:
+        return value
+    if isinstance(value, Iterator):
+        return list(value)
+    iterable = isinstance(value, Iterable) or hasattr(value, "__array__")
+    if not iterable and _is_numbered(value):
+        return [value[k] for k in range(len(value))]
+    return value
+
+
+def _is_numbered(value: Any) -> bool:
+    """Whether it has items by number, as data sets of torch's do."""
+    able = hasattr(value, "__len__") and hasattr(value, "__getitem__")
+    return able and not isinstance(value, type)
+
+
+def inputs_of(value: Any, name: str) -> Any:
+    """Of a table the column `name`, or the only one it has; everything else as it is.
+
+    Raises:
+        InputError: a table of several columns, none of that name.
+    """
+    columns = columns_of(value)
+    if columns is None:
+        return value
+    if name in columns:
+        return columns[name]
+    if len(columns) == 1:
+        return next(iter(columns.values()))
+    raise InputError(f"data: expected a column {name!r}, received {shown(value)}: rename one")
+
+
+def pairs_of(value: Any, first: str, second: str) -> Any:
+    """Of a table with both columns, or of two lists (X, y), the pairs; everything else as it is.
+
+    Raises:
+        InputError: a table without one of them, or two lists of different lengths.
+    """
+    columns = columns_of(value)
+    if columns is None:
+        return zipped(value, "data")
+    absent = [name for name in (first, second) if name not in columns]
+    if absent:
+        raise InputError(
+            f"data: expected the columns {first!r} and {second!r}, received "
+            f"{', '.join(map(brief, list(columns)[:6])) or 'none'}: rename them"
+        )
+    sides = [listed(columns[name], f"column {name!r}", "a column") for name in (first, second)]
+    return zipped((sides[0], sides[1]), "data")
+
+
+def zipped(value: Any, what: str) -> Any:
+    """Pairs of the two lists of a tuple (X, y), as scikit-learn has data; everything else as it is.
+
+    Raises:
+        InputError: the two differ in length.
+    """
+    pair = isinstance(value, tuple) and len(value) == 2
+    if not pair or not all(isinstance(v, list) or hasattr(v, "__array__") for v in value):
+        return value
+    inputs, answers = (listed(side, what, "a list") for side in value)
+    if len(inputs) != len(answers):
+        raise InputError(
+            f"{what}: expected an answer for each input, received {len(inputs)} inputs and "
+            f"{len(answers)} answers"
+        )
+    return list(zip(inputs, answers, strict=True))
+
+
 def is_path(value: Any) -> bool:
-    """Whether it is meant as a path."""
-    return isinstance(value, str | os.PathLike)
+    """Whether it is meant as a path, or is an open file."""
+    return isinstance(value, str | os.PathLike) or is_open_file(value)
 
 
-def path_of(value: Any, what: str, expected: str, *, new: bool = False) -> Path:
-    """The path of a file or folder; with `new` of one that need not be there, whatever its name.
+def path_of(
+    value: Any, what: str, expected: str, *, new: bool = False, text: str = "write it to a file"
+) -> Path:
+    """The path of a file or folder, or of an open file; with `new` of one that need not be there,
+    whatever its name. `text` says what to do with a text.
 
     Raises:
         InputError: it is no path, or a text where one was expected.
     """
-    if not is_path(value):
+    if is_open_file(value) and not new:
+        return path_of_open(value, what, expected)
+    if not is_path(value) or is_open_file(value):
         raise InputError(f"{what}: expected {expected}, received {shown(value)}")
     name = os.fspath(value)
     if isinstance(name, bytes):
         name = os.fsdecode(name)
     if "\0" in name or (not new and _reads_as_text(name)):
         raise InputError(
-            f"{what}: expected {expected}, received {shown(name)}: a text is not a path: write it "
-            "to a file"
+            f"{what}: expected {expected}, received a text of {len(name):,} characters: a text is "
+            f"not a path: {text}"
         )
     return Path(name)
 

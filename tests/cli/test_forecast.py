@@ -39,8 +39,9 @@ def test_train_evaluate_predict(recurra, here):
     assert len(first["y"]["quantiles"]["0.9"]) == 6
     assert np.shape(first["y"]["samples"]) == (3, 6)
     shown = recurra("predict", "run", data, "--levels", "0.5").out.splitlines()
-    assert len(shown) == 12
-    assert shown[0].split("\t")[:3] == ["a", "2024-01-04T08:00", "y"]
+    assert len(shown) == 13
+    assert shown[0].split("\t") == ["series", "time", "column", "median", "0.5"]
+    assert shown[1].split("\t")[:3] == ["a", "2024-01-04T08:00", "y"]
 
 
 def test_a_backtest_is_what_python_finds(recurra, here):

@@ -135,7 +135,7 @@ def test_python_counts_too_and_names_long_pairs():
     model = Translator(hidden=4, layers=1, **kinds)
     held_out = [("ab", "ba")]
     how = {"valid": held_out, "steps": 1, "progress": False, "max_length": 3}
-    found = model.fit([*texts, ("abcdef", "fedcba")], **how)
+    found = model.fit([*texts, ("abcdef", "fedcba")], **how).fit_result_
     assert str(found.left_out) == ("left out 1 of 18 pairs: pair 16: more than 3 tokens on a side")
 
 
@@ -204,7 +204,9 @@ def test_every_option_of_predict_is_in_plain_output(recurra, tmp_path):
     assert recurra(*words, "--out", tmp_path / "wave", "--json").code == 0
     asked = ["predict", tmp_path / "wave", new, "--samples", 3, "--levels", "0.5"]
     told = json.loads(recurra(*asked, "--json").out.splitlines()[0])["y"]["samples"]
-    lines = [line.split("\t") for line in recurra(*asked).out.splitlines()]
+    header, *lines = [line.split("\t") for line in recurra(*asked).out.splitlines()]
+    names = ["series", "time", "column", "median", "0.5", "sample 0", "sample 1", "sample 2"]
+    assert header == names
     assert [line[5:] for line in lines] == [[f"{v:g}" for v in row] for row in np.transpose(told)]
 
 

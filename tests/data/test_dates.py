@@ -79,6 +79,8 @@ GRIDS = {
     "long names": ([f"{d:%B} {d.day}, {d.year}" for d in days("2024-01-25", 20)], "day", 7),
     "capitals": ([f"{d:%d-%b-%Y}".upper() for d in days("2024-01-25", 20)], "day", 7),
     "1991 Jul": ([f"{d:%Y %b}" for d in ends(1991, 7, 20)], "month", 12),
+    "Jul-91": ([f"{d:%b-%y}" for d in ends(1991, 7, 120)], "month", 12),
+    "31-Jul-91": ([f"{d:%d-%b-%y}" for d in ends(1998, 7, 40)], "month end", 12),
     "Jul 1991": ([f"{d:%b %Y}" for d in ends(1991, 7, 20)], "month", 12),
     "1990Q3": ([f"{d.year}Q{(d.month + 2) // 3}" for d in ends(1990, 9, 20, 3)], "quarter", 4),
     "Q3 1990": ([f"Q{(d.month + 2) // 3} {d.year}" for d in ends(1990, 9, 20, 3)], "quarter", 4),

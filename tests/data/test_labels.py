@@ -22,7 +22,7 @@ GIVEN = [
     (np.array([True, False]), ["True", "False"], "bool"),
     (np.array(["a", "bc"]), ["a", "bc"], "U"),
     (np.array([2**63, 1], np.uint64), [str(2**63), "1"], "uint64"),
-    (np.array(["a", 1], object), ["a", "1"], None),
+    (np.array(["a", 1], object), ["a", "1"], "object"),
 ]
 
 
@@ -78,7 +78,7 @@ def test_what_is_no_label_is_refused_in_one_line(given, told):
         {"values": [1], "dtype": None},
         {"values": [1, 3], "dtype": None},
         {"values": [1, None], "dtype": None},
-        {"values": [1, 2], "dtype": "object"},
+        {"values": [1, 2], "dtype": "V8"},
         {"values": [1, 2], "dtype": "M8[s]"},
         {"values": "12", "dtype": None},
         {"dtype": None},

@@ -12,11 +12,13 @@ HEAD = ["from pathlib import Path", "import recurra"]
 RIGHT = """
 from recurra import {cls}
 model = {cls}(hidden=3, init="orthogonal", layers=2)
-steps: int = model.fit("data", epochs=3, lr=0.1, batch=4, out=Path("run"), progress=False).steps
+model.set_params(lr=0.1).fit("data", epochs=3, lr=0.1, batch=4, out=Path("run"), progress=False)
+steps: int = {cls}(epochs=3, progress=False).fit("X", "y", warm_start=True).fit_result_.steps
 {cls}.load("run").evaluate("data")
 again: {cls} = recurra.load("run", expect={cls})
 """
 WRONG = {
+    '{cls}(lr="high")': 'expected "float | None"',
     "{cls}(hiden=3)": 'Unexpected keyword argument "hiden"',
     '{cls}(init="ortho")': 'expected "Literal[',
     '{cls}(hidden="3")': 'expected "int"',

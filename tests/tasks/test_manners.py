@@ -39,8 +39,8 @@ def trained(request, tmp_path_factory):
     make, train, _ = TASKS[ROWS[request.param]]
     folder = tmp_path_factory.mktemp(request.param)
     model = make()
-    result = train(model, folder)
-    return model, result, model.save(folder / "model")
+    train(model, folder)
+    return model, model.fit_result_, model.save(folder / "model")
 
 
 def test_the_table_has_every_task():

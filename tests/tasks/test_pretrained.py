@@ -78,7 +78,8 @@ def test_what_is_trained_is_trained_further_without_it(folder):
 def test_the_run_knows_what_it_began_from(folder, tmp_path):
     how = {"steps": 2, "out": tmp_path / "run", "pretrained": str(folder / "lm"), **HOW}
     SequenceClassifier().fit(EXAMPLES, **how)
-    assert SequenceClassifier().fit(EXAMPLES, **how).steps == 2  # the same again
+    again = SequenceClassifier().fit(EXAMPLES, **how)  # the same
+    assert again.fit_result_.steps == 2
     files = read_model(folder / "lm")
     other = recurra.LanguageModel.from_files(files)
     files.tensors["embedding.weight"] = files.tensors["embedding.weight"] + 1

@@ -313,7 +313,7 @@ class Own:
             self._training
         ):
             how["minutes"] = budget.minutes
-        found = self.model.fit(
+        self.model.fit(
             data,
             valid=valid,
             progress=False,
@@ -321,7 +321,8 @@ class Own:
             **self._data,
             **how,
         )
-        self.left_out, self.notes = found.left_out, found.notes
+        result = self.model.fit_result_
+        self.left_out, self.notes = result.left_out, result.notes
 
     def evaluate(self, data: Any) -> Any:
         """See `Contender`."""

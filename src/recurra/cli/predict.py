@@ -15,11 +15,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     describe(
         parser,
         _run,
-        "Apply a trained model to data: one line, or with --json one object, for each example.",
+        "Apply a trained model to data: one line, or with --json one object, for each example.\n"
+        "Lines of standard input (-) are answered as they come. Of several FILEs each line begins "
+        "with the name of its own.",
         "recurra predict runs/reviews new.tsv --json",
     )
     parser.add_argument("model", metavar="RUN", help="a run, or a model directory")
-    parser.add_argument("data", metavar="FILE", help="data in the form the task trains on, or -")
+    parser.add_argument(
+        "data", nargs="+", metavar="FILE", help="data in the form the task trains on, or -"
+    )
     add_precision(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object an example")
     add_options(parser, "Prediction")
@@ -34,13 +38,31 @@ def _run(arguments: argparse.Namespace) -> int:
     if table is None:
         raise InputError(f"{arguments.model}: a {model.title} predicts no file: use generate")
     options = table(**given_options(arguments, "Prediction", model))
-    tally = Tally()
-    for row in model.predict_file(arguments.data, options):
-        tally.add(row)
-        if arguments.json:
-            sys.stdout.write(json.dumps(row.to_dict(), ensure_ascii=False) + "\n")
-        elif getattr(row, "line", True):
-            sys.stdout.write((row.to_text() if hasattr(row, "to_text") else str(row)) + "\n")
+    files = list(arguments.data)
+    if files.count("-") > 1:
+        raise InputError("standard input can be read once: give - once")
+    tally, several, head = Tally(), len(files) > 1, None
+    for file in files:
+        for row in model.predict_file(file, options):
+            tally.add(row)
+            if arguments.json:
+                told = {"file": file, **row.to_dict()} if several else row.to_dict()
+                sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+            elif getattr(row, "line", True):
+                above = getattr(row, "header", None)
+                if above not in (None, head):
+                    _write(above, "file" if several else None)
+                    head = above
+                of = file if several and not getattr(row, "document", False) else None
+                _write(row.to_text() if hasattr(row, "to_text") else str(row), of)
+            if file == "-":
+                sys.stdout.flush()  # whoever writes the next line may wait for this one
     sys.stdout.flush()
     tell(tally)
     return 0
+
+
+def _write(text: str, file: str | None) -> None:
+    """Write lines, each behind the name of its file where there are several."""
+    lines = [text] if file is None else [f"{file}\t{line}" for line in text.split("\n")]
+    sys.stdout.write("\n".join(lines) + "\n")

@@ -63,7 +63,7 @@ def _run(entry: Entry, arguments: argparse.Namespace) -> int:
     data = arguments.data
     out = Path(arguments.out or Path("runs") / _name(data[0] if entry.many else data))
     model = task(**settings(arguments, task.Config))
-    result = model.fit(
+    model.fit(
         data,
         valid=arguments.valid,
         out=out,
@@ -71,6 +71,7 @@ def _run(entry: Entry, arguments: argparse.Namespace) -> int:
         progress=not arguments.json,
         **settings(arguments, task.Data, TrainConfig),
     )
+    result = model.fit_result_
     if os.environ.get("RANK", "0") != "0":  # under torchrun one process speaks for all
         return 0
     best = dict(result.best or {})

@@ -92,6 +92,7 @@ class Writer:
         name = name.upper() if case == "upper" else name if case == "lower" else name.capitalize()
         parts = {
             "Y": f"{week.year if week else year:04d}", "y": f"{year:04d}", "m": f"{month:0{wide}d}",
+            "v": f"{year % 100:02d}",
             "d": f"{number:0{wide}d}", "n": f"{month:02d}", "e": f"{number:02d}", "b": name,
             "Q": f"{style.get('q', 'Q')}{(month - 1) // 3 + 1}", "M": "M", ";": "-",
             "W": f"W{week.week:02d}" if week else "", "u": f"{week.weekday}" if week else "",

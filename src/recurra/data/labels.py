@@ -3,7 +3,7 @@ the numbers, truth values or texts that they were."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from recurra.given import is_tensor, plain, shown
 
 Label = str | int | float | bool
 #: Kinds of numpy arrays that labels come back in.
-_KINDS = "iufbU"
+_KINDS = "iufbUO"
 #: Digits that Python writes and reads without a limit in the way.
 _DIGITS = 4000
 
@@ -23,7 +23,7 @@ class LabelKinds:
     """Which label each text stands for.
 
     values: the label by its text, where it is no text itself. dtype: of the numpy array that they
-    were given in, as numpy writes it; None for lists.
+    come back in, as numpy writes it; None for lists.
     """
 
     values: Mapping[str, Label] = field(default_factory=dict)
@@ -48,7 +48,17 @@ class LabelKinds:
     def given(self, texts: Sequence[str]) -> Any:
         """Labels in the form they were given in: a list, or an array of their dtype."""
         labels = self.labels(texts)
-        return list(labels) if self.dtype is None else np.array(labels, np.dtype(self.dtype))
+        return list(labels) if self.dtype is None else _array(labels, self.dtype)
+
+    def as_array(self, texts: Iterable[str]) -> "LabelKinds":
+        """With the dtype of an array where labels from a list are numbers, all of one kind."""
+        if self.dtype is not None:
+            return self
+        (kind, *others) = {type(self.label(text)) for text in texts}
+        if others or kind is str:
+            return self
+        dtype = np.array(self.labels(set(texts))).dtype
+        return replace(self, dtype=dtype.name) if dtype.kind in "ifb" else self
 
     def one(self, text: str) -> Any:
         """One label: a value of the array's kind where they were given as one."""
@@ -73,11 +83,11 @@ class LabelKinds:
                 raise ValueError(f"expected the label {text!r} as it was given, found {value!r}")
         made = {t: v for t, v in zip(texts, values, strict=True) if not isinstance(v, str)}
         if dtype is not None:
-            kind = np.dtype(dtype) if isinstance(dtype, str) else np.dtype(object)
+            kind = np.dtype(dtype if isinstance(dtype, str) else "V")
             if kind.kind not in _KINDS:
                 raise ValueError(f"expected a dtype of numbers or texts, found {dtype!r}")
             try:
-                np.array(values, kind)
+                _array(values, dtype)
             except (TypeError, ValueError, OverflowError) as error:
                 raise ValueError(f"labels that are no {dtype}: {error}") from None
         return cls(made, dtype)
@@ -125,7 +135,7 @@ def read_labels(given: Iterable[Any], places: Sequence[str]) -> tuple[list[str],
 
 def dtype_of(given: Any) -> str | None:
     """The dtype of an array, tensor or Series of numbers or texts; None of anything else."""
-    if is_tensor(given):
+    if not isinstance(given, list | tuple):
         given = plain(given)
     dtype = getattr(given, "dtype", None)
     if not isinstance(dtype, np.dtype) or dtype.kind not in _KINDS:
@@ -165,3 +175,11 @@ def _is_missing(label: Any) -> bool:
     except (TypeError, ValueError, RuntimeError):
         # pandas' NA knows no truth; what is several, as a tensor, is not missing.
         return not hasattr(label, "__len__")
+
+
+def _array(labels: Sequence[Label], dtype: str) -> np.ndarray:
+    found = np.empty(len(labels), np.dtype(dtype))
+    if found.dtype.kind == "U":  # as long as the longest
+        return np.array(labels, str)
+    found[:] = labels
+    return found

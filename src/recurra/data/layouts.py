@@ -27,7 +27,8 @@ Moment = tuple[int, int | None]
 @dataclass(frozen=True)
 class Form:
     """One layout. `template` has Y, m, d, b (a month's name), Q, W (a week of ISO 8601) and u (its
-    day); `~` is one of - / . and a space. `order` is set where day and month can be confused.
+    day), and v, the last two digits of a year from 1969 to 2068; `~` is one of - / . and a space.
+    `order` is set where day and month can be confused.
     """
 
     name: str
@@ -47,6 +48,8 @@ def _pattern(template: str) -> "re.Pattern[str]":
     parts = {
         "Y": r"(?P<Y>\d{4})",
         "y": r"(?P<Y>[12]\d{3})",
+        "v": r"(?P<Y>\d\d)(?!\d)",
+        "^": r"(?P<s>[-'])",
         "m": r"(?P<m>\d{1,2})",
         "d": r"(?P<d>\d{1,2})",
         "n": r"(?P<m>\d\d)",
@@ -88,6 +91,9 @@ FORMS = (
     Form("year, month by name, day", "Y_b,d", timed=True),
     Form("month by name and year", "b+Y"),
     Form("year and month by name", "Y+b"),
+    # As spreadsheets write them; "Jan 15" may be a day, and is not read so.
+    Form("month by name and the last two digits of the year", "b^v"),
+    Form("day, month by name, the last two digits of the year", "d^b=v", timed=True),
 )
 NUMBER = Form("a number of steps", "")
 
@@ -118,6 +124,8 @@ def read_cell(form: Form, cell: str) -> Moment | None:
 
 def _day(part: dict[str, str | None]) -> int:
     year = int(part["Y"] or 0)
+    if len(part["Y"] or "") == 2:
+        year += 2000 if year < 69 else 1900
     if part.get("W"):
         return date.fromisocalendar(year, int(part["W"] or 0), int(part.get("u") or 1)).toordinal()
     if part.get("Q"):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from recurra.errors import InputError
 from recurra.given import NOTHING, LeftOut
 
 A = TypeVar("A")
@@ -31,6 +32,43 @@ class Unanswered:
 
     def __str__(self) -> str:
         return ""
+
+
+class Answer:
+    """Base of what is answered to one input: `to_dict` says all of it as JSON values."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as JSON values."""
+        raise NotImplementedError
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of a table of it: one, where it is one thing."""
+        return [self.to_dict()]
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame of its rows; InputError where pandas is not installed."""
+        return frame_of(self.rows())
+
+
+class Answers(list[A]):
+    """Answers to several inputs, in their order: a list that is also a table."""
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Those of each, as JSON values."""
+        return [one.to_dict() for one in self]  # type: ignore[attr-defined]
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame of the rows of all; InputError where pandas is not installed."""
+        return frame_of([row for one in self for row in one.rows()])  # type: ignore[attr-defined]
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """A pandas DataFrame; InputError where pandas is not installed."""
+    try:
+        import pandas
+    except ModuleNotFoundError as error:
+        raise InputError("to_frame: needs pandas: pip install pandas, or use to_dict") from error
+    return pandas.DataFrame(list(rows))
 
 
 def answered(

@@ -22,7 +22,7 @@ class Job(Generic[Model, Data]):
 
     `source` and `valid` are in the forms the task reads; `files` are those of a model that is
     trained further, else None; `started` is of `time.monotonic`; `pretrained` are those of
-    a language model to begin from.
+    a language model to begin from; `weights` are those of the examples, where they have any.
     """
 
     source: Any
@@ -36,6 +36,7 @@ class Job(Generic[Model, Data]):
     callbacks: "tuple[Callback, ...]"
     started: float
     pretrained: ModelFiles | None = None
+    weights: Any = None
 
     @property
     def settings(self) -> dict[str, Any]:

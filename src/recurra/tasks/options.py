@@ -55,3 +55,10 @@ class Train(TypedDict, total=False):
     threads: int | None
     deterministic: bool
     max_bad_steps: int
+
+
+class Manner(TypedDict, total=False):
+    """How `fit` behaves."""
+
+    progress: bool
+    warm_start: bool | None

@@ -7,8 +7,7 @@ A task's class names its tables of settings and options, and adds what is its ow
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from textwrap import fill
@@ -19,16 +18,17 @@ from recurra.given import listed, path_of, reason
 from recurra.runtime.streams import Identity
 from recurra.settings import Settings, check, explain, sort
 from recurra.storage import ModelFiles, read_model
-from recurra.tasks.copies import Copied
+from recurra.tasks.copies import derived
+from recurra.tasks.estimator import Estimator, Manner, Table, not_fitted
 from recurra.tasks.job import Job
 from recurra.tasks.network import NetworkConfig
 from recurra.tasks.pretrained import adopt, read_pretrained
 
 if TYPE_CHECKING:
     from recurra.tasks.learning_rate import LearningRates
-    from recurra.train import FitResult
+    from recurra.train import TrainConfig
 
-Table = TypeVar("Table", bound=Settings)
+Options = TypeVar("Options", bound=Settings)
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Fitting:
         reads: what it trains on, in the plural.
         keeps: what a model that is trained further keeps beside its weights.
         data: the forms of `data`.
+        answers: of `y`, where `data` are the inputs alone.
         valid: of `valid`, and what is held out without it.
         example: settings by name.
         lr: the learning rate of adam and adamw where none is given; None for the loop's own.
@@ -47,18 +48,19 @@ class Fitting:
     reads: str
     keeps: str
     data: str
+    answers: str
     valid: str
     example: str
     lr: float | None = None
 
 
-class Task(Copied):
+class Task(Estimator):
     """Base of the tasks' classes: a network with its settings, untrained or read from files.
 
     A class names itself in `task`, as its model directories do, and a person's words for it in
     `title`. Its tables: `Config` and `Data` for `fit`; `Prediction` for `predict_file`, which
     yields rows that have `str` and `to_dict`; `Measurement` for `evaluate`. What it derives from
-    its files, it keeps in cached properties.
+    its files, it keeps in properties that are `derived`.
     """
 
     task: ClassVar[str]
@@ -69,24 +71,36 @@ class Task(Copied):
     Prediction: ClassVar[type[Settings] | None] = None
     Measurement: ClassVar[type[Settings]] = Settings
 
-    config: Any
     _files: ModelFiles | None
     _precision: str
 
     def __init__(self, **settings: Any) -> None:
-        (chosen,) = sort(settings, self.Config)
-        self.config = self.Config(**chosen).validate()
+        self._config = self._take(settings)
         self._files, self._precision = None, "float32"
 
     def __init_subclass__(cls) -> None:
         """Let `help` show the settings by name: their meanings, defaults and ranges."""
         super().__init_subclass__()
-        cls.__signature__ = inspect.signature(cls.Config)  # type: ignore[attr-defined]
-        cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\nSettings:\n{explain(cls.Config)}"
+        signatures = [inspect.signature(table) for table in cls._tables()]
+        every = [part for one in signatures for part in one.parameters.values()]
+        cls.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+        cls.__doc__ = f"""{inspect.cleandoc(cls.__doc__ or "")}
+
+Settings:
+{explain(cls.Config)}
+
+    Those of `fit`, for data and training, may be given here, too, and hold for each `fit` that is
+    not given others.
+{explain(Manner)}"""
         cls.fit = _fit_of(cls)  # type: ignore[method-assign]
         if "evaluate" in vars(cls) and cls.Measurement.names():
             own = inspect.cleandoc(cls.evaluate.__doc__ or "")
             cls.evaluate.__doc__ = f"{own}\n\nOptions:\n{explain(cls.Measurement)}"
+
+    @property
+    def config(self) -> Any:
+        """The settings of the network."""
+        return self._config
 
     def __repr__(self) -> str:
         c = self.config
@@ -123,9 +137,16 @@ class Task(Copied):
                 f'{files.path}: config.json, "model": {reason(error)}: restore the file from a copy'
             ) from error
         model = cls.__new__(cls)
-        model.config, model._files, model._precision = config, files, precision
+        model._adopt(config, files, precision)
         _ = model.runtime  # what is missing or cannot be had is an error now, not at its first use
         return model
+
+    def _adopt(self, config: Any, files: ModelFiles, precision: str) -> None:
+        """Become the model that was read."""
+        usual = {field.name: field.default for field in fields(config)}
+        values = {name: getattr(config, name) for name in usual}
+        self._given = {name: value for name, value in values.items() if value != usual[name]}
+        self._config, self._files, self._precision = config, files, precision
 
     def save(self, directory: str | Path) -> Path:
         """Write the model directory, replacing an older one in one step; returns its path."""
@@ -139,10 +160,10 @@ class Task(Copied):
             InputError: it is not trained yet.
         """
         if self._files is None:
-            raise InputError(f"this {self.title} is not trained yet: call fit, or recurra.load")
+            raise not_fitted(f"this {self.title} is not trained yet: call fit, or recurra.load")
         return self._files
 
-    @cached_property
+    @derived
     def runtime(self) -> Any:
         """What runs the model without torch; made of `files` and the precision."""
         raise NotImplementedError
@@ -160,15 +181,18 @@ class Task(Copied):
 
     def fit(
         self,
-        data: Any,
+        data: Any = None,
+        y: Any = None,
         *,
         valid: Any = None,
         out: str | Path | None = None,
         fresh: bool = False,
         callbacks: "Sequence[object]" = (),
-        progress: bool = True,
+        progress: bool | None = None,
+        warm_start: bool | None = None,
+        sample_weight: Any = None,
         **settings: Any,
-    ) -> "FitResult":
+    ) -> Self:
         """Train: each class has this with its own words and settings."""
         from recurra.train import Progress, TrainConfig
         from recurra.train.watching import watchers
@@ -176,41 +200,53 @@ class Task(Copied):
         folder = None if out is None else path_of(out, "out", "the path of a run", new=True)
         watching = watchers(listed(callbacks, "callbacks", "a list of callbacks"))
         started = time.monotonic()
+        manner = Manner(
+            progress=self._given.get("progress", True) if progress is None else progress,
+            warm_start=self._given.get("warm_start") if warm_start is None else warm_start,
+        )
+        settings = self._settings_of_fit(settings)
+        source = self._data_of(data, y, settings)
         lr = self.fitting.lr
         if lr is not None and settings.get("optimizer", "adamw") != "sgd":
             settings["lr"] = lr if settings.get("lr") is None else settings["lr"]
         chosen, how = sort(settings, self.Data, TrainConfig)
         data_settings, train_settings = self.Data(**chosen), TrainConfig(**how)
-        check(self.config, data_settings, train_settings)
-        before = self.config
-        pretrained = self._begin_from(data_settings)
-        shown = (Progress(),) if progress else ()
-        job = Job(
-            source=data,
-            valid=valid,
-            out=folder,
-            fresh=fresh,
-            model=self.config,
-            data=data_settings,
-            train=train_settings,
-            files=self._files,
-            callbacks=(*shown, *watching),
-            started=started,
-            pretrained=pretrained,
-        )
+        check(self._next or self.config, data_settings, train_settings, manner)
+        if sample_weight is not None and not self.weighted:
+            raise InputError(f"sample_weight: a {self.title} weighs no examples: leave it out")
+        before = self._config, self._files
+        self._begin(manner.warm_start, anew=y is not None)
         try:
+            source, train_settings = self._suited(source, data_settings, train_settings)
+            pretrained = self._begin_from(data_settings)
+            shown = (Progress(),) if manner.progress else ()
+            job = Job(
+                source=source,
+                valid=valid,
+                out=folder,
+                fresh=fresh,
+                model=self.config,
+                data=data_settings,
+                train=train_settings,
+                files=self._files,
+                callbacks=(*shown, *watching),
+                started=started,
+                pretrained=pretrained,
+                weights=sample_weight,
+            )
             side = self._training_side()
             from recurra.tasks.training import train
 
             result, best, cleanup = train(side.SIDE, job)
         except BaseException:
-            self.config = before
+            self._config, self._files = before
             raise
         with cleanup:
             self._files = read_model(best)
-        for name in [n for n in vars(self) if n not in ("config", "_files", "_precision")]:
-            del self.__dict__[name]  # derived from the files of before
-        return result
+        self._result, self._next = result, None
+        self._table = None if y is None else Table.of(data)
+        self._derive()
+        return self
 
     def find_lr(
         self,
@@ -242,7 +278,37 @@ class Task(Copied):
 
         return find_lr(self, data, lowest=lowest, highest=highest, steps=steps, **settings)
 
-    def _options(self, table: type[Table], given: Mapping[str, object]) -> Table:
+    def _begin(self, warm: bool | None, *, anew: bool) -> None:
+        """Decide whether training goes on from the weights that are there, or starts anew."""
+        if self._files is None:
+            return
+        if warm and self._next is not None:
+            raise InputError(
+                "warm_start: a trained model keeps its network, and set_params has changed it: "
+                "start anew with warm_start=False, or make a new model"
+            )
+        if warm is False or (warm is None and (anew or self._next is not None)):
+            (chosen, *_) = sort(self._given, *self._tables())
+            self._files, self._config = None, self._next or self.Config(**chosen)
+
+    def _data_of(self, data: Any, y: Any, settings: dict[str, Any]) -> Any:
+        """The data of a call of `fit`; takes what says more of them out of the settings."""
+        return data if y is None else self._joined(data, y)
+
+    def _suited(self, source: Any, data: Any, train: "TrainConfig") -> "tuple[Any, TrainConfig]":
+        """Set what is left to the data in the network's settings; returns the data, which may have
+        been read, and the settings of training for them."""
+        return source, train
+
+    def _derive(self) -> None:
+        """Make anew what is derived from the files."""
+        self._forget()
+        cls = type(self)
+        for name in dir(cls):
+            if isinstance(getattr(cls, name, None), derived):
+                getattr(self, name)
+
+    def _options(self, table: type[Options], given: Mapping[str, object]) -> Options:
         """Options of a call as their table; InputError for unknown ones and wrong values."""
         (chosen,) = sort(given, table)
         return table(**chosen).validate()
@@ -256,7 +322,7 @@ class Task(Copied):
         if directory is None or self._files is not None:
             return None
         files = read_pretrained(directory)
-        self.config = adopt(self.config, files)
+        self._config = adopt(self.config, files)
         return files
 
     @classmethod
@@ -271,6 +337,12 @@ class Task(Copied):
             raise InputError("training needs torch: pip install recurra[train]") from error
 
 
+_WEIGHTS = (
+    "of the examples of `data` in the loss, (N,); those of weight 0 are left out. In validation "
+    "the others count alike."
+)
+
+
 def _filled(name: str, text: str) -> str:
     """An argument of a docstring, in lines."""
     return fill(f"{name}: {text}", 96, initial_indent="    ", subsequent_indent="        ")
@@ -279,26 +351,34 @@ def _filled(name: str, text: str) -> str:
 def _fit_of(cls: type[Task]) -> Any:
     """`Task.fit` under a class's own words."""
 
-    def fit(self: Task, data: Any, **arguments: Any) -> "FitResult":
-        return Task.fit(self, data, **arguments)
+    def fit(self: Task, data: Any = None, y: Any = None, **arguments: Any) -> Task:
+        return Task.fit(self, data, y, **arguments)
 
     f = cls.fitting
+    weights = _filled("sample_weight", _WEIGHTS) + "\n" if cls.weighted else ""
     rate = "" if f.lr is None else f"\n        Without `lr` the learning rate is {f.lr:g}."
     fit.__doc__ = f"""Train on {f.reads}; afterwards this is the model with the best validation.
 
-A model that is trained already goes on from its weights, with its {f.keeps}.
+A model that is trained already goes on from its weights, with its {f.keeps}; `fit(X, y)`, as
+scikit-learn has it, starts anew. `warm_start` chooses either.
 
 Args:
 {_filled("data", f.data)}
+{_filled("y", f.answers)}
 {_filled("valid", f.valid)}
     out: directory of the run: checkpoints, metrics, report, best model. The same call again
         resumes it. By default a temporary one.
     fresh: start over where `out` holds a run.
     callbacks: functions, or objects with some of on_start, on_step, on_validation and on_end, which
         get the run's events (`recurra.train.Callback`).
-    progress: show a progress bar, or lines where the output is no terminal.
-    **settings: the settings of the data below, and fields of `recurra.train.TrainConfig`, by
-        name: {f.example}.{rate}
+    progress: show a progress bar, or lines where the output is no terminal; by default, as of
+        `warm_start`, what the constructor was given.
+    warm_start: whether a trained model goes on from its weights.
+{weights}    **settings: those of the data below and of `recurra.train.TrainConfig`, by name:
+        {f.example}.{rate}
+
+Returns:
+    The model itself; its `fit_result_` has steps, figures and times.
 
 Raises:
     InputError: settings or data that cannot be used; nothing was changed.
@@ -308,5 +388,7 @@ Raises:
 Settings of the data:
 {explain(cls.Data)}"""
     fit.__qualname__, fit.__module__ = f"{cls.__name__}.fit", cls.__module__
-    fit.__signature__ = inspect.signature(Task.fit)  # type: ignore[attr-defined]
+    parameters = inspect.signature(Task.fit).parameters
+    known = [one for name, one in parameters.items() if cls.weighted or name != "sample_weight"]
+    fit.__signature__ = inspect.Signature(known)  # type: ignore[attr-defined]
     return fit

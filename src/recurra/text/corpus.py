@@ -6,11 +6,12 @@ import hashlib
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from recurra.bounded import exists, is_file, is_folder
 from recurra.checked import checked
@@ -64,17 +65,19 @@ class Corpus:
 
     @classmethod
     @checked
-    def open(cls, sources: StrPath | Sequence[StrPath], *, spool: StrPath | None = None) -> Corpus:
+    def open(cls, sources: Any, *, spool: StrPath | None = None) -> Corpus:
         """The text of files, of folders (their *.txt, *.txt.gz and *.md, sorted by path) or of "-".
 
         "-" is standard input; it is copied to the file `spool`, or else to a temporary one.
+        Open files are read, too; a corpus is itself.
         InputError where a source is missing, empty, or not text in UTF-8.
         """
+        if isinstance(sources, Corpus):
+            return sources
         expected = "the path of a file or folder, - for standard input, or several"
-        given: list[StrPath]
-        given = listed([sources] if is_path(sources) else sources, "text", expected)
-        for item in given:
-            path_of(item, "text", expected)
+        several = listed([sources] if is_path(sources) else sources, "text", expected)
+        cure = "give it as text=, or write it to a file"
+        given: list[StrPath] = [path_of(item, "text", expected, text=cure) for item in several]
         if not given:
             raise InputError(
                 "text: expected a file, a folder, or - for standard input, received none"

@@ -45,6 +45,7 @@ def run(
     device = choose_device(config.device)
     with ExitStack() as stack, fixed_order(config.threads):
         world = stack.enter_context(join(device))
+        kept = out is not None
         if out is None:
             folder = tempfile.TemporaryDirectory(prefix="recurra-")
             out = Path(world.tell(str(stack.enter_context(folder))))
@@ -59,6 +60,7 @@ def run(
             fresh=fresh,
             callbacks=callbacks,
             started=started,
+            report=kept,  # nobody can read one that is removed again
         )
         # No rank may take the directory away while another still reads it.
         stack.callback(world.total, [0.0])

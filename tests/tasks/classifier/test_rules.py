@@ -109,7 +109,7 @@ def test_labels_that_training_did_not_have():
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        ((["a", "b"], ["x", "x"]), "at least two labels, received 'x' only"),
+        ((["a", "b"], ["x", "x"]), "at least two labels, received one class only: 'x'"),
         ((["a", "b"], ["x", "y"]), "no label has two"),
         (([], []), "received none"),
         ((["", "  ", "", ""], ["x", "y", "x", "y"]), "empty"),

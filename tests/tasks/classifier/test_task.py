@@ -48,7 +48,8 @@ def test_fit_evaluate_predict_save_load(settings, tmp_path):
     inputs, labels = data_for(settings)
     model = SequenceClassifier(**{**SMALL, **settings})
     held = (inputs[:20], labels[:20])
-    result = model.fit((inputs[20:], labels[20:]), valid=held, **{**QUICK, "epochs": 1})
+    model.fit((inputs[20:], labels[20:]), valid=held, **{**QUICK, "epochs": 1})
+    result = model.fit_result_
     found = model.evaluate(held)
     # the same examples by torch and by the runtime
     assert result.best["loss"] == pytest.approx(found.loss, rel=1e-4)
@@ -193,7 +194,7 @@ def test_the_best_model_is_chosen_by_the_goal(tmp_path):
     for goal in ("accuracy", "macro_f1", "loss"):
         run = tmp_path / goal
         how = {**QUICK, "eval_every": 4, "out": run, "goal": goal}
-        result = SequenceClassifier(**SMALL).fit(TEXTS, **how)
+        result = SequenceClassifier(**SMALL).fit(TEXTS, **how).fit_result_
         lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
         seen = [line[f"valid_{goal}"] for line in lines if f"valid_{goal}" in line]
         assert result.best[goal] == (min(seen) if goal == "loss" else max(seen))

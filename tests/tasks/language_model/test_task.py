@@ -49,8 +49,8 @@ def file(tmp_path):
 
 def fit(settings, how, file, **more):
     model = LanguageModel(**{**TINY, **settings})
-    result = model.fit(file, progress=False, **{**QUICK, **how, **more})
-    return model, result
+    model.fit(file, progress=False, **{**QUICK, **how, **more})
+    return model, model.fit_result_
 
 
 @every
@@ -175,11 +175,13 @@ def test_fit_without_a_place_leaves_nothing_behind(file, tmp_path, monkeypatch):
 def test_fit_again_goes_on_from_the_weights(file, tmp_path):
     model, first = fit({}, {"steps": 40}, file)
     tokenizer = model.tokenizer.sha256
-    still = model.fit(file, progress=False, **{**QUICK, "steps": 1, "lr": 1e-9})
+    model.fit(file, progress=False, **{**QUICK, "steps": 1, "lr": 1e-9})
+    still = model.fit_result_
     assert still.best["loss"] == pytest.approx(first.best["loss"], abs=1e-3)
     other = tmp_path / "other.txt"
     other.write_text(prose(400, seed=9).replace("cat", "dog"), encoding="utf-8")
-    more = model.fit(other, progress=False, **{**QUICK, "steps": 40})
+    model.fit(other, progress=False, **{**QUICK, "steps": 40})
+    more = model.fit_result_
     assert more.best["loss"] < first.best["loss"]
     assert model.tokenizer.sha256 == tokenizer
 

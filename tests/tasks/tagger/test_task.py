@@ -181,7 +181,8 @@ def test_what_runs_without_torch_is_what_was_trained(name, tmp_path):
 
 def test_the_best_model_is_the_one_with_the_best_figure_of_its_own(tmp_path):
     model = SequenceTagger(**TINY)
-    result = model.fit(TRAIN[:40], valid=VALID, out=tmp_path / "run", **{**QUICK, "eval_every": 5})
+    model.fit(TRAIN[:40], valid=VALID, out=tmp_path / "run", **{**QUICK, "eval_every": 5})
+    result = model.fit_result_
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     figures = [row["valid_accuracy"] for row in rows if "valid_accuracy" in row]

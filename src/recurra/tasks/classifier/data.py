@@ -41,7 +41,8 @@ class Prepared:
 
     labels: the distinct ones, as texts; kinds: what they stand for. classes: of the training
     examples, and of those held out, (N,) each. about: the data, for the model's card. left_out:
-    rows that could not be used.
+    rows that could not be used. weights: of the training examples in the loss, (N,) float32; None
+    where all count alike.
     """
 
     labels: tuple[str, ...]
@@ -52,6 +53,7 @@ class Prepared:
     about: dict[str, Any]
     kinds: LabelKinds = TEXTS
     left_out: LeftOut = NOTHING
+    weights: np.ndarray | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -69,8 +71,11 @@ def prepare(
     seed: int,
     files: ModelFiles | None,
     pretrained: ModelFiles | None = None,
+    weights: Any = None,
 ) -> Prepared:
     """Read the examples; learn labels, vocabulary and scales from those for training alone.
+
+    weights: of the examples in the loss, (N,) for those of `source`.
 
     Of a model that is trained further (`files`) they stay what they are; the vocabulary of a
     language model to begin from (`pretrained`) too.
@@ -78,7 +83,7 @@ def prepare(
     Raises:
         InputError: examples that cannot be used.
     """
-    train = data.read(source, config, labelled=True)
+    train = data.read(source, config, labelled=True).weighted(weights)
     left_out = train.left_out
     if valid is None:
         train, held_out = hold_out(train, data.valid_share, seed=seed)
@@ -105,7 +110,8 @@ def prepare(
             reader = NumberInputs.fit(config, train.inputs)
     if len(labels) < 2:
         raise InputError(
-            f"{train.name}: expected at least two labels, received {brief(labels[0])} only"
+            f"{train.name}: expected at least two labels, received one class only: "
+            f"{brief(labels[0])}"
         )
     about = {
         "name": train.name,
@@ -125,6 +131,7 @@ def prepare(
         about,
         kinds,
         left_out,
+        None if train.weights is None else train.weights.astype(np.float32),
     )
 
 

@@ -110,6 +110,7 @@ def read_numbers(
     delimiter: str | None = None,
     encoding: str | None = None,
     decimal: str = "auto",
+    axes: str = "time",
 ) -> Examples:
     """Sequences of numbers and their labels. `label` None reads none.
 
@@ -125,21 +126,28 @@ def read_numbers(
             belongs to; all columns but that and `label` are its features.
 
     `delimiter` and `encoding` are those of `read_table`; `decimal`, one of
-    `recurra.data.cells.DECIMALS`, is what stands before the fraction of a number.
+    `recurra.data.cells.DECIMALS`, is what stands before the fraction of a number. With `axes`
+    "channels" arrays and lists are (F, T).
 
     Raises:
         InputError: as `read_table`, and for cells that are no numbers.
     """
     path = path_of(source, "data", "a file of sequences")
     if path.suffix.lower() == ".npz":
-        return _read_npz(path, values, label)
+        return _read_npz(path, values, label, axes)
     kind = format_of(path)
     if kind in ("jsonl", "parquet"):
         columns = [values] if label is None else [values, label]
         table = read_table(path, columns, skip_bad=skip_bad, encoding=encoding)
         labels = [None] * len(table) if label is None else table.column(label)
         return _collect(
-            table.column(values), labels, table.places, table.skipped, table.sha256, path, skip_bad
+            table.column(values), labels, table.places, table.skipped, table.sha256, path, skip_bad,
+            axes=axes,
+        )  # fmt: skip
+    if axes != "time":
+        raise InputError(
+            f"{path}: axes: a line of CSV or TSV has its numbers in the order of time: leave axes "
+            "out, or say how many numbers a step has (features)"
         )
     table = read_table(
         path, None, header=header, optional=None, skip_bad=skip_bad, delimiter=delimiter,
@@ -241,6 +249,7 @@ def _collect(
     skip_bad: bool,
     *,
     labelled: bool | None = None,
+    axes: str = "time",
 ) -> Examples:
     """Arrays of nested lists; bad ones raised or reported."""
     if labelled is None:
@@ -250,7 +259,7 @@ def _collect(
     for given, label, place in zip(values, labels, places, strict=True):
         try:
             text = _label(label, place) if labelled else ""
-            array = numbers_of(given, place)
+            array = numbers_of(given, place, axes=axes)
             width = array.shape[1] if width is None else width
             if array.shape[1] != width:
                 raise InputError(
@@ -271,7 +280,7 @@ def _collect(
     return found
 
 
-def _read_npz(path: Path, values: str, label: str | None) -> Examples:
+def _read_npz(path: Path, values: str, label: str | None, axes: str) -> Examples:
     data = read_bytes(path)
     arrays = read_arrays(data, path, tuple(n for n in (values, label, "lengths") if n))
     for name in (values, label):
@@ -283,6 +292,7 @@ def _read_npz(path: Path, values: str, label: str | None) -> Examples:
         raise InputError(
             f"{path}, {values}: expected numbers (N, T, F), received {x.dtype} of shape {x.shape}"
         )
+    x = np.swapaxes(x, 1, 2) if axes == "channels" and x.ndim == 3 else x
     lengths = arrays.get("lengths", np.full(len(x), x.shape[1]))
     if lengths.shape != (len(x),) or lengths.dtype.kind not in "iu":
         raise InputError(

@@ -2,10 +2,32 @@
 
 from typing import Literal, TypedDict
 
-from recurra.tasks.options import Network, Train
+from recurra.tasks.options import Manner, Network, Train
 
 
-class Chosen(Network, total=False):
+class Trained(Train, total=False):
+    """Settings of `SequenceClassifier.fit`."""
+
+    input_column: str | None
+    label_column: str | None
+    columns: str | None
+    sequence_column: str | None
+    features: int
+    skip_bad: bool
+    delimiter: str | None
+    encoding: str | None
+    decimal: Literal["auto", "point", "comma"]
+    axes: Literal["time", "channels"]
+    valid_share: float
+    batch: int
+    max_steps: int | None
+    class_weights: Literal["none", "balanced"]
+    label_smoothing: float
+    pretrained: str | None
+    goal: Literal["accuracy", "macro_f1", "loss"]
+
+
+class Chosen(Manner, Network, Trained, total=False):
     """Arguments of `SequenceClassifier`."""
 
     inputs: Literal["text", "numbers"]
@@ -25,27 +47,6 @@ class Chosen(Network, total=False):
     members: int
 
 
-class Trained(Train, total=False):
-    """Settings of `SequenceClassifier.fit`."""
-
-    input_column: str | None
-    label_column: str | None
-    columns: str | None
-    sequence_column: str | None
-    features: int
-    skip_bad: bool
-    delimiter: str | None
-    encoding: str | None
-    decimal: Literal["auto", "point", "comma"]
-    valid_share: float
-    batch: int
-    max_steps: int | None
-    class_weights: Literal["none", "balanced"]
-    label_smoothing: float
-    pretrained: str | None
-    goal: Literal["accuracy", "macro_f1", "loss"]
-
-
 class Measured(TypedDict, total=False):
     """Options of `SequenceClassifier.evaluate`."""
 
@@ -58,3 +59,4 @@ class Measured(TypedDict, total=False):
     delimiter: str | None
     encoding: str | None
     decimal: Literal["auto", "point", "comma"]
+    axes: Literal["time", "channels"]

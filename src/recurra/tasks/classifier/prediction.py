@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from recurra.data.labels import Label
+from recurra.tasks.answers import Answer
 
 
 @dataclass(frozen=True)
-class LabelPrediction:
+class LabelPrediction(Answer):
     """What a classifier says of one example.
 
     label: the most probable one, as labels were given. probabilities: of every label, where they

@@ -7,7 +7,7 @@ from typing import Any
 
 from recurra.data.cells import DECIMALS
 from recurra.errors import InputError
-from recurra.given import columns_of, is_path, listed, path_of, shown
+from recurra.given import columns_of, is_path, listed, path_of, settled, shown
 from recurra.settings import Settings, option
 from recurra.tasks.classifier.examples import Examples, in_memory
 from recurra.tasks.classifier.labelled import from_columns, read_numbers, read_texts
@@ -126,6 +126,12 @@ class ClassifierColumns(Settings):
         "auto", "what stands before the fraction of a number in CSV or TSV",
         choices=DECIMALS, later=True,
     )  # fmt: skip
+    axes: str = option(
+        "time",
+        "which axis of an array of numbers comes first: time (T, F), or channels (F, T), as in "
+        "aeon and sktime",
+        choices=("time", "channels"), later=True,
+    )  # fmt: skip
 
     def read(self, source: Any, config: ClassifierSettings, *, labelled: bool) -> Examples:
         """The examples of files, of a pair (inputs, labels), or (not `labelled`) of inputs.
@@ -136,15 +142,15 @@ class ClassifierColumns(Settings):
         numbers = not config.reads_text
         if isinstance(source, Examples):
             return source
+        source = _unzipped(settled(source)) if labelled else settled(source)
         pair = labelled and isinstance(source, tuple) and len(source) == 2
         if pair and not all(map(is_path, source)):
             if source[1] is None:
                 raise InputError(
                     "labels: expected a label for each input, received None: give a list"
                 )
-            return in_memory(*source, numbers=numbers)
-        value, label = self.input_column, self.label_column
-        value = value or ("x" if numbers else "text")
+            return in_memory(*source, numbers=numbers, axes=self.axes, column=self._column(numbers))
+        value, label = self._column(numbers), self.label_column
         label = (label or ("y" if numbers else "label")) if labelled else None
         if columns_of(source) is not None:
             return from_columns(
@@ -155,13 +161,14 @@ class ClassifierColumns(Settings):
         if is_path(source):
             source = path_of(source, "data", expected if labelled else "a file")
         elif not labelled:
-            return in_memory(source, None, numbers=numbers)
+            return in_memory(source, None, numbers=numbers, axes=self.axes)
         else:
             parts = listed(source, "data", expected)
             if not parts or not all(map(is_path, parts)):
                 what = shown(parts[0]) if parts else "none"
                 raise InputError(
-                    f"data: expected {expected}, received {shown(source)}, the first {what}"
+                    f"data: expected {expected}, received {shown(source)}, the first {what}: "
+                    "fit(X, y) requires y to be passed, but the target y is None"
                 )
             source = [path_of(part, "data", expected) for part in parts]
         if not numbers:
@@ -190,7 +197,21 @@ class ClassifierColumns(Settings):
             delimiter=self.delimiter,
             encoding=self.encoding,
             decimal=self.decimal,
+            axes=self.axes,
         )
+
+    def _column(self, numbers: bool) -> str:
+        """The column of the inputs."""
+        return self.input_column or ("x" if numbers else "text")
+
+
+def _unzipped(source: Any) -> Any:
+    """Inputs and their labels, of a list of pairs; everything else as it is."""
+    if not isinstance(source, list) or not source:
+        return source
+    if not all(isinstance(one, tuple) and len(one) == 2 for one in source):
+        return source
+    return [one[0] for one in source], [one[1] for one in source]
 
 
 @dataclass(frozen=True, kw_only=True)

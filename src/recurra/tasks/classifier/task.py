@@ -1,6 +1,5 @@
 """`SequenceClassifier`: train it, measure it, ask it. Only training needs torch."""
 
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
@@ -9,8 +8,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from recurra.data.arriving import STANDARD_INPUT, arriving_lines
+from recurra.data.cells import not_utf8
 from recurra.data.labels import Label, LabelKinds
-from recurra.errors import FormatError
+from recurra.errors import FormatError, InputError
 from recurra.given import path_of
 from recurra.runtime import Architecture
 from recurra.runtime.stream_state import StreamState
@@ -23,7 +24,7 @@ from recurra.tasks.classifier.data import (
     labels_of,
     reader_of,
 )
-from recurra.tasks.classifier.examples import Examples, numbers_in_lines
+from recurra.tasks.classifier.examples import Examples, in_memory, numbers_in_lines
 from recurra.tasks.classifier.inputs import NumberInputs, TextInputs
 from recurra.tasks.classifier.prediction import LabelPrediction
 from recurra.tasks.classifier.runtime import RuntimeClassifier, RuntimeCommittee
@@ -36,15 +37,15 @@ from recurra.tasks.classifier.settings import (
     Source,
 )
 from recurra.tasks.classifier.stream import ClassifierReader, ClassifierStream
+from recurra.tasks.copies import derived
 from recurra.tasks.protocol import Fitting, Task
 from recurra.text import Corpus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Unpack
+    from typing import Self, Unpack
 
     from recurra.tasks.classifier.options import Chosen, Measured, Trained
-    from recurra.train import Callback, FitResult
 
     pass
 
@@ -74,6 +75,7 @@ class SequenceClassifier(Task):
             "pair (inputs, labels): texts, or arrays (T, F) of any lengths T, and for each a "
             "text, number or truth value; or a DataFrame with columns for both."
         ),
+        answers="the label of each input, where `data` are the inputs alone.",
         valid=(
             "the examples held out, likewise; by default a tenth of `data`, drawn at random "
             "from each label in proportion."
@@ -85,6 +87,7 @@ class SequenceClassifier(Task):
     Data = ClassifierData
     Prediction = ClassifierOptions
     Measurement = ClassifierColumns
+    figure, kind, weighted = ("accuracy", 1.0), "classifier", True
 
     if TYPE_CHECKING:
 
@@ -92,14 +95,17 @@ class SequenceClassifier(Task):
         def fit(  # type: ignore[override]  # noqa: D102
             self,
             data: Any,
+            y: Any = None,
             *,
             valid: Any = None,
             out: "str | Path | None" = None,
             fresh: bool = False,
-            callbacks: "Sequence[Callback]" = (),
-            progress: bool = True,
+            callbacks: "Sequence[object]" = (),
+            progress: bool | None = None,
+            warm_start: bool | None = None,
+            sample_weight: Any = None,
             **settings: Unpack[Trained],
-        ) -> FitResult: ...
+        ) -> Self: ...
 
     @overload
     def predict(self, inputs: str, **options: Any) -> Any: ...
@@ -120,6 +126,7 @@ class SequenceClassifier(Task):
             InputError: inputs of another kind than in training.
         """
         self._options(Settings, options)
+        _ = self.files
         if isinstance(inputs, str):
             (best,) = self.predict_proba([inputs]).argmax(1)
             return self._kinds.one(self._texts[best])
@@ -127,7 +134,52 @@ class SequenceClassifier(Task):
 
     def predict_proba(self, inputs: Any) -> np.ndarray:
         """The probability of every label for each input, (N, C) float32, C as `labels`."""
+        _ = self.files
+        if self._table is not None:
+            self._table.check(inputs, type(self).__name__)
         return self._classify(self._columns({}).read(inputs, self.config, labelled=False))
+
+    def predict_log_proba(self, inputs: Any) -> np.ndarray:
+        """The logarithm of `predict_proba`; minus infinity where that is zero."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(inputs))
+
+    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
+        """The share that is classified right; labels that training did not have never are.
+
+        Args:
+            X, y: inputs and their labels; or without `y` data as for `evaluate`.
+            sample_weight: weights of the examples, (N,).
+
+        Raises:
+            InputError: examples that cannot be read.
+        """
+        _ = self.files
+        if y is not None and self._table is not None:
+            self._table.check(X, type(self).__name__)
+        source = X if y is None else self._joined(X, y)
+        examples = self._columns({}).read(source, self.config, labelled=True)
+        examples = examples.weighted(sample_weight)
+        best = self._classify(examples).argmax(1)
+        right = [
+            self._texts[k] == label for k, label in zip(best, examples.labels or (), strict=True)
+        ]
+        return float(np.average(right, weights=examples.weights))
+
+    @classmethod
+    def _joined(cls, X: Any, y: Any) -> Any:
+        return X, y
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The labels it tells apart, as `predict` gives them, in the order of `predict_proba`."""
+        found = None if self._files is None else np.asarray(self._kinds.given(self._texts))
+        return self._after_fit("classes_", found)
+
+    @property
+    def _features(self) -> int | None:
+        reader = None if self._files is None else self._reader
+        return reader.features if isinstance(reader, NumberInputs) else None
 
     def predict_file(
         self, source: str | Path, options: ClassifierOptions
@@ -147,15 +199,47 @@ class SequenceClassifier(Task):
         chosen = {name: value for name, value in given.items() if value != usual[name]}
         columns = self._columns(chosen)
         read: Any = path_of(source, "predict", "a file, or -")
-        if self.config.reads_text and (str(read) == "-" or read.suffix == ".txt"):
+        if str(read) == "-":
+            return self._answer_arriving(options)
+        if self.config.reads_text and read.suffix == ".txt":
             with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
                 read = list(Corpus.open(read, spool=Path(folder) / "stdin.txt").lines())
-        elif str(read) == "-":
-            assert isinstance(self._reader, NumberInputs)
-            read = numbers_in_lines(sys.stdin, self._reader.features)
-        examples = columns.read(read, self.config, labelled=False)
+        return self._answer(columns.read(read, self.config, labelled=False), options)
+
+    def _answer_arriving(
+        self, options: ClassifierOptions
+    ) -> "Iterator[LabelPrediction | Unanswered]":
+        """Classify the lines of standard input as they come."""
+        first, read = 1, 0
+        for lines in arriving_lines():
+            examples = self._lines(lines, first)
+            yield from self._answer(examples, options)
+            first, read = first + len(lines), read + len(examples)
+        if not read:
+            what = "texts" if self.config.reads_text else "sequences of numbers"
+            raise InputError(f"{STANDARD_INPUT}: expected {what}, a line each, received none")
+
+    def _lines(self, lines: list[bytes], first: int) -> Examples:
+        """Lines as examples, of which the first has the number `first`."""
+        texts = []
+        for number, line in enumerate(lines, first):
+            place = f"{STANDARD_INPUT}, line {number}"
+            try:
+                texts.append(line.decode())
+            except UnicodeDecodeError as error:
+                raise InputError(f"{place}: {not_utf8(line, error)}") from None
+            if "\0" in texts[-1]:
+                raise InputError(f"{place}: a zero byte: this is binary data; expected text")
+        if self.config.reads_text:
+            return in_memory(texts, None, numbers=False)
+        assert isinstance(self._reader, NumberInputs)
+        return numbers_in_lines(texts, self._reader.features, first=first)
+
+    def _answer(
+        self, examples: Examples, options: ClassifierOptions
+    ) -> "Iterator[LabelPrediction | Unanswered]":
         labels = self.labels
-        rows = self._classify(examples)
+        rows = self._classify(examples) if len(examples) else ()
 
         def made() -> Iterator[LabelPrediction]:
             for row in rows:
@@ -203,21 +287,21 @@ class SequenceClassifier(Task):
     def _streaming(self) -> ClassifierReader:
         return ClassifierReader(self.runtime, self._reader, self.labels, self._identity)
 
-    @cached_property
+    @derived
     def labels(self) -> tuple[Label, ...]:
         """The labels it tells apart, as they were given, in the order of the columns of
         `predict_proba`."""
         return self._kinds.labels(self._texts)
 
-    @cached_property
+    @derived
     def _texts(self) -> tuple[str, ...]:
         return labels_of(self.files)[0]
 
-    @cached_property
+    @derived
     def _kinds(self) -> LabelKinds:
         return labels_of(self.files)[1]
 
-    @cached_property
+    @derived
     def runtime(self) -> RuntimeClassifier | RuntimeCommittee:
         """The network without torch."""
         reader, members = self._reader, self.config.members
@@ -244,7 +328,7 @@ class SequenceClassifier(Task):
             )
         return made
 
-    @cached_property
+    @derived
     def _reader(self) -> Inputs:
         return reader_of(self.files, self.config)
 

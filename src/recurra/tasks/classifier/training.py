@@ -99,6 +99,7 @@ class ClassifierTraining(Training[ClassifierSettings, ClassifierData, Prepared])
             seed=job.train.seed,
             files=job.files,
             pretrained=job.pretrained,
+            weights=job.weights,
         )
 
     def build(self, config: ClassifierSettings, prepared: Prepared, seed: int) -> Any:
@@ -129,6 +130,9 @@ class ClassifierTraining(Training[ClassifierSettings, ClassifierData, Prepared])
             reduction="none",
         )
         losses = losses.view(logits.shape[:2]).mean(0)
+        if self.prepared.weights is not None:
+            weights = torch.from_numpy(self.prepared.weights[batch.indices])
+            losses = losses * weights.to(losses.device)
         return losses[: batch.count].sum(), batch.count, None
 
     def validate(self) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from recurra.data.dates import Writer
 from recurra.errors import InputError
+from recurra.tasks.answers import Answer
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Forecasts:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class Forecast(Answer):
     """The forecast of one series.
 
     Attributes:
@@ -66,6 +68,14 @@ class Forecast:
         rows = zip(lines, drawn, strict=True)
         return "\n".join("\t".join([line, *(f"{v:g}" for v in row)]) for line, row in rows)
 
+    @property
+    def header(self) -> str:
+        """The names of the cells of `to_text`."""
+        names = ["series", "time", "column", "median"]
+        names += [f"{level:g}" for level in self.levels] if self.quantiles is not None else []
+        count = 0 if self.samples is None else len(self.samples)
+        return "\t".join([*names, *(f"sample {k}" for k in range(count))])
+
     def __str__(self) -> str:
         lines = []
         for step, time in enumerate(self._shown):
@@ -97,6 +107,32 @@ class Forecast:
                 one["samples"] = self.samples[:, :, c].tolist()
             found[column] = one
         return found
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each step and column: series, time, column, mean, median and quantiles."""
+        times = self._moments()
+        found = []
+        for step, time in enumerate(times):
+            for c, column in enumerate(self.columns):
+                row = {"series": self.name, "time": time, "column": column}
+                row |= {"mean": float(self.mean[step, c]), "median": float(self.median[step, c])}
+                if self.quantiles is not None:
+                    levels = zip(self.levels, self.quantiles[step, c].tolist(), strict=True)
+                    row |= {f"{level:g}": value for level, value in levels}
+                if self.samples is not None:
+                    row |= {f"sample {k}": float(s[step, c]) for k, s in enumerate(self.samples)}
+                found.append(row)
+        return found
+
+    def _moments(self) -> Sequence[Any]:
+        """The times as numbers, as moments (with their offset, where the data had one), or as the
+        file writes them where that is no ISO time."""
+        if not self.stamps:
+            return list(self.times)
+        try:
+            return [datetime.fromisoformat(stamp) for stamp in self.stamps]
+        except ValueError:
+            return list(self.stamps)
 
     def plot(
         self,

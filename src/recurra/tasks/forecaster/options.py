@@ -2,29 +2,7 @@
 
 from typing import Any, Literal, TypedDict
 
-from recurra.tasks.options import Network, Train
-
-
-class Chosen(Network, total=False):
-    """Arguments of `Forecaster`."""
-
-    horizon: int
-    lookback: int | None
-    segment: int
-    mode: Literal["direct", "autoregressive"]
-    output: Literal["point", "quantiles", "student_t"]
-    norm: Literal["l1", "l2"]
-    levels: str
-    columns: Literal["independent", "joint"]
-    transform: Literal["none", "log", "log1p"]
-    scale: Literal["standard", "mean", "none"]
-    normalise: Literal["last", "mean", "standard", "none"]
-    highway: bool | None
-    lags: str | None
-    calendar: str | None
-    season: int | None
-    embedding: int
-    members: int
+from recurra.tasks.options import Manner, Network, Train
 
 
 class Trained(Train, total=False):
@@ -49,6 +27,28 @@ class Trained(Train, total=False):
     batch: int
     stride: int
     windows: int | None
+
+
+class Chosen(Manner, Network, Trained, total=False):
+    """Arguments of `Forecaster`."""
+
+    horizon: int
+    lookback: int | None
+    segment: int
+    mode: Literal["direct", "autoregressive"]
+    output: Literal["point", "quantiles", "student_t"]
+    norm: Literal["l1", "l2"]
+    levels: str
+    columns: Literal["independent", "joint"]
+    transform: Literal["none", "log", "log1p"]
+    scale: Literal["standard", "mean", "none"]
+    normalise: Literal["last", "mean", "standard", "none"]
+    highway: bool | None
+    lags: str | None
+    calendar: str | None
+    season: int | None
+    embedding: int
+    members: int
 
 
 class Measured(TypedDict, total=False):

@@ -45,7 +45,8 @@ class Series:
 class Panel:
     """Some series with the same columns and the same step between observations.
 
-    writer: writes times as the file has them that the series come from.
+    writer: writes times as the file has them that the series come from. told: what was recognised
+    in the file, in a line.
     """
 
     series: tuple[Series, ...]
@@ -55,6 +56,7 @@ class Panel:
     static_columns: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     writer: Writer | None = None
+    told: str = ""
 
     def __len__(self) -> int:
         return len(self.series)

@@ -9,11 +9,12 @@ from typing import Any
 from recurra.data.cells import DECIMALS
 from recurra.data.dates import DATES
 from recurra.data.frames import series_source
-from recurra.data.table_rows import Table
+from recurra.data.table_rows import Table, open_table
 from recurra.data.timestamps import CALENDAR, Step
 from recurra.errors import InputError
 from recurra.settings import Settings, option
 from recurra.tasks.forecaster.panel import Panel
+from recurra.tasks.forecaster.recognise import recognised
 from recurra.tasks.forecaster.runtime import ForecastShape
 from recurra.tasks.forecaster.series import LAYOUTS, RULES, read_series
 from recurra.tasks.network import NetworkConfig, cell_option
@@ -224,24 +225,37 @@ class SeriesSettings(Settings):
                     raise InputError(str(error).replace(str(file), file.name)) from None
                 skipped = tuple(line.replace(str(file), file.name) for line in panel.skipped)
                 return replace(panel, skipped=skipped)
-        return read_series(
-            source,
+        table = source
+        if not isinstance(source, Table):
+            table = open_table(
+                source,
+                delimiter=self.delimiter,
+                skip_lines=self.skip_lines,
+                encoding=self.encoding,
+            )
+        how: dict[str, Any] = {
+            "series": self.series_column,
+            "time": _words(self.time_column),
+            "values": _words(self.value_columns),
+            "known": _words(self.known_columns),
+            "static": _words(self.static_columns),
+            "dates": self.dates,
+        }
+        told = ""
+        if self.layout == "auto" and self.dates == "auto" and not any(list(how.values())[:-1]):
+            table, more, told = recognised(table)
+            how |= more
+        panel = read_series(
+            table,
             layout=self.layout,
-            series=self.series_column,
-            time=_words(self.time_column),
-            values=_words(self.value_columns),
-            known=_words(self.known_columns),
-            static=_words(self.static_columns),
             missing=self.missing,
             on_error="skip" if self.skip_bad else "raise",
-            delimiter=self.delimiter,
-            skip_lines=self.skip_lines,
-            dates=self.dates,
             decimal=self.decimal,
-            encoding=self.encoding,
             like=like,
             utc=utc,
+            **how,
         )
+        return replace(panel, told=told)
 
 
 @dataclass(frozen=True, kw_only=True)

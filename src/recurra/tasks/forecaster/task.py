@@ -3,37 +3,41 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from recurra.errors import FormatError, InputError
-from recurra.given import listed, shown
+from recurra.given import brief, listed, shown
 from recurra.runtime import Architecture
 from recurra.runtime.stream_state import StreamState
 from recurra.runtime.streams import restored
 from recurra.settings import Settings, option
-from recurra.tasks.answers import Unanswered
+from recurra.tasks.answers import Answers, Unanswered
+from recurra.tasks.copies import derived
+from recurra.tasks.estimator import weights_of
 from recurra.tasks.forecaster.described import described
 from recurra.tasks.forecaster.draws import Draws, Random
 from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each, presented
 from recurra.tasks.forecaster.outcome import PATHS, from_numbers, from_paths
 from recurra.tasks.forecaster.panel import Panel
 from recurra.tasks.forecaster.paths import sample_paths
+from recurra.tasks.forecaster.rows import NAME, Rows, numbers, panel, r_squared
 from recurra.tasks.forecaster.runtime import ForecastShape, RuntimeForecaster
 from recurra.tasks.forecaster.scaling import Scaler, Track
 from recurra.tasks.forecaster.scores import ROWS, ForecasterScores, backtest
 from recurra.tasks.forecaster.settings import ForecasterData, ForecasterSettings, SeriesSettings
+from recurra.tasks.forecaster.short import long_enough, suited
 from recurra.tasks.forecaster.stream import ForecastReader, ForecastStream
 from recurra.tasks.forecaster.windows import WindowSource
 from recurra.tasks.protocol import Fitting, Task
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Unpack
+    from typing import Self, Unpack
 
     from recurra.tasks.forecaster.options import Chosen, Measured, Trained
-    from recurra.train import Callback, FitResult
+    from recurra.train import TrainConfig
 
     pass
 
@@ -90,6 +94,10 @@ class Forecaster(Task):
             "a CSV, TSV or Parquet file, a DataFrame, a `Panel`, or arrays as `Panel.of` "
             "takes them."
         ),
+        answers=(
+            "what followed each row of `data`, numbers (N,) or (N, horizon), where the rows of "
+            "`data` (N, T) are histories: each row is an example by itself."
+        ),
         valid=(
             "the values that follow those of `data`, series by series; by default the last "
             "`valid_steps` of `data` itself."
@@ -100,6 +108,7 @@ class Forecaster(Task):
     Data = ForecasterData
     Prediction = ForecasterOptions
     Measurement = ForecasterMeasurement
+    figure, kind = ("mase", -1.0), "regressor"
 
     if TYPE_CHECKING:
 
@@ -107,17 +116,26 @@ class Forecaster(Task):
         def fit(  # type: ignore[override]  # noqa: D102
             self,
             data: Any,
+            y: Any = None,
             *,
             valid: Any = None,
             out: "str | Path | None" = None,
             fresh: bool = False,
-            callbacks: "Sequence[Callback]" = (),
-            progress: bool = True,
+            callbacks: "Sequence[object]" = (),
+            progress: bool | None = None,
+            warm_start: bool | None = None,
             **settings: Unpack[Trained],
-        ) -> FitResult: ...
+        ) -> Self: ...
 
-    def predict(self, inputs: Any, **options: Any) -> list[Forecast]:
+    @overload
+    def predict(self, inputs: Any) -> Any: ...
+    @overload
+    def predict(self, inputs: Any, **options: Any) -> Answers[Forecast]: ...
+    def predict(self, inputs: Any, **options: Any) -> Any:
         """Forecast what follows each series.
+
+        Of a model that `fit(X, y)` trained on rows, the mean of what follows each row, as `y` was
+        given: (N,) or (N, horizon); with options the whole `Forecast` of each.
 
         A series has the same draws in any company, and all series of a call have them from the same
         random numbers: for independent ones give each call another seed.
@@ -134,15 +152,68 @@ class Forecaster(Task):
             InputError: series that do not fit the model, or levels that it does not know.
         """
         wanted = self._options(ForecasterOptions, options)
-        return self._predict(self._read(inputs, skip_bad=wanted.skip_bad), wanted)
+        if self._rows is None:
+            return self._predict(self._read(inputs, skip_bad=wanted.skip_bad), wanted)
+        if self._table is not None:
+            self._table.check(inputs, type(self).__name__)
+        found = self._predict(panel(numbers(inputs, "X")), wanted)
+        if options:
+            return Answers(replace(one, name=f"{NAME} {k}") for k, one in enumerate(found))
+        means = np.stack([one.mean[:, 0] for one in found])
+        return means[:, 0] if self._rows["single"] else means
 
-    def _predict(self, panel: Panel, options: ForecasterOptions) -> list[Forecast]:
+    @classmethod
+    def _joined(cls, X: Any, y: Any) -> Rows:
+        return Rows.of(X, y)
+
+    def _suited(self, source: Any, data: Any, train: "TrainConfig") -> "tuple[Any, TrainConfig]":
+        if isinstance(source, Rows):
+            self._config = source.suited(self._config, tuple(self._given))
+            return source, train
+        panel = data.read(source)
+        if self._files is None:
+            self._config = suited(self._config, panel, data)
+        return panel, long_enough(train, self._config, panel, data)
+
+    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
+        """R² of what followed the rows of `X`; or without `y` minus the MASE of `evaluate(X)`.
+
+        Args:
+            X, y: as for `fit`.
+            sample_weight: weights of the rows, (N,).
+
+        Raises:
+            InputError: data that do not fit the model.
+        """
+        if y is None:
+            return super().score(X, sample_weight=sample_weight)
+        if self._rows is None:
+            raise InputError("score: this forecaster was trained on series: give series, without y")
+        rows = Rows.of(X, y)
+        return r_squared(rows.after, self.predict(X), weights_of(sample_weight, len(rows)))
+
+    @property
+    def _features(self) -> int | None:
+        return None if self._files is None or self._rows is None else self.config.context
+
+    @property
+    def _rows(self) -> dict[str, Any] | None:
+        """What `fit(X, y)` said of its rows; None of a model of series."""
+        rows = self.files.config.get("rows")
+        if rows is not None and not (isinstance(rows, dict) and type(rows.get("single")) is bool):
+            raise FormatError(
+                f'{self.files.path}: config.json, "rows": expected an object with "single", true '
+                f"or false, found {brief(rows)}: restore the file from a copy"
+            )
+        return rows
+
+    def _predict(self, panel: Panel, options: ForecasterOptions) -> Answers[Forecast]:
         levels, samples, seed = _levels(options.levels), options.samples, options.seed
         ahead = self.config.horizon
         tracks = self._scaler.tracks(panel, ahead=ahead)
         rows = np.array([[index, len(one)] for index, one in enumerate(panel.series)])
         source = self._source(tracks)
-        found: list[Forecast] = []
+        found: Answers[Forecast] = Answers()
         writer = presented(panel.writer, options.times)
         for first in range(0, len(rows), ROWS):
             some = rows[first : first + ROWS]
@@ -240,7 +311,7 @@ class Forecaster(Task):
     def _streaming(self) -> ForecastReader:
         return ForecastReader(self.config, self.runtime, self._scaler, self._identity)
 
-    @cached_property
+    @derived
     def runtime(self) -> RuntimeForecaster:
         """The network, without torch.
 
@@ -250,7 +321,7 @@ class Forecaster(Task):
         config, scaler = self.files.config, self._scaler
         shape = ForecastShape.from_json(config.get("shape"))
         scaler.check(self.config)
-        _ = self._series
+        _ = self._series, self._rows
         wanted = self.config.shape(
             channels=len(scaler.columns), known=scaler.known_size, static=scaler.static_size
         )
@@ -268,7 +339,7 @@ class Forecaster(Task):
             precision=self._precision,
         )
 
-    @cached_property
+    @derived
     def _series(self) -> SeriesSettings:
         try:
             return SeriesSettings.from_json(self.files.config.get("series"))
@@ -277,7 +348,7 @@ class Forecaster(Task):
                 f'{self.files.path}: config.json, "series": {error}: restore the file from a copy'
             ) from error
 
-    @cached_property
+    @derived
     def _scaler(self) -> Scaler:
         return Scaler.from_json(self.files.config.get("scaler"))
 

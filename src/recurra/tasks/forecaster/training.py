@@ -13,12 +13,14 @@ from torch import Tensor
 
 from recurra.errors import InputError
 from recurra.given import LeftOut
+from recurra.given import shown as told
 from recurra.nn import Recurrent
 from recurra.tasks.card import Card, layers_of, shown
 from recurra.tasks.figures import mean
 from recurra.tasks.forecaster.distributions import output
 from recurra.tasks.forecaster.network import Forecaster
-from recurra.tasks.forecaster.panel import Panel
+from recurra.tasks.forecaster.panel import Panel, Series
+from recurra.tasks.forecaster.rows import NAME, RowParts, Rows
 from recurra.tasks.forecaster.runtime import ForecastShape
 from recurra.tasks.forecaster.scaling import Scaler
 from recurra.tasks.forecaster.scores import origins
@@ -39,11 +41,14 @@ _FORWARD_SHARE = 1 / 3
 
 @dataclass(frozen=True)
 class Split:
-    """Series, and how many of the steps of each are for training, and then for validation."""
+    """Series, and how many of the steps of each are for training, and then for validation; of rows
+    of a table also which are for which, and whether one value followed each (`single`)."""
 
     panel: Panel
     train: list[int]
     valid: list[int]
+    rows: RowParts | None = None
+    single: bool = False
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -85,6 +90,8 @@ def split(job: Job) -> Split:
     data, model = job.data, job.model
     assert isinstance(data, ForecasterData)
     assert isinstance(model, ForecasterSettings)
+    if isinstance(job.source, Rows):
+        return split_rows(job.source, job.valid, seed=job.train.seed)
     steps = data.valid_steps or model.horizon
     if steps < model.horizon:
         raise InputError(
@@ -100,6 +107,22 @@ def split(job: Job) -> Split:
     return Split(panel, [max(end - steps, 0) for end in ends], ends)
 
 
+def split_rows(rows: Rows, valid: Any, *, seed: int) -> Split:
+    """Rows of a table, of which a tenth is held out, or those of `valid`, a pair (X, y)."""
+    panel, more = rows.panel(), 0
+    steps = rows.values.shape[1]
+    if valid is not None:
+        if not isinstance(valid, tuple) or len(valid) != 2:
+            raise InputError(f"valid: expected a pair (X, y), received {told(valid)}")
+        others = Rows.of(*valid)
+        if (others.values.shape[1], others.after.shape[1]) != (steps, rows.after.shape[1]):
+            raise InputError("valid: expected rows of as many columns as X and y have: cut them")
+        panel, more = replace(panel, series=panel.series + others.panel().series), len(others)
+    parts = RowParts.of(len(rows), steps, more, seed=seed)
+    ends = [len(one) for one in panel.series]
+    return Split(panel, ends, ends, parts, rows.single)
+
+
 class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
     """What the training loop needs of a forecaster (see `recurra.tasks.training`)."""
 
@@ -113,11 +136,15 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
         self._learn_scales(job, prepared)
         super().__init__(job, prepared, module)
         model: Any = job.model
-        self._rows = training_rows(prepared.train, self.shape, self.data.stride)
-        self._held_out = self._validation_rows()
+        if prepared.rows is None:
+            self._rows = training_rows(prepared.train, self.shape, self.data.stride)
+            self._held_out = self._validation_rows()
+        else:
+            self._rows, self._held_out = prepared.rows.train, prepared.rows.valid
         self._check_targets()
         self._output = output(model.output, norm=model.norm, levels=model.quantiles)
-        self.notes = self._untaught()
+        read = (prepared.panel.told,) if prepared.panel.told else ()
+        self.notes = read + (self._untaught() if prepared.rows is None else ())
 
     def _learn_scales(self, job: Job, parts: Split) -> None:
         """Scales and shape, from the values for training alone, and what windows are cut from."""
@@ -131,6 +158,9 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
                 "series: expected values to train on, all are held out or missing: hold out less "
                 "(--hold-out), or fill what is missing (--missing linear)"
             )
+        if parts.rows is not None:  # one scale for all
+            every = [before[k].values for k in parts.rows.train[:, 0]]
+            learnt = replace(panel, series=(Series(NAME, np.concatenate(every)),))
         self._kept, self.scaler = kept, Scaler.fit(learnt, model)
         if job.files is not None:
             self.scaler = Scaler.from_json(job.files.config["scaler"]).joined(self.scaler)
@@ -209,6 +239,7 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
             "shape": self.shape.to_json(),
             "scaler": self.scaler.to_json(),
             "series": SeriesSettings(**read).to_json(),
+            **({} if self.prepared.rows is None else {"rows": {"single": self.prepared.single}}),
         }
 
     def card(self, written: Mapping[str, Any]) -> Card:
@@ -235,6 +266,11 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
         short = [k for k in kept if k not in used]
         empty = [k for k in range(len(self.prepared.train)) if k not in kept]
         notes = []
+        if len(self._rows) == 1:
+            notes.append(
+                "one window to train on, which teaches little: give longer series, a shorter "
+                "lookback or a shorter horizon"
+            )
         for which, why in ((short, "too short"), (empty, "without a value before the validation")):
             if which:
                 first, count = self.prepared.panel.series[which[0]], len(which)

@@ -2,18 +2,7 @@
 
 from typing import Any, Literal, TypedDict
 
-from recurra.tasks.options import Network, Train
-
-
-class Chosen(Network, total=False):
-    """Arguments of `LanguageModel`."""
-
-    tokenizer: Literal["char", "byte", "word", "bpe"]
-    vocab_size: int | None
-    min_count: int
-    embedding: int | None
-    tied: bool | None
-    embedding_dropout: float
+from recurra.tasks.options import Manner, Network, Train
 
 
 class Trained(Train, total=False):
@@ -24,6 +13,17 @@ class Trained(Train, total=False):
     batch: int
     bptt: int | str | None
     random_lengths: bool
+
+
+class Chosen(Manner, Network, Trained, total=False):
+    """Arguments of `LanguageModel`."""
+
+    tokenizer: Literal["char", "byte", "word", "bpe"]
+    vocab_size: int | None
+    min_count: int
+    embedding: int | None
+    tied: bool | None
+    embedding_dropout: float
 
 
 class Measured(TypedDict, total=False):

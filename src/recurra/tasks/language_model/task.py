@@ -2,28 +2,28 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from recurra.errors import FormatError, InputError
-from recurra.given import shown
+from recurra.given import listed, shown
 from recurra.runtime import Architecture
 from recurra.settings import Settings, option
+from recurra.tasks.copies import derived
 from recurra.tasks.language_model.dynamic_settings import DynamicSettings
 from recurra.tasks.language_model.runtime import RuntimeLM
 from recurra.tasks.language_model.scores import LanguageModelScores
 from recurra.tasks.language_model.settings import LanguageModelData, LanguageModelSettings
 from recurra.tasks.language_model.text_model import TextModel
 from recurra.tasks.protocol import Fitting, Task
+from recurra.text import Corpus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-    from typing import Unpack
+    from typing import Self, Unpack
 
     from recurra.tasks.language_model.data import Source
     from recurra.tasks.language_model.options import Chosen, Measured, Trained
-    from recurra.train import Callback, FitResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,28 +61,59 @@ class LanguageModel(Task, TextModel):
     fitting = Fitting(
         reads="a text",
         keeps="tokenizer",
-        data='a file, a folder, "-" for standard input, or several of them.',
+        data=(
+            'a file, a folder, "-" for standard input, or several of them; instead of it '
+            "`text=`, a text or a list of texts, each a line."
+        ),
+        answers="None: a text is its own answer.",
         valid="the text held out; by default the last tenth of `data`.",
         example="`minutes=3`, `batch=64`, `lr=1e-3`",
     )
     Config = LanguageModelSettings
     Data = LanguageModelData
     Measurement = LanguageModelMeasurement
+    figure = ("nats_per_token", -1.0)
 
     if TYPE_CHECKING:
 
         def __init__(self, **settings: Unpack[Chosen]) -> None: ...
         def fit(  # type: ignore[override]  # noqa: D102
             self,
-            data: Any,
+            data: Any = None,
+            y: Any = None,
             *,
+            text: Any = None,
             valid: Any = None,
             out: "str | Path | None" = None,
             fresh: bool = False,
-            callbacks: "Sequence[Callback]" = (),
-            progress: bool = True,
+            callbacks: "Sequence[object]" = (),
+            progress: bool | None = None,
+            warm_start: bool | None = None,
             **settings: Unpack[Trained],
-        ) -> FitResult: ...
+        ) -> Self: ...
+
+    def _data_of(self, data: Any, y: Any, settings: dict[str, Any]) -> Any:
+        text = settings.pop("text", None)
+        if text is None:
+            return super()._data_of(data, y, settings)
+        if data is not None or y is not None:
+            raise InputError("fit: expected data or text=, received both: leave one out")
+        if isinstance(text, str):
+            return Corpus.of(text)
+        texts = listed(text, "text", "a text, or a list of texts")
+        for place, one in enumerate(texts):
+            if not isinstance(one, str):
+                raise InputError(f"text {place}: expected a text, received {shown(one)}")
+            if settings.get("lines") and "\n" in one:
+                raise InputError(
+                    f"text {place}: expected one line, as lines=True says, received several: split "
+                    "it, or leave lines out"
+                )
+        return Corpus.of("\n".join(texts) + "\n")
+
+    @classmethod
+    def _joined(cls, X: Any, y: Any) -> Any:
+        raise InputError(f"y: a text is its own answer, received {shown(y)}: leave y out")
 
     def __repr__(self) -> str:
         c = self.config
@@ -128,7 +159,7 @@ class LanguageModel(Task, TextModel):
             )
             return found
 
-    @cached_property
+    @derived
     def runtime(self) -> RuntimeLM:
         """The model as something that steps (see `recurra.generate.StepModel`)."""
         files = self.files

@@ -16,6 +16,7 @@ from recurra.runtime.stream_state import StreamState
 from recurra.runtime.streams import Identity
 from recurra.settings import Settings, sort
 from recurra.storage import ModelFiles
+from recurra.tasks.copies import derived
 from recurra.tasks.language_model.data import evaluate, log_probabilities
 from recurra.tasks.language_model.scores import LanguageModelScores
 from recurra.tasks.language_model.stream import TextReader, TextStream, generation_options
@@ -36,12 +37,12 @@ class TextModel:
         """What its model directory holds."""
         raise NotImplementedError
 
-    @cached_property
+    @derived
     def runtime(self) -> Any:
         """What runs the model."""
         raise NotImplementedError
 
-    @cached_property
+    @derived
     def tokenizer(self) -> Tokenizer:
         """The tokenizer the model was trained with."""
         layout = self.files.tokenizer
@@ -183,7 +184,7 @@ class TextModel:
                 "evaluate: expected either data (a file) or text, received "
                 f"{'neither' if data is None else 'both'}"
             )
-        corpus = Corpus.of(text) if text is not None else Corpus.open(data)  # type: ignore[arg-type]
+        corpus = Corpus.of(text) if text is not None else Corpus.open(data)
         lines = bool(self.files.config.get("lines"))
         with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
             yield TokenFile.write(Path(folder) / "tokens", corpus, self.tokenizer, lines=lines)

@@ -10,7 +10,18 @@ import numpy as np
 
 from recurra.data.labels import TEXTS, LabelKinds, dtype_of, read_labels
 from recurra.errors import FormatError, InputError
-from recurra.given import NOTHING, LeftOut, brief, is_path, listed, path_of, reason, shown
+from recurra.given import (
+    NOTHING,
+    LeftOut,
+    brief,
+    is_path,
+    listed,
+    pairs_of,
+    path_of,
+    reason,
+    settled,
+    shown,
+)
 from recurra.storage import ModelFiles
 from recurra.tasks.pretrained import weights_sha256, words_of
 from recurra.tasks.tagger.conll import read_tagged
@@ -117,6 +128,7 @@ def read(source: Source, columns: TaggerColumns) -> Sentences:
     if isinstance(source, Sentences):
         return source
     expected = "a file, files, or pairs (words, tags)"
+    source = pairs_of(settled(source), "words", "tags")
     files: list[Any] = [source] if is_path(source) else listed(source, "data", expected)
     if not files:
         raise InputError("data: expected tagged sentences, received none")

@@ -2,10 +2,24 @@
 
 from typing import Literal, TypedDict
 
-from recurra.tasks.options import Network, Train
+from recurra.tasks.options import Manner, Network, Train
 
 
-class Chosen(Network, total=False):
+class Trained(Train, total=False):
+    """Settings of `SequenceTagger.fit`."""
+
+    format: Literal["columns", "conllu", "jsonl"] | None
+    word_column: int | None
+    tag_column: int | str | None
+    skip_bad: bool
+    valid_share: float
+    batch: int
+    pretrained: str | None
+    recall_cost: float
+    goal: Literal["accuracy", "f1", "loss"] | None
+
+
+class Chosen(Manner, Network, Trained, total=False):
     """Arguments of `SequenceTagger`."""
 
     embedding: int
@@ -24,20 +38,6 @@ class Chosen(Network, total=False):
     crf: bool | None
     members: int
     constrain: bool
-
-
-class Trained(Train, total=False):
-    """Settings of `SequenceTagger.fit`."""
-
-    format: Literal["columns", "conllu", "jsonl"] | None
-    word_column: int | None
-    tag_column: int | str | None
-    skip_bad: bool
-    valid_share: float
-    batch: int
-    pretrained: str | None
-    recall_cost: float
-    goal: Literal["accuracy", "f1", "loss"] | None
 
 
 class Measured(TypedDict, total=False):

@@ -4,17 +4,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from recurra.data.labels import Label, LabelKinds
 from recurra.errors import FormatError, InputError
-from recurra.given import brief, listed
+from recurra.given import brief, inputs_of, listed
 from recurra.runtime import Architecture
 from recurra.runtime.stream_state import StreamState
 from recurra.settings import Settings
-from recurra.tasks.answers import Unanswered, answered
+from recurra.tasks.answers import Answer, Unanswered, answered
+from recurra.tasks.copies import derived
 from recurra.tasks.protocol import Fitting, Task
 from recurra.tasks.tagger.beside import Beside
 from recurra.tasks.tagger.conll import read_tagged
@@ -39,10 +40,9 @@ from recurra.tasks.tagger.stream import TaggerReader, TaggerStream
 from recurra.tasks.tagger.word_forms import WordForms
 
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import Self, Unpack
 
     from recurra.tasks.tagger.options import Chosen, Measured, Trained
-    from recurra.train import Callback, FitResult
 
     pass
 
@@ -62,12 +62,14 @@ class Tagging:
 
 
 @dataclass(frozen=True)
-class SentenceTags:
+class SentenceTags(Answer):
     """A sentence of a file with its tags, and the lines of the file up to its end.
 
-    probabilities: of each word's tag; others: the best taggings, where they were asked for.
+    probabilities: of each word's tag; others: the best taggings, where they were asked for. The
+    texts of all sentences are a document: nothing is written between them.
     """
 
+    document: ClassVar[bool] = True
     words: tuple[str, ...]
     tags: tuple[Label, ...]
     text: str
@@ -109,6 +111,7 @@ class SequenceTagger(Task):
             "a file (CoNLL columns, CoNLL-U, JSON lines; gzipped or not), several of them, or "
             "a list of pairs: words, and their tags."
         ),
+        answers="the tags of each sentence, where `data` are lists of words.",
         valid="the sentences held out, likewise; by default a tenth of `data`, drawn at random.",
         example='`epochs=6`, `tag_column="xpos"`, `skip_bad=True`',
         lr=LR,
@@ -117,6 +120,7 @@ class SequenceTagger(Task):
     Data = TaggerData
     Prediction = TaggerOptions
     Measurement = TaggerColumns
+    figure = ("accuracy", 1.0)
 
     if TYPE_CHECKING:
 
@@ -124,14 +128,16 @@ class SequenceTagger(Task):
         def fit(  # type: ignore[override]  # noqa: D102
             self,
             data: Any,
+            y: Any = None,
             *,
             valid: Any = None,
             out: "str | Path | None" = None,
             fresh: bool = False,
-            callbacks: "Sequence[Callback]" = (),
-            progress: bool = True,
+            callbacks: "Sequence[object]" = (),
+            progress: bool | None = None,
+            warm_start: bool | None = None,
             **settings: Unpack[Trained],
-        ) -> FitResult: ...
+        ) -> Self: ...
 
     def predict(self, inputs: Iterable[Any], **options: Any) -> Any:
         """The best tags of sentences, each a list of words; of a single sentence its tags.
@@ -145,7 +151,9 @@ class SequenceTagger(Task):
         self._options(Settings, options)
         if isinstance(inputs, str):
             raise InputError("predict: expected lists of words, received a text: split it")
-        rows = listed(inputs, "predict", "a sentence, a list of words, or several")
+        rows = listed(
+            inputs_of(inputs, "words"), "predict", "a sentence, a list of words, or several"
+        )
         if rows and isinstance(rows[0], str):
             return self.predict([rows])[0]
         return [self._kinds.given(row) for row in self._tag(rows)]
@@ -233,21 +241,21 @@ class SequenceTagger(Task):
         forms = WordForms(vocabulary_of(self.files))
         return TaggerReader(self.runtime, forms, self._texts, self._kinds, self._identity)
 
-    @cached_property
+    @derived
     def tags(self) -> tuple[Label, ...]:
         """The tags it gives, as they were given, in the order of the columns of
         `predict_proba`."""
         return self._kinds.labels(self._texts)
 
-    @cached_property
+    @derived
     def _texts(self) -> tuple[str, ...]:
         return tags_of(self.files)[0]
 
-    @cached_property
+    @derived
     def _kinds(self) -> LabelKinds:
         return kinds_of(self.files)
 
-    @cached_property
+    @derived
     def runtime(self) -> RuntimeTagger | RuntimeCommittee:
         """The network without torch."""
         files, (tags, scheme) = self.files, tags_of(self.files)

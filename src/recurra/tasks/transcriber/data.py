@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,20 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import FormatError, InputError
-from recurra.given import LeftOut, is_path, listed, path_of, plain, reason, shown
+from recurra.given import (
+    LeftOut,
+    columns_of,
+    inputs_of,
+    is_path,
+    listed,
+    pairs_of,
+    path_of,
+    plain,
+    reason,
+    settled,
+    shown,
+    zipped,
+)
 from recurra.tasks.transcriber.features import LogMel, Scale
 from recurra.tasks.transcriber.recordings import OnBad, Recording, clean, read_recordings
 from recurra.tasks.transcriber.resample import resample
@@ -95,7 +108,13 @@ def recordings_of(source: Any, *, texts: bool, on_bad: OnBad | None = None) -> I
     if is_path(source):
         path = path_of(source, "recordings", expected)
         return read_recordings(path, texts=texts, on_bad=on_bad)
-    given = listed(source, "recordings", expected)
+    source = settled(source)
+    columns = columns_of(source)
+    if columns is not None:
+        name = "audio" if "audio" in columns else "path"
+        source = pairs_of(source, name, "text") if texts else inputs_of(source, name)
+    rows = listed(zipped(source, "recordings"), "recordings", expected)
+    given = [_joined(one) for one in rows]
     if given and all(map(is_path, given)):
         paths = [path_of(one, "recordings", expected) for one in given]
         return read_recordings(paths, texts=texts, on_bad=on_bad)
@@ -114,6 +133,19 @@ def recordings_of(source: Any, *, texts: bool, on_bad: OnBad | None = None) -> I
     for number, one in enumerate(found):
         _check_samples(f"{one.name} {number}", one.sound.samples)
     return found
+
+
+def _joined(one: Any) -> Any:
+    """A recording of a pair: what was said in a sound or wav file; everything else as it is."""
+    if isinstance(one, Mapping) and {"array", "sampling_rate"} <= set(one):
+        return Recording(Sound(np.asarray(plain(one["array"]), np.float32), one["sampling_rate"]))
+    if not isinstance(one, tuple) or len(one) != 2 or not isinstance(one[1], str):
+        return one
+    sound, text = _joined(one[0]), one[1]
+    if is_path(sound):
+        path = path_of(sound, "recordings", "a wav file")
+        (sound,) = read_recordings(path, texts=False)
+    return replace(sound if isinstance(sound, Recording) else Recording(sound), text=text)
 
 
 def _check_samples(place: str, samples: Any) -> None:

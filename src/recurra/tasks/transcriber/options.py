@@ -2,10 +2,24 @@
 
 from typing import Any, Literal, TypedDict
 
-from recurra.tasks.options import Network, Train
+from recurra.tasks.options import Manner, Network, Train
 
 
-class Chosen(Network, total=False):
+class Trained(Train, total=False):
+    """Settings of `Transcriber.fit`."""
+
+    speed: float
+    noise: float
+    frequency_masks: int
+    frequency_width: float
+    time_masks: int
+    time_width: float
+    valid_share: float
+    batch: int
+    skip_bad: bool
+
+
+class Chosen(Manner, Network, Trained, total=False):
     """Arguments of `Transcriber`."""
 
     bidirectional: bool
@@ -21,20 +35,6 @@ class Chosen(Network, total=False):
     stack: int
     stride: int
     normalise: Literal["corpus", "recording"]
-
-
-class Trained(Train, total=False):
-    """Settings of `Transcriber.fit`."""
-
-    speed: float
-    noise: float
-    frequency_masks: int
-    frequency_width: float
-    time_masks: int
-    time_width: float
-    valid_share: float
-    batch: int
-    skip_bad: bool
 
 
 class Measured(TypedDict, total=False):

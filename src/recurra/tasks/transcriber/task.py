@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,8 @@ from recurra.runtime import Architecture
 from recurra.runtime.stream_state import StreamState
 from recurra.runtime.streams import Identity
 from recurra.storage import ModelFiles
-from recurra.tasks.answers import Unanswered
+from recurra.tasks.answers import Answers, Unanswered
+from recurra.tasks.copies import derived
 from recurra.tasks.protocol import Fitting, Task
 from recurra.tasks.transcriber.ctc import BestPath, Labelling, PrefixBeam, TextModel
 from recurra.tasks.transcriber.data import Fitted, read_fitted, recordings_of
@@ -35,10 +35,9 @@ from recurra.text import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Unpack
+    from typing import Self, Unpack
 
     from recurra.tasks.transcriber.options import Chosen, Measured, Trained
-    from recurra.train import Callback, FitResult
 
     pass
 
@@ -90,6 +89,7 @@ class Transcriber(Task):
             "a manifest, a folder, an archive, or several of them (see "
             "`recurra.tasks.transcriber.read_recordings`); or `Recording`s in memory."
         ),
+        answers="the text of each recording, where `data` are paths of wav files or `Sound`s.",
         valid="recordings held out; by default a tenth of `data`, chosen at random.",
         example="`minutes=3`, `speed=0.1`, `lr=1e-3`",
     )
@@ -104,28 +104,33 @@ class Transcriber(Task):
         def fit(  # type: ignore[override]  # noqa: D102
             self,
             data: Any,
+            y: Any = None,
             *,
             valid: Any = None,
             out: "str | Path | None" = None,
             fresh: bool = False,
-            callbacks: "Sequence[Callback]" = (),
-            progress: bool = True,
+            callbacks: "Sequence[object]" = (),
+            progress: bool | None = None,
+            warm_start: bool | None = None,
             **settings: Unpack[Trained],
-        ) -> FitResult: ...
+        ) -> Self: ...
 
-    config: TranscriberSettings
+    figure = ("word_error_rate", -1.0)
     _network: RuntimeTranscriber | None = None
 
     @classmethod
     def around(cls, files: ModelFiles, runtime: RuntimeTranscriber) -> "Transcriber":
         """Return what those files say, with another network than theirs to hear with."""
         model = cls.__new__(cls)
-        model.config = TranscriberSettings.from_files(files.config)
-        model._files, model._precision = files, "float32"
+        model._adopt(TranscriberSettings.from_files(files.config), files, "float32")
         model._network = runtime
         return model
 
-    def predict(self, inputs: Any, **options: Any) -> list[Transcript]:
+    def _derive(self) -> None:
+        self._network = None  # what heard before is not what was trained
+        super()._derive()
+
+    def predict(self, inputs: Any, **options: Any) -> Answers[Transcript]:
         """Transcribe recordings.
 
         Args:
@@ -143,7 +148,7 @@ class Transcriber(Task):
         """
         decoder = self._decoder(self._options(Decoding, options))
         recordings = recordings_of(inputs, texts=False)
-        return [heard for _, heard in self._transcribe(recordings, decoder)]
+        return Answers(heard for _, heard in self._transcribe(recordings, decoder))
 
     def predict_file(
         self, source: str | Path, options: TranscriberOptions
@@ -222,12 +227,12 @@ class Transcriber(Task):
         )
         return TranscriptStream(reader, reader.begin()).at(state)
 
-    @cached_property
+    @derived
     def tokenizer(self) -> Tokenizer:
         """Cuts texts into the tokens the model was trained with."""
         return self._fitted.tokenizer
 
-    @cached_property
+    @derived
     def runtime(self) -> RuntimeTranscriber:
         """The network, without torch."""
         if self._network is not None:
@@ -248,7 +253,7 @@ class Transcriber(Task):
             )
         return made
 
-    @cached_property
+    @derived
     def _fitted(self) -> Fitted:
         return read_fitted(self.files.config, self.files.tokenizer)
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recurra.tasks.answers import Answer
 from recurra.tasks.transcriber.ctc import Labelling
 from recurra.text import Tokenizer
 
 
 @dataclass(frozen=True)
-class Transcript:
+class Transcript(Answer):
     """What was heard in a recording; `str` is the text.
 
     score: log probability of the best path, or what prefix beam search maximised. tokens: the

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from recurra.errors import InputError
-from recurra.given import columns_of, is_path, listed, path_of
+from recurra.given import is_path, listed, pairs_of, path_of, settled
 from recurra.tasks.translator.pairs import Pairs, read_pairs
 from recurra.tasks.translator.vocabulary import Vocabulary
 
@@ -30,9 +30,7 @@ def open_pairs(source: Source, *, skip_bad: bool = False) -> Pairs:
     expected = "a file, files, or pairs (source, target)"
     if is_path(source):
         return read_pairs(path_of(source, "pairs", expected), skip_bad=skip_bad)
-    if columns_of(source) is not None:
-        return Pairs.of(source)
-    rows = listed(source, "pairs", expected)
+    rows = listed(pairs_of(settled(source), "source", "target"), "pairs", expected)
     if rows and all(map(is_path, rows)):
         paths = [path_of(row, "pairs", expected) for row in rows]
         plain = [not str(p).lower().removesuffix(".gz").endswith(_OF_PAIRS) for p in paths]

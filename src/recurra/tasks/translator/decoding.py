@@ -9,6 +9,7 @@ import numpy as np
 
 from recurra.errors import InputError
 from recurra.generate.sampling import largest
+from recurra.tasks.answers import Answer
 from recurra.tasks.translator.data import longest, pad
 from recurra.tasks.translator.search import Hypothesis, Steps, log_softmax, search
 from recurra.tasks.translator.settings import TranslationOptions
@@ -16,7 +17,7 @@ from recurra.tasks.translator.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class Translation:
+class Translation(Answer):
     """What a source became.
 
     score: logprob / length ** length_penalty, by which translations of one source are compared.

@@ -2,10 +2,22 @@
 
 from typing import Literal, TypedDict
 
-from recurra.tasks.options import Network, Train
+from recurra.tasks.options import Manner, Network, Train
 
 
-class Chosen(Network, total=False):
+class Trained(Train, total=False):
+    """Settings of `Translator.fit`."""
+
+    valid_share: float
+    batch: int
+    max_length: int | None
+    skip_bad: bool
+    label_smoothing: float
+    metric: Literal["error_rate", "wrong", "bleu", "chrf", "loss"]
+    judged: int
+
+
+class Chosen(Manner, Network, Trained, total=False):
     """Arguments of `Translator`."""
 
     source_tokenizer: Literal["char", "byte", "word", "bpe"]
@@ -19,18 +31,6 @@ class Chosen(Network, total=False):
     decoder_layers: int | None
     attention: Literal["additive", "general", "dot"]
     copy: bool
-
-
-class Trained(Train, total=False):
-    """Settings of `Translator.fit`."""
-
-    valid_share: float
-    batch: int
-    max_length: int | None
-    skip_bad: bool
-    label_smoothing: float
-    metric: Literal["error_rate", "wrong", "bleu", "chrf", "loss"]
-    judged: int
 
 
 class Measured(TypedDict, total=False):

@@ -187,15 +187,30 @@ def open_sources(path: str | Path, *, column: str = "source", skip_bad: bool = F
     else:
         lines = _read(name, sha256())
     json_lines = str(path).lower().endswith(_JSON_LINES)
+    found = sources_in(lines, where, column=column if json_lines else None, skip_bad=skip_bad)
+    if not found.texts:
+        raise no_sources(where)
+    return found
+
+
+def sources_in(
+    lines: Sequence[bytes],
+    where: str,
+    *,
+    first: int = 1,
+    column: str | None = None,
+    skip_bad: bool = False,
+) -> Sources:
+    """The texts of lines, of which the first has the number `first`; see `open_sources`."""
     texts, places, skipped = [], [], []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, first):
         place = f"{where}, line {number}"
         if not line.strip():
             skipped.append(f"{place}: it is empty")
             continue
         try:
             text = _text(line)
-            text = _object(text, (column,))[column] if json_lines else text.split("\t")[0]
+            text = text.split("\t")[0] if column is None else _object(text, (column,))[column]
             if not text.strip():
                 raise _BadPairError("expected a source, received nothing")
         except (_BadPairError, UnicodeDecodeError) as error:
@@ -207,9 +222,12 @@ def open_sources(path: str | Path, *, column: str = "source", skip_bad: bool = F
             continue
         texts.append(text.strip())
         places.append(place)
-    if not texts:
-        raise InputError(f"{where}: expected a source a line, received none: give some lines")
     return Sources(texts, places, skipped)
+
+
+def no_sources(where: str) -> InputError:
+    """The error of lines without a text."""
+    return InputError(f"{where}: expected a source a line, received none: give some lines")
 
 
 class _BadPairError(ValueError):

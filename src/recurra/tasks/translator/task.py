@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from recurra.data.arriving import STANDARD_INPUT, arriving_lines
 from recurra.errors import FormatError, InputError
-from recurra.given import listed, shown
+from recurra.given import inputs_of, listed, shown
 from recurra.runtime.stream_state import StreamState
-from recurra.tasks.answers import Unanswered, answered
+from recurra.tasks.answers import Answers, Unanswered, answered
+from recurra.tasks.copies import derived
 from recurra.tasks.protocol import Fitting, Task
 from recurra.tasks.translator.alignment import Alignment
 from recurra.tasks.translator.data import Encoded, open_pairs
 from recurra.tasks.translator.decoding import Decoder, Translation
-from recurra.tasks.translator.pairs import Pairs, open_sources
+from recurra.tasks.translator.pairs import Pairs, Sources, no_sources, open_sources, sources_in
 from recurra.tasks.translator.runtime import RuntimeTranslator, TranslatorArchitecture
 from recurra.tasks.translator.scores import TranslatorScores, score_pairs
 from recurra.tasks.translator.settings import (
@@ -30,11 +32,10 @@ from recurra.tasks.translator.stream import TranslationReader, TranslationStream
 from recurra.tasks.translator.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import Self, Unpack
 
     from recurra.tasks.translator.data import Source
     from recurra.tasks.translator.options import Chosen, Measured, Trained
-    from recurra.train import Callback, FitResult
 
 #: Pairs whose likelihood is computed at a time.
 _BATCH = 64
@@ -59,6 +60,7 @@ class Translator(Task):
             'a file of `source TAB target` lines, or of JSON lines with "source" and '
             '"target"; two files side by side; or pairs in memory.'
         ),
+        answers="the target of each source, where `data` are the sources alone.",
         valid="the pairs held out; by default all pairs of a random twentieth of the sources.",
         example='`minutes=3`, `batch=128`, `metric="bleu"`',
     )
@@ -66,6 +68,7 @@ class Translator(Task):
     Data = TranslatorData
     Prediction = TranslatorOptions
     Measurement = TranslatorMeasurement
+    figure = ("bleu", 1.0)
 
     if TYPE_CHECKING:
 
@@ -73,22 +76,24 @@ class Translator(Task):
         def fit(  # type: ignore[override]  # noqa: D102
             self,
             data: Any,
+            y: Any = None,
             *,
             valid: Any = None,
             out: "str | Path | None" = None,
             fresh: bool = False,
-            callbacks: "Sequence[Callback]" = (),
-            progress: bool = True,
+            callbacks: "Sequence[object]" = (),
+            progress: bool | None = None,
+            warm_start: bool | None = None,
             **settings: Unpack[Trained],
-        ) -> FitResult: ...
+        ) -> Self: ...
 
     @overload
     def predict(self, inputs: str, **options: Any) -> Translation: ...
     @overload
-    def predict(self, inputs: Sequence[str], **options: Any) -> list[Translation]: ...
+    def predict(self, inputs: Sequence[str], **options: Any) -> Answers[Translation]: ...
     def predict(
         self, inputs: str | Sequence[str], **options: Any
-    ) -> Translation | list[Translation]:
+    ) -> Translation | Answers[Translation]:
         """Translate a text, or each of several.
 
         Args:
@@ -102,7 +107,7 @@ class Translator(Task):
             InputError: options out of range, or a source with nothing in it.
         """
         wanted = self._options(TranslationOptions, options)
-        several = [inputs] if isinstance(inputs, str) else inputs
+        several = [inputs] if isinstance(inputs, str) else inputs_of(inputs, "source")
         texts = listed(several, "predict", "a text, or several")
         for number, text in enumerate(texts):
             if not (isinstance(text, str) and text.strip()):
@@ -110,7 +115,7 @@ class Translator(Task):
                     f"predict: source {number}: expected a text, received {shown(text)}"
                 )
         found = self._decoder.translate(texts, wanted)
-        return found[0] if isinstance(inputs, str) else found
+        return found[0] if isinstance(inputs, str) else Answers(found)
 
     def open_stream(self, *, state: StreamState | None = None, **options: Any) -> TranslationStream:
         """A source that is read as it comes, and its translation: see `TranslationStream`.
@@ -142,7 +147,23 @@ class Translator(Task):
         Raises:
             InputError: the file cannot be read, or has no text in it.
         """
-        found = open_sources(source, skip_bad=options.skip_bad)
+        if str(source) == "-":
+            return self._answer_arriving(options)
+        return self._answer(open_sources(source, skip_bad=options.skip_bad), options)
+
+    def _answer_arriving(self, options: TranslatorOptions) -> Iterator[Translation | Unanswered]:
+        """Translate the lines of standard input as they come."""
+        first, none = 1, True
+        for lines in arriving_lines():
+            found = sources_in(lines, STANDARD_INPUT, first=first, skip_bad=options.skip_bad)
+            yield from self._answer(found, options)
+            first, none = first + len(lines), none and not found.texts
+        if none:
+            raise no_sources(STANDARD_INPUT)
+
+    def _answer(
+        self, found: Sources, options: TranslatorOptions
+    ) -> Iterator[Translation | Unanswered]:
         size = options.side_by_side
 
         def made() -> Iterator[Translation]:
@@ -185,12 +206,12 @@ class Translator(Task):
         shown = vocabulary.show_source(source), vocabulary.show_target(target)
         return Alignment(tuple(shown[0]), tuple(shown[1]), weights[0])
 
-    @cached_property
+    @derived
     def vocabulary(self) -> Vocabulary:
         """The tokens of both sides."""
         return Vocabulary.from_json(self.files.tokenizer)
 
-    @cached_property
+    @derived
     def runtime(self) -> RuntimeTranslator:
         """The model as something that reads a source and steps through a target."""
         files = self.files
@@ -205,7 +226,7 @@ class Translator(Task):
             )
         return made
 
-    @cached_property
+    @derived
     def _decoder(self) -> Decoder:
         growth = self.files.config.get("growth")
         if not isinstance(growth, int | float) or not 0 < growth < math.inf:
