@@ -6,7 +6,7 @@ need no more.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -204,9 +204,7 @@ class Estimator(Copied):
         return factor * float(getattr(scores, name))
 
     if TYPE_CHECKING:
-
-        def evaluate(self, data: Any, **options: Any) -> Any:
-            """See `recurra.tasks.protocol.Task`."""
+        evaluate: Callable[..., Any]
 
 
 @dataclass(frozen=True)
