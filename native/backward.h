@@ -79,7 +79,7 @@ class Backward : public OverTime<V> {
     for (long b = 0; call_.dlast[s] && b < batch_; ++b)
       std::memcpy(direct_[s] + b * row, call_.dlast[s] + b * units(s), size_t(units(s)) * sizeof(T));
     if (mixes(s) || call_.valid) passed_[s] = arena.zeros<T>(batch_ * row);
-    if (call_.reset && call_.dstart[s]) dstart_[s] = arena.zeros<T>(batch_ * row);
+    if (call_.dstart[s]) dstart_[s] = arena.zeros<T>(batch_ * row);
   }
 
   void level(long n, long n0, int level, int thread) {

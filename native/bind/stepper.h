@@ -57,19 +57,20 @@ class Stepper {
     if (reset.is_none()) return step(x);
     const size_t batch = size_t(call_.shape.batch);
     Flags rows;
-    if (!nb::try_cast<Flags>(reset, rows) || rows.shape(0) != batch) {
+    if (!nb::try_cast<Flags>(reset, rows, false) || rows.shape(0) != batch) {
       const std::string shape = "(" + std::to_string(batch) + ",)";
       throw std::invalid_argument("expected resets as an array of booleans of shape " + shape);
     }
+    const auto anew = [&](size_t b) { return rows.data()[long(b) * rows.stride(0)]; };
     const Turn turn(mutex_);
     bool some = false;
-    for (size_t b = 0; b < batch; ++b) some = some || rows.data()[b];
+    for (size_t b = 0; b < batch; ++b) some = some || anew(b);
     for (size_t s = 0; some && s < widths_.size(); ++s) {
       const size_t width = size_t(widths_[s]);
       std::vector<T> state(batch * width);
       kernels()->read_state(steps_, int(s), n_, state.data());
       for (size_t b = 0; b < batch; ++b)
-        if (rows.data()[b]) std::memcpy(state.data() + b * width, start_[s].data(), width * sizeof(T));
+        if (anew(b)) std::memcpy(state.data() + b * width, start_[s].data(), width * sizeof(T));
       put(s, state);
     }
     return advance(x);
@@ -95,7 +96,7 @@ class Stepper {
   }
 
  private:
-  using Flags = nb::ndarray<const bool, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+  using Flags = nb::ndarray<const bool, nb::ndim<1>, nb::device::cpu>;
 
   nb::object advance(const Rows<T>& x) {
     if (long(x.shape(0)) != call_.shape.batch || long(x.shape(1)) != call_.shape.inputs)
