@@ -203,12 +203,16 @@ def test_onnx(paper, tmp_path):
     expected = layer(x)[0].detach().numpy()
     found = runtime.InferenceSession(str(path)).run(None, {"input": x.numpy()})[0]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    ours = OnnxModel.load(path).run({"input": x.numpy()})["output"]
+    model = OnnxModel.load(path)
+    assert len(model._scanned) == 1  # on the kernels
+    ours = model.run({"input": x.numpy()})["output"]
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
     path.write_bytes(sequence_model(describe(layer), lengths=False, states=False, reset=True))
     expected = layer(x, reset=RESETS)[0].detach().numpy()
     given = {"input": x.numpy(), "reset": RESETS.numpy()}
     found = runtime.InferenceSession(str(path)).run(None, given)[0]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    ours = OnnxModel.load(path).run(given)["output"]
+    model = OnnxModel.load(path)
+    assert len(model._scanned) == 1
+    ours = model.run(given)["output"]
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
