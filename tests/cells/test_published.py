@@ -3,12 +3,12 @@
 import json
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from cells.papers import weights_of
 from recurra import native
 from recurra.cells import CellData, data_of
 from recurra.cells.latex import equations
@@ -22,7 +22,9 @@ NAMES = sorted(path.stem for path in Path(__file__).with_name("published").glob(
 T, B, I, H = 7, 3, 5, 6
 LENGTHS = torch.tensor([7, 0, 4])
 #: Before the first step, in the middle, twice in a row, beyond a length, never.
-RESETS = torch.tensor([[1, 0, 0, 1, 1, 0, 0], [0, 0, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 1, 0]]).bool().T
+RESETS = (
+    torch.tensor([[1, 0, 0, 1, 1, 0, 0], [0, 0, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 1, 0]]).bool().T
+)
 GIVEN = {
     "whole": {},
     "lengths": {"lengths": LENGTHS},
@@ -61,24 +63,7 @@ class Paper:
                 torch.nn.init.uniform_(parameter, value - 0.1, value + 0.1)
 
     def weights(self):
-        """Matrices, biases and learnt parameters by gates, as the file's `step` takes them."""
-        program, given = self.layer.program, dict(self.layer.named_parameters())
-
-        def parts(kind, product):
-            tensor, gates = given.get(f"{kind}_{product}_l0"), program.span(product)
-            return {} if tensor is None else dict(zip(gates, tensor.chunk(len(gates)), strict=True))
-
-        inputs, recurrent = parts("bias", "ih"), parts("bias", "hh")
-        biases = recurrent | inputs
-        if getattr(self.module, "BIASES", 1) == 1:  # they add up, and a paper has one
-            biases |= {g: inputs[g] + recurrent[g] for g in inputs.keys() & recurrent.keys()}
-        return SimpleNamespace(
-            W=SimpleNamespace(**parts("weight", "ih")),
-            U=SimpleNamespace(**parts("weight", "hh")),
-            b=SimpleNamespace(**biases),
-            c=SimpleNamespace(**recurrent),
-            p=SimpleNamespace(**{n: given[f"learnt_{n}_l0"] for n in self.cell.learnt}),
-        )
+        return weights_of(self.module, self.cell, self.layer)
 
     def loop(self, lengths=None, reset=None):
         """Outputs (T, B, H) and last states of the plain loop."""

@@ -23,7 +23,9 @@ def read_resets(given: Tensor, batch: Sequences, *, masked: bool, name: str) -> 
         InputError: another shape, or no booleans.
     """
     steps, rows = batch.data.shape[:2]
-    expected = (steps,) if batch.unbatched else (rows, steps) if batch.batch_first else (steps, rows)
+    expected = (
+        (steps,) if batch.unbatched else (rows, steps) if batch.batch_first else (steps, rows)
+    )
     check_resets(given, expected, name)
     resets = given.unsqueeze(1) if batch.unbatched else given.T if batch.batch_first else given
     # A copy: the caller may fill it anew before the backward pass reads it.

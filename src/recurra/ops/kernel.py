@@ -113,9 +113,7 @@ def _backward(
     dparameters = [_beside(p) if w else None for p, w in zip(call.parameters, rest, strict=False)]
     dinitial = [
         torch.empty_like(s, memory_format=torch.contiguous_format) if w else None
-        for s, w in zip(
-            (*call.initial, *call.start), rest[len(call.parameters) :], strict=True
-        )
+        for s, w in zip((*call.initial, *call.start), rest[len(call.parameters) :], strict=True)
     ]
     split = len(call.initial)
     count = -threads()

@@ -16,9 +16,7 @@ from recurra.storage import dump_json
 _MERGES = {"sum": "ReduceSum", "mul": "ReduceProd", "ave": "ReduceMean"}
 
 
-def sequence_model(
-    network: Network, *, lengths: bool, states: bool, reset: bool = False
-) -> bytes:
+def sequence_model(network: Network, *, lengths: bool, states: bool, reset: bool = False) -> bytes:
     """A file that reads whole sequences; names and shapes of its values: see `recurra.export`."""
     graph = Graph("sequence", network.dtype)
     axes = ("batch", "time") if network.batch_first else ("time", "batch")
@@ -154,7 +152,11 @@ class _Layers:
         column = graph.add("Unsqueeze", [reset, graph.integers(2)])
         if self._valid:
             column = graph.add("And", [column, self._valid])
-        zero, one, end = graph.integers(0), graph.integers(1), graph.integers(np.iinfo(np.int64).max)
+        zero, one, end = (
+            graph.integers(0),
+            graph.integers(1),
+            graph.integers(np.iinfo(np.int64).max),
+        )
         first = graph.add("Slice", [column, zero, one, zero])
         rest = graph.add("Slice", [column, one, end, zero])
         # Backwards an episode begins with its last step.
@@ -183,7 +185,7 @@ class _Layers:
 
     def _initial(self, state: int, rows: slice, given: Sequence[str] | None) -> str:
         """What a layer's state (D, B, ·) starts from; "" for the zeros an operator starts from."""
-        graph, network = self._graph, self._network
+        graph = self._graph
         if given is not None:
             ends = [graph.integers(n) for n in (rows.start, rows.stop, 0)]
             found = graph.add("Slice", [given[state], *ends])
