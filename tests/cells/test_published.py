@@ -32,16 +32,20 @@ class Paper:
         self.cell = getattr(self.module, f"{name}_of_paper")
         self.options = getattr(self.module, "OPTIONS", {})
         torch.manual_seed(len(name))
-        self.layer = Recurrent(self.cell, I, H, dtype=torch.float64, **self.options)
+        program = self.cell.program()
+        self.features = getattr(self.module, "FEATURES", I + program.further)
+        self.layer = Recurrent(self.cell, self.features, H, dtype=torch.float64, **self.options)
         self.start = dict(self.cell.init)
         for parameter in self.layer.parameters():
             if parameter.numel() > 1:
                 torch.nn.init.uniform_(parameter, -0.6, 0.6)
         self.keep_starts()
-        self.x = torch.randn(T, B, I, dtype=torch.float64, requires_grad=True)
+        self.x = torch.randn(T, B, self.features, dtype=torch.float64)
+        getattr(self.module, "prepare", lambda x: None)(self.x)
+        self.x.requires_grad_()
         self.states = [
-            torch.rand(1, B, H, dtype=torch.float64).sub(0.4).requires_grad_()
-            for _ in self.cell.states
+            torch.rand(1, B, H, dtype=torch.float64).sub(0.4).add(max(start, -3)).requires_grad_()
+            for start in program.first
         ]
 
     def keep_starts(self):
@@ -59,7 +63,19 @@ class Paper:
             tensor, gates = given.get(f"{kind}_{product}_l0"), program.span(product)
             return {} if tensor is None else dict(zip(gates, tensor.chunk(len(gates)), strict=True))
 
-        inputs, recurrent = parts("bias", "ih"), parts("bias", "hh")
+        def biases_of(product):
+            tensor, gates = given.get(f"bias_{product}_l0"), program.biased_gates(product)
+            return {} if tensor is None else dict(zip(gates, tensor.chunk(len(gates)), strict=True))
+
+        others = {}
+        for name, tensor in given.items():
+            product = name.removesuffix("_l0").removeprefix("weight_")
+            if name.startswith("weight_") and len(product) > 2 and product != "hr":
+                form = f"{product[:2]}/{product[3:].partition('_')[0]}"
+                gates = [g for n in program.nodes if n.name == form for g in n.gates]
+                blocks = zip(gates, tensor.chunk(len(gates)), strict=True)
+                others[f"weight_{product}"] = SimpleNamespace(**dict(blocks))
+        inputs, recurrent = biases_of("ih"), biases_of("hh")
         biases = recurrent | inputs
         if getattr(self.module, "BIASES", 1) == 1:  # they add up, and a paper has one
             biases |= {g: inputs[g] + recurrent[g] for g in inputs.keys() & recurrent.keys()}
@@ -68,6 +84,7 @@ class Paper:
             U=SimpleNamespace(**parts("weight", "hh")),
             b=SimpleNamespace(**biases),
             c=SimpleNamespace(**recurrent),
+            **others,
             p=SimpleNamespace(**{n: given[f"learnt_{n}_l0"] for n in self.cell.learnt}),
         )
 
@@ -128,7 +145,7 @@ def test_numpy_and_single_steps(paper):
     run = Interpreter(paper.layer.program, weights).run(paper.x.detach().numpy(), states)
     assert_alike([torch.from_numpy(run.outputs)], [expected])
     assert_alike([torch.from_numpy(s) for s in run.states], last)
-    single = RecurrentCell(paper.cell, I, H, dtype=torch.float64, **paper.options)
+    single = RecurrentCell(paper.cell, paper.features, H, dtype=torch.float64, **paper.options)
     single.load_state_dict({n[:-3]: p for n, p in paper.layer.state_dict().items()})
     first = tuple(s[0] for s in paper.states)
     found = single(paper.x[0], first if len(first) > 1 else first[0])
@@ -140,8 +157,9 @@ def test_as_many_parameters_as_in_the_paper(paper):
     program, given = paper.layer.program, paper.layer.named_parameters()
     count = sum(parameter.numel() for _, parameter in given)
     if program.option("bias"):  # of both products, where a paper has one
-        count -= len(set(program.span("ih")) & set(program.span("hh"))) * H
-    assert count == paper.module.parameters(I, H)
+        count -= len(set(program.biased_gates("ih")) & set(program.biased_gates("hh"))) * H
+    features = paper.features - program.further
+    assert count == paper.module.parameters(features, H)
 
 
 def test_as_data_and_as_formulas(paper):
@@ -157,7 +175,7 @@ def test_onnx(paper, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     from recurra.interop.network import describe
 
-    layer = Recurrent(paper.cell, I, H, **paper.options)
+    layer = Recurrent(paper.cell, paper.features, H, **paper.options)
     layer.load_state_dict({n: p.float() for n, p in paper.layer.state_dict().items()})
     path = tmp_path / "cell.onnx"
     path.write_bytes(sequence_model(describe(layer), lengths=False, states=False))

@@ -1,5 +1,6 @@
 """What a recurrent layer was made with: whether it makes sense, and how it is shown."""
 
+import math
 import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -173,6 +174,13 @@ class LayerArguments(nn.Module):
                 f"zoneout must be a number or {len(self.cell.states)} numbers "
                 f"({', '.join(self.cell.states)}), received {len(self.zoneout)}"
             )
+        states = self.cell.states
+        wrong += [
+            f"zoneout: the state {name} starts from {start}, which mixes with no other value: "
+            "give a tuple of rates, 0 for it"
+            for name, start, rate in zip(states, self.cell.starts, self.zoneout, strict=False)
+            if math.isinf(start) and rate
+        ]
         if self.merge not in MERGES:
             known = ", ".join(MERGES)
             wrong.append(f"merge must be one of {known}, received {self.merge!r}")

@@ -77,7 +77,9 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
         )
         for parameter in self.program.parameters:
             shape = parameter.shape(
-                gates=len(self.cell.gates), inputs=self.input_size, hidden=self.hidden_size
+                gates=len(self.cell.gates),
+                inputs=self.input_size - self.program.further,
+                hidden=self.hidden_size,
             )
             empty = torch.empty(shape, device=device, dtype=dtype)
             self.register_parameter(parameter.name, nn.Parameter(empty))
@@ -99,7 +101,7 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
         Args:
             input: (B, I), or (I,).
             hx: the states (B, H), or (H,): a tensor where the cell has one, else a tuple; None
-                starts from zeros.
+                starts from what the cell's states start from, zeros in most.
 
         Returns:
             The new states, as `hx`.
@@ -119,7 +121,9 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
         alone = input.dim() == 1
         expected, states = (*shape[:-1], self.hidden_size), self.cell.states
         if hx is None:
-            given: tuple[Tensor, ...] = (input.new_zeros(expected),) * len(states)
+            given: tuple[Tensor, ...] = tuple(
+                [input.new_zeros(expected).fill_(start) for start in self.program.first]
+            )
         else:
             given = states_of(hx, states, name)
         if [tuple(s.shape) for s in given] != [expected] * len(states):
@@ -132,9 +136,9 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
         fused = self._fused if self._fused is not None and ops.recorded_for_onnx() else None
         way, call = ops.route(
             ops.Call(
-                self._name,
+                self._run_name,
                 input[None, None] if alone else input[None],
-                [getattr(self, p.name) for p in self.program.parameters],
+                self._plain([getattr(self, p.name) for p in self.program.parameters]),
                 [s[None, None] if alone else s[None] for s in given],
                 kernels=self._kernel is not None,
                 kept=self._kept[0],

@@ -1,6 +1,7 @@
 """Which kernels a layer runs on, wherever its weights go."""
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, cast
 
@@ -9,17 +10,21 @@ from torch import Tensor, nn
 
 from recurra import ops
 from recurra.cells import Program
+from recurra.cells.matrices import is_plain, plain
+from recurra.matrices import plain_parameters
 
 
 def cut_to_read(layer: "OnKernels", weights: dict[str, Any], prefix: str) -> None:
     """Leave out of saved weights the rows of gates that no equation reads, which they once had."""
     program = layer.program
     for product in ("ih", "hh"):
-        own, every = program.span(product), program.gates
-        for name in [n for n in weights if n.startswith(prefix)] if own != every else ():
-            kind = name.removeprefix(prefix).partition("_l")[0]
-            tensor = weights[name]
-            if kind not in (f"weight_{product}", f"bias_{product}", f"norm_{product}"):
+        every = program.gates
+        read = dict.fromkeys((f"weight_{product}", f"norm_{product}"), program.span(product))
+        read[f"bias_{product}"] = program.biased_gates(product)
+        for name in [n for n in weights if n.startswith(prefix)]:
+            kind = re.sub(r"_l\d+(_reverse)?$", "", name.removeprefix(prefix))
+            own, tensor = read.get(kind, every), weights[name]
+            if own == every:
                 continue
             if len(tensor) != len(every) * cast(Any, layer).hidden_size:
                 continue
@@ -42,7 +47,9 @@ class OnKernels(nn.Module):
     EARLIER: ClassVar[dict[str, Any]] = {}
 
     program: Program
+    #: As graphs and pickles name it, and as calls name what runs: see `cells.matrices`.
     _name: str
+    _run_name: str
     _kernel: str | None
     #: By layer and direction.
     _kept: list[ops.KeptWeights]
@@ -78,8 +85,19 @@ class OnKernels(nn.Module):
     def _find_kernels(self) -> None:
         self._name = ops.program_name(self.program)
         self.program = ops.named(self._name)  # the object that look-ups know, not a copy of it
-        self._kernel = ops.kernel_name(self.program, next(self.parameters()))
+        run = plain(self.program)
+        self._run_name = self._name if run is self.program else ops.program_name(run)
+        self._kernel = ops.kernel_name(run, next(self.parameters()))
         self._kept = [ops.KeptWeights() for _ in range(self._directions())]
+
+    def _plain(self, given: list[Tensor]) -> list[Tensor]:
+        """Parameters as calls take them, of one layer and direction."""
+        program = self.program
+        if is_plain(program):
+            return given
+        named = dict(zip([p.name for p in program.parameters], given, strict=True))
+        found = plain_parameters(program, named)
+        return [found[parameter.name] for parameter in plain(program).parameters]
 
     def _directions(self) -> int:
         """How many times the module has the program's parameters."""

@@ -134,6 +134,11 @@ class NetworkConfig(Settings):
             found.append(
                 f"cell: {cell.name} is the name of one of the package's own cells: rename yours"
             )
+        if cell.inputs:
+            found.append(
+                f"cell: {cell.name} reads further inputs ({' '.join(cell.inputs)}), and tasks have "
+                "none: use it in recurra.nn.Recurrent, whose input has them as its last features"
+            )
         try:
             _ = found or cell.program(**self._options())
         except InputError as error:
@@ -167,7 +172,7 @@ class NetworkConfig(Settings):
     def architecture(self) -> Architecture:
         """What running the weights needs to know."""
         options = self._options()
-        rates = (self.zoneout,) * len(find(self.cell).states)
+        rates = find(self.cell).rates(self.zoneout)
         return Architecture(
             self.cell, self.layers, self.residual, rates, options, self.is_bidirectional
         )

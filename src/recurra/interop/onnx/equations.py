@@ -6,7 +6,7 @@ import numpy as np
 
 from recurra.cells import Node, Program
 from recurra.interop.onnx.graph import Graph
-from recurra.reference import NORM_EPSILON
+from recurra.reference import NORM_EPSILON, alike_in_rows
 
 _FUNCTIONS = {
     "tanh": "Tanh",
@@ -14,7 +14,7 @@ _FUNCTIONS = {
     "relu": "Relu",
     "exp": "Exp",
     **{"abs": "Abs", "sqrt": "Sqrt", "log": "Log", "sin": "Sin", "cos": "Cos"},
-    **{"maximum": "Max", "minimum": "Min"},
+    **{"maximum": "Max", "minimum": "Min", "floor": "Floor"},
 }
 _POINTWISE = {"add": "Add", "sub": "Sub", "mul": "Mul", "neg": "Neg", "div": "Div"}
 
@@ -51,7 +51,13 @@ class Equations:
                 values[index] = by_name[node.name]
             else:
                 values[index] = self._write(graph, node, values, "")
-        return [values[index] for index in self.program.next]
+        constant = alike_in_rows(self.program)
+        return [
+            graph.add("Expand", [values[index], graph.add("Shape", [state])])
+            if index in constant
+            else values[index]
+            for index, state in zip(self.program.next, states, strict=True)
+        ]
 
     def _write(self, graph: Graph, node: Node, values: Mapping[int, str], x: str) -> str:
         args = [values[a] for a in node.args]
@@ -69,9 +75,19 @@ class Equations:
             case "weight":
                 return self._parameter(graph, f"peephole_{node.name}")
             case "learnt":
-                return self._parameter(graph, f"learnt_{node.name}")
+                name = f"learnt_{node.name}"
+                if not node.value:
+                    return self._parameter(graph, name)
+                for_all = np.broadcast_to(self._weights[name], (self._hidden,))
+                return graph.constant(np.ascontiguousarray(for_all), self._prefix + name)
             case "where":
                 return graph.add("Where", [graph.add("Greater", args[:2]), *args[2:]])
+            case "mean" | "total" | "largest":
+                reduce = "ReduceMax" if node.op == "largest" else "ReduceMean"
+                value = graph.add(reduce, [args[0]], {"axes": [-1]})
+                if node.op == "total":
+                    value = graph.add("Mul", [value, graph.number(self._hidden)])
+                return graph.add("Expand", [value, graph.add("Shape", [args[0]])])
             case "norm":
                 name, bias = f"norm_{node.name}", f"norm_{node.name}_bias"
                 added = [self._parameter(graph, bias)] if bias in self._weights else []
