@@ -79,6 +79,29 @@ def cell_options(options: Mapping[str, Any] | None, where: str) -> dict[str, Any
     return dict(options or {})
 
 
+def check_inputs(program: Program, inputs: int, hidden: int, where: str) -> None:
+    """Raise InputError where a layer has other inputs than its cell reads.
+
+    Args:
+        program: the cell's.
+        inputs: features of the layer's input, further inputs among them.
+        hidden: units of the layer.
+        where: what the message begins with.
+    """
+    own, cell = inputs - program.further, program.cell
+    if own < 1 and program.inputs:
+        raise InputError(
+            f"{where}: input_size: the cell {cell} reads {program.further} further inputs, the "
+            f"last features: expected at least {program.further + 1}, received {inputs}"
+        )
+    if own != hidden and any(node.op == "raw" for node in program.nodes):
+        raise InputError(
+            f"{where}: the cell {cell} reads x.raw, the input itself, a number for each unit: "
+            f"expected {hidden} inputs, as many as units, received {own}: choose hidden_size so, "
+            "and merge='sum' of two directions"
+        )
+
+
 def check_place(device: Any, dtype: Any, where: str) -> None:
     """Raise InputError where weights cannot be of that dtype, or there is no such device."""
     if dtype is not None and not dtype.is_floating_point:

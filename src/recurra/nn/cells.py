@@ -10,7 +10,7 @@ from recurra import ops
 from recurra.cells import Cell, find, gru, lstm, rnn
 from recurra.checked import checked
 from recurra.errors import InputError
-from recurra.nn.arguments import cell_options, check_place, dense, states_of, whole
+from recurra.nn.arguments import cell_options, check_inputs, check_place, dense, states_of, whole
 from recurra.nn.initial import SCHEMES, initialise
 from recurra.nn.kernels import OnKernels
 
@@ -75,6 +75,7 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
             peephole=peephole,
             **cell_options(options, type(self).__name__),
         )
+        check_inputs(self.program, self.input_size, self.hidden_size, type(self).__name__)
         for parameter in self.program.parameters:
             shape = parameter.shape(
                 gates=len(self.cell.gates),

@@ -11,7 +11,14 @@ from torch.nn.utils.rnn import PackedSequence
 from recurra import ops
 from recurra.cells import Cell, find
 from recurra.checked import checked
-from recurra.nn.arguments import MERGES, LayerArguments, cell_options, check_place, whole
+from recurra.nn.arguments import (
+    MERGES,
+    LayerArguments,
+    cell_options,
+    check_inputs,
+    check_place,
+    whole,
+)
 from recurra.nn.initial import initialise
 from recurra.nn.kernels import OnKernels
 from recurra.nn.noise import Noise, drawn
@@ -132,6 +139,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         for index in range(self.num_layers * self.num_directions):
             layer, backward = divmod(index, self.num_directions)
             inputs = self.input_size - further if layer == 0 else self.output_size
+            check_inputs(self.program, inputs + further, self.hidden_size, type(self).__name__)
             suffix = f"_l{layer}{'_reverse' if backward else ''}"
             for parameter in self.program.parameters:
                 shape = parameter.shape(
