@@ -18,7 +18,9 @@ from cells.published.sru_highway import sru_highway_of_paper
 from recurra import native
 from recurra.cells import before, cell, sigmoid, tanh
 from recurra.cells.definition import Cell
+from recurra.cells.latex import equations
 from recurra.cells.program import VERSION
+from recurra.cells.written import lines
 from recurra.errors import InputError, RecurraWarning
 from recurra.matrices import plain_parameters
 from recurra.nn import Recurrent
@@ -214,3 +216,32 @@ def test_what_has_no_kernels_says_so_once():
     with pytest.warns(RecurraWarning, match="nothing is read of the input"):
         layer = layer_of(made, 4)
     assert layer(torch.randn(3, 2, 4))[0].shape == (3, 2, 6)
+
+
+def test_matrices_are_made_once_without_gradients_and_anew_when_weights_change():
+    layer, x = layer_of(of_all_words, num_layers=2), torch.randn(4, 2, 7)
+    with torch.no_grad():
+        first = layer(x)[0]
+        made = [id(one) for _, one in layer._made]
+        assert torch.equal(layer(x)[0], first)
+        assert sorted(map(id, (one for _, one in layer._made))) == sorted(made)
+        layer.weight_hh_heads2_l0.mul_(2)
+        assert not torch.equal(layer(x)[0], first)
+        layer.weight_hh_heads2_l0.div_(2)
+        assert torch.equal(layer(x)[0], first)
+    with torch.inference_mode():
+        assert torch.equal(layer(x)[0], first)
+    layer.double()
+    torch.testing.assert_close(layer(x.double())[0].float(), first)
+
+
+def test_equations_are_written_as_they_were():
+    (c, h) = lines(of_all_words.program())
+    assert c == (
+        "c = sigmoid(x.f + x.s.f + u(h, heads=2).f - x.dt) * c + "
+        "(1 - sigmoid(x.f + x.s.f + u(h, heads=2).f - x.dt)) * tanh(x.n + before(c) * 0.25)"
+    )
+    assert h == "h = tanh(c' + u(h, rank=2).n)"
+    (c, h) = equations(of_all_words.program())
+    assert "[c_{t-1}]_{t-1} \\odot 0.25" in c
+    assert h == r"h_t = \tanh(c_t + U^{\mathrm{rank2}}_n h_{t-1} + b'_n)"

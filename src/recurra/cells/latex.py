@@ -66,6 +66,9 @@ class _Writer:
         node = self.program.nodes[index]
         first, second = (*node.args, -1, -1)[:2]
         match node.op:
+            case "state" if node.name.startswith("before_"):
+                value = self.program.next[self.program.states.index(node.name)]
+                return rf"[{self.text(value)}]_{{t-1}}", _ATOM
             case "state":
                 return _variable(node.name, "{t-1}"), _ATOM
             case "constant":

@@ -194,6 +194,8 @@ class Bundle(Symbol):
     def __add__(self, other: "Bundle") -> "Bundle":
         if not isinstance(other, Bundle):
             self._refuse(f"all gates at once can only be added to all gates, not {shown(other)}")
+        if not other._parts:  # of another kind, which adds itself
+            return NotImplemented
         return Bundle(self._trace, self._gates, self._parts + other._parts)
 
     def _normed(self) -> "Bundle":

@@ -57,6 +57,9 @@ def _text(program: Program, known: dict[int, str], index: int, above: int = 0) -
         return _text(program, known, node.args[place], strength)
 
     match node.op:
+        case "state" if node.name.startswith("before_"):
+            value = program.next[program.states.index(node.name)]
+            return f"before({_text(program, known, value)})"
         case "state":
             return node.name
         case "constant":

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recurra import ops
 from recurra.cells import Program
-from recurra.cells.matrices import is_plain, plain
+from recurra.cells.matrices import plain
 from recurra.matrices import plain_parameters
 
 
@@ -53,13 +53,17 @@ class OnKernels(nn.Module):
     _kernel: str | None
     #: By layer and direction.
     _kept: list[ops.KeptWeights]
+    #: Of parameters and their versions, what `_plain` made.
+    _made: list[tuple[list[tuple[Tensor, int]], list[Tensor]]]
 
     # Layers derive from torch's own bases too (see `recurra.nn.torch_base`), whose methods
     # of these names keep a second list of weights: `nn.Module`'s are meant here.
     __setattr__ = nn.Module.__setattr__
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in self.__dict__.items() if name != "_kept"}
+        state = {
+            name: value for name, value in self.__dict__.items() if name not in ("_kept", "_made")
+        }
         # By its name: a reader has the definition, and never compiles a stranger's equations.
         return state | {"program": self._name}
 
@@ -88,16 +92,30 @@ class OnKernels(nn.Module):
         run = plain(self.program)
         self._run_name = self._name if run is self.program else ops.program_name(run)
         self._kernel = ops.kernel_name(run, next(self.parameters()))
+        self._made = []
         self._kept = [ops.KeptWeights() for _ in range(self._directions())]
 
     def _plain(self, given: list[Tensor]) -> list[Tensor]:
-        """Parameters as calls take them, of one layer and direction."""
-        program = self.program
-        if is_plain(program):
+        """Parameters as calls take them, of one layer and direction.
+
+        Where no gradient is asked for they are made once: kernels know again what they have packed.
+        """
+        if self._run_name == self._name:
             return given
+        once = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+        once = once and not any(tensor.is_inference() for tensor in given)
+        stamp = [(tensor, tensor._version) for tensor in given] if once else []
+        for earlier, made in self._made if once else ():
+            pairs = zip(earlier, stamp, strict=True)
+            if all(one[0] is other[0] and one[1] == other[1] for one, other in pairs):
+                return made
+        program = self.program
         named = dict(zip([p.name for p in program.parameters], given, strict=True))
         found = plain_parameters(program, named)
-        return [found[parameter.name] for parameter in plain(program).parameters]
+        made = [found[parameter.name] for parameter in plain(program).parameters]
+        if once:
+            self._made = [(stamp, made), *self._made][: self._directions()]
+        return made
 
     def _directions(self) -> int:
         """How many times the module has the program's parameters."""

@@ -328,9 +328,9 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
 
     def _onward(self, layer: int, outputs: Tensor, x: Tensor) -> Tensor:
         """What the next layer reads, or the caller: of the outputs of one, and its input."""
-        further = self.program.further
+        further = self.program.further if self.program.inputs else 0
         if self.residual and layer > 0:
-            outputs = outputs + (x[..., : x.shape[-1] - further] if further else x)
+            outputs = outputs + (x[..., : outputs.shape[-1]] if further else x)
         if self.dropout and layer < self.num_layers - 1:
             outputs = functional.dropout(outputs, self.dropout, self.training)
         if further and layer < self.num_layers - 1:  # each layer reads them
