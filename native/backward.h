@@ -11,7 +11,7 @@ class Backward : public OverTime<V> {
   using Loop<V>::panels, Loop<V>::time, Loop<V>::valid, Loop<V>::mixes, Loop<V>::units, Loop<V>::kept_share;
   using OverTime<V>::slots, OverTime<V>::copy_half, OverTime<V>::from_slots, OverTime<V>::gradients;
   using OverTime<V>::keep_boundary, OverTime<V>::transposed_, OverTime<V>::saved_, OverTime<V>::chunk_;
-  using OverTime<V>::slot_row_, OverTime<V>::states_, OverTime<V>::fresh_;
+  using OverTime<V>::slot_row_, OverTime<V>::states_, OverTime<V>::fresh_, OverTime<V>::restarts_, OverTime<V>::resets;
 
  public:
   using T = Scalar<V>;
@@ -82,9 +82,11 @@ class Backward : public OverTime<V> {
     for (long b = 0; call_.dlast[s] && b < batch_; ++b)
       std::memcpy(direct_[s] + b * row, call_.dlast[s] + b * units(s), size_t(units(s)) * sizeof(T));
     if (mixes(s) || call_.valid) passed_[s] = arena.zeros<T>(batch_ * row);
+    if (call_.dstart[s]) dstart_[s] = arena.zeros<T>(batch_ * row);
   }
 
   void level(long n, long n0, int level, int thread) {
+    if (level == 0) restarts_.enter(n, states_, thread);
     if (level > 0) sums_.join(plan_.backward, level - 1, false, own_[thread].sums, batch_);
     int product = 0, rows = 0;
     for (const Segment<V>& segment : plan_.backward) {
@@ -114,10 +116,11 @@ class Backward : public OverTime<V> {
     const T* old[max_states];
     T* fresh[max_states];
     for (int s = 0; s < plan_.states; ++s) {
-      ports.old_row[s] = states_[s].row_before(n);
+      const Before<V> from = restarts_.before(n, states_, s, thread);
+      ports.old_row[s] = from.row;
       ports.fresh_row[s] = fresh_[s].row;
       ports.direct_row[s] = padded(units(s));
-      old[s] = states_[s].before(n);
+      old[s] = from.at;
       fresh[s] = fresh_[s].after(n);
     }
     const unsigned char* here = valid(n);
@@ -195,6 +198,7 @@ class Backward : public OverTime<V> {
       clear = false;
     }
     const unsigned char* here = n >= 0 ? valid(n) : nullptr;
+    const unsigned char* anew = n + 1 < shape_.steps ? resets(n + 1) : nullptr;
     // Without a part of its own from the step after, a state has one only from the end.
     const bool part = plan_.direct[s] || n + 1 == shape_.steps;
     for (long q = p; q < p + count; ++q) {
@@ -207,6 +211,7 @@ class Backward : public OverTime<V> {
         if (passed_[s]) {
           T* passed = passed_[s] + b * row + q * W;
           v += load<V>(passed);
+          if (anew && anew[b]) v = to_start(s, b, q, v);
           if (here && !here[b]) {
             store<V>(passed, v);
             v = V{};
@@ -220,12 +225,22 @@ class Backward : public OverTime<V> {
             v = v - v * keep;
           }
         } else {
+          if (anew && anew[b]) v = to_start(s, b, q, v);
           if (s == 0 && n >= 0) v += output_gradient(n, b, q);
           show_gradient(s, n, b, q, v);
         }
         store<V>(at, v);
       }
     }
+  }
+
+  // A row that begins anew has read its start and not the state before: nothing of the gradient goes on.
+  V to_start(int s, long b, long q, V v) const {
+    if (T* const start = dstart_[s]) {
+      T* const to = start + b * padded(units(s)) + q * lanes<V>;
+      store<V>(to, load<V>(to) + v);
+    }
+    return V{};
   }
 
   void show_gradient(int s, long n, long b, long q, V v) const {
@@ -247,12 +262,16 @@ class Backward : public OverTime<V> {
     constexpr long W = lanes<V>;
     for (int s = 0; s < plan_.states; ++s) {
       const long count = panels(plan_.projected[s]);
-      if (!call_.dinitial[s]) continue;
+      if (!call_.dinitial[s] && !dstart_[s]) continue;
       for (long p = share(count, thread, threads_); p < share(count, thread + 1, threads_); ++p) {
         gather(s, -1, 0, p, 1, own_[thread].grad, false);
         const long left = units(s) - p * W;
-        for (long b = 0; b < batch_ && left > 0; ++b)
-          store_left<V>(call_.dinitial[s] + b * units(s) + p * W, load<V>(own_[thread].grad + b * W), left);
+        for (long b = 0; b < batch_ && left > 0; ++b) {
+          const long at = b * units(s) + p * W;
+          if (T* to = call_.dinitial[s]) store_left<V>(to + at, load<V>(own_[thread].grad + b * W), left);
+          if (dstart_[s])
+            store_left<V>(call_.dstart[s] + at, load<V>(dstart_[s] + b * padded(units(s)) + p * W), left);
+        }
       }
     }
     const long hidden = shape_.hidden, first = share(panels(0), thread, threads_) * W;
@@ -278,6 +297,7 @@ class Backward : public OverTime<V> {
   const int threads_, levels_;
   T* direct_[max_states] = {};
   T* passed_[max_states] = {};
+  T* dstart_[max_states] = {};
   T* dweights_ = nullptr;
   T* dbiases_ = nullptr;
   Own* own_ = nullptr;

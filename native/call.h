@@ -37,6 +37,8 @@ struct Call {
   const T* recurrent_mask = nullptr;           // (B, R), factors on every recurrent argument
   const T* keep[most_states] = {};             // (T, B, R or H), share of the old state that stays
   T keep_rate[most_states] = {};               // where `keep` is null: that share, 0 for none
+  const unsigned char* reset = nullptr;        // (T, B): before that step the row begins anew; null: never
+  const T* start[most_states] = {};            // (B, R) or (B, H): the states it begins with; null: zeros
 
   T* y = nullptr;                              // (T, B, R) with strides
   long y_step = 0, y_row = 0;
@@ -54,6 +56,7 @@ struct Call {
   bool fresh = false;                          // they are written: what is there is no number
   bool written[matrices] = {};                 // of which the first sums are written, not added
   T* dinitial[most_states] = {};
+  T* dstart[most_states] = {};
   T* dstate[most_states] = {};                 // (T, B, padded R or H), dL/d(state after each step)
 };
 

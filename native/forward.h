@@ -14,7 +14,8 @@ class Forward : ForwardStates<V> {
   using Loop<V>::panels, Loop<V>::time, Loop<V>::valid, Loop<V>::units;
   using ForwardStates<V>::saved_, ForwardStates<V>::states_, ForwardStates<V>::fresh_, ForwardStates<V>::staged_;
   using ForwardStates<V>::any_staged_, ForwardStates<V>::kept, ForwardStates<V>::finish;
-  using ForwardStates<V>::stage_segment, ForwardStates<V>::copy_last;
+  using ForwardStates<V>::stage_segment, ForwardStates<V>::copy_last, ForwardStates<V>::restarts_;
+  using ForwardStates<V>::before;
 
  public:
   using T = Scalar<V>;
@@ -23,7 +24,7 @@ class Forward : ForwardStates<V> {
   // `table`: products of the rows that tokens choose from, where there are tokens.
   Forward(const Plan<V>& plan, const Packed<V>& packed, const Table<V>& table, const Call<T>& call,
           Arena& arena, int threads)
-      : ForwardStates<V>(plan, packed, call, arena),
+      : ForwardStates<V>(plan, packed, call, arena, threads),
         packed_(packed),
         sums_(call.shape, count_rows(plan.forward), arena),
         threads_(threads),
@@ -181,6 +182,7 @@ class Forward : ForwardStates<V> {
   void piece(long n, long n0, long n1, int number, int thread) {
     const Own& own = own_[thread];
     if (number == 0) return input_product(n0, n1, thread);
+    if (number == 1) restarts_.enter(n, states_, thread);
     if (number == 1 && n == n0) begin_chunk(n0, n1, thread);
     const int level = number - 1;
     const long place = call_.reverse ? n1 - 1 - n : n - n0;  // of this step in the chunk
@@ -229,9 +231,10 @@ class Forward : ForwardStates<V> {
     const T* old[max_states];
     T* fresh[max_states];
     for (int s = 0; s < plan_.states; ++s) {
-      ports.old_row[s] = states_[s].row_before(n);
+      const Before<V> from = before(n, s, thread);
+      ports.old_row[s] = from.row;
       ports.fresh_row[s] = fresh_[s].row;
-      old[s] = states_[s].before(n);
+      old[s] = from.at;
       fresh[s] = fresh_[s].after(n);
     }
     const unsigned char* here = valid(n);
@@ -244,7 +247,7 @@ class Forward : ForwardStates<V> {
       ports.u_row = count * gates * W;
       T* u = own.u;
       for (int i = 0; i < segment.products.size; ++i) {
-        multiply_block(segment.products.item[i], product + i, n, p, count, u, ports.u_row, back);
+        multiply_block(segment.products.item[i], product + i, n, p, count, u, ports.u_row, back, thread);
         u += segment.products.item[i].gates * W;
       }
       for (long q = p; q < p + count; ++q) {
@@ -266,19 +269,24 @@ class Forward : ForwardStates<V> {
           }
           run(ports);
         });
-        finish(segment, n, q);
+        finish(segment, n, q, thread);
       }
       if (any_staged_) stage_segment(segment, n, p, count);
     });
   }
 
   void multiply_block(const Product& p, int number, long n, long panel, int count, T* to, long to_row,
-                      bool back) {
+                      bool back, int thread) {
     const Panels<V>& panels = packed_.products[number];
     const Staged<V>& staged = staged_[number];
-    const Argument<V> from =
-        staged ? staged.argument(p.state >= 0 ? (n + 1) & 1 : 0)
-               : Argument<V>{states_[p.state].before(n), states_[p.state].row_before(n)};
+    Argument<V> from;
+    if (staged) {
+      from = staged.argument(p.state >= 0 ? (n + 1) & 1 : 0);
+    } else {
+      const Before<V> state = before(n, p.state, thread);
+      from.at = state.at;
+      from.row = state.row;
+    }
     multiply<V>(panels, panel, count, from, batch_, to, to_row, panels.start + panel * p.gates * lanes<V>,
                 back);
   }

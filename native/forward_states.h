@@ -27,9 +27,10 @@ class ForwardStates : protected Loop<V> {
  protected:
   using Loop<V>::plan_, Loop<V>::call_, Loop<V>::shape_, Loop<V>::batch_, Loop<V>::whole_;
   using Loop<V>::panels, Loop<V>::time, Loop<V>::valid, Loop<V>::mixes, Loop<V>::units, Loop<V>::kept_share;
+  using Loop<V>::resets;
 
-  ForwardStates(const Plan<V>& plan, const Packed<V>& packed, const Call<T>& call, Arena& arena)
-      : Loop<V>(plan, call), saved_(plan, call) {
+  ForwardStates(const Plan<V>& plan, const Packed<V>& packed, const Call<T>& call, Arena& arena, int threads)
+      : Loop<V>(plan, call), saved_(plan, call), restarts_(plan, call, arena, threads) {
     for (int s = 0; s < plan.states; ++s) place_state(s, arena);
     kept_ = call.saved ? call.saved : arena.take<T>(saved_.kept_step);
     stage_initial(packed, arena);
@@ -41,16 +42,16 @@ class ForwardStates : protected Loop<V> {
   }
 
   // What the loop does to the values of a cell: zoneout, masks, the output, recurrent dropout.
-  void finish(const Segment<V>& segment, long n, long q) {
+  void finish(const Segment<V>& segment, long n, long q, int thread) {
     constexpr long W = lanes<V>;
     const unsigned char* here = valid(n);
     const long t = time(n);
     for (const int s : segment.states) {
       const States<V>& state = states_[s];
       T* now = state.after(n) + q * W;
-      const T* old = state.before(n) + q * W;
+      const Before<V> old = before(n, s, thread);
       for (long b = 0; (mixes(s) || here) && b < batch_; ++b) {
-        V v = load<V>(old + b * state.row_before(n));
+        V v = load<V>(old.at + b * old.row + q * W);
         if (!here || here[b]) {
           const V fresh = load<V>(fresh_[s].after(n) + b * fresh_[s].row + q * W);
           const V keep = mixes(s) ? kept_share(s, t, b, q) : V{};
@@ -89,6 +90,8 @@ class ForwardStates : protected Loop<V> {
         if (p.state >= 0) {
           const States<V>& state = states_[p.state];
           staged_[i].write(n & 1, state.after(n) + first * W, state.row, first * W, count * W);
+          if (restarts_ && n + 1 < shape_.steps)
+            staged_[i].write_start(n & 1, restarts_, resets(n + 1), p.state, first * W, count * W);
         } else {
           for (long q = first; q < first + count; ++q)
             staged_[i].write(0, kept(n, q) + p.slot * pad, saved_.kept_row, q * W, W);
@@ -108,7 +111,11 @@ class ForwardStates : protected Loop<V> {
                   size_t(last - first) * sizeof(T));
   }
 
+  // A state as step n reads it.
+  Before<V> before(long n, int s, int thread) const { return restarts_.before(n, states_, s, thread); }
+
   const Saved<V> saved_;
+  Restarts<V> restarts_;
   States<V> states_[max_states], fresh_[max_states];
   Staged<V>* staged_;
   bool any_staged_ = false;
@@ -157,6 +164,7 @@ class ForwardStates : protected Loop<V> {
         if (!staged || p.state < 0) continue;
         const States<V>& s = states_[p.state];
         staged.write(1, s.initial, s.initial_row, 0, staged.depth());
+        if (restarts_ && shape_.steps) staged.write_start(1, restarts_, resets(0), p.state, 0, staged.depth());
       }
     }
   }

@@ -14,6 +14,10 @@ struct Tall {
   const T* mask = nullptr;    // (B, columns): factors, or null
   const unsigned char* valid = nullptr;  // (B) at step 0, `valid_step` on at the next: else zeros
   long valid_step = 0;
+  const unsigned char* reset = nullptr;  // (B) at step 0, `reset_step` on at the next: rows that read
+  long reset_step = 0;                   // `start` instead, `start_row` apart
+  const T* start = nullptr;
+  long start_row = 0;
 };
 
 // One row of it, of `columns` units.
@@ -24,6 +28,7 @@ class ArgumentRow {
     const long step = number / batch, row = number % batch;
     const bool first = step == 0 && from.first;
     at_ = first ? from.first + row * from.first_row : from.at + step * from.step + row * from.row;
+    if (from.reset && from.reset[step * from.reset_step + row]) at_ = from.start + row * from.start_row;
     if (from.valid && !from.valid[step * from.valid_step + row]) at_ = nullptr;
     if (from.mask) mask_ = from.mask + row * columns;
   }

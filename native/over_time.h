@@ -5,6 +5,7 @@
 #pragma once
 #include "gradient.h"
 #include "half_gradient.h"
+#include "restarts.h"
 #include "transposed.h"
 
 namespace RECURRA_NAMESPACE {
@@ -13,13 +14,13 @@ template <class V>
 class OverTime : protected Loop<V> {
  protected:
   using Loop<V>::plan_, Loop<V>::call_, Loop<V>::shape_, Loop<V>::batch_, Loop<V>::whole_;
-  using Loop<V>::time, Loop<V>::valid, Loop<V>::units;
+  using Loop<V>::time, Loop<V>::valid, Loop<V>::units, Loop<V>::resets;
   using T = Scalar<V>;
 
   // `finishing`: threads that will call `finish_tokens`.
   OverTime(const Plan<V>& plan, const Transposed<V>& transposed, const Call<T>& call, Arena& arena,
            int threads, int finishing)
-      : Loop<V>(plan, call), transposed_(transposed), saved_(plan, call) {
+      : Loop<V>(plan, call), transposed_(transposed), saved_(plan, call), restarts_(plan, call, arena, threads) {
     chunk_ = batch_ < chunk_rows ? chunk_rows / (batch_ ? batch_ : 1) : 1;
     if (chunk_ > shape_.steps) chunk_ = shape_.steps;
     for (int space = 0; space < 2; ++space) {
@@ -219,6 +220,11 @@ class OverTime : protected Loop<V> {
       from.row = state.row;
       from.first = n0 == 0 ? state.initial : nullptr;
       from.first_row = state.initial_row;
+      if (!restarts_) return from;
+      from.reset = resets(n0);
+      from.reset_step = way * whole_;
+      from.start = restarts_.start(g.state);
+      from.start_row = restarts_.start_row(g.state);
       return from;
     }
     from.at = slots(0, n0, n0) + g.argument * padded(shape_.hidden);
@@ -276,6 +282,7 @@ class OverTime : protected Loop<V> {
  protected:
   const Transposed<V>& transposed_;
   const Saved<V> saved_;
+  Restarts<V> restarts_;
   long chunk_ = 0, slot_row_[2] = {};
   States<V> states_[max_states], fresh_[max_states];
 

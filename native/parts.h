@@ -41,14 +41,17 @@ Call<Scalar<V>> rows_of(const Plan<V>& plan, const Call<Scalar<V>>& call, long f
   move(part.y, call.y_row);
   move(part.dy, call.dy_row);
   move(part.valid, 1);
+  move(part.reset, 1);
   move(part.recurrent_mask, call.shape.recurrent());
   for (int s = 0; s < plan.states; ++s) {
     const long units = units_of(call.shape, plan.projected[s]);
     move(part.initial[s], units);
+    move(part.start[s], units);
     move(part.keep[s], units);
     move(part.last[s], units);
     move(part.dlast[s], units);
     move(part.dinitial[s], units);
+    move(part.dstart[s], units);
     move(part.dstate[s], padded(units));
   }
   return part;

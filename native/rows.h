@@ -350,6 +350,10 @@ class Loop {
   const unsigned char* valid(long n) const {
     return call_.valid ? call_.valid + time(n) * whole_ : nullptr;
   }
+  // Which rows begin anew before step n, or null.
+  const unsigned char* resets(long n) const {
+    return call_.reset ? call_.reset + time(n) * whole_ : nullptr;
+  }
   // Whether some of a state's old value stays.
   bool mixes(int s) const { return call_.keep[s] || call_.keep_rate[s] != 0; }
   long units(int s) const { return units_of(shape_, plan_.projected[s]); }

@@ -1,6 +1,6 @@
 // Arguments of products that are not read where they are: a copy, for all rows.
 #pragma once
-#include "rows.h"
+#include "restarts.h"
 
 namespace RECURRA_NAMESPACE {
 
@@ -35,20 +35,33 @@ class Staged {
 
   // Units [first, first + count) of all rows; `from` has the first of them, and whole vectors.
   void write(long turn, const T* from, long from_row, long first, long count) const {
-    const long left = depth_ - first, many = left < count ? left : count;
-    if (many <= 0) return;
-    const T* mask = mask_ ? mask_ + first : nullptr;
-    const long to = place(turn) + first;
-    if constexpr (has_half<V>)
-      if (half_) return to_half(from, from_row, mask, depth_, batch_, many, half_ + to, row_);
-    for (long b = 0; b < batch_; ++b, from += from_row) {
-      T* row = at_ + to + b * row_;
-      for (long k = 0; !mask && k < many; k += lanes<V>) store<V>(row + k, load<V>(from + k));
-      for (long k = 0; mask && k < many; ++k) row[k] = from[k] * mask[b * depth_ + k];
-    }
+    write(turn, from, from_row, first, count, 0, batch_);
+  }
+
+  // The same of those rows that begin anew, of which `resets` is not null.
+  void write_start(long turn, const Restarts<V>& restarts, const unsigned char* resets, int s, long first,
+                   long count) const {
+    for (long b = 0; b < batch_; ++b)
+      if (resets[b])
+        write(turn, restarts.start(s) + b * restarts.start_row(s) + first, 0, first, count, b, 1);
   }
 
  private:
+  // Of `rows` rows from number `row` on, which `from` has first.
+  void write(long turn, const T* from, long from_row, long first, long count, long row, long rows) const {
+    const long left = depth_ - first, many = left < count ? left : count;
+    if (many <= 0) return;
+    const T* mask = mask_ ? mask_ + row * depth_ + first : nullptr;
+    const long to = place(turn) + row * row_ + first;
+    if constexpr (has_half<V>)
+      if (half_) return to_half(from, from_row, mask, depth_, rows, many, half_ + to, row_);
+    for (long b = 0; b < rows; ++b, from += from_row) {
+      T* const at = at_ + to + b * row_;
+      for (long k = 0; !mask && k < many; k += lanes<V>) store<V>(at + k, load<V>(from + k));
+      for (long k = 0; mask && k < many; ++k) at[k] = from[k] * mask[b * depth_ + k];
+    }
+  }
+
   long place(long turn) const { return turn * (half_ ? whole_blocks(batch_) : batch_) * row_; }
 
   T* at_ = nullptr;

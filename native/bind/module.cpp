@@ -30,6 +30,8 @@ void bind(nb::module_& m, const char* suffix) {
   nb::class_<Stepper<T>>(m, ("Stepper" + s).c_str())
       .def(nb::init<int, const std::vector<long>&, int, const Addresses&, const std::vector<long>&, bool>())
       .def("step", &Stepper<T>::step)
+      .def("step", &Stepper<T>::step_anew, nb::arg("x"), nb::arg("reset").none())
+      .def("begin_with", &Stepper<T>::begin_with)
       .def("read", &Stepper<T>::read)
       .def("write", &Stepper<T>::write);
   nb::class_<Watched<T>>(m, ("Watched" + s).c_str())

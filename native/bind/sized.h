@@ -39,9 +39,10 @@ class Sized {
   void forward(nb::handle x, nb::handle parameters, nb::handle initial, nb::handle y,
                nb::handle last, nb::handle saved, nb::handle valid, nb::handle mask,
                nb::handle keep, nb::handle tokens, int threads,
-               const PackedWeights<T>* packed) const {
+               const PackedWeights<T>* packed, nb::handle reset, nb::handle start) const {
     Arrays arrays;
     Call<T> call = given(arrays, x, parameters, initial, y, saved, valid, mask, keep, tokens, threads);
+    set_resets(arrays, call, reset, start);
     arrays.set(call.last, last);
     if (!call.y && call.shape.steps && call.shape.batch)
       throw std::invalid_argument("a call without a place for its outputs");
@@ -54,10 +55,13 @@ class Sized {
   void backward(nb::handle x, nb::handle parameters, nb::handle initial, nb::handle y,
                 nb::handle saved, nb::handle dy, nb::handle dlast, nb::handle dx,
                 nb::handle dparameters, nb::handle dinitial, nb::handle dstates, nb::handle valid,
-                nb::handle mask, nb::handle keep, nb::handle tokens, int threads, bool fresh) const {
+                nb::handle mask, nb::handle keep, nb::handle tokens, int threads, bool fresh, nb::handle reset,
+                nb::handle start, nb::handle dstart) const {
     Arrays arrays;
     Call<T> call = given(arrays, x, parameters, initial, y, saved, valid, mask, keep, tokens, threads);
     call.fresh = fresh;
+    set_resets(arrays, call, reset, start);
+    if (!dstart.is_none()) arrays.set(call.dstart, dstart);
     const auto from = arrays.rowed<const T>(dy);
     call.dy = from.at;
     call.dy_step = from.step;
@@ -95,6 +99,12 @@ class Sized {
     for (size_t s = 0; s < mixed_.size() && s < size_t(most_states); ++s)
       call.keep_rate[s] = mixed_[s] ? T(1) : T(0);
     return call;
+  }
+
+  static void set_resets(Arrays& arrays, Call<T>& call, nb::handle reset, nb::handle start) {
+    if (reset.is_none()) return;
+    call.reset = arrays.whole<const unsigned char>(reset);
+    if (!start.is_none()) arrays.set(call.start, start);
   }
 
   // The arrays that forward and backward share.
@@ -142,12 +152,14 @@ void bind_sized(nb::module_& m, const char* name) {
       .def("forward", &Sized<T>::forward, nb::arg("x"), nb::arg("parameters"), nb::arg("initial"),
            nb::arg("y"), nb::arg("last"), nb::arg("saved").none(), nb::arg("valid").none(),
            nb::arg("mask").none(), nb::arg("keep"), nb::arg("tokens").none(), nb::arg("threads"),
-           nb::arg("packed").none())
+           nb::arg("packed").none(), nb::arg("reset").none() = nb::none(), nb::arg("start").none() = nb::none())
       .def("backward", &Sized<T>::backward, nb::arg("x"), nb::arg("parameters"),
            nb::arg("initial"), nb::arg("y").none(), nb::arg("saved"), nb::arg("dy").none(),
            nb::arg("dlast"), nb::arg("dx").none(), nb::arg("dparameters"), nb::arg("dinitial"),
            nb::arg("dstates"), nb::arg("valid").none(), nb::arg("mask").none(), nb::arg("keep"),
-           nb::arg("tokens").none(), nb::arg("threads"), nb::arg("fresh"));
+           nb::arg("tokens").none(), nb::arg("threads"), nb::arg("fresh"),
+           nb::arg("reset").none() = nb::none(), nb::arg("start").none() = nb::none(),
+           nb::arg("dstart").none() = nb::none());
 }
 
 }  // namespace recurra

@@ -31,6 +31,7 @@ class Stepper {
     brief_ = call_.shape.batch * call_.shape.hidden * (call_.shape.inputs + call_.shape.recurrent()) < brief;
     begin(1);
     for (size_t s = 0; s < widths.size(); ++s) put(s, std::vector<T>(size_t(call_.shape.batch * widths[s])));
+    for (const long width : widths) start_.emplace_back(size_t(width));
   }
 
   // One step at a time: a stream has one order of steps, so threads that share it take turns from without.
@@ -47,18 +48,42 @@ class Stepper {
 
   // The outputs (B, R): always the same array, written over by the next step.
   nb::object step(Rows<T> x) {
-    if (long(x.shape(0)) != call_.shape.batch || long(x.shape(1)) != call_.shape.inputs)
-      throw std::invalid_argument("inputs of another shape than the stepper was made for");
     const Turn turn(mutex_);
-    std::memcpy(x_.data(), x.data(), x.shape(0) * x.shape(1) * sizeof(T));
-    if (brief_) {
-      run();
-    } else {
-      nb::gil_scoped_release release;
-      run();
+    return advance(x);
+  }
+
+  // The same, before which the streams where `reset` (B) is set begin anew.
+  nb::object step_anew(Rows<T> x, nb::handle reset) {
+    if (reset.is_none()) return step(x);
+    const size_t batch = size_t(call_.shape.batch);
+    Flags rows;
+    if (!nb::try_cast<Flags>(reset, rows, false) || rows.shape(0) != batch) {
+      const std::string shape = "(" + std::to_string(batch) + ",)";
+      throw std::invalid_argument("expected resets as an array of booleans of shape " + shape);
     }
-    n_ = 3 - n_;
-    return y_;
+    const auto anew = [&](size_t b) { return rows.data()[long(b) * rows.stride(0)]; };
+    const Turn turn(mutex_);
+    bool some = false;
+    for (size_t b = 0; b < batch; ++b) some = some || anew(b);
+    for (size_t s = 0; some && s < widths_.size(); ++s) {
+      const size_t width = size_t(widths_[s]);
+      std::vector<T> state(batch * width);
+      kernels()->read_state(steps_, int(s), n_, state.data());
+      for (size_t b = 0; b < batch; ++b)
+        if (anew(b)) std::memcpy(state.data() + b * width, start_[s].data(), width * sizeof(T));
+      put(s, state);
+    }
+    return advance(x);
+  }
+
+  // What streams begin with, (R) or (H); they begin with it now.
+  void begin_with(int s, Address from) {
+    const Turn turn(mutex_);
+    std::vector<T>& row = start_[size_t(checked(s))];
+    std::memcpy(row.data(), pointer<T>(from), row.size() * sizeof(T));
+    std::vector<T> state;
+    for (long b = 0; b < call_.shape.batch; ++b) state.insert(state.end(), row.begin(), row.end());
+    put(size_t(s), state);
   }
 
   void read(int s, Address to) const {
@@ -71,6 +96,22 @@ class Stepper {
   }
 
  private:
+  using Flags = nb::ndarray<const bool, nb::ndim<1>, nb::device::cpu>;
+
+  nb::object advance(const Rows<T>& x) {
+    if (long(x.shape(0)) != call_.shape.batch || long(x.shape(1)) != call_.shape.inputs)
+      throw std::invalid_argument("inputs of another shape than the stepper was made for");
+    std::memcpy(x_.data(), x.data(), x.shape(0) * x.shape(1) * sizeof(T));
+    if (brief_) {
+      run();
+    } else {
+      nb::gil_scoped_release release;
+      run();
+    }
+    n_ = 3 - n_;
+    return y_;
+  }
+
   // Weights below which giving the interpreter to others costs more than they would gain.
   static constexpr long brief = 1 << 14;
 
@@ -120,6 +161,7 @@ class Stepper {
   Arena memory_;
   Call<T> call_;
   std::vector<T> x_;
+  std::vector<std::vector<T>> start_;  // by state
   nb::object y_;
   void* steps_ = nullptr;
   int begun_ = 0;  // for how many threads

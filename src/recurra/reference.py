@@ -81,6 +81,8 @@ class Interpreter:
         keep: Sequence[Array | float | None] | None = None,
         record: bool = False,
         tap: Tap | None = None,
+        reset: Array | None = None,
+        start: Sequence[Array] = (),
     ) -> Run:
         """Run the cell over time.
 
@@ -97,6 +99,9 @@ class Interpreter:
                 a step is not valid, and as the equations give it, before zoneout.
             tap: is called at every step that is computed, in their order, with the new states
                 (after zoneout), and returns what outputs and later steps read in their place.
+            reset: booleans (T, B): before which steps, by their place in `x`, the states of a row
+                are replaced by its `start`, at steps that are not valid too.
+            start: states as `states`; empty: zeros.
         """
         if valid is not None:  # whatever stands in the padding, even NaN, must not get through
             x = self._library.where(valid[..., None], x, self._library.zeros_like(x))
@@ -110,6 +115,8 @@ class Interpreter:
             keep=keep,
             record=record,
             tap=tap,
+            reset=reset,
+            start=start,
         )
 
     def loop(
@@ -124,12 +131,19 @@ class Interpreter:
         keep: Sequence[Array | float | None] | None = None,
         record: bool = False,
         tap: Tap | None = None,
+        reset: Array | None = None,
+        start: Sequence[Array] = (),
     ) -> Run:
         """`run`, from what `hoist` made of the input."""
         library, current = self._library, tuple(states)
+        if reset is not None and len(start) == 0:
+            start = [library.zeros_like(s) for s in states]
         outputs: list[Array] = [None] * steps
         records: dict[str, list[Array]] = {n: [None] * steps for n, _ in self.program.visible}
         for t in range(steps - 1, -1, -1) if reverse else range(steps):
+            if reset is not None:
+                pairs = zip(start, current, strict=True)
+                current = tuple(library.where(reset[t][:, None], s, c) for s, c in pairs)
             values = self.step({i: v[t] for i, v in hoisted.items()}, current, recurrent_mask)
             new = [values[index] for index in self.program.next]
             for k, index in enumerate(self.program.next):

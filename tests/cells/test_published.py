@@ -15,11 +15,22 @@ from recurra.cells.latex import equations
 from recurra.interop.onnx.run import OnnxModel
 from recurra.interop.onnx.write import sequence_model
 from recurra.nn import Recurrent, RecurrentCell
+from recurra.nn.state import initial_states
 from recurra.reference import Interpreter
 
 NAMES = sorted(path.stem for path in Path(__file__).with_name("published").glob("*.py"))
 T, B, I, H = 7, 3, 5, 6
 LENGTHS = torch.tensor([7, 0, 4])
+#: Before the first step, in the middle, twice in a row, beyond a length, never.
+RESETS = (
+    torch.tensor([[1, 0, 0, 1, 1, 0, 0], [0, 0, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 1, 0]]).bool().T
+)
+GIVEN = {
+    "whole": {},
+    "lengths": {"lengths": LENGTHS},
+    "reset": {"reset": RESETS},
+    "reset, lengths": {"reset": RESETS, "lengths": LENGTHS},
+}
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="the kernels are not compiled")
 
@@ -88,10 +99,16 @@ class Paper:
             p=SimpleNamespace(**{n: given[f"learnt_{n}_l0"] for n in self.cell.learnt}),
         )
 
-    def loop(self, lengths=None):
+    def loop(self, lengths=None, reset=None):
         """Outputs (T, B, H) and last states of the plain loop."""
         weights, states, outputs = self.weights(), [s[0] for s in self.states], []
+        # At one place, whatever it is: zeros, or numbers that the cell says.
+        starts = initial_states(self.layer, None, self.x)
         for t in range(T):
+            if reset is not None:
+                anew = reset[t] if lengths is None else reset[t] & (t < lengths)
+                pairs = zip(starts, states, strict=True)
+                states = [torch.where(anew[:, None], first[0], s) for first, s in pairs]
             new = self.module.step(weights, self.x[t], *states)
             output = new[0]
             if lengths is not None:
@@ -107,9 +124,9 @@ class Paper:
         wanted = [self.x, *self.states, *self.layer.parameters()]
         return torch.autograd.grad(loss, wanted, allow_unused=True)
 
-    def run(self, lengths=None):
+    def run(self, **more):
         given = tuple(self.states) if len(self.states) > 1 else self.states[0]
-        outputs, last = self.layer(self.x, given, lengths=lengths)
+        outputs, last = self.layer(self.x, given, **more)
         return outputs, [s[0] for s in (last if isinstance(last, tuple) else (last,))]
 
 
@@ -127,13 +144,13 @@ def paper(request):
     return Paper(request.param)
 
 
-@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "lengths"])
+@pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN.keys())
 @pytest.mark.parametrize("way", ["kernels", "reference"])
-def test_outputs_and_gradients(paper, way, lengths, monkeypatch):
+def test_outputs_and_gradients(paper, way, given, monkeypatch):
     assert paper.layer._kernel is not None
     if way == "reference":
         monkeypatch.setattr(paper.layer, "_kernel", None)
-    expected, found = paper.loop(lengths), paper.run(lengths)
+    expected, found = paper.loop(**given), paper.run(**given)
     assert_alike([found[0], *found[1]], [expected[0], *expected[1]])
     assert_alike(paper.gradients(*found), paper.gradients(*expected))
 
@@ -145,12 +162,35 @@ def test_numpy_and_single_steps(paper):
     run = Interpreter(paper.layer.program, weights).run(paper.x.detach().numpy(), states)
     assert_alike([torch.from_numpy(run.outputs)], [expected])
     assert_alike([torch.from_numpy(s) for s in run.states], last)
+    anew, ended = paper.loop(reset=RESETS)
+    start = [s[0].detach().numpy() for s in initial_states(paper.layer, None, paper.x)]
+    more = {"reset": RESETS.numpy(), "start": start}
+    run = Interpreter(paper.layer.program, weights).run(paper.x.detach().numpy(), states, **more)
+    assert_alike([torch.from_numpy(a) for a in (run.outputs, *run.states)], [anew, *ended])
     single = RecurrentCell(paper.cell, paper.features, H, dtype=torch.float64, **paper.options)
     single.load_state_dict({n[:-3]: p for n, p in paper.layer.state_dict().items()})
     first = tuple(s[0] for s in paper.states)
     found = single(paper.x[0], first if len(first) > 1 else first[0])
     found = found if isinstance(found, tuple) else (found,)
     assert_alike(found, paper.module.step(paper.weights(), paper.x[0], *first))
+    found = single(paper.x[0], first if len(first) > 1 else first[0], reset=RESETS[0])
+    found = found if isinstance(found, tuple) else (found,)
+    assert_alike([s[0] for s in found], [s[0] for s in single_from_start(single, paper.x[0])])
+    stepper = native.Stepper(
+        paper.layer.program,
+        [p.detach() for p in single.parameters()],
+        batch=B,
+        start=[s[0] for s in start],
+    )
+    stepper.states = states
+    for t in range(T):
+        y = stepper.step(paper.x[t].detach().numpy(), reset=RESETS[t].numpy())
+        torch.testing.assert_close(torch.from_numpy(y), anew[t].detach(), rtol=1e-9, atol=1e-11)
+
+
+def single_from_start(cell, x):
+    found = cell(x)
+    return found if isinstance(found, tuple) else (found,)
 
 
 def test_as_many_parameters_as_in_the_paper(paper):
@@ -183,5 +223,16 @@ def test_onnx(paper, tmp_path):
     expected = layer(x)[0].detach().numpy()
     found = runtime.InferenceSession(str(path)).run(None, {"input": x.numpy()})[0]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    ours = OnnxModel.load(path).run({"input": x.numpy()})["output"]
+    model = OnnxModel.load(path)
+    assert len(model._scanned) == 1  # on the kernels
+    ours = model.run({"input": x.numpy()})["output"]
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+    path.write_bytes(sequence_model(describe(layer), lengths=False, states=False, reset=True))
+    expected = layer(x, reset=RESETS)[0].detach().numpy()
+    given = {"input": x.numpy(), "reset": RESETS.numpy()}
+    found = runtime.InferenceSession(str(path)).run(None, given)[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    model = OnnxModel.load(path)
+    assert len(model._scanned) == 1
+    ours = model.run(given)["output"]
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)

@@ -20,8 +20,10 @@ from recurra.interop.onnx.write import sequence_model
 from recurra.nn import Recurrent, RecurrentCell
 from recurra.reference import Interpreter
 
+COUNT = int(os.environ.get("RECURRA_RANDOM_CELLS", "0"))
 FIRST = int(os.environ.get("RECURRA_RANDOM_FIRST", "0"))
-COUNT = int(os.environ.get("RECURRA_RANDOM_CELLS", "10"))
+#: A few, and those in which a fault once showed.
+NUMBERS = range(FIRST, FIRST + COUNT) if COUNT else (0, 1, 2, 3, 4, 6, 33, 49, 51, 67)
 T, B = 5, 3
 LENGTHS = torch.tensor([5, 0, 3])
 
@@ -92,7 +94,7 @@ def assert_alike(found, expected, rtol=1e-8, atol=1e-10):
         torch.testing.assert_close(one, other, rtol=rtol, atol=atol)
 
 
-@pytest.mark.parametrize("number", range(FIRST, FIRST + COUNT))
+@pytest.mark.parametrize("number", NUMBERS)
 def test_every_way_agrees(number, tmp_path, monkeypatch):
     case = Case(number)
     assert case.layer._kernel is not None

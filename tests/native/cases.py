@@ -39,6 +39,7 @@ class Case:
     # the call begins one element behind an aligned address
     layout: str = "time"
     half: bool = False  # products in bfloat16
+    resets: str = ""  # "", "zeros" or "given": what rows begin anew with
 
     def but(self, **changes: Any) -> "Case":
         """Return the case with some things changed."""
@@ -64,6 +65,8 @@ class Problem:
     valid: Tensor | None
     mask: Tensor | None
     keep: list[Tensor | float | None]
+    reset: Tensor | None
+    start: list[Tensor]
 
     @staticmethod
     def of(program: Program, case: Case, seed: int = 0) -> "Problem":
@@ -115,7 +118,14 @@ class Problem:
                 c.place((torch.rand((c.steps, c.batch, w), generator=draw) < 0.3).to(c.dtype))
                 for w in widths
             ]
-        return Problem(program, c, x, parameters, initial, valid, mask, keep)
+        reset, start = None, []
+        if c.resets:
+            reset = torch.rand((c.steps, c.batch), generator=draw) < 0.3
+            reset[:1] = True  # before a step where some rows do not, too
+            reset[:1, : c.batch // 2] = False
+            start = [c.place(normal(c.batch, w, scale=0.5)) for w in widths]
+            start = start if c.resets == "given" else []
+        return Problem(program, c, x, parameters, initial, valid, mask, keep, reset, start)
 
     def inputs(self) -> native.Inputs:
         """The kernels' arguments."""
@@ -131,6 +141,8 @@ class Problem:
             c.reverse,
             c.threads,
             c.half,
+            reset=self.reset,
+            start=self.start,
         )
 
     def empty(self) -> tuple[Tensor, list[Tensor]]:
@@ -172,6 +184,7 @@ class Problem:
         start = torch.nan if fresh else 0
         dparameters = [self.case.place(torch.full_like(p, start)) for p in self.parameters]
         dinitial = [self.nothing(*s.shape) for s in self.initial]
+        dstart = [self.nothing(*s.shape) for s in self.start]
         padded = [native.padded(s.shape[1]) for s in self.initial]
         dstates = [self.nothing(*y.shape[:2], size) for size in padded]
         native.backward(
@@ -185,6 +198,7 @@ class Problem:
             dinitial=dinitial,
             dstates=dstates,
             fresh=fresh,
+            dstart=dstart,
         )
         found["dx"] = dx
         for k, (gradient, state) in enumerate(zip(dstates, self.initial, strict=True)):
@@ -193,7 +207,7 @@ class Problem:
             found[f"d{parameter.name}"] = gradient
         if self.case.given:
             found |= {f"dinitial {k}": s for k, s in enumerate(dinitial)}
-        return found
+        return found | {f"dstart {k}": s for k, s in enumerate(dstart)}
 
     def gradients(self) -> tuple[Tensor, list[Tensor]]:
         """dL/dy and dL/dlast of an arbitrary L."""
@@ -211,6 +225,7 @@ class Problem:
         x = torch.nan_to_num(self.x).double().contiguous().requires_grad_()
         parameters = [p.double().requires_grad_() for p in self.parameters]
         initial = [s.double().requires_grad_() for s in self.initial]
+        start = [s.double().requires_grad_() for s in self.start]
         by_name = {p.name: v for p, v in zip(self.program.parameters, parameters, strict=True)}
         steps: list[list[Tensor]] = []
 
@@ -229,13 +244,15 @@ class Problem:
             recurrent_mask=None if self.mask is None else self.mask.double(),
             keep=[k.double() if isinstance(k, Tensor) else k for k in self.keep] or None,
             tap=tap,
+            reset=self.reset,
+            start=start,
         )
         dy, dlast = self.gradients()
         loss = (run.outputs * dy.double()).sum()
         loss = loss + sum((s * d.double()).sum() for s, d in zip(run.states, dlast, strict=True))
         if self.case.reverse:
             steps.reverse()
-        wanted = [x, *parameters, *initial, *(s for states in steps for s in states)]
+        wanted = [x, *parameters, *initial, *start, *(s for states in steps for s in states)]
         found = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
         names = ["dx", *(f"d{p.name}" for p in self.program.parameters)]
         result = {"y": run.outputs, **{f"last {k}": s for k, s in enumerate(run.states)}}
@@ -244,6 +261,7 @@ class Problem:
         dinitial = [next(rest) for _ in initial]
         if self.case.given:
             result |= {f"dinitial {k}": g for k, g in enumerate(dinitial)}
+        result |= {f"dstart {k}": next(rest) for k, _ in enumerate(start)}
         dstates = list(zip(*[[next(rest) for _ in initial] for _ in steps], strict=True))
         for k, state in enumerate(initial):
             empty = state.new_zeros(0, *state.shape)

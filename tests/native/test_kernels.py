@@ -12,6 +12,7 @@ from native.cases import Case, Problem, compare
 from recurra import native
 from recurra.cells import Program, definition
 from recurra.cells.emit import key
+from recurra.errors import InputError
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="the kernels are not compiled")
 
@@ -40,6 +41,35 @@ WITHOUT_BIAS = [
 ]
 
 PLAIN = Case()
+#: Rows that begin anew in mid-sequence.
+RESETS = {
+    "resets": PLAIN.but(resets="zeros", batch=6),
+    "resets, float32, some chunks": PLAIN.but(
+        resets="zeros", dtype=torch.float32, steps=21, batch=60, hidden=16
+    ),
+    "resets, whole vectors": PLAIN.but(resets="given", batch=6, hidden=32, projection=16),
+    "resets, one row": PLAIN.but(resets="given", batch=1, steps=9),
+    "resets, one step": PLAIN.but(resets="given", steps=1),
+    "resets, no step": PLAIN.but(resets="given", steps=0),
+    "resets, no initial state": PLAIN.but(resets="given", given=False),
+    "resets, reverse": PLAIN.but(resets="given", reverse=True, batch=6),
+    "resets, gaps": PLAIN.but(resets="given", masked="gaps", batch=6),
+    "resets, recurrent dropout": PLAIN.but(resets="given", dropout=True, batch=6),
+    "resets, zoneout as a share": PLAIN.but(resets="given", zoneout="share", batch=6),
+    "resets, halves of the rows": PLAIN.but(
+        resets="given", batch=13, hidden=33, projection=17, threads=2
+    ),
+    "resets, all at once": PLAIN.but(
+        resets="given",
+        zoneout="draw",
+        masked="gaps",
+        dropout=True,
+        reverse=True,
+        threads=2,
+        batch=17,
+        layout="loose",
+    ),
+}
 CASES = {
     "plain": PLAIN,
     "float32": PLAIN.but(dtype=torch.float32),
@@ -86,6 +116,7 @@ CASES = {
     "all at once": PLAIN.but(
         zoneout="draw", masked="gaps", dropout=True, reverse=True, threads=2, batch=6
     ),
+    **RESETS,
 }
 
 
@@ -123,10 +154,14 @@ def test_misaligned_arrays_are_misaligned(layout: str):
         assert x.data_ptr() % 16 == x.element_size()
 
 
+@pytest.mark.parametrize("resets", ["", "given"])
 @pytest.mark.parametrize("batch", [7, 13])
 @pytest.mark.parametrize("program", PROGRAMS, ids=key)
-def test_same_bits_alone_or_among_others_and_on_any_threads(program: Program, batch: int):
+def test_same_bits_alone_or_among_others_and_on_any_threads(
+    program: Program, batch: int, resets: str
+):
     case = Case(batch=batch, hidden=40, steps=4, projection=24, dtype=torch.float32, threads=2)
+    case = case.but(resets=resets)
     problem = Problem.of(program, case)
     whole = problem.run()
     again = problem.run()
@@ -139,14 +174,41 @@ def test_same_bits_alone_or_among_others_and_on_any_threads(program: Program, ba
         alone = Problem.of(program, case.but(batch=1))
         alone.x, alone.parameters = problem.x[:, mine], problem.parameters
         alone.initial = [s[mine].contiguous() for s in problem.initial]
+        if problem.reset is not None:
+            alone.reset = problem.reset[:, mine].contiguous()
+            alone.start = [s[mine].contiguous() for s in problem.start]
         dy, dlast = problem.gradients()
         given = dy[:, mine], [d[mine].contiguous() for d in dlast]
         for found in (alone.run(training=False), alone.run(gradients=given)):
             for name, value in found.items():
-                if name.startswith(("last", "dinitial")):
+                if name.startswith(("last", "dinitial", "dstart")):
                     assert torch.equal(value, whole[name][mine]), name
                 elif name in ("y", "dx") or name.startswith("dstate"):
                     assert torch.equal(value, whole[name][:, mine]), name
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("program", PROGRAMS, ids=key)
+def test_same_bits_as_the_pieces_between_resets(program: Program, reverse: bool):
+    case = Case(steps=6, batch=5, hidden=40, projection=24, dtype=torch.float32, reverse=reverse)
+    problem = Problem.of(program, case.but(resets="given"))
+    assert problem.reset is not None
+    problem.reset[:] = (torch.arange(6) == (3 if reverse else 2))[:, None]
+    whole, (dy, dlast) = problem.run(), problem.gradients()
+    # The steps before the reset and after it, in the order in which they are computed.
+    cuts = [slice(4, 6), slice(0, 4)] if reverse else [slice(0, 2), slice(2, 6)]
+    for part, cut in enumerate(cuts):
+        piece = Problem.of(program, case.but(steps=cut.stop - cut.start))
+        piece.x, piece.parameters = problem.x[cut].contiguous(), problem.parameters
+        piece.initial = problem.start if part else problem.initial
+        ends = [d * part for d in dlast]
+        found = piece.run(gradients=(dy[cut].contiguous(), ends))
+        for name in ("y", "dx", *(n for n in found if n.startswith("dstate"))):
+            assert torch.equal(found[name], whole[name][cut]), name
+        for k, _ in enumerate(dlast):
+            name = f"dstart {k}" if part else f"dinitial {k}"
+            assert torch.equal(found[f"dinitial {k}"], whole[name]), name
+            assert not part or torch.equal(found[f"last {k}"], whole[f"last {k}"])
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=key)
@@ -175,25 +237,47 @@ def test_chunks_equal_the_whole(program: Program):
     ],
     ids=["one thread", "two threads", "halves of the rows", "bfloat16"],
 )
+@pytest.mark.parametrize("resets", ["", "zeros", "given"])
 @pytest.mark.parametrize("program", PROGRAMS, ids=key)
-def test_steps_equal_the_whole(program: Program, case: Case):
+def test_steps_equal_the_whole(program: Program, case: Case, resets: str):
     if case.half and not native.half_products():
         pytest.skip("a processor without products in bfloat16")
-    problem = Problem.of(program, case)
+    problem = Problem.of(program, case.but(resets=resets))
+    problem.start = [s[:1].expand_as(s).contiguous() for s in problem.start]
     whole = problem.run(training=False)
     stepper = native.Stepper(
-        program, problem.parameters, batch=case.batch, threads=case.threads, half=case.half
+        program,
+        problem.parameters,
+        batch=case.batch,
+        threads=case.threads,
+        half=case.half,
+        start=[s[0] for s in problem.start],
     )
+    for state, start in zip(stepper.states, problem.start, strict=False):
+        assert torch.equal(torch.from_numpy(state), start)
     stepper.states = problem.initial
     for t in range(case.steps):
         if t == 3:  # states are values: they can be read, and go on elsewhere
             states = stepper.states
             stepper.step(problem.x[t].numpy())
             stepper.states = states
-        y = stepper.step(problem.x[t].numpy())
+        more = {} if problem.reset is None else {"reset": problem.reset[t].numpy()}
+        y = stepper.step(problem.x[t].numpy(), **more)
         assert torch.equal(torch.from_numpy(y), whole["y"][t])
     for k, state in enumerate(stepper.states):
         assert torch.equal(torch.from_numpy(state), whole[f"last {k}"])
+
+
+@pytest.mark.parametrize(
+    "reset", [np.zeros(2, bool), np.zeros(3), np.zeros((3, 1), bool), [False] * 3, 1]
+)
+def test_resets_that_do_not_fit_a_stepper(reset):
+    problem = Problem.of(PROGRAMS[0], Case())
+    stepper = native.Stepper(PROGRAMS[0], problem.parameters, batch=3)
+    with pytest.raises(ValueError, match=r"expected resets as an array of booleans of shape \(3,\)"):
+        stepper.step(problem.x[0].numpy(), reset=reset)
+    with pytest.raises(InputError, match=r"start 0: expected \(20,\), received \(3,\)"):
+        native.Stepper(PROGRAMS[0], problem.parameters, batch=3, start=[np.zeros(3)])
 
 
 def test_a_stepper_goes_on_while_others_have_the_threads():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from recurra.cells.graph import Node, Program
+from recurra.cells.matrices import is_plain
 from recurra.errors import InputError
 
 #: Nodes that are there without computing: read from memory wherever they are used.
@@ -126,6 +127,8 @@ class Derived:
 
 def derive(program: Program) -> Derived:
     """Lower a program and differentiate it; NoKernelError where a kernel could not compute it."""
+    if not is_plain(program):  # whose parameters are not those that kernels read
+        raise NoKernelError("it has matrices of other forms: expected cells.matrices.plain of it")
     for name in ("ih", "hh"):
         if len({n.normed for n in program.nodes if n.op == "affine" and n.name == name}) > 1:
             raise NoKernelError(f"a norm is on some products with weight_{name}, and not on others")

@@ -10,7 +10,6 @@ from dataclasses import replace
 from recurra.cells.derive import NoKernelError, derive
 from recurra.cells.graph import Program, prune
 from recurra.cells.layout import Layout
-from recurra.cells.matrices import plain
 from recurra.cells.schedule import Schedule, Segment
 
 __all__ = ["NoKernelError", "header", "key", "own"]
@@ -61,7 +60,7 @@ def own(program: Program) -> str:
     Raises:
         NoKernelError: as `header`.
     """
-    program = plain(program).biased()
+    program = program.biased()
     nodes, renamed = prune(program.nodes, program.next, norms=False)
     states = tuple(renamed[index] for index in program.next)
     seen = tuple((str(n), renamed[i]) for n, (_, i) in enumerate(program.visible) if i in renamed)

@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--states", action="store_true", help="let the first file take the states to start from"
     )
+    parser.add_argument(
+        "--reset", action="store_true", help="let both files take the steps before which rows reset"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -44,7 +47,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if out.suffix != ".onnx":
         raise InputError(f"--out: expected a file NAME.onnx, received {out}")
     step = out.with_name(f"{out.stem}-step.onnx")
-    written = onnx(model, out, step=step, lengths=arguments.lengths, states=arguments.states)
+    asked = {name: getattr(arguments, name) for name in ("lengths", "states", "reset")}
+    written = onnx(model, out, step=step, **asked)
     if arguments.json:
         sizes = [{"path": str(p), "bytes": p.stat().st_size} for p in written]
         sys.stdout.write(json.dumps({"files": sizes}) + "\n")

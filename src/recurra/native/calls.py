@@ -32,6 +32,9 @@ class Inputs(NamedTuple):
             has a name.
         tokens: int64 (T, B), contiguous, each below V; None: the inputs are x itself. Not for a
             program that normalizes the input's product.
+        reset: booleans (T, B), contiguous: before which steps, by their place in x, a row's states
+            are replaced by its `start`; None: before none.
+        start: per state (B, R) or (B, H), contiguous; None or empty: zeros.
     """
 
     program: Program
@@ -45,6 +48,8 @@ class Inputs(NamedTuple):
     threads: int = 1
     half: bool = False
     tokens: Array | None = None
+    reset: Array | None = None
+    start: Sequence[Array | None] = ()
 
     @property
     def sizes(self) -> list[int]:
@@ -164,6 +169,8 @@ def forward(
         *_noise(inputs),
         inputs.threads,
         packed.handle if packed else None,
+        inputs.reset,
+        inputs.start,
     )
 
 
@@ -179,6 +186,7 @@ def backward(
     dinitial: Sequence[Array | None],
     dstates: Sequence[Array | None] = (),
     fresh: bool = False,
+    dstart: Sequence[Array | None] = (),
 ) -> None:
     """Compute the gradients of a layer in one direction.
 
@@ -195,6 +203,7 @@ def backward(
         dstates: per state dL/d(its value after each step), all that follows from it included,
             (T, B, R or H rounded up as by `padded`), written, contiguous; zeros at steps that do
             not count; None: not wanted.
+        dstart: per state, written, contiguous; None: not wanted.
     """
     sized_for(inputs).backward(
         inputs.x,
@@ -211,6 +220,9 @@ def backward(
         *_noise(inputs),
         inputs.threads,
         fresh,
+        inputs.reset,
+        inputs.start,
+        dstart,
     )
 
 

@@ -102,9 +102,10 @@ class Stepper(Remade):
     Args:
         program: the cell.
         parameters: in the order of `program.parameters`, contiguous.
-        batch: B, the number of streams; their states start from zero.
+        batch: B, the number of streams.
         threads: how many threads to use; one is fastest where H is below about 200.
         half: as in `Inputs`.
+        start: per state (R,) or (H,), what streams begin with; None: zeros.
     """
 
     def __init__(
@@ -115,9 +116,11 @@ class Stepper(Remade):
         batch: int = 1,
         threads: int = 1,
         half: bool = False,
+        start: Sequence[Array] | None = None,
     ) -> None:
         kept = [p.detach().numpy().copy() if hasattr(p, "detach") else p.copy() for p in parameters]
-        self._given = (program, kept), {"batch": batch, "threads": threads, "half": half}
+        named = {"batch": batch, "threads": threads, "half": half, "start": start}
+        self._given = (program, kept), named
         hidden, projection = hidden_and_projection(program, parameters)
         double = is_double(parameters[0])
         self._type = np.float64 if double else np.float32
@@ -129,9 +132,17 @@ class Stepper(Remade):
         given = in_order(parameters, order(program).places)
         handle = make(index_of(program), sizes, threads, given, widths, half)
         self._handle = handle
-        #: `step(x)`: inputs (B, I), contiguous, to outputs (B, R); the array returned is the
-        #: stepper's own, and the next step writes over it.
+        #: `step(x, reset=None)`: inputs (B, I), contiguous, to outputs (B, R); the array returned
+        #: is the stepper's own, and the next step writes over it. Streams where `reset`, booleans
+        #: (B,), is set begin anew before it.
         self.step = handle.step
+        for number, row in enumerate(start or ()):
+            array = np.ascontiguousarray(row, self._type)
+            if array.shape != (widths[number],):
+                raise InputError(
+                    f"start {number}: expected {(widths[number],)}, received {array.shape}"
+                )
+            handle.begin_with(number, address(array))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return *super().__reduce__(), self.states

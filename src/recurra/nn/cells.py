@@ -13,6 +13,7 @@ from recurra.errors import InputError
 from recurra.nn.arguments import cell_options, check_inputs, check_place, dense, states_of, whole
 from recurra.nn.initial import SCHEMES, initialise
 from recurra.nn.kernels import OnKernels
+from recurra.nn.resets import check_resets
 
 
 class RecurrentCell(OnKernels, nn.RNNCellBase):
@@ -95,7 +96,10 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
             initialise(tensor, parameter.name, self)
 
     def forward(
-        self, input: Tensor, hx: Tensor | tuple[Tensor, ...] | None = None
+        self,
+        input: Tensor,
+        hx: Tensor | tuple[Tensor, ...] | None = None,
+        reset: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, ...]:
         """Move one step on.
 
@@ -103,6 +107,8 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
             input: (B, I), or (I,).
             hx: the states (B, H), or (H,): a tensor where the cell has one, else a tuple; None
                 starts from what the cell's states start from, zeros in most.
+            reset: booleans (B,), or one of shape (): which rows begin anew before the step, from
+                there, whatever `hx` is.
 
         Returns:
             The new states, as `hx`.
@@ -133,6 +139,11 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
                 f"{name}: expected {len(states)} state(s) ({', '.join(states)}) of shape "
                 f"{expected}, received {received or 'none'}"
             )
+        if reset is not None:
+            check_resets(reset, shape[:-1], name)
+            start = [input.new_zeros(expected).fill_(s) for s in self.program.first]
+            anew = reset[..., None]
+            given = tuple([torch.where(anew, s, g) for s, g in zip(start, given, strict=True)])
         # ONNX knows torch's kernel alone; elsewhere the reference computes what ours do not.
         fused = self._fused if self._fused is not None and ops.recorded_for_onnx() else None
         way, call = ops.route(

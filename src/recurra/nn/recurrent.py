@@ -23,6 +23,7 @@ from recurra.nn.initial import initialise
 from recurra.nn.kernels import OnKernels
 from recurra.nn.noise import Noise, drawn
 from recurra.nn.recording import Recording
+from recurra.nn.resets import read_resets, turned
 from recurra.nn.sequences import Sequences
 from recurra.nn.state import initial_states
 from recurra.nn.torch_base import LikeTorchs
@@ -176,6 +177,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         lengths: Tensor | None = None,  # no keywords alone: torch.onnx.export passes all by place
         mask: Tensor | None = None,
         return_gates: bool | None = None,
+        reset: Tensor | None = None,
     ) -> tuple:
         """Run the layers over a batch of sequences.
 
@@ -188,6 +190,9 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
             mask: booleans of the input's first two axes: which steps count. Any pattern is right:
                 at other steps the state waits and the output is zero.
             return_gates: also return what the cell computed at every step.
+            reset: booleans of the input's first two axes: before which steps a sequence begins
+                anew, from zeros or the learnt state, whatever `hx` is. Results and gradients are
+                those of the pieces alone, in both directions.
 
         Returns:
             outputs in the form of the input, `output_size` features; the final states, as `hx`; and
@@ -200,6 +205,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         data: Tensor | ops.Lookup
         batch = view = None
         asked = lengths is not None or mask is not None or return_gates or self.watched_by
+        asked = asked or reset is not None
         if asked or not self._is_inner(input):
             batch = Sequences.read(
                 input,
@@ -214,7 +220,11 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
                 view = Recording(batch, bool(return_gates), self.watched_by)
         else:
             data = input.transpose(0, 1) if self.batch_first else input
-        outputs, final = self._run(data, hx, batch, view)
+        if reset is not None:
+            assert batch is not None
+            name = type(self).__name__
+            reset = read_resets(reset, batch, masked=mask is not None, name=name)
+        outputs, final = self._run(data, hx, batch, view, reset)
         if batch is None:
             written = outputs.transpose(0, 1) if self.batch_first else outputs
         else:
@@ -247,6 +257,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         hx: Tensor | tuple[Tensor, ...] | None,
         batch: Sequences | None,
         view: Recording | None,
+        reset: Tensor | None,
     ) -> tuple[Tensor, States]:
         """All layers, one after the other: outputs (T, B, ·), final states (L * D, B, ·)."""
         half, kernels = self.precision == "bf16", self._kernel is not None
@@ -261,6 +272,10 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         learns = self._parameters.get(f"initial_{self.cell.states[0]}", self) is not None
         if hx is not None or learns or noisy or view or self.program.starts:
             states = initial_states(self, hx, data, unbatched=batch is not None and batch.unbatched)
+        start: States = ()
+        if reset is not None:
+            start = initial_states(self, None, data)
+            states = start if hx is None else states
         alone = layers == 1 == directions
         ended: list[Sequence[Tensor]] = []
         for layer in range(layers):
@@ -285,6 +300,10 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
                     kernels,
                     self._kept[k],
                 )
+                if reset is not None:
+                    again = start if alone else [s[k : k + 1] for s in start]
+                    before = turned(reset) if call.reverse else reset
+                    call = call._replace(reset=before, start=again)
                 if view:
                     found = view.run(layer, call)
                 else:

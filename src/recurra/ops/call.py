@@ -38,6 +38,9 @@ class Call(NamedTuple):
         tokens: int64 (T, B): the input at a step is that row of x, which is (V, I); or None.
         kernels: whether there are kernels of the program. From here on, no operator takes it.
         kept: where weights in the kernels' order are kept between calls of few steps, or None.
+        reset: booleans (T, B): before which steps, by their place in x, a row's states are replaced
+            by its `start`, forward and backward; None: before none.
+        start: per state as `initial`; or empty: zeros.
     """
 
     name: str
@@ -53,6 +56,8 @@ class Call(NamedTuple):
     tokens: Tensor | None = None
     kernels: bool = True
     kept: KeptWeights | None = None
+    reset: Tensor | None = None
+    start: Sequence[Tensor] = ()
 
     @property
     def program(self) -> Program:
@@ -62,12 +67,18 @@ class Call(NamedTuple):
     @property
     def fields(self) -> tuple[Any, ...]:
         """What operators take: see `SCHEMA`."""
-        return self[: len(SCHEMA)]
+        return (*self[: len(SCHEMA) - 2], self.reset, self.start)
+
+    @classmethod
+    def of(cls, fields: Sequence[Any]) -> "Call":
+        """Return the call that has such `fields`."""
+        *most, reset, start = fields
+        return cls(*most, reset=reset, start=start)
 
     @property
     def leaves(self) -> tuple[Tensor, ...]:
-        """What there are gradients by: x, parameters, initial states."""
-        return (self.x, *self.parameters, *self.initial)
+        """What there are gradients by: x, parameters, initial states, those after a reset."""
+        return (self.x, *self.parameters, *self.initial, *self.start)
 
     @property
     def steps(self) -> torch.Size:
@@ -104,10 +115,13 @@ class Call(NamedTuple):
     def flat(self) -> "Call":
         """The same with states (B, ·), and the inputs themselves: what the reference reads."""
         whole = self.dense().started()
-        return whole._replace(initial=[s[0] for s in whole.initial]) if self.stacked else whole
+        if not self.stacked:
+            return whole
+        initial, start = [s[0] for s in whole.initial], [s[0] for s in whole.start]
+        return whole._replace(initial=initial, start=start)
 
 
-#: What operators say they take: the fields up to `tokens`.
+#: What operators say they take: the fields up to `tokens`, and the last two.
 SCHEMA = (
     "str name",
     "Tensor x",
@@ -120,6 +134,8 @@ SCHEMA = (
     "bool reverse",
     "bool half",
     "Tensor? tokens",
+    "Tensor? reset",
+    "Tensor[] start",
 )
 
 
@@ -127,18 +143,20 @@ def packed(
     call: Call, y: Tensor | None, saved: Tensor | None
 ) -> tuple[tuple[Tensor | None, ...], tuple[Any, ...]]:
     """Return all a backward pass needs, as tensors for autograd to keep, and the rest."""
-    split = len(call.parameters), len(call.parameters) + len(call.initial)
-    single = (y, saved, call.x, call.valid, call.mask, call.tokens)
-    fixed = (call.name, call.rates, call.reverse, call.half, split)
-    return (*single, *call.parameters, *call.initial, *call.keep), fixed
+    one, two = len(call.parameters), len(call.parameters) + len(call.initial)
+    single = (y, saved, call.x, call.valid, call.mask, call.tokens, call.reset)
+    fixed = (call.name, call.rates, call.reverse, call.half, (one, two, two + len(call.start)))
+    return (*single, *call.parameters, *call.initial, *call.start, *call.keep), fixed
 
 
 def unpacked(tensors: Sequence[Any], fixed: tuple[Any, ...]) -> tuple[Call, Any, Any]:
     """Return what went into `packed`."""
-    name, rates, reverse, half, (one, two) = fixed
-    y, saved, x, valid, mask, tokens, *rest = tensors
-    noise = valid, mask, rest[two:], rates
+    name, rates, reverse, half, (one, two, three) = fixed
+    y, saved, x, valid, mask, tokens, reset, *rest = tensors
+    noise = valid, mask, rest[three:], rates
     call = Call(name, x, rest[:one], rest[one:two], *noise, reverse, half, tokens)
+    if reset is not None:
+        call = call._replace(reset=reset, start=rest[two:three])
     return call, y, saved
 
 

@@ -49,6 +49,8 @@ def fitted(call: Call) -> Fit:
         call.reverse,
         call.half,
     )
+    if call.reset is not None:
+        _check_resets(call, found)
     if tokens is not None:
         _check_tokens(tokens, len(call.x))
     return found
@@ -156,6 +158,23 @@ def _check_tokens(tokens: Tensor, symbols: int) -> None:
             raise InputError(
                 f"tokens: expected numbers from 0 to {symbols - 1}, received {low} to {high}"
             )
+
+
+def _check_resets(call: Call, fit: Fit) -> None:
+    where, steps, reset = f"recurrent ({call.program.cell})", fit.outputs[:2], call.reset
+    assert reset is not None
+    if reset.shape != steps or reset.dtype != torch.bool or not reset.is_cpu:
+        raise InputError(
+            f"{where}: expected booleans {tuple(steps)} on the CPU for the steps before which a "
+            f"row begins anew, received {_name(reset.dtype)} {tuple(reset.shape)}"
+        )
+    dtype, shapes = call.x.dtype, [*fit.states] if call.start else []
+    if [(s.shape, s.dtype, s.is_cpu) for s in call.start] != [(s, dtype, True) for s in shapes]:
+        raise InputError(
+            f"{where}: expected {_name(dtype)} states {', '.join(map(str, shapes))} on the CPU for "
+            "rows that begin anew, received "
+            f"{', '.join(f'{_name(s.dtype)} {tuple(s.shape)}' for s in call.start)}"
+        )
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -11,35 +11,46 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.ops.call import SCHEMA, Call
+from recurra.ops.call import SCHEMA, Call, packed, unpacked
 from recurra.ops.fused import fused_name, run_fused
 from recurra.ops.operator import nothing
 from recurra.ops.programs import named
 from recurra.ops.reference import interpret
 from recurra.ops.traced import refuse_for_onnx
 
-#: The first fields of a call, which the operator takes: tokens and bfloat16 are the kernels'.
-_FIELDS = SCHEMA.index("bool half")
-_SCHEMA = ", ".join((*SCHEMA[:_FIELDS], "bool record"))
+#: The fields of a call that the operator takes: bfloat16 and tokens are the kernels'.
+_KERNELS = slice(SCHEMA.index("bool half"), SCHEMA.index("Tensor? tokens") + 1)
+_FIELDS = (*SCHEMA[: _KERNELS.start], *SCHEMA[_KERNELS.stop :])
+_SCHEMA = ", ".join((*_FIELDS, "bool record"))
 
 
 def run_interpreted(call: Call) -> Sequence[Tensor]:
     """Outputs and final states, by one node of a graph."""
-    y, *last = interpreted(*_flat(call)[:_FIELDS], False)
+    y, *last = interpreted(*_fields(call), False)
     return [y, *([s[None] for s in last] if call.stacked else last)]
 
 
 def record_interpreted(call: Call) -> Sequence[Tensor]:
     """Outputs, final states (B, ·), and all that is visible, for each of the program's names."""
-    found: Sequence[Tensor] = interpreted(*_flat(call)[:_FIELDS], True)
+    found: Sequence[Tensor] = interpreted(*_fields(call), True)
     return found
 
 
-def _flat(call: Call) -> Call:
-    """The call without an axis of layers; that none of this needs the program is for compilers."""
-    if len(call.initial) == 0 or not call.stacked:
-        return call
-    return call._replace(initial=[s[0] for s in call.initial])
+def _fields(call: Call) -> tuple[Any, ...]:
+    """What the operator takes: without an axis of layers.
+
+    That none of this needs the program is for compilers.
+    """
+    if call.stacked:
+        initial, start = [s[0] for s in call.initial], [s[0] for s in call.start]
+        call = call._replace(initial=initial, start=start)
+    fields = call.fields
+    return *fields[: _KERNELS.start], *fields[_KERNELS.stop :]
+
+
+def _call(fields: Sequence[Any]) -> Call:
+    *most, reset, start = fields
+    return Call(*most, reset=reset, start=start)
 
 
 @torch.library.custom_op("recurra::interpreted", mutates_args=(), schema=f"({_SCHEMA}) -> Tensor[]")
@@ -47,14 +58,14 @@ def interpreted(*given: Any) -> list[Tensor]:
     """Outputs, final states, and with `record` all that is visible; see `Call`."""
     *fields, record = given
     # What an operator returns is its own; a state that lags ends as another that came in.
-    found = _run(Call(*fields).flat(), record)
+    found = _run(_call(fields).flat(), record)
     return [t.clone(memory_format=torch.contiguous_format) for t in found]
 
 
 @interpreted.register_fake
 def _(*given: Any) -> list[Tensor]:
     *fields, record = given
-    call = Call(*fields)
+    call = _call(fields)
     refuse_for_onnx(named(call.name))
     call = call.flat()
     x = call.x
@@ -62,7 +73,13 @@ def _(*given: Any) -> list[Tensor]:
     found += [x.new_empty(s.shape) for s in call.initial]
     if record:
         one = call._replace(
-            x=x.new_empty(1, *x.shape[1:]), valid=None, mask=None, keep=[], rates=[]
+            x=x.new_empty(1, *x.shape[1:]),
+            valid=None,
+            mask=None,
+            keep=[],
+            rates=[],
+            reset=None,
+            start=[],
         )
         seen = _run(one, record)[len(found) :]
         found += [x.new_empty(*x.shape[:2], v.shape[-1]) for v in seen]
@@ -75,13 +92,15 @@ def _(*given: Any) -> list[Tensor]:
     schema=f"({_SCHEMA}, Tensor[] gradients) -> Tensor[]",
 )
 def interpreted_backward(*given: Any) -> list[Tensor]:
-    """Gradients by x, parameters and initial states."""
+    """Gradients by x, parameters, initial states and starts."""
     *fields, record, gradients = given
-    call = Call(*fields)
+    call = _call(fields)
     with _differentiable():
         leaves = [t.detach().requires_grad_() for t in call.leaves]
-        split = 1 + len(call.parameters)
-        call = call._replace(x=leaves[0], parameters=leaves[1:split], initial=leaves[split:])
+        one = 1 + len(call.parameters)
+        two = one + len(call.initial)
+        by = {"x": leaves[0], "parameters": leaves[1:one], "initial": leaves[one:two]}
+        call = call._replace(**by, start=leaves[two:])
         found = torch.autograd.grad(
             _run(call.flat(), record), leaves, gradients, allow_unused=True, materialize_grads=True
         )
@@ -90,7 +109,7 @@ def interpreted_backward(*given: Any) -> list[Tensor]:
 
 @interpreted_backward.register_fake
 def _(*given: Any) -> list[Tensor]:
-    return [t.new_empty(t.shape) for t in Call(*given[:_FIELDS]).leaves]
+    return [t.new_empty(t.shape) for t in _call(given[: len(_FIELDS)]).leaves]
 
 
 @contextmanager
@@ -106,6 +125,7 @@ def _differentiable() -> Iterator[None]:
 def _run(call: Call, record: bool) -> Sequence[Tensor]:
     """The layer by torch's kernel where it has one, else by the reference."""
     noisy = call.mask is not None or any(k is not None for k in call.keep) or any(call.rates)
+    noisy = noisy or call.reset is not None
     theirs = fused_name(call.program) is not None
     if theirs and not (noisy or call.reverse or record) and call.x.shape[0]:
         return run_fused(call)
@@ -115,23 +135,18 @@ def _run(call: Call, record: bool) -> Sequence[Tensor]:
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     *fields, ctx.record = inputs
-    call = Call(*fields)
-    ctx.name, ctx.rates, ctx.reverse = call.name, call.rates, call.reverse
-    ctx.counts = (len(call.parameters), len(call.initial))
-    ctx.save_for_backward(
-        call.x, *call.parameters, *call.initial, call.valid, call.mask, *call.keep
-    )
+    tensors, ctx.fixed = packed(_call(fields), None, None)
+    ctx.save_for_backward(*tensors)
 
 
 def _differentiate(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
-    x, *rest = ctx.saved_tensors
-    weights, states = ctx.counts
-    parameters, initial = list(rest[:weights]), list(rest[weights : weights + states])
-    valid, mask, *keep = rest[weights + states :]
-    call = ctx.name, x, parameters, initial, valid, mask, keep, ctx.rates, ctx.reverse, ctx.record
-    dx, *found = interpreted_backward(*call, list(gradients))
-    by = dx, found[:weights], found[weights:]
-    return None, *by, None, None, nothing(keep), nothing(ctx.rates), None, None
+    call, _, _ = unpacked(ctx.saved_tensors, ctx.fixed)
+    dx, *found = interpreted_backward(*_fields(call), ctx.record, list(gradients))
+    one, two = len(call.parameters), len(call.parameters) + len(call.initial)
+    by = None, dx, found[:one], found[one:two]
+    noise = None, None, nothing(call.keep), nothing(call.rates)
+    # Past reverse and reset; the last is of `record`.
+    return *by, *noise, None, None, found[two:], None
 
 
 interpreted.register_autograd(_differentiate, setup_context=_remember)

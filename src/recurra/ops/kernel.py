@@ -52,6 +52,8 @@ def forward(call: Call, *, save: bool, room: bool = False, ordered: Any = None) 
             call.tokens,
             -threads(),
             ordered,
+            call.reset,
+            call.start,
         )
     except Exception:
         if (plain := _settled(call)) is None:
@@ -69,7 +71,7 @@ def backward(
     wanted: Sequence[bool],
     dstates: Sequence[Tensor] = (),
 ) -> list[Tensor | None]:
-    """Return the gradients by x, each parameter and each initial state, None where not `wanted`.
+    """Return the gradients by each of `call.leaves`, None where not `wanted`.
 
     `y` and `saved` are those of `forward`; `y` may be None where it is not read.
     `dstates`, where given, are written: see `native.backward`.
@@ -109,11 +111,11 @@ def _backward(
         y = y.contiguous()
     dx = _empty_like(call.x) if first else None
     dparameters = [_beside(p) if w else None for p, w in zip(call.parameters, rest, strict=False)]
-    states = rest[len(call.parameters) :]
     dinitial = [
         torch.empty_like(s, memory_format=torch.contiguous_format) if w else None
-        for s, w in zip(call.initial, states, strict=True)
+        for s, w in zip((*call.initial, *call.start), rest[len(call.parameters) :], strict=True)
     ]
+    split = len(call.initial)
     count = -threads()
     fit.backward(
         call.x,
@@ -125,7 +127,7 @@ def _backward(
         dlast,
         dx,
         dparameters,
-        dinitial,
+        dinitial[:split],
         dstates,
         call.valid,
         call.mask,
@@ -133,6 +135,9 @@ def _backward(
         call.tokens,
         count,
         True,
+        call.reset,
+        call.start,
+        dinitial[split:],
     )
     return [dx, *dparameters, *dinitial]
 
@@ -143,19 +148,22 @@ def _settled(call: Call) -> Call | None:
     Asked of calls that failed alone: the binding refuses what it cannot read, which costs less.
     """
     one, two = len(call.parameters), len(call.parameters) + len(call.initial)
+    three = two + len(call.start)
     given = (
         *call.parameters,
         *call.initial,
+        *call.start,
         call.x,
         call.valid,
         call.mask,
         call.tokens,
+        call.reset,
         *call.keep,
     )
     plain = settled(f"recurrent ({call.program.cell})", *given)
     if all(a is b for a, b in zip(given, plain, strict=True)):
         return None
-    x, valid, mask, tokens, *keep = plain[two:]
+    x, valid, mask, tokens, reset, *keep = plain[three:]
     assert x is not None
     return call._replace(
         x=x,
@@ -165,6 +173,8 @@ def _settled(call: Call) -> Call | None:
         mask=mask,
         tokens=tokens,
         keep=keep,
+        reset=reset,
+        start=[s for s in plain[two:three] if s is not None],
     )
 
 
@@ -186,7 +196,11 @@ def states_before(call: Call, y: Tensor, saved: Tensor) -> list[Tensor]:
     for state, initial in zip(native.states(_inputs(call), y, saved), call.initial, strict=True):
         order = [state[1:], initial[None]] if call.reverse else [initial[None], state[:-1]]
         found.append(torch.cat(order)[: len(state)])
-    return found
+    if call.reset is None:
+        return found
+    start = call.start or [torch.zeros_like(s) for s in call.initial]
+    anew = call.reset[..., None]
+    return [torch.where(anew, s, state) for s, state in zip(start, found, strict=True)]
 
 
 def saved_size(call: Call) -> tuple[int, bool]:

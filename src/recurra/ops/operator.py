@@ -33,7 +33,7 @@ def recurrent(*given: Any) -> list[Tensor]:
     """Outputs, final states, and with `save` what backward needs; see `Call`."""
     *fields, save = given
     # With a copy of the outputs: those may be written to, and nothing in a graph watches over that.
-    (y, *last), saved, reads = kernel.forward(Call(*fields), save=save, room=True)
+    (y, *last), saved, reads = kernel.forward(Call.of(fields), save=save, room=True)
     if saved is None:
         return [y, *last]
     if reads:
@@ -44,7 +44,7 @@ def recurrent(*given: Any) -> list[Tensor]:
 @recurrent.register_fake
 def _(*given: Any) -> list[Tensor]:
     *fields, save = given
-    call = Call(*fields)
+    call = Call.of(fields)
     program = named(call.name)
     refuse_for_onnx(program)
     _, width = program.widths([p.shape for p in call.parameters])
@@ -66,9 +66,9 @@ def _(*given: Any) -> list[Tensor]:
     ),
 )
 def recurrent_backward(*given: Any) -> list[Tensor]:
-    """Gradients by x, parameters and initial states, those that are `wanted`."""
+    """Gradients by x, parameters, initial states and starts, those that are `wanted`."""
     *fields, saved, dy, dlast, wanted = given
-    call = Call(*fields)
+    call = Call.of(fields)
     fit = kernel.fitted(call)
     y = saved[fit.saved :].view(fit.outputs) if fit.reads_output else None
     found = kernel.backward(call, y, saved[: fit.saved], dy, dlast, wanted)
@@ -77,7 +77,7 @@ def recurrent_backward(*given: Any) -> list[Tensor]:
 
 @recurrent_backward.register_fake
 def _(*given: Any) -> list[Tensor]:
-    call, wanted = Call(*given[: len(SCHEMA)]), given[-1]
+    call, wanted = Call.of(given[: len(SCHEMA)]), given[-1]
     return [
         torch.empty_like(v, memory_format=_format(v, call.x))
         for v, w in zip(call.leaves, wanted, strict=True)
@@ -90,7 +90,7 @@ def _format(leaf: Tensor, x: Tensor) -> torch.memory_format:
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    call = Call(*inputs[:-1])
+    call = Call.of(inputs[:-1])
     ctx.wanted = [v.requires_grad for v in call.leaves]
     tensors, ctx.fixed = packed(call, None, output[-1])
     ctx.save_for_backward(*tensors)
@@ -101,9 +101,11 @@ def _differentiate(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     dy, *dlast = gradients[:-1]
     found = iter(recurrent_backward(*call.fields, saved, dy, dlast, ctx.wanted))
     dx, *rest = [next(found) if w else None for w in ctx.wanted]
-    split = len(call.parameters)
-    keep, rates = nothing(call.keep), nothing(call.rates)
-    return None, dx, rest[:split], rest[split:], None, None, keep, rates, None, None, None, None
+    one, two = len(call.parameters), len(call.parameters) + len(call.initial)
+    noise = None, None, nothing(call.keep), nothing(call.rates)
+    by = None, dx, rest[:one], rest[one:two]
+    # Past reverse, half, tokens and reset; the last is of `save`.
+    return *by, *noise, None, None, None, None, rest[two:], None
 
 
 def nothing(values: Sequence[Any]) -> list[None] | None:

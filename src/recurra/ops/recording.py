@@ -161,6 +161,8 @@ def _totals(
             mask=None if call.mask is None else call.mask.repeat(steps, 1),
             keep=[None if k is None else flat(k) for k in call.keep],
             reverse=False,
+            reset=None,
+            start=[],
         )
         interpret(at_once, tap=tap)
         reached = [k for k, s in enumerate(after) if s.requires_grad]

@@ -34,6 +34,8 @@ def interpret(call: Call, *, record: bool = False, tap: Tap | None = None) -> Ru
         keep=call.shares or None,
         record=record,
         tap=tap,
+        reset=call.reset,
+        start=call.start,
     )
 
 

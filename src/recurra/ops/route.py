@@ -79,12 +79,13 @@ def route(call: Call, fused: str | None = None) -> tuple[Way, Call]:
             call = call.dense()
     if call.kernels and torch.is_autocast_enabled("cpu"):
         cast = call.x.to(weight.dtype), [s.to(weight.dtype) for s in call.initial]
-        call = call._replace(x=cast[0], initial=cast[1])
+        start = [s.to(weight.dtype) for s in call.start]
+        call = call._replace(x=cast[0], initial=cast[1], start=start)
     if served:
         return run_operator if seen else run_direct, call
     if graph:
         return run_interpreted, call
-    check_together(f"recurrent ({call.program.cell})", *call.leaves, call.valid)
+    check_together(f"recurrent ({call.program.cell})", *call.leaves, call.valid, call.reset)
     return run_reference, call
 
 
@@ -100,7 +101,7 @@ def run(call: Call) -> Sequence[Tensor]:
 
 def _fused_runs(call: Call, *, graph: bool, onnx: bool) -> bool:
     """Whether torch's kernel computes all of a call."""
-    if call.mask is not None or call.rates or call.reverse:
+    if call.mask is not None or call.rates or call.reverse or call.reset is not None:
         return False
     if onnx:
         return call.valid is None

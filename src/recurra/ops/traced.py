@@ -49,24 +49,37 @@ def run_traced(call: Call) -> Sequence[Tensor]:
     keep = [call.x.new_empty(0) if k is None else k for k in call.keep]
     noise = call.valid, call.mask, keep, list(call.rates)
     given = call.name, call.x, list(call.parameters), list(call.initial)
-    found: Sequence[Tensor] = torch.ops.recurra.traced(*given, *noise, call.reverse, call.half)
+    found: Sequence[Tensor]
+    if call.reset is None:
+        found = torch.ops.recurra.traced(*given, *noise, call.reverse, call.half)
+    else:
+        resets = call.reset, list(call.start)
+        found = torch.ops.recurra.traced_resets(*given, *noise, call.reverse, call.half, *resets)
     return found
 
 
 _library = torch.library.Library("recurra", "FRAGMENT")
-_library.define(
-    "traced(str name, Tensor x, Tensor[] parameters, Tensor[] initial, Tensor? valid, Tensor? mask,"
-    " Tensor[] keep, float[] rates, bool reverse, bool half) -> Tensor[]"
+_GIVEN = (
+    "str name, Tensor x, Tensor[] parameters, Tensor[] initial, Tensor? valid, Tensor? mask,"
+    " Tensor[] keep, float[] rates, bool reverse, bool half"
 )
+# Traces of earlier versions hold the first.
+_library.define(f"traced({_GIVEN}) -> Tensor[]")
+_library.define(f"traced_resets({_GIVEN}, Tensor? reset, Tensor[] start) -> Tensor[]")
 
 
 def define_traced(run: Callable[[Call], Sequence[Tensor]]) -> None:
     """Have `recurra::traced` compute by `run`, of which autograd sees the parts."""
 
     def traced(*given: Any) -> list[Tensor]:
-        call = Call(*given)
+        return traced_resets(*given, None, [])
+
+    def traced_resets(*given: Any) -> list[Tensor]:
+        *first, reset, start = given
+        call = Call(*first, reset=reset, start=start)
         keep = [k if k.numel() else None for k in call.keep if k is not None]
         there = native.available() and native.find(call.program) is not None
         return list(run(call._replace(keep=keep, kernels=there)))
 
     _library.impl("traced", traced, "CompositeImplicitAutograd")
+    _library.impl("traced_resets", traced_resets, "CompositeImplicitAutograd")

@@ -1,6 +1,7 @@
 """One recurrent layer of a loaded model: on the kernels, or over numpy alone, its slow twin."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,14 @@ from recurra.given import brief
 from recurra.reference import Interpreter
 
 States = tuple[np.ndarray, ...]
+
+
+class Resets(NamedTuple):
+    """Where rows begin anew, `at` (T, B) booleans, and with what: `start`, states (B, ·)."""
+
+    at: np.ndarray
+    start: States
+
 
 #: Products in a single step from which on other threads are worth waking: that takes a tenth of a
 #: millisecond, in which one thread multiplies about a million of weights that are not in its cache.
@@ -51,7 +60,13 @@ class KernelLayer:
         return self._table is not None
 
     def run(
-        self, x: np.ndarray, states: States, valid: np.ndarray | None, *, reverse: bool = False
+        self,
+        x: np.ndarray,
+        states: States,
+        valid: np.ndarray | None,
+        *,
+        reverse: bool = False,
+        resets: Resets | None = None,
     ) -> tuple[np.ndarray, States]:
         """Read x (T, B, I) where `valid` (T, B): outputs (T, B, R) and the states after it.
 
@@ -61,12 +76,17 @@ class KernelLayer:
         x = np.asarray(x, np.float32)
         if x.shape[0] == 1 and valid is None:
             threads = self._threads if self._weights * x.shape[1] >= _MANY else 1
-            found = self.packed.step(x[0], list(states), self._keep, threads)
+            found = self.packed.step(x[0], _begun(states, resets), self._keep, threads)
             return found[0][None], tuple(found)
-        return self._forward(x, None, x.shape[:2], states, valid, reverse=reverse)
+        return self._forward(x, None, x.shape[:2], states, valid, reverse=reverse, resets=resets)
 
     def read(
-        self, tokens: np.ndarray, states: States, valid: np.ndarray | None
+        self,
+        tokens: np.ndarray,
+        states: States,
+        valid: np.ndarray | None,
+        *,
+        resets: Resets | None = None,
     ) -> tuple[np.ndarray, States]:
         """`run` of the rows of the table that tokens (T, B) choose."""
         assert self._table is not None
@@ -75,9 +95,9 @@ class KernelLayer:
             raise IndexError(f"expected tokens below {len(self._table)}, received {tokens.max()}")
         if len(tokens) == 1 and valid is None:
             threads = self._threads if self._weights * tokens.shape[1] >= _MANY else 1
-            found = self.packed.step_tokens(tokens[0], list(states), self._keep, threads)
+            found = self.packed.step_tokens(tokens[0], _begun(states, resets), self._keep, threads)
             return found[0][None], tuple(found)
-        return self._forward(self._table, tokens, tokens.shape, states, valid)
+        return self._forward(self._table, tokens, tokens.shape, states, valid, resets=resets)
 
     def _forward(
         self,
@@ -88,6 +108,7 @@ class KernelLayer:
         valid: np.ndarray | None,
         *,
         reverse: bool = False,
+        resets: Resets | None = None,
     ) -> tuple[np.ndarray, States]:
         y = np.empty((*shape, states[0].shape[1]), np.float32)
         last = tuple(np.empty(s.shape, np.float32) for s in states)
@@ -103,6 +124,9 @@ class KernelLayer:
             half=self._half,
             tokens=tokens,
         )
+        if resets is not None:
+            start = [np.ascontiguousarray(s, np.float32) for s in resets.start]
+            inputs = inputs._replace(reset=np.ascontiguousarray(resets.at), start=start)
         native.forward(inputs, y, last, packed=self.packed)
         return y, last
 
@@ -131,7 +155,13 @@ class NumpyLayer:
         return self._looked_up is not None
 
     def run(
-        self, x: np.ndarray, states: States, valid: np.ndarray | None, *, reverse: bool = False
+        self,
+        x: np.ndarray,
+        states: States,
+        valid: np.ndarray | None,
+        *,
+        reverse: bool = False,
+        resets: Resets | None = None,
     ) -> tuple[np.ndarray, States]:
         """Read x (T, B, I) where `valid` (T, B): outputs (T, B, R) and the states after it.
 
@@ -139,18 +169,43 @@ class NumpyLayer:
         """
         hoisted = self._interpreter.hoist(x)
         run = self._interpreter.loop(
-            hoisted, len(x), states, valid=valid, keep=self._keep, reverse=reverse
+            hoisted,
+            len(x),
+            states,
+            valid=valid,
+            keep=self._keep,
+            reverse=reverse,
+            **_named(resets),
         )
         return run.outputs, run.states
 
     def read(
-        self, tokens: np.ndarray, states: States, valid: np.ndarray | None
+        self,
+        tokens: np.ndarray,
+        states: States,
+        valid: np.ndarray | None,
+        *,
+        resets: Resets | None = None,
     ) -> tuple[np.ndarray, States]:
         """`run` of the rows of the table that tokens (T, B) choose."""
         assert self._looked_up is not None
         hoisted = {node: rows[tokens] for node, rows in self._looked_up.items()}
-        run = self._interpreter.loop(hoisted, len(tokens), states, valid=valid, keep=self._keep)
+        run = self._interpreter.loop(
+            hoisted, len(tokens), states, valid=valid, keep=self._keep, **_named(resets)
+        )
         return run.outputs, run.states
+
+
+def _begun(states: States, resets: Resets | None) -> list[np.ndarray]:
+    """The states as the only step reads them."""
+    if resets is None:
+        return list(states)
+    pairs = zip(resets.start, states, strict=True)
+    return [np.where(resets.at[0][:, None], start, state) for start, state in pairs]
+
+
+def _named(resets: Resets | None) -> dict[str, Any]:
+    return {} if resets is None else {"reset": resets.at, "start": resets.start}
 
 
 def on_kernels(program: Program, weights: Mapping[str, np.ndarray]) -> bool:

@@ -10,7 +10,7 @@ from recurra.cells.matrices import plain
 from recurra.errors import InputError
 from recurra.matrices import plain_parameters
 from recurra.runtime.architecture import Architecture, Weights, layer_weights
-from recurra.runtime.layer import KernelLayer, NumpyLayer, in_half, on_kernels
+from recurra.runtime.layer import KernelLayer, NumpyLayer, Resets, in_half, on_kernels
 
 #: One tuple of arrays (B, ·) a layer and direction (forward first), in the order of the cell's
 #: states.
@@ -106,25 +106,38 @@ class RuntimeStack:
         return tuple(made)
 
     def run(
-        self, x: np.ndarray, *, lengths: np.ndarray | None = None, states: States | None = None
+        self,
+        x: np.ndarray,
+        *,
+        lengths: np.ndarray | None = None,
+        states: States | None = None,
+        reset: np.ndarray | None = None,
     ) -> tuple[np.ndarray, States]:
         """Read x (T, B, I), of each sequence the first `lengths` (B,) steps (None: all).
+
+        Before the steps where `reset` (T, B), booleans, is set, a sequence begins anew, as from
+        `start`: as in `recurra.nn.Recurrent`.
 
         Returns outputs (T, B, D * R), zero behind a sequence's end, and the states there: a further
         call with these goes on, where the layers have one direction.
 
         Raises:
-            InputError: x has another number of features.
+            InputError: x has another number of features, or resets another shape or dtype.
         """
         if x.ndim != 3 or x.shape[2] != self.features:
             raise InputError(f"layers: expected input (T, B, {self.features}), received {x.shape}")
-        return self._run(np.ascontiguousarray(x, np.float32), None, lengths, states)
+        return self._run(np.ascontiguousarray(x, np.float32), None, lengths, states, reset)
 
     def read(
-        self, tokens: np.ndarray, *, lengths: np.ndarray | None = None, states: States | None = None
+        self,
+        tokens: np.ndarray,
+        *,
+        lengths: np.ndarray | None = None,
+        states: States | None = None,
+        reset: np.ndarray | None = None,
     ) -> tuple[np.ndarray, States]:
         """`run` of the rows that tokens (T, B) choose."""
-        return self._run(None, tokens, lengths, states)
+        return self._run(None, tokens, lengths, states, reset)
 
     def writing(self, head: native.Product) -> native.Writing | None:
         """The layers and an output layer in one loop; None unless the kernels run all of it."""
@@ -156,6 +169,7 @@ class RuntimeStack:
         tokens: np.ndarray | None,
         lengths: np.ndarray | None,
         states: States | None,
+        reset: np.ndarray | None,
     ) -> tuple[np.ndarray, States]:
         """`run` or `read`."""
         if tokens is not None and not self.layers[0].reads_tokens:
@@ -167,17 +181,21 @@ class RuntimeStack:
         valid = None
         if lengths is not None and not (np.asarray(lengths) == steps).all():
             valid = np.arange(steps)[:, None] < np.asarray(lengths)[None, :]
-        before = self.start(batch) if states is None else states
+        start = self.start(batch) if states is None or reset is not None else ()
+        before = start if states is None else states
+        resets = None if reset is None else _resets(reset, (steps, batch), valid)
         ended: list[tuple[np.ndarray, ...]] = []
         for layer in range(self.architecture.layers):
             sides = []
             for reverse in range(self._directions):
                 k = layer * self._directions + reverse
+                anew = None if resets is None else Resets(resets[reverse], start[k])
                 if tokens is not None and layer == 0:
-                    y, last = self.layers[k].read(tokens, before[k], valid)
+                    y, last = self.layers[k].read(tokens, before[k], valid, resets=anew)
                 else:
                     assert x is not None
-                    y, last = self.layers[k].run(x, before[k], valid, reverse=bool(reverse))
+                    back = bool(reverse)
+                    y, last = self.layers[k].run(x, before[k], valid, reverse=back, resets=anew)
                 sides.append(y)
                 ended.append(last)
             outputs = sides[0] if len(sides) == 1 else np.concatenate(sides, axis=-1)
@@ -190,6 +208,21 @@ class RuntimeStack:
             x = outputs
         assert x is not None
         return x, tuple(ended)
+
+
+def _resets(
+    given: np.ndarray, shape: tuple[int, int], valid: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Resets (T, B) of each direction: backwards an episode begins with its last step."""
+    resets = np.asarray(given)
+    if resets.dtype != np.bool_ or resets.shape != shape:
+        raise InputError(
+            f"layers: expected boolean resets of shape {shape}, received {resets.dtype.name} "
+            f"{resets.shape}"
+        )
+    if valid is not None:
+        resets = resets & valid
+    return resets, np.concatenate((resets[1:], np.zeros_like(resets[:1])))
 
 
 def select(states: States, rows: np.ndarray) -> States:

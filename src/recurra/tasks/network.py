@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from recurra import native
 from recurra.cells import FUNCTIONS, Cell, CellName, find, names
+from recurra.cells.matrices import plain
 from recurra.errors import InputError
 from recurra.given import brief
 from recurra.runtime import Architecture
@@ -181,7 +182,7 @@ class NetworkConfig(Settings):
         """Raise InputError where a device, such as "cpu", has no products of that precision."""
         if self.precision == "float32":
             return
-        missing = native.without_half(self.architecture().program)
+        missing = native.without_half(plain(self.architecture().program))
         if device != "cpu":
             missing = f"device {device}"
         if missing:

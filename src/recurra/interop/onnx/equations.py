@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recurra.cells import Node, Program
+from recurra.cells.graph import OVER_UNITS
 from recurra.interop.onnx.graph import Graph
 from recurra.reference import NORM_EPSILON, alike_in_rows
 
@@ -25,6 +26,13 @@ class Equations:
     def __init__(self, program: Program, weights: Mapping[str, np.ndarray], prefix: str) -> None:
         self.program, self._weights, self._prefix = program, weights, prefix
         self._hidden, _ = program.widths([weights[p.name].shape for p in program.parameters])
+        #: Nodes of one number, which stands for all units.
+        self._single: set[int] = set()
+        for index, node in enumerate(program.nodes):
+            own = node.op == "constant" or (node.op == "learnt" and node.value)
+            wide = node.op in ("state", "learnt", "weight", "affine", "gate", "norm", "project")
+            if own or not (wide or node.op in OVER_UNITS or set(node.args) - self._single):
+                self._single.add(index)
         timed: set[int] = set()
         for index, node in enumerate(program.nodes):
             if (node.op == "affine" and not node.args) or timed & set(node.args):
@@ -61,6 +69,12 @@ class Equations:
 
     def _write(self, graph: Graph, node: Node, values: Mapping[int, str], x: str) -> str:
         args = [values[a] for a in node.args]
+        if node.op == "affine" or node.op in OVER_UNITS:  # which want all units of one number, too
+            one = [a in self._single for a in node.args]
+            args = [
+                graph.add("Expand", [arg, graph.integers(self._hidden)]) if single else arg
+                for arg, single in zip(args, one, strict=True)
+            ]
         match node.op:
             case "affine":
                 return self._affine(graph, node, args[0] if args else x)
@@ -75,11 +89,7 @@ class Equations:
             case "weight":
                 return self._parameter(graph, f"peephole_{node.name}")
             case "learnt":
-                name = f"learnt_{node.name}"
-                if not node.value:
-                    return self._parameter(graph, name)
-                for_all = np.broadcast_to(self._weights[name], (self._hidden,))
-                return graph.constant(np.ascontiguousarray(for_all), self._prefix + name)
+                return self._parameter(graph, f"learnt_{node.name}")
             case "where":
                 return graph.add("Where", [graph.add("Greater", args[:2]), *args[2:]])
             case "mean" | "total" | "largest":

@@ -18,6 +18,7 @@ def onnx(
     step: str | Path | None = None,
     lengths: bool = False,
     states: bool = False,
+    reset: bool = False,
     inputs: Any = None,
 ) -> list[Path]:
     """Write a model as an ONNX file that reads whole sequences, and one that goes step by step.
@@ -38,6 +39,9 @@ def onnx(
         lengths: the first file also takes `lengths` (B,), int64: how many steps of each row count.
         states: the first file also takes the states to start from, `h_0` and so on; else it starts
             from zeros, or from the learnt state.
+        reset: both files also take `reset`, booleans in the layout of the input's first axes, (B,)
+            for a step: where it is set, a row begins anew before that step, from zeros or the
+            learnt state. All layers are then a `Scan`.
         inputs: an example of what a module's `forward` takes, a tensor or a tuple of them, where
             the model is a module of your own: its layers are then those that `torch.nn` has, and
             the first two axes of each input are free.
@@ -50,24 +54,24 @@ def onnx(
         FormatError: the model directory is damaged.
     """
     if inputs is not None:
-        if step is not None or lengths or states:
+        if step is not None or lengths or states or reset:
             raise InputError(
-                "inputs: expected no step, lengths or states beside them: a module of your own is "
-                "written as its forward computes it"
+                "inputs: expected no step, lengths, states or reset beside them: a module of your "
+                "own is written as its forward computes it"
             )
         from recurra.interop.onnx.write_module import module_bytes
 
         write_file(Path(path), [module_bytes(model, inputs)])
         return [Path(path)]
     network = describe(model)
-    files = {Path(path): sequence_model(network, lengths=lengths, states=states)}
+    files = {Path(path): sequence_model(network, lengths=lengths, states=states, reset=reset)}
     if step is not None:
         if network.directions > 1 or network.reverse:
             raise InputError(
                 "a step model needs layers that run forward: "
                 "what runs from the end cannot run in a stream; export without step"
             )
-        files[Path(step)] = step_model(network)
+        files[Path(step)] = step_model(network, reset=reset)
     if len(files) < 1 + (step is not None):
         raise InputError(f"{path}: expected two paths, received the same twice")
     for target, data in files.items():

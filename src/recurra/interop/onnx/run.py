@@ -13,6 +13,7 @@ from recurra.interop.onnx.memory import NODE, SINGLE, Room, effort, required
 from recurra.interop.onnx.numpy_operators import MANY, OPERATORS, OPSET, OUTPUTS
 from recurra.interop.onnx.read import Graph, Node, OnnxFile, Value, read_onnx
 from recurra.interop.onnx.recurrence import GATES, WEIGHTS, Prepared, Recurrence
+from recurra.interop.onnx.scan import ScannedLayer, names_read, programs, recognised
 
 #: The places of a recurrent node's inputs besides X and the weights.
 _OTHERS = (4, 5, 6)
@@ -28,7 +29,8 @@ Environment = dict[str, np.ndarray]
 class OnnxModel:
     """A graph of recurrent operators, and of those that stand around them. Needs no torch.
 
-    RNN, LSTM and GRU run as our cells do, on the kernels, with every attribute the standard has.
+    RNN, LSTM and GRU run as our cells do, on the kernels, with every attribute the standard has;
+    and so does a Scan that is a cell, one of ours or that of the file's metadata.
 
     Attributes:
         inputs, outputs: what goes in and comes out, with dtypes and shapes.
@@ -42,20 +44,25 @@ class OnnxModel:
         self._prepared: dict[int, Prepared] = {}
         self._attributes: dict[int, Mapping[str, Any]] = {}
         self._done: dict[int, tuple[str, ...]] = {}
+        self._scanned: dict[int, ScannedLayer] = {}
+        self._replaced: set[int] = set()
         self._weights = list(_weights(file.graph))
         self._prepare(file.graph, file.graph.constants)
+        self._recognise()
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy is made of: not what is prepared, which is bound to this graph's nodes."""
         kept = {**vars(self)}
-        for name in ("_prepared", "_attributes", "_done"):
+        for name in ("_prepared", "_attributes", "_done", "_scanned", "_replaced"):
             del kept[name]
         return kept
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._prepared, self._attributes, self._done = {}, {}, {}
+        self._scanned, self._replaced = {}, set()
         self._prepare(self._graph, self._graph.constants)
+        self._recognise()
 
     @classmethod
     @checked
@@ -97,7 +104,7 @@ class OnnxModel:
         """
         kept = {v.name for v in graph.outputs}
         for node in reversed(graph.nodes):
-            touched = _names_read(node) | set(node.outputs)
+            touched = names_read(node) | set(node.outputs)
             self._done[id(node)] = tuple(touched - kept)
             kept |= touched
         for node in graph.nodes:
@@ -125,6 +132,16 @@ class OnnxModel:
                         raise FormatError(f"{self._path}: {node.where}: {error}") from error
                     self._prepared[id(node)] = bound
 
+    def _recognise(self) -> None:
+        """Find the Scans that are cells: nodes of theirs alone do not run, unless they have to."""
+        scans = [n for n in self._graph.nodes if n.op == "Scan"]
+        candidates = programs(self.notes) if scans else []
+        for node in scans:
+            found = recognised(node, self._graph, self._graph.constants, candidates)
+            if found is not None:
+                self._scanned[id(node)] = found
+                self._replaced |= {id(n) for n in found.replaced}
+
     def _run(
         self, graph: Graph, given: Mapping[str, np.ndarray], outer: Environment, room: Room
     ) -> Environment:
@@ -132,10 +149,16 @@ class OnnxModel:
         room.work(NODE + len(outer))
         values: Environment = {**outer, **graph.constants, **given}
         for node in graph.nodes:
-            read = [values[name] if name else None for name in node.inputs]
+            if id(node) in self._replaced:
+                continue
+            layer = self._scanned.get(id(node))
+            read = [] if layer else [values[name] if name else None for name in node.inputs]
             try:
                 with np.errstate(all="ignore"):
-                    found = self._node(node, read, values, room)
+                    if layer:
+                        found = self._layer(layer, node, values, room)
+                    else:
+                        found = self._node(node, read, values, room)
                     made = found if isinstance(found, list | tuple) else [found]
                     if any(node.outputs[len(made) :]):
                         raise InputError(
@@ -161,9 +184,29 @@ class OnnxModel:
                 ) from error
             values |= {n: a for n, a in zip(node.outputs, arrays, strict=False) if n}
             del read, found, made, arrays
-            for name in self._done[id(node)]:
-                values.pop(name, None)
+            for done in (node, *(layer.replaced if layer else ())):
+                for name in self._done[id(done)]:
+                    values.pop(name, None)
         return values
+
+    def _layer(
+        self, layer: ScannedLayer, node: Node, values: Environment, room: Room
+    ) -> list[np.ndarray]:
+        """A Scan that is a cell; node by node where it is given arrays that no cell has."""
+        x = values[layer.x]
+        steps, batch = (x.shape[0], x.shape[1]) if x.ndim == 3 else (0, 0)
+        weights = layer.inputs * layer.gates + layer.sizes[0] * layer.gates
+        room.work(NODE + steps * batch * weights)
+        room.need(4 * steps * batch * (layer.sizes[0] + layer.gates))
+        found = layer.run(values)
+        if found is not None:
+            return found
+        for before in layer.replaced:
+            read = [values[name] if name else None for name in before.inputs]
+            made = self._node(before, read, values, room)
+            room.hold(np.asarray(made), read)
+            values[before.outputs[0]] = np.asarray(made)
+        return self._scan(node, [values[name] for name in node.inputs], values, room)
 
     def _node(self, node: Node, read: Sequence[Any], values: Environment, room: Room) -> Any:
         if node.op == "Scan":
@@ -227,15 +270,6 @@ def _weights(graph: Graph) -> Iterator[np.ndarray]:
                 yield from _weights(value)
             elif isinstance(value, np.ndarray):
                 yield value
-
-
-def _names_read(node: Node) -> set[str]:
-    """The names of a node's inputs, and of all that is read in the graphs inside it."""
-    names = set(node.inputs)
-    for body in node.attributes.values():
-        if isinstance(body, Graph):
-            names |= {v.name for v in body.outputs}.union(*map(_names_read, body.nodes))
-    return names
 
 
 def _checked(array: np.ndarray, value: Value) -> np.ndarray:

@@ -17,7 +17,7 @@ from recurra.storage import dump_json
 _MERGES = {"sum": "ReduceSum", "mul": "ReduceProd", "ave": "ReduceMean"}
 
 
-def sequence_model(network: Network, *, lengths: bool, states: bool) -> bytes:
+def sequence_model(network: Network, *, lengths: bool, states: bool, reset: bool = False) -> bytes:
     """A file that reads whole sequences; names and shapes of its values: see `recurra.export`."""
     graph = Graph("sequence", network.dtype)
     axes = ("batch", "time") if network.batch_first else ("time", "batch")
@@ -25,10 +25,16 @@ def sequence_model(network: Network, *, lengths: bool, states: bool) -> bytes:
     if network.batch_first:
         x = graph.add("Transpose", [x], {"perm": [1, 0, 2][: 2 if network.vocabulary else 3]})
     x = _embed(graph, network, x)
-    writer = _Layers(graph, network, x)
+    writer = _Layers(graph, network, x, reset=reset)
     if lengths:
         inputs.append(("lengths", np.int64, ("batch",)))
         writer.valid_until("lengths")
+    if reset:
+        inputs.append(("reset", np.dtype(bool), axes))
+        turn = {"perm": [1, 0]}
+        writer.begin_anew(
+            graph.add("Transpose", ["reset"], turn) if network.batch_first else "reset"
+        )
     if states:
         inputs += [(f"{s}_0", network.dtype, shape) for s, shape in _states(network)]
     outputs, final = writer.write([f"{s}_0" for s in network.program.states] if states else None)
@@ -38,13 +44,16 @@ def sequence_model(network: Network, *, lengths: bool, states: bool) -> bytes:
     return _finish(graph, network, inputs, written, axes, final)
 
 
-def step_model(network: Network) -> bytes:
+def step_model(network: Network, *, reset: bool = False) -> bytes:
     """A file that moves streams one step on."""
     graph = Graph("step", network.dtype)
     inputs, x = _read(graph, network, ("batch",))
     inputs += [(f"{s}_0", network.dtype, shape) for s, shape in _states(network)]
     x = graph.add("Unsqueeze", [_embed(graph, network, x), graph.integers(0)])
     writer = _Layers(graph, network, x)
+    if reset:
+        inputs.append(("reset", np.dtype(bool), ("batch",)))
+        writer.begin_before_step("reset")
     outputs, final = writer.write([f"{s}_0" for s in network.program.states], single=True)
     outputs = graph.add("Squeeze", [outputs, graph.integers(0)])
     return _finish(graph, network, inputs, _head(graph, network, outputs), ("batch",), final)
@@ -116,11 +125,13 @@ def _finish(
 class _Layers:
     """The recurrent layers of a network, on `x` (T, B, I)."""
 
-    def __init__(self, graph: Graph, network: Network, x: str) -> None:
+    def __init__(self, graph: Graph, network: Network, x: str, *, reset: bool = False) -> None:
         self._graph, self._network, self._x = graph, network, x
         self._batch = graph.add("Shape", [x], {"start": 1, "end": 2})
-        self._fits = not network.keep and fits(network.program, network.dtype)
-        self._lengths = self._valid = ""
+        # No operator begins anew.
+        self._fits = not network.keep and fits(network.program, network.dtype) and not reset
+        self._lengths = self._valid = self._begins = ""
+        self._resets: list[str] = []  # of each direction, (T, B, 1)
 
     def valid_until(self, lengths: str) -> None:
         """Let only the first steps of each row count, as `lengths` (B,) says."""
@@ -135,6 +146,27 @@ class _Layers:
         column = graph.add("Unsqueeze", [count, graph.integers(1)])
         valid = graph.add("Less", [column, lengths])
         self._valid = graph.add("Unsqueeze", [valid, graph.integers(2)])
+
+    def begin_anew(self, reset: str) -> None:
+        """Let rows begin anew before the steps where `reset` (T, B) is set."""
+        graph = self._graph
+        column = graph.add("Unsqueeze", [reset, graph.integers(2)])
+        if self._valid:
+            column = graph.add("And", [column, self._valid])
+        zero, one, end = (
+            graph.integers(0),
+            graph.integers(1),
+            graph.integers(np.iinfo(np.int64).max),
+        )
+        first = graph.add("Slice", [column, zero, one, zero])
+        rest = graph.add("Slice", [column, one, end, zero])
+        # Backwards an episode begins with its last step.
+        never = graph.add("And", [first, graph.add("Not", [first])])
+        self._resets = [column, graph.add("Concat", [rest, never], {"axis": 0})]
+
+    def begin_before_step(self, reset: str) -> None:
+        """Let rows begin anew before the only step where `reset` (B,) is set."""
+        self._begins = self._graph.add("Unsqueeze", [reset, self._graph.integers(1)])
 
     def write(self, states: Sequence[str] | None, *, single: bool = False) -> tuple[str, list[str]]:
         """Write all layers; return outputs (T, B, ·), and per state the last (L * D, B, ·)."""
@@ -169,9 +201,18 @@ class _Layers:
         graph, network = self._graph, self._network
         if given is not None:
             ends = [graph.integers(n) for n in (rows.start, rows.stop, 0)]
-            return graph.add("Slice", [given[state], *ends])
+            found = graph.add("Slice", [given[state], *ends])
+            if not self._begins:
+                return found
+            return graph.add("Where", [self._begins, self._start(state, rows), found])
+        return self._start(state, rows)
+
+    def _start(self, state: int, rows: slice) -> str:
+        """The learnt state or zeros; "" for the zeros an operator starts from."""
+        graph, network = self._graph, self._network
         size, wide, learnt = network.sizes[state], network.directions, network.initial[state]
-        if learnt is None and self._fits and not any(i is not None for i in network.initial):
+        needed = not self._fits or self._begins
+        if learnt is None and not needed and not any(i is not None for i in network.initial):
             return ""
         parts = [graph.integers(wide), self._batch, graph.integers(size)]
         shape = graph.add("Concat", parts, {"axis": 0})
@@ -232,19 +273,31 @@ class _Layers:
         for k in range(network.directions):
             row = graph.constant(np.array(k, np.int64))
             old = [graph.add("Gather", [state, row], {"axis": 0}) for state in initial]
-            written, *final = self._scan_one(layer, k, x, old)
+            start = []
+            if self._resets:
+                rows = slice(layer * network.directions, (layer + 1) * network.directions)
+                start = [self._start(s, rows) for s in range(len(network.sizes))]
+                start = [graph.add("Gather", [state, row], {"axis": 0}) for state in start]
+            written, *final = self._scan_one(layer, k, x, old, start)
             outputs.append(graph.add("Unsqueeze", [written, graph.integers(1)]))
             ended.append([graph.add("Unsqueeze", [state, graph.integers(0)]) for state in final])
         beside = graph.add("Concat", outputs, {"axis": 1})
         return beside, [graph.add("Concat", list(s), {"axis": 0}) for s in zip(*ended, strict=True)]
 
-    def _scan_one(self, layer: int, k: int, x: str, old: Sequence[str]) -> Sequence[str]:
+    def _scan_one(
+        self, layer: int, k: int, x: str, old: Sequence[str], start: Sequence[str]
+    ) -> Sequence[str]:
         graph, network, equations = self._graph, self._network, self._equations(layer, k)
         hoisted = equations.hoist(graph, x) or {-1: x}  # a Scan scans something
         body = Graph(graph.fresh("body"), network.dtype, graph)
         before = [body.fresh(s) for s in network.program.states]
         at = {node: body.fresh("x") for node in hoisted}
         valid = body.fresh("valid") if self._valid else ""
+        backwards = int(network.reverse or k == 1)
+        reset, carried = body.fresh("reset") if start else "", list(before)
+        if start:
+            pairs = zip(start, carried, strict=True)
+            before = [body.add("Where", [reset, first, state]) for first, state in pairs]
         new = self._loop(body, before, equations.step(body, at, before))
         written = new[0]
         if valid:
@@ -252,10 +305,10 @@ class _Layers:
             written = body.add("Where", [valid, written, body.number(0)])
         # The values a body returns are its own, each under a name of its own.
         returned = [body.add("Identity", [value]) for value in (*new, written)]
-        taken = [(name, network.dtype) for name in (*before, *at.values())]
-        taken += [(valid, np.dtype(bool))] if valid else []
+        taken = [(name, network.dtype) for name in (*carried, *at.values())]
+        taken += [(name, np.dtype(bool)) for name in (valid, reset) if name]
         scanned = [*hoisted.values(), *([self._valid] if valid else [])]
-        backwards = int(network.reverse or k == 1)
+        scanned += [self._resets[backwards]] if start else []
         attributes = {
             "body": body.body(taken, [(name, network.dtype) for name in returned]),
             "num_scan_inputs": len(scanned),
