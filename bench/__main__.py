@@ -37,6 +37,9 @@ PLANNED = {
 OWN = {
     "single": "bench.single:measure",
     "own_cell": "bench.own_cell:measure",
+    "reset": "bench.reset:measure",
+    "scan": "bench.scan:measure",
+    "published": "bench.published:measure",
     "bf16": "bench.bf16:measure",
     "whole_step": "bench.whole_step:measure",
     "training": "bench.training:measure",

@@ -82,6 +82,9 @@ LAYERS = {
 FLAT = {
     "single": "One step through `recurra.nn`",
     "own_cell": "A user's cell",
+    "reset": "Resets within a sequence, one thread",
+    "scan": "A user's cell as an ONNX file, one thread",
+    "published": "Published cells, forward + backward, against plain loops in torch, one thread",
     "bf16": "bfloat16",
     "whole_step": "A whole step of training",
     "training": "`LanguageModel.fit` against the same model by hand",

@@ -156,6 +156,8 @@ TARGETS = (
         if name != "plain"
     ),
     Target("a user's cell", "our LSTM", _flat("own_cell"), each=1.5, at_most=True),
+    Target("resets within a sequence", "none", _flat("reset"), each=1.1, at_most=True),
+    Target("published cells", "a plain torch loop", _flat("published", "median"), each=5),
     Target("forward + backward in bf16", "our float32", _flat("bf16"), each=1.5),
     Target("whole step in float32", "torch", _flat("whole_step", "float32"), each=1.5),
     Target("whole step in bf16", "torch in float32", _flat("whole_step", "bf16"), each=2.2),

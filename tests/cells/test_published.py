@@ -3,17 +3,19 @@
 import json
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from cells.papers import weights_of
 from recurra import native
 from recurra.cells import CellData, data_of
 from recurra.cells.latex import equations
+from recurra.cells.matrices import plain
 from recurra.interop.onnx.run import OnnxModel
 from recurra.interop.onnx.write import sequence_model
+from recurra.matrices import plain_parameters
 from recurra.nn import Recurrent, RecurrentCell
 from recurra.nn.state import initial_states
 from recurra.reference import Interpreter
@@ -67,37 +69,7 @@ class Paper:
                 torch.nn.init.uniform_(parameter, value - 0.1, value + 0.1)
 
     def weights(self):
-        """Matrices, biases and learnt parameters by gates, as the file's `step` takes them."""
-        program, given = self.layer.program, dict(self.layer.named_parameters())
-
-        def parts(kind, product):
-            tensor, gates = given.get(f"{kind}_{product}_l0"), program.span(product)
-            return {} if tensor is None else dict(zip(gates, tensor.chunk(len(gates)), strict=True))
-
-        def biases_of(product):
-            tensor, gates = given.get(f"bias_{product}_l0"), program.biased_gates(product)
-            return {} if tensor is None else dict(zip(gates, tensor.chunk(len(gates)), strict=True))
-
-        others = {}
-        for name, tensor in given.items():
-            product = name.removesuffix("_l0").removeprefix("weight_")
-            if name.startswith("weight_") and len(product) > 2 and product != "hr":
-                form = f"{product[:2]}/{product[3:].partition('_')[0]}"
-                gates = [g for n in program.nodes if n.name == form for g in n.gates]
-                blocks = zip(gates, tensor.chunk(len(gates)), strict=True)
-                others[f"weight_{product}"] = SimpleNamespace(**dict(blocks))
-        inputs, recurrent = biases_of("ih"), biases_of("hh")
-        biases = recurrent | inputs
-        if getattr(self.module, "BIASES", 1) == 1:  # they add up, and a paper has one
-            biases |= {g: inputs[g] + recurrent[g] for g in inputs.keys() & recurrent.keys()}
-        return SimpleNamespace(
-            W=SimpleNamespace(**parts("weight", "ih")),
-            U=SimpleNamespace(**parts("weight", "hh")),
-            b=SimpleNamespace(**biases),
-            c=SimpleNamespace(**recurrent),
-            **others,
-            p=SimpleNamespace(**{n: given[f"learnt_{n}_l0"] for n in self.cell.learnt}),
-        )
+        return weights_of(self.module, self.cell, self.layer)
 
     def loop(self, lengths=None, reset=None):
         """Outputs (T, B, H) and last states of the plain loop."""
@@ -176,9 +148,13 @@ def test_numpy_and_single_steps(paper):
     found = single(paper.x[0], first if len(first) > 1 else first[0], reset=RESETS[0])
     found = found if isinstance(found, tuple) else (found,)
     assert_alike([s[0] for s in found], [s[0] for s in single_from_start(single, paper.x[0])])
+    kernels = plain(paper.layer.program)
+    parameters = plain_parameters(
+        paper.layer.program, {n: p.detach() for n, p in single.named_parameters()}
+    )
     stepper = native.Stepper(
-        paper.layer.program,
-        [p.detach() for p in single.parameters()],
+        kernels,
+        [parameters[p.name] for p in kernels.parameters],
         batch=B,
         start=[s[0] for s in start],
     )

@@ -1,4 +1,4 @@
-"""A Scan that is a cell runs on kernels; one that is nearly so runs node by node, with its result."""
+"""A Scan that is a cell runs on kernels; what is nearly one, node by node, with its result."""
 
 import json
 
@@ -27,7 +27,10 @@ LAYERS = {
         lambda **more: Recurrent(WORDS, I, H, num_layers=2, zoneout=(0.2, 0.4), **more).eval(),
         2,
     ),
-    "both directions": (lambda **more: Recurrent(MINIMAL_GATED, I, H, bidirectional=True, **more), 2),
+    "both directions": (
+        lambda **more: Recurrent(MINIMAL_GATED, I, H, bidirectional=True, **more),
+        2,
+    ),
     "reverse, learnt": (
         lambda **more: Recurrent(WORDS, I, H, reverse=True, learn_initial_state=True, **more),
         1,
@@ -104,11 +107,11 @@ def test_runs_on_kernels_with_the_same_result(make, scans, asked, tmp_path):
     known = {k: torch.from_numpy(given[v]) for k, v in named.items() if v in given}
     with torch.no_grad():
         expected = layer(
-            torch.from_numpy(given["input"]), (hx if len(hx) > 1 else hx[0]) if hx else None, **known
+            torch.from_numpy(given["input"]),
+            (hx if len(hx) > 1 else hx[0]) if hx else None,
+            **known,
         )[0]
-    np.testing.assert_allclose(
-        model.run(given)["output"], expected.numpy(), rtol=1e-4, atol=2e-5
-    )
+    np.testing.assert_allclose(model.run(given)["output"], expected.numpy(), rtol=1e-4, atol=2e-5)
 
 
 def test_float64_and_metadata_that_is_missing_run_node_by_node(tmp_path):

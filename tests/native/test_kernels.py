@@ -274,7 +274,9 @@ def test_steps_equal_the_whole(program: Program, case: Case, resets: str):
 def test_resets_that_do_not_fit_a_stepper(reset):
     problem = Problem.of(PROGRAMS[0], Case())
     stepper = native.Stepper(PROGRAMS[0], problem.parameters, batch=3)
-    with pytest.raises(ValueError, match=r"expected resets as an array of booleans of shape \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"expected resets as an array of booleans of shape \(3,\)"
+    ):
         stepper.step(problem.x[0].numpy(), reset=reset)
     with pytest.raises(InputError, match=r"start 0: expected \(20,\), received \(3,\)"):
         native.Stepper(PROGRAMS[0], problem.parameters, batch=3, start=[np.zeros(3)])

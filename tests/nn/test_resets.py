@@ -124,7 +124,7 @@ def test_finite_differences(make):
 
 
 def test_a_given_state_is_replaced_by_the_start():
-    layer, x, reset = drawn(LSTM_LEARNT)
+    layer, x, reset = drawn(learnt_lstm)
     states = [torch.randn(1, B, H, dtype=torch.float64).requires_grad_() for _ in "hc"]
     outputs, _ = layer(x, tuple(states), reset=reset)
     dh, dc = torch.autograd.grad(outputs.sum(), states)
@@ -136,7 +136,7 @@ def test_a_given_state_is_replaced_by_the_start():
     assert not torch.equal(fresh[:, [1, 3]], outputs[:, [1, 3]])
 
 
-def LSTM_LEARNT(**more):
+def learnt_lstm(**more):
     return LSTM(I, H, learn_initial_state=True, **more)
 
 

@@ -204,8 +204,8 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         """
         data: Tensor | ops.Lookup
         batch = view = None
-        asked = lengths is not None or mask is not None or return_gates or self.watched_by
-        asked = asked or reset is not None
+        asked = lengths is not None or mask is not None or reset is not None
+        asked = asked or bool(return_gates or self.watched_by)
         if asked or not self._is_inner(input):
             batch = Sequences.read(
                 input,

@@ -73,7 +73,7 @@ class Call(NamedTuple):
     def of(cls, fields: Sequence[Any]) -> "Call":
         """Return the call that has such `fields`."""
         *most, reset, start = fields
-        return cls(*most, reset=reset, start=start)
+        return cls(*most)._replace(reset=reset, start=start)
 
     @property
     def leaves(self) -> tuple[Tensor, ...]:

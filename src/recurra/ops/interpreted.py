@@ -50,7 +50,7 @@ def _fields(call: Call) -> tuple[Any, ...]:
 
 def _call(fields: Sequence[Any]) -> Call:
     *most, reset, start = fields
-    return Call(*most, reset=reset, start=start)
+    return Call(*most)._replace(reset=reset, start=start)
 
 
 @torch.library.custom_op("recurra::interpreted", mutates_args=(), schema=f"({_SCHEMA}) -> Tensor[]")

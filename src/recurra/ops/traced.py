@@ -76,7 +76,7 @@ def define_traced(run: Callable[[Call], Sequence[Tensor]]) -> None:
 
     def traced_resets(*given: Any) -> list[Tensor]:
         *first, reset, start = given
-        call = Call(*first, reset=reset, start=start)
+        call = Call(*first)._replace(reset=reset, start=start)
         keep = [k if k.numel() else None for k in call.keep if k is not None]
         there = native.available() and native.find(call.program) is not None
         return list(run(call._replace(keep=keep, kernels=there)))

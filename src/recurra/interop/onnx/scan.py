@@ -7,6 +7,7 @@ back to the input. The weights are those that stand in the file where a cell has
 that is anything else, in one node or constant, is run node by node.
 """
 
+import contextlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ from recurra.runtime.layer import KernelLayer, Resets, on_kernels
 
 #: Characters of metadata that may be a cell: some programs of the size that models may have.
 _MOST_TEXT = 1 << 18
+#: Nodes between a Scan and the products of its input.
+_MOST_NODES = 1 << 10
 #: Attributes of a Scan that say nothing here.
 _USUAL = {"scan_input_axes", "scan_output_axes"}
 
@@ -32,10 +35,9 @@ def programs(notes: Mapping[str, str]) -> list[Program]:
     found: list[Program] = []
     text = notes.get("recurra.cell", "")
     if 0 < len(text) <= _MOST_TEXT:
-        try:
+        # Where it is none, the file's nodes say what it computes.
+        with contextlib.suppress(RecurraError, ValueError, RecursionError):
             found += CellData.from_json(json.loads(text), "recurra.cell").programs
-        except (RecurraError, ValueError, RecursionError):
-            pass  # the file's nodes say what it computes
     flags = (False, True)
     for bias, norm in itertools.product((True, False), flags):
         usual = {"bias": bias, "norm": norm}
@@ -177,17 +179,18 @@ class _Scan:
 
     def _first_products(self) -> list[np.ndarray]:
         """The constants by which the values that are scanned were multiplied."""
-        found = []
-        for name in self.node.inputs[self.states :]:
-            for _ in range(32):
-                _, node = self.outer.get(name, (0, None))
-                if node is None or not node.inputs:
-                    break
-                weight = self.constants.get(node.inputs[-1])
-                if node.op == "MatMul" and weight is not None and weight.ndim == 2:
-                    found.append(weight)
-                    break
-                name = node.inputs[0]
+        found, names, seen = [], list(self.node.inputs[self.states :]), set[str]()
+        while names and len(seen) < _MOST_NODES:
+            name = names.pop()
+            _, node = self.outer.get(name, (0, None))
+            if node is None or name in seen or node.op == "Scan":
+                continue
+            seen.add(name)
+            weight = self.constants.get(node.inputs[-1]) if node.inputs else None
+            if node.op == "MatMul" and weight is not None and weight.ndim == 2:
+                found.append(weight)
+            else:
+                names += node.inputs
         return found
 
     def forms(self, states: int) -> Iterator[tuple[tuple[str, ...], tuple[bool, ...]]]:
@@ -292,8 +295,9 @@ class _Comparison:
         if want in pattern.weights:
             return value is not None and self._weight(value, *pattern.weights[want])
         if want.startswith(("share", "rest")):
-            fits = value is not None and value.shape == () and value.dtype == np.float32
-            return fits and self.numbers.setdefault(want, float(value)) == float(value)
+            if value is None or value.shape != () or value.dtype != np.float32:
+                return False
+            return self.numbers.setdefault(want, float(value)) == float(value)
         known = name in scan.constants or name in {v.name for v in scan.graph.inputs}
         known = known or scan.outer.get(name, (scan.at, None))[0] < scan.at
         return known and self.bound.setdefault((want, False), name) == name
@@ -342,7 +346,8 @@ class _Comparison:
             max(shape[0] for shape in self.shapes.values()),
             self.bound["x", False],
             tuple(outer[: scan.states]),
-            tuple(self.bound[f"start{k}", False] for k in names) if resets else (),
+            # A state that no equation reads has none.
+            tuple(self.bound.get((f"start{k}", False), outer[k]) for k in names if resets),
             marks.get("valid", ""),
             marks.get("reset", ""),
             scan.reverse,

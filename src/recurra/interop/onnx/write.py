@@ -198,7 +198,7 @@ class _Layers:
 
     def _initial(self, state: int, rows: slice, given: Sequence[str] | None) -> str:
         """What a layer's state (D, B, ·) starts from; "" for the zeros an operator starts from."""
-        graph, network = self._graph, self._network
+        graph = self._graph
         if given is not None:
             ends = [graph.integers(n) for n in (rows.start, rows.stop, 0)]
             found = graph.add("Slice", [given[state], *ends])
