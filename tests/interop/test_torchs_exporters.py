@@ -109,7 +109,7 @@ def test_our_own_export_of_any_module(row, tmp_path):
             {"inputs": torch.zeros(2, 3)},
             "Tagger: torch's exporter cannot write it with these inputs",
         ),
-        ({"inputs": tokens(T, B), "lengths": True}, "no step, lengths or states"),
+        ({"inputs": tokens(T, B), "lengths": True}, "no step, lengths, states or reset"),
     ],
 )
 def test_a_module_that_cannot_be_exported_is_refused_in_a_line(arguments, message, tmp_path):
