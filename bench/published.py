@@ -25,7 +25,7 @@ T, B, H = 64, 32, 128
 def by_loop(paper: Any, cell: Any, layer: Recurrent, x: torch.Tensor) -> None:
     """Forward and backward of the plain loop."""
     weights = import_module("cells.papers").weights_of(paper, cell, layer)
-    states = [x.new_zeros(B, H) for _ in cell.states]
+    states = [x.new_full((B, H), start) for start in layer.program.first]
     outputs = []
     for step in x:
         states = list(paper.step(weights, step, *states))
@@ -45,8 +45,11 @@ def measure(*, seconds: float = 0.7) -> list[dict[str, Any]]:
     for path in sorted((TESTS / "cells" / "published").glob("*.py")):
         paper = import_module(f"cells.published.{path.stem}")
         cell = getattr(paper, f"{path.stem}_of_paper")
-        layer = Recurrent(cell, H, H, **getattr(paper, "OPTIONS", {}))
-        x = torch.randn(T, B, H, requires_grad=True)
+        features = H + cell.program().further
+        layer = Recurrent(cell, features, H, **getattr(paper, "OPTIONS", {}))
+        x = torch.randn(T, B, features)
+        getattr(paper, "prepare", lambda x: None)(x)
+        x.requires_grad_()
         calls = [partial(by_layer, layer, x), partial(by_loop, paper, cell, layer, x)]
         with fixed_order(1):
             ours, loop = medians(calls, seconds=seconds)

@@ -25,6 +25,9 @@ class Backward : public OverTime<V> {
         threads_(threads),
         levels_(1 + (plan.backward.end() - 1)->level) {
     const long hidden = padded(shape_.hidden);
+    long products = 0;
+    for (const Segment<V>& segment : plan.backward)
+      products = segment.products.size > products ? segment.products.size : products;
     for (int s = 0; s < plan.states; ++s) place_gradients(s, arena);
     dweights_ = arena.zeros<T>(plan.weights.size * hidden);
     dbiases_ = arena.zeros<T>(plan.slots[0] * hidden);
@@ -33,8 +36,8 @@ class Backward : public OverTime<V> {
       own_[thread].end = shape_.steps;
       own_[thread].step = shape_.steps - 1;
       own_[thread].piece = 0;
-      own_[thread].u = arena.take<T>(batch_ * max_products * 8 * lanes<V>);
-      own_[thread].grad = arena.take<T>(max_states * batch_ * 8 * lanes<V>);
+      own_[thread].u = arena.take<T>(batch_ * products * 8 * lanes<V>);
+      own_[thread].grad = arena.take<T>(plan.states * batch_ * 8 * lanes<V>);
       own_[thread].sums = arena.zeros<T>(2 * plan.moments * batch_);
     }
   }
@@ -101,6 +104,7 @@ class Backward : public OverTime<V> {
     const long last = share(panels(space), thread + 1, threads_), hidden = padded(shape_.hidden);
     const T* stats = call_.saved + saved_.stats + time(n) * whole_ * 2 * plan_.moments;
     Ports<V> ports;
+    ports.hidden = shape_.hidden;
     ports.kept_row = saved_.kept_row;
     ports.kept_slot = pad;
     ports.weight_slot = ports.sum_slot = hidden;

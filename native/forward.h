@@ -46,7 +46,7 @@ class Forward : ForwardStates<V> {
       own.x = call.tokens ? table.at + share(panels(0), thread, threads) * plan.x_gates.size * lanes<V>
                           : arena.take<T>(rows * own.x_row);
       if (call.tokens) own.x_row = table.row;
-      own.u = arena.take<T>(batch_ * 3 * max_gates * lanes<V>);
+      own.u = arena.take<T>(batch_ * most_products() * lanes<V>);
       own.stats = arena.zeros<T>(plan.moments * 2 * stats_slot_);
       own.half = packed.x.half && !call.tokens
                      ? arena.zeros<Half>(whole_blocks(rows) * half_depth(shape_.inputs))
@@ -79,6 +79,25 @@ class Forward : ForwardStates<V> {
   }
 
  private:
+  // Vectors of products that a segment reads of a row, of all the panels that it takes at a time.
+  long most_products() const {
+    long most = 0;
+    for (const Segment<V>& segment : plan_.forward) {
+      const long vectors = panels_of(segment) * gates_of(segment);
+      most = vectors > most ? vectors : most;
+    }
+    return most;
+  }
+  static int gates_of(const Segment<V>& segment) {
+    int gates = 0;
+    for (const Product& p : segment.products) gates += p.gates;
+    return gates;
+  }
+  int panels_of(const Segment<V>& segment) const {
+    const int gates = gates_of(segment);
+    return segment.products.size > 1 ? 1 : panels_at_once(gates ? gates : 1, batch_);
+  }
+
   // Rows whose input product is computed at once: enough for the micro-kernel to run at full speed,
   // few enough for the second-level cache.
   static constexpr long chunk_rows = 256;
@@ -199,10 +218,9 @@ class Forward : ForwardStates<V> {
     const long first = share(panels(segment.space), thread, threads_);
     const long last = share(panels(segment.space), thread + 1, threads_);
     const long first_x = segment.space ? share(panels(0), thread, threads_) : first;
-    int gates = 0;
-    for (const Product& p : segment.products) gates += p.gates;
-    const int most = segment.products.size > 1 ? 1 : panels_at_once(gates ? gates : 1, batch_);
+    const int gates = gates_of(segment), most = panels_of(segment);
     Ports<V> ports;
+    ports.hidden = shape_.hidden;
     ports.x_row = own.x_row;
     ports.u_slot = W;
     ports.kept_row = saved_.kept_row;

@@ -117,7 +117,7 @@ class ForwardStates : protected Loop<V> {
   const Saved<V> saved_;
   Restarts<V> restarts_;
   States<V> states_[max_states], fresh_[max_states];
-  Staged<V> staged_[max_products];
+  Staged<V>* staged_;
   bool any_staged_ = false;
 
  private:
@@ -155,6 +155,7 @@ class ForwardStates : protected Loop<V> {
 
   void stage_initial(const Packed<V>& packed, Arena& arena) {
     int n = 0;
+    staged_ = arena.take<Staged<V>>(count_products(plan_.forward));
     for (const Segment<V>& segment : plan_.forward) {
       for (const Product& p : segment.products) {
         const Staged<V>& staged = staged_[n] = Staged<V>(p, packed.products[n], call_, arena);

@@ -11,6 +11,7 @@
 #if RECURRA_BYTES == 64 && defined(__linux__) && defined(__x86_64__)
 #define RECURRA_HALF 1
 #include <cpuid.h>
+#include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #else

@@ -10,6 +10,14 @@ namespace RECURRA_NAMESPACE {
 // rows go through the call by themselves, and both would read them (see parts.h).
 constexpr long most_in_place = 11;
 
+template <class V>
+bool has_many_gates(const Plan<V>& plan) {
+  bool many = plan.x_gates.size > most_at_once;
+  for (const Segment<V>& segment : plan.forward)
+    for (const Product& p : segment.products) many = many || p.gates > most_at_once;
+  return many;
+}
+
 template <class T>
 bool reads_in_place(const Call<T>& call) {
   return call.shape.steps == 1 && call.shape.batch <= most_in_place && !call.half && !call.symbols && !call.each;

@@ -103,7 +103,7 @@ void forward(const void* program, const void* given, const Call<Scalar<V>>& call
   const Threads wanted = threads_of(plan, call);
   Team team(wanted.count, wanted.manner);
   const int threads = team.threads();
-  Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call, arena, reads_in_place(call));
+  Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call, arena, reads_in_place(call) && !has_many_gates(plan));
   const Packed<V>& packed = given ? *static_cast<const Packed<V>*>(given) : *mine;
   Table<V> table = packed.table;
   Half** half = nullptr;

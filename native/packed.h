@@ -34,7 +34,7 @@ struct Panels {
   // rows to a gate; and which gates the panels have (see in_place.h).
   const Scalar<V>* in_place = nullptr;
   long units = 0, columns = 0;
-  int gate[max_gates] = {};
+  const int* gate = nullptr;
   bool transposed = false;
 
   const Scalar<V>* panel(long n) const { return at + n * stride; }
@@ -110,7 +110,7 @@ void leave_in_place(Panels<V>& p, const Scalar<V>* weight, long units, long colu
   p.in_place = weight;
   p.units = units;
   p.columns = columns;
-  for (int g = 0; g < gates; ++g) p.gate[g] = gate[g];
+  p.gate = gate;
   p.transposed = transposed;
   if (transposed) p.gates = gates;
 }
@@ -200,6 +200,7 @@ class Packed {
       : vectors(plan, call.shape, arena), plan_(plan), shape_(call.shape), in_place_(in_place) {
     const Shape& shape = call.shape;
     x = take_panels<V>(arena, shape.hidden, shape.inputs, plan.x_gates.size, call.half, in_place);
+    products = arena.take<Panels<V>>(count_products(plan.forward));
     if (call.symbols && !call.tokens) table = Table<V>(x, call.symbols, arena);
     for (const Segment<V>& segment : plan.forward)
       for (const Product& p : segment.products)
@@ -225,7 +226,7 @@ class Packed {
 
   Table<V> table;  // where the rows were given at packing
   Vectors<V> vectors;
-  Panels<V> x, products[max_products];
+  Panels<V> x, *products;
 
  private:
   void note(Panels<V>& p, int matrix, long units, const int* gate, const T* const* parameter) {

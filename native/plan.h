@@ -5,18 +5,17 @@
 namespace RECURRA_NAMESPACE {
 
 using recurra::max_gates;
-using recurra::max_products;
-using recurra::max_segments;
 
-template <class E, int N>
+// Of any length: the tables that the generator writes are arrays beside the plan.
+template <class E>
 struct List {
   int size;
-  E item[N];
+  const E* item;
   const E* begin() const { return item; }
   const E* end() const { return item + size; }
 };
 
-using Gates = List<int, max_gates>;
+using Gates = List<int>;
 
 // Matrices of parameters: their places in the list of parameters follow from `matrix_place`.
 enum Matrix { weight_ih, weight_hh, weight_hr };
@@ -28,7 +27,7 @@ struct Product {
   int state;     // the argument is this state before the step, or -1
   int slot;      // forward: the kept value that is the argument, or -1; backward: first gradient
   int gates;     // how many
-  int gate[max_gates];  // which, in the order of the gradients' slots
+  const int* gate;  // which, in the order of the gradients' slots
 };
 
 // A product's gradient over all of time: matrix[gates] += sum of gradient * argument^T.
@@ -38,12 +37,12 @@ struct Gradient {
   int argument;  // or this slot of H units, or the input where both are -1
   int slot;      // first gradient
   int gates;
-  int gate[max_gates];
+  const int* gate;
 };
 
 struct RowSum {
   int moment;    // which of the cell's moments
-  int values;    // how many vectors of H units it is over
+  int values;    // how many vectors of H units it is over; 0: the largest of one
 };
 
 constexpr int single = -2;
@@ -62,9 +61,9 @@ struct Segment {
   using Function = void (*)(const Ports<V>&);
   int level;                        // synchronisations before it in the step
   int space;                        // 0: H units, 1: P units
-  List<Product, max_products> products;
-  List<RowSum, max_rows> rows;
-  List<int, max_states> states;     // forward: written here. backward: dL/d(state) is read here
+  List<Product> products;
+  List<RowSum> rows;
+  List<int> states;     // forward: written here. backward: dL/d(state) is read here
   Function run, keep;               // forward: for inference, for training. backward: run alone
 };
 
@@ -74,19 +73,27 @@ struct Plan {
   int states;
   int gates[2];                     // how many weight_ih and weight_hh have rows for
   Gates x_gates;                    // gates of weight_ih that the cell reads
-  const char* kept_names[recurra::max_kept + 1];  // "" for those without; ends with null
+  const char* const* kept_names;    // "" for those without; ends with null
   int kept;                         // values kept a unit and step, all of H units
   int slots[2];                     // gradients and what else backward leaves, of H and of P units
   int moments;
   int x_moments;                    // the moments that are over the input's product, or -1
   int normed[2];                    // the biases of weight_ih, weight_hh belong to a norm
-  int projected[max_states];        // the state has P units
-  int direct[max_states];           // part of dL/d(old state) comes without a product
-  List<Vectored, recurra::max_vectors> weights;
-  List<Bias, recurra::max_biases> biases;
-  List<Segment<V>, max_segments> forward, backward;
-  List<Product, max_products> incoming;   // products by which dL/d(old state) flows to the step before
-  List<Gradient, max_products + 1> gradients;
+  const int* projected;             // the state has P units
+  const int* direct;                // part of dL/d(old state) comes without a product
+  List<Vectored> weights;
+  List<Bias> biases;
+  List<Segment<V>> forward, backward;
+  List<Product> incoming;   // products by which dL/d(old state) flows to the step before
+  List<Gradient> gradients;
 };
+
+// How many products the segments of a step have.
+template <class V>
+int count_products(const List<Segment<V>>& segments) {
+  int products = 0;
+  for (const Segment<V>& segment : segments) products += segment.products.size;
+  return products;
+}
 
 }  // namespace RECURRA_NAMESPACE

@@ -6,6 +6,7 @@
 // of units is padded to whole vectors, so a segment never has to stop early.
 #pragma once
 #include <initializer_list>
+#include <limits>
 
 #include "functions.h"
 #include "sizes.h"
@@ -19,7 +20,7 @@ template <class V>
 struct Ports {
   using T = Scalar<V>;
 
-  long rows = 0;
+  long rows = 0, hidden = 0;  // hidden: units of a layer
 
   // Products, read only. Gate g of the input's: x + g * lanes. Value j of the segment's: u + j * lanes.
   // Row b has the row x_index[b] of the input's products, or row b where there is no index.
@@ -101,6 +102,13 @@ struct Ports {
     return (v - splat<V>(at[0])) * splat<V>(at[stats_slot]);
   }
 
+  // Of a vector alone, the same for all its units: mean (of `largest`, the largest), sum.
+  V row_mean(long b, int m) const { return splat<V>(stats_at[2 * m * stats_slot + b]); }
+  V row_total(long b, int m) const { return splat<V>(stats_at[2 * m * stats_slot + b] * T(hidden)); }
+  // dL/dv of the mean and of the sum, of whose gradients there are the row's means.
+  V mean_gradient(long b, int m) const { return splat<V>(sums_at[2 * m * sums_slot + b]); }
+  V total_gradient(long b, int m) const { return splat<V>(sums_at[2 * m * sums_slot + b] * T(hidden)); }
+
   // dL/dv from dL/dx (x the normalized v), x, and the row's means of dL/dx and dL/dx * x.
   V denormalize(long b, int m, V gradient, V x) const {
     const T* at = sums_at + 2 * m * sums_slot + b;
@@ -124,6 +132,19 @@ struct Ports {
     T* to = partial_at[r] + b;
     to[0] = mean[0];
     to[partial_slot] = total<V>(squares);
+  }
+
+  // The largest of these units.
+  void largest(long b, int r, std::initializer_list<V> values) const {
+    const V mask = load<V>(real);
+    T most = -std::numeric_limits<T>::infinity();
+    for (int n = 0; n < lanes<V>; ++n) {
+      const T value = (*values.begin())[n];
+      if (mask[n] > 0 && !(value <= most)) most = value;  // no number wins
+    }
+    T* to = partial_at[r] + b;
+    to[0] = most;
+    to[partial_slot] = 0;
   }
 
   // The sums of dL/dx and of dL/dx * x: first all gradients, then all x.

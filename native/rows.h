@@ -66,6 +66,18 @@ inline int panels_at_once(int gates, long rows) {
   return gates >= vectors ? 1 : gates == 1 && rows == 1 ? 8 : vectors / gates;
 }
 
+// The product with one panel of more gates than one tile has sums for: some of them at a time.
+template <class V>
+void multiply_many_gates(const Rows<Scalar<V>>& a, const Scalar<V>* b, int gates, long depth, Scalar<V>* c, long c_row,
+                         const Scalar<V>* start) {
+  for (int first = 0; first < gates;) {
+    const int many = gates - first < 4 ? 1 : 4;
+    multiply<V>(many == 4 ? tiles<V, 4, 1, false, 0>() : tiles<V, 1, 1, false, 0>(), many, a, b, gates,
+                gates * lanes<V>, depth, c, c_row, start, 0, first);
+    first += many;
+  }
+}
+
 // The argument of a product: rows of units, and the same in bfloat16 where the panels are. In float
 // it may be many times as many rows, `step` apart.
 template <class V>
@@ -99,6 +111,12 @@ void multiply(const Panels<V>& p, long first, int count, const Argument<V>& a, l
     return multiply_in_place<V>(p, tiles_for<V>(p.gates, count), first, count, {a.at, a.row, rows, a.step, a.times},
                                 c, c_row, start);
   const Rows<Scalar<V>> from{a.at, a.row, rows, a.step, a.times};
+  if (p.gates > most_at_once) {
+    for (int n = 0; n < count; ++n, c += p.gates * lanes<V>)
+      multiply_many_gates<V>(from, p.panel(first + n), p.gates, p.depth, c, c_row,
+                             start ? start + n * p.gates * lanes<V> : nullptr);
+    return;
+  }
   const long next = (back ? -count : count) * p.stride;
   if constexpr (registers == 16)
     if (count == 1 && multiplied_by_gates<V>(from, p.panel(first), p.gates, p.depth, c, c_row, start, next)) return;
@@ -198,6 +216,19 @@ void join_rows(const Scalar<V>* from, long slot, long rows, long units, int valu
   }
 }
 
+// The largest of the units of a row, from those of its vectors: as `join_rows`.
+template <class V>
+void join_largest(const Scalar<V>* from, long slot, long rows, long units, Scalar<V>* to, long to_slot) {
+  const long vectors = (units + lanes<V> - 1) / lanes<V>;
+  for (long b = 0; b < rows; ++b) {
+    Scalar<V> most = from[b];
+    for (long n = 1; n < vectors; ++n)
+      if (const Scalar<V> value = from[2 * n * slot + b]; !(value <= most)) most = value;
+    to[b] = most;
+    to[to_slot + b] = 0;
+  }
+}
+
 // The row sums of a step, of all threads: [row sum][vector][2][b].
 template <class V>
 class RowSums {
@@ -216,13 +247,17 @@ class RowSums {
   }
 
   // Joins what the segments of a level left, for every row, to to[2 * moment * to_slot + b].
-  void join(const List<Segment<V>, max_segments>& segments, int level, bool moments, T* to,
+  void join(const List<Segment<V>>& segments, int level, bool moments, T* to,
             long to_slot) const {
     int number = 0;
     for (const Segment<V>& segment : segments) {
       for (const RowSum& row : segment.rows) {
         const int r = number++;
         if (segment.level != level) continue;
+        if (row.values == 0) {
+          join_largest<V>(part(r, 0), slot_, shape_.batch, shape_.hidden, to + 2 * row.moment * to_slot, to_slot);
+          continue;
+        }
         const auto join_all = moments ? join_rows<V, true> : join_rows<V, false>;
         join_all(part(r, 0), slot_, shape_.batch, shape_.hidden, row.values,
                  to + 2 * row.moment * to_slot, to_slot);
@@ -238,8 +273,8 @@ class RowSums {
   T* at_;
 };
 
-template <class V, int N>
-int count_rows(const List<Segment<V>, N>& segments) {
+template <class V>
+int count_rows(const List<Segment<V>>& segments) {
   int rows = 0;
   for (const Segment<V>& segment : segments) rows += segment.rows.size;
   return rows;

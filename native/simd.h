@@ -7,9 +7,6 @@
 #include <cstring>
 #include <type_traits>
 #include <utility>
-#if defined(__AVX512F__) || defined(__AVX2__)
-#include <immintrin.h>
-#endif
 
 namespace RECURRA_NAMESPACE {
 

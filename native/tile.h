@@ -11,6 +11,8 @@
 
 namespace RECURRA_NAMESPACE {
 
+constexpr int most_at_once = 8;  // gates of a panel that one tile takes
+
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int registers = 32;
 #else
@@ -27,7 +29,8 @@ constexpr int most_rows(int vectors) {
 // c[m][n] = start[n] + sum over k of a[m][k] * b[n][k].
 //   a      (rows, k): row m at a + m * a_row; Packed: argument k at a + k * a_row,
 //          rows side by side. Read only.
-//   b      NG panels, `b_panel` elements apart, of which G of Step gates are taken. Read only.
+//   b      NG panels, `b_panel` elements apart, of which G of Step gates are taken. Read only. Step 0: one panel
+//          of so many gates that an argument has `b_panel` elements.
 //   depth  at least 1.
 //   c      (rows, NG * G * lanes), row m at c + m * c_row. Must not overlap a or b.
 //   start  (NG * G * lanes); null: what is in c. Packed: not read; null: the sum is added to c, else
@@ -51,7 +54,8 @@ void tile(const Scalar<V>* a, long a_row, const Scalar<V>* b, long b_panel, long
 #pragma GCC unroll 8
       for (int g = 0; g < G; ++g)
         sum[m][n][g] = Packed ? V{} : load<V>((start ? start : c + m * c_row) + (n * G + g) * W);
-  const Scalar<V>* const end = b + depth * Step * W;
+  const long step = Step ? Step * W : b_panel;
+  const Scalar<V>* const end = b + depth * step;
   // The condition at the end: with one at the start gcc keeps the sums twice.
   do {
     V weight[NG][G];
@@ -69,7 +73,7 @@ void tile(const Scalar<V>* a, long a_row, const Scalar<V>* b, long b_panel, long
         for (int g = 0; g < G; ++g) sum[m][n][g] += value * weight[n][g];
     }
     a += Packed ? a_row : 1;
-    b += Step * W;
+    b += step;
     ahead += ahead_step;
   } while (b != end);
 #pragma GCC unroll 16

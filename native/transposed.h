@@ -15,6 +15,8 @@ class Transposed {
       if (in_place_)
         leave_in_place(x, call.parameter[0], shape_.hidden, shape_.inputs, input.gate, input.gates, true);
     }
+    incoming = arena.take<Panels<V>>(plan.incoming.size);
+    products = arena.take<Panels<V>>(count_products(plan.backward));
     for (const Product& p : plan.incoming) incoming[count_++] = take(p, call, arena);
     int n = 0;
     for (const Segment<V>& segment : plan.backward)
@@ -34,7 +36,7 @@ class Transposed {
       for (const Product& p : segment.products) fill_one(products[n++], p, parameter, thread, threads);
   }
 
-  Panels<V> x, incoming[max_products], products[max_products];
+  Panels<V> x, *incoming, *products;
 
  private:
   long units(const Product& p) const { return units_of(shape_, p.matrix == weight_hr); }

@@ -4,6 +4,9 @@
 // corrections, are applied on the way. Blocks of fixed size make sums the same for any threads.
 #pragma once
 #include <cmath>
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #include "functions.h"
 #include "packed.h"

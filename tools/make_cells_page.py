@@ -57,7 +57,7 @@ print(tuple(outputs.shape), tuple(h.shape))
 ```
 
 Its kernels, forward and backward, are compiled when the first layer is made, by the compiler that
-`CXX` names, else `c++`, `g++` or `clang++`: about a second, once for each choice of options. They
+`CXX` names, else `c++`, `g++` or `clang++`: in half a second, once for each choice of options. They
 are kept for later processes in `RECURRA_CACHE`, else in the user's cache folder
 (`~/.cache/recurra`; on macOS `~/Library/Caches/recurra`), which can be emptied at any time. The
 built-in cells with functions that do not come compiled take the same way. Where there is no
@@ -65,9 +65,8 @@ compiler, and on Windows, the reference runs, many times slower, and a `RecurraW
 once; `RECURRA_COMPILE=off` in the environment asks for that. `recurra doctor` tells what is so
 here.
 
-Kernels have at most 8 gates, 6 states and 4 recurrent products a step, and limits on what such
-cells hardly reach (`check_size` in `src/recurra/cells/layout.py` has all of them). What they refuse
-the reference computes, and the warning names the limit.
+Kernels have at most 64 gates and 16 states, and as many products a step as one writes. What they
+refuse the reference computes, and the warning names the limit.
 
 A definition is called once for every set of its options, with symbols in place of vectors: `if` and
 comparisons are for options (`if opt.norm:`, `opt.reset == "before"`), not for signals. Mistakes are
@@ -100,8 +99,17 @@ What was pickled, or exported as a graph, is refused where the cell is defined b
 | word | meaning |
 |---|---|
 | `x.f`, `u(v).f` | gate f of the input's product and of a vector's, with their biases |
+| `x["t1"]`, `u(v)["t1"]` | the same by name, for equations in a loop |
+| `u(v, heads=4)` | U has 4 blocks on its diagonal, and zeros beside them |
+| `u(v, rank=8)` | U is a product of two matrices, over 8 |
+| `u(v, form="lower")` | U is `lower` or `upper`, a triangle, or `antisymmetric`, A - Aᵀ |
+| `x.raw` | the input itself, where a layer has as many inputs as units |
+| `x.dt` | of `inputs="x dt:1"`: a further input, a number a step |
+| `x.s.f` | of `inputs="x s:27"`: gate f of a matrix with a further input of 27 numbers |
+| `before(v)` | v at the step before, 0 at the first |
+| `mean(v)`, `total(v)`, `softmax(v)` | over the units of v, for every unit |
 | `+ - * /`, `v**2` | unit by unit; powers are whole numbers up to 8 |
-| {functions}, `sqrt`, `log`, `sin`, `cos`, `abs` | functions, of `recurra.cells` |
+| {functions}, `sqrt`, `log`, `sin`, `cos`, `floor`, `abs` | functions, of `recurra.cells` |
 | `maximum(a, b)`, `minimum(a, b)` | the larger, the smaller; equal arguments share the gradient |
 | `where(a > b, yes, no)` | `yes` where the comparison (`>` or `<`) holds, else `no` |
 | `opt.w` | of `learnt="w alpha:1"`: a number for each unit, or one for all (`:1`) |
@@ -132,7 +140,45 @@ print([name for name, _ in layer.named_parameters()])
 ['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0', 'learnt_a_l0', 'learnt_tau_l0']
 ```
 
-`tests/cells/published/` has some fifty cells of papers, a file each, which are compared with plain
+States start from 0, or from what is written: `states="h c n=1 m=-inf"`; a learnt initial state
+begins there. `before(v)` is a state of the layer too, named `before_1` and so on, after the others:
+it waits where lengths or a mask say so, and streams carry it.
+
+Further inputs are the last features of a layer's input, in their order, and every layer of a stack
+reads them. A gate has one bias, which stands beside `x.f` where the equations read that, and else
+beside `x.s.f`. Here the time that has passed decides how much is forgotten (Baytas et al. 2017, in
+short):
+
+```python
+import math
+
+from recurra.cells import cell, log, sigmoid, tanh
+
+
+@cell(states="h c", gates="f i o g d", inputs="x dt:1")
+def time_aware(x, u, h, c, opt):
+    short = tanh(u(c).d)
+    c = c - short + short / log(math.e + x.dt)
+    f, i, o = sigmoid(x.f + u(h).f), sigmoid(x.i + u(h).i), sigmoid(x.o + u(h).o)
+    c = f * c + i * tanh(x.g + u(h).g)
+    return dict(h=o * tanh(c), c=c)
+
+
+layer = nn.Recurrent(time_aware, 8 + 1, 16, num_layers=2)
+values, passed = torch.randn(20, 3, 8), torch.rand(20, 3, 1)
+outputs, (h, c) = layer(torch.cat([values, passed], dim=-1))
+print(tuple(outputs.shape), layer.weight_ih_l0.shape)
+```
+
+```output
+(20, 3, 16) torch.Size([64, 8])
+```
+
+Matrices with heads, of low rank or of another form are made whole for each call, and multiplied as
+such: they save parameters, and no time. Their parameters are `weight_hh_heads4`,
+`weight_hh_rank8_left` and `_right`, `weight_hh_lower`; of further inputs `weight_ih_s`.
+
+`tests/cells/published/` has some sixty cells of papers, a file each, which are compared with plain
 loops in torch. `W` and `U` have rows only for the gates that equations read of them; a cell
 that reads no `u(v)` has no `weight_hh`.
 
@@ -177,6 +223,9 @@ was begun with. ONNX files carry the program in their metadata (`recurra.cell`).
 - **Its equations in what torch saves.** A `state_dict` holds the weights, and a graph of
   `torch.export` names the cell: import the definition before such a graph is loaded. An ONNX file
   holds the equations and needs no definition.
+- **Further inputs in tasks.** Only layers and single steps take cells with `inputs=`; a task
+  refuses them in one line.
+- **Matrices that are not learnt**, forms of the input's matrix, and states of other sizes than H.
 - **Counterparts elsewhere.** `to_torch` and `to_keras` refuse it, and `from_onnx` reads none back.
 
 ## Weights

@@ -52,26 +52,40 @@ void backward_0(const Ports<V>& ports) {
   p.add_bias(3, d3);
 }
 
+inline constexpr int numbers_0[] = {0, 1, 2};
+inline constexpr Product products_1[] = {{1, 0, -1, 3, numbers_0}};
+inline constexpr int numbers_2[] = {0};
+inline constexpr const char* const names_3[] = {"", "r", "z", "n", nullptr};
+inline constexpr int numbers_4[] = {1};
+inline constexpr Bias biases_5[] = {{2, 0, 1}, {2, 1, 2}, {2, 2, 3}, {3, 0, 1}, {3, 1, 2}, {3, 2, 0}};
+template <class V>
+inline const Segment<V> segments_6[] = {{0, 0, {1, products_1}, {0, nullptr}, {1, numbers_2}, forward_0<V, false>, forward_0<V, true>}};
+template <class V>
+inline const Segment<V> segments_7[] = {{0, 0, {0, nullptr}, {0, nullptr}, {1, numbers_2}, backward_0<V>, nullptr}};
+inline constexpr int numbers_8[] = {2, 0, 1};
+inline constexpr Product products_9[] = {{1, 0, 0, 3, numbers_8}};
+inline constexpr Gradient gradients_10[] = {{0, -1, -1, 1, 3, numbers_0}, {1, 0, -1, 0, 3, numbers_8}};
+
 template <class V>
 inline const Plan<V> plan = {
     /* name */ "gru",
     /* states */ 1,
     /* gates */ {3, 3},
-    /* x_gates */ {3, {0, 1, 2}},
-    /* kept_names */ {"", "r", "z", "n", nullptr},
+    /* x_gates */ {3, numbers_0},
+    /* kept_names */ names_3,
     /* kept */ 4,
     /* slots */ {4, 0},
     /* moments */ 0,
     /* x_moments */ -1,
     /* normed */ {0, 0},
-    /* projected */ {0},
-    /* direct */ {1},
-    /* weights */ {0, {}},
-    /* biases */ {6, {{2, 0, 1}, {2, 1, 2}, {2, 2, 3}, {3, 0, 1}, {3, 1, 2}, {3, 2, 0}}},
-    /* forward */ {1, {{0, 0, {1, {{1, 0, -1, 3, {0, 1, 2}}}}, {0, {}}, {1, {0}}, forward_0<V, false>, forward_0<V, true>}}},
-    /* backward */ {1, {{0, 0, {0, {}}, {0, {}}, {1, {0}}, backward_0<V>, nullptr}}},
-    /* incoming */ {1, {{1, 0, 0, 3, {2, 0, 1}}}},
-    /* gradients */ {2, {{0, -1, -1, 1, 3, {0, 1, 2}}, {1, 0, -1, 0, 3, {2, 0, 1}}}},
+    /* projected */ numbers_2,
+    /* direct */ numbers_4,
+    /* weights */ {0, nullptr},
+    /* biases */ {6, biases_5},
+    /* forward */ {1, segments_6<V>},
+    /* backward */ {1, segments_7<V>},
+    /* incoming */ {1, products_9},
+    /* gradients */ {2, gradients_10},
 };
 
 }  // namespace RECURRA_NAMESPACE::gru

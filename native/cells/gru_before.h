@@ -69,26 +69,42 @@ void backward_1(const Ports<V>& ports) {
   p.add_bias(0, d0);
 }
 
+inline constexpr int numbers_0[] = {0, 1};
+inline constexpr Product products_1[] = {{1, 0, -1, 2, numbers_0}};
+inline constexpr int numbers_2[] = {2};
+inline constexpr Product products_3[] = {{1, -1, 2, 1, numbers_2}};
+inline constexpr int numbers_4[] = {0};
+inline constexpr int numbers_5[] = {0, 1, 2};
+inline constexpr const char* const names_6[] = {"r", "z", "", "n", nullptr};
+inline constexpr int numbers_7[] = {1};
+inline constexpr Bias biases_8[] = {{2, 0, 0}, {2, 1, 1}, {2, 2, 2}, {3, 0, 0}, {3, 1, 1}, {3, 2, 2}};
+template <class V>
+inline const Segment<V> segments_9[] = {{0, 0, {1, products_1}, {0, nullptr}, {0, nullptr}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {1, products_3}, {0, nullptr}, {1, numbers_4}, forward_1<V, false>, forward_1<V, true>}};
+template <class V>
+inline const Segment<V> segments_10[] = {{0, 0, {0, nullptr}, {0, nullptr}, {1, numbers_4}, backward_0<V>, nullptr}, {1, 0, {1, products_3}, {0, nullptr}, {0, nullptr}, backward_1<V>, nullptr}};
+inline constexpr Product products_11[] = {{1, 0, 0, 2, numbers_0}};
+inline constexpr Gradient gradients_12[] = {{0, -1, -1, 0, 3, numbers_5}, {1, 0, -1, 0, 2, numbers_0}, {1, -1, 3, 2, 1, numbers_2}};
+
 template <class V>
 inline const Plan<V> plan = {
     /* name */ "gru_before",
     /* states */ 1,
     /* gates */ {3, 3},
-    /* x_gates */ {3, {0, 1, 2}},
-    /* kept_names */ {"r", "z", "", "n", nullptr},
+    /* x_gates */ {3, numbers_5},
+    /* kept_names */ names_6,
     /* kept */ 4,
     /* slots */ {4, 0},
     /* moments */ 0,
     /* x_moments */ -1,
     /* normed */ {0, 0},
-    /* projected */ {0},
-    /* direct */ {1},
-    /* weights */ {0, {}},
-    /* biases */ {6, {{2, 0, 0}, {2, 1, 1}, {2, 2, 2}, {3, 0, 0}, {3, 1, 1}, {3, 2, 2}}},
-    /* forward */ {2, {{0, 0, {1, {{1, 0, -1, 2, {0, 1}}}}, {0, {}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {1, {{1, -1, 2, 1, {2}}}}, {0, {}}, {1, {0}}, forward_1<V, false>, forward_1<V, true>}}},
-    /* backward */ {2, {{0, 0, {0, {}}, {0, {}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {1, {{1, -1, 2, 1, {2}}}}, {0, {}}, {0, {}}, backward_1<V>, nullptr}}},
-    /* incoming */ {1, {{1, 0, 0, 2, {0, 1}}}},
-    /* gradients */ {3, {{0, -1, -1, 0, 3, {0, 1, 2}}, {1, 0, -1, 0, 2, {0, 1}}, {1, -1, 3, 2, 1, {2}}}},
+    /* projected */ numbers_4,
+    /* direct */ numbers_7,
+    /* weights */ {0, nullptr},
+    /* biases */ {6, biases_8},
+    /* forward */ {2, segments_9<V>},
+    /* backward */ {2, segments_10<V>},
+    /* incoming */ {1, products_11},
+    /* gradients */ {3, gradients_12},
 };
 
 }  // namespace RECURRA_NAMESPACE::gru_before

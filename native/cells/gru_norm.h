@@ -128,26 +128,41 @@ void backward_1(const Ports<V>& ports) {
   }
 }
 
+inline constexpr int numbers_0[] = {0, 1, 2};
+inline constexpr Product products_1[] = {{1, 0, -1, 3, numbers_0}};
+inline constexpr RowSum sums_2[] = {{1, 3}};
+inline constexpr int numbers_3[] = {0};
+inline constexpr RowSum sums_4[] = {{1, 3}, {0, 3}};
+inline constexpr const char* const names_5[] = {"", "", "", "", "", "", "r", "z", "n", nullptr};
+inline constexpr int numbers_6[] = {1};
+inline constexpr Vectored vectors_7[] = {{2, 0}, {2, 1}, {2, 2}, {3, 0}, {3, 1}, {3, 2}, {4, 0}, {4, 1}, {4, 2}, {5, 0}, {5, 1}, {5, 2}};
+template <class V>
+inline const Segment<V> segments_8[] = {{0, 0, {1, products_1}, {1, sums_2}, {0, nullptr}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, nullptr}, {0, nullptr}, {1, numbers_3}, forward_1<V, false>, forward_1<V, true>}};
+template <class V>
+inline const Segment<V> segments_9[] = {{0, 0, {0, nullptr}, {2, sums_4}, {1, numbers_3}, backward_0<V>, nullptr}, {1, 0, {0, nullptr}, {0, nullptr}, {0, nullptr}, backward_1<V>, nullptr}};
+inline constexpr Product products_10[] = {{1, 0, 0, 3, numbers_0}};
+inline constexpr Gradient gradients_11[] = {{0, -1, -1, 3, 3, numbers_0}, {1, 0, -1, 0, 3, numbers_0}};
+
 template <class V>
 inline const Plan<V> plan = {
     /* name */ "gru_norm",
     /* states */ 1,
     /* gates */ {3, 3},
-    /* x_gates */ {3, {0, 1, 2}},
-    /* kept_names */ {"", "", "", "", "", "", "r", "z", "n", nullptr},
+    /* x_gates */ {3, numbers_0},
+    /* kept_names */ names_5,
     /* kept */ 9,
     /* slots */ {6, 0},
     /* moments */ 2,
     /* x_moments */ 0,
     /* normed */ {1, 1},
-    /* projected */ {0},
-    /* direct */ {1},
-    /* weights */ {12, {{2, 0}, {2, 1}, {2, 2}, {3, 0}, {3, 1}, {3, 2}, {4, 0}, {4, 1}, {4, 2}, {5, 0}, {5, 1}, {5, 2}}},
-    /* biases */ {0, {}},
-    /* forward */ {2, {{0, 0, {1, {{1, 0, -1, 3, {0, 1, 2}}}}, {1, {{1, 3}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {0, {}}, {1, {0}}, forward_1<V, false>, forward_1<V, true>}}},
-    /* backward */ {2, {{0, 0, {0, {}}, {2, {{1, 3}, {0, 3}}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {0, {}}, {0, {}}, {0, {}}, backward_1<V>, nullptr}}},
-    /* incoming */ {1, {{1, 0, 0, 3, {0, 1, 2}}}},
-    /* gradients */ {2, {{0, -1, -1, 3, 3, {0, 1, 2}}, {1, 0, -1, 0, 3, {0, 1, 2}}}},
+    /* projected */ numbers_3,
+    /* direct */ numbers_6,
+    /* weights */ {12, vectors_7},
+    /* biases */ {0, nullptr},
+    /* forward */ {2, segments_8<V>},
+    /* backward */ {2, segments_9<V>},
+    /* incoming */ {1, products_10},
+    /* gradients */ {2, gradients_11},
 };
 
 }  // namespace RECURRA_NAMESPACE::gru_norm

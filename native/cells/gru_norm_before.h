@@ -165,26 +165,46 @@ void backward_3(const Ports<V>& ports) {
   }
 }
 
+inline constexpr int numbers_0[] = {0, 1};
+inline constexpr Product products_1[] = {{1, 0, -1, 2, numbers_0}};
+inline constexpr RowSum sums_2[] = {{1, 2}};
+inline constexpr int numbers_3[] = {2};
+inline constexpr Product products_4[] = {{1, -1, 7, 1, numbers_3}};
+inline constexpr RowSum sums_5[] = {{2, 1}};
+inline constexpr int numbers_6[] = {0};
+inline constexpr Product products_7[] = {{1, -1, 2, 1, numbers_3}};
+inline constexpr RowSum sums_8[] = {{1, 2}, {0, 3}};
+inline constexpr int numbers_9[] = {0, 1, 2};
+inline constexpr const char* const names_10[] = {"", "", "", "", "", "r", "z", "", "", "n", nullptr};
+inline constexpr int numbers_11[] = {1};
+inline constexpr Vectored vectors_12[] = {{2, 0}, {2, 1}, {2, 2}, {3, 0}, {3, 1}, {3, 2}, {4, 0}, {4, 1}, {4, 2}, {5, 0}, {5, 1}, {5, 2}};
+template <class V>
+inline const Segment<V> segments_13[] = {{0, 0, {1, products_1}, {1, sums_2}, {0, nullptr}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, nullptr}, {0, nullptr}, {0, nullptr}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {1, products_4}, {1, sums_5}, {0, nullptr}, forward_2<V, false>, forward_2<V, true>}, {3, 0, {0, nullptr}, {0, nullptr}, {1, numbers_6}, forward_3<V, false>, forward_3<V, true>}};
+template <class V>
+inline const Segment<V> segments_14[] = {{0, 0, {0, nullptr}, {1, sums_5}, {1, numbers_6}, backward_0<V>, nullptr}, {1, 0, {0, nullptr}, {0, nullptr}, {0, nullptr}, backward_1<V>, nullptr}, {2, 0, {1, products_7}, {2, sums_8}, {0, nullptr}, backward_2<V>, nullptr}, {3, 0, {0, nullptr}, {0, nullptr}, {0, nullptr}, backward_3<V>, nullptr}};
+inline constexpr Product products_15[] = {{1, 0, 0, 2, numbers_0}};
+inline constexpr Gradient gradients_16[] = {{0, -1, -1, 3, 3, numbers_9}, {1, 0, -1, 0, 2, numbers_0}, {1, -1, 6, 2, 1, numbers_3}};
+
 template <class V>
 inline const Plan<V> plan = {
     /* name */ "gru_norm_before",
     /* states */ 1,
     /* gates */ {3, 3},
-    /* x_gates */ {3, {0, 1, 2}},
-    /* kept_names */ {"", "", "", "", "", "r", "z", "", "", "n", nullptr},
+    /* x_gates */ {3, numbers_9},
+    /* kept_names */ names_10,
     /* kept */ 10,
     /* slots */ {7, 0},
     /* moments */ 3,
     /* x_moments */ 0,
     /* normed */ {1, 1},
-    /* projected */ {0},
-    /* direct */ {1},
-    /* weights */ {12, {{2, 0}, {2, 1}, {2, 2}, {3, 0}, {3, 1}, {3, 2}, {4, 0}, {4, 1}, {4, 2}, {5, 0}, {5, 1}, {5, 2}}},
-    /* biases */ {0, {}},
-    /* forward */ {4, {{0, 0, {1, {{1, 0, -1, 2, {0, 1}}}}, {1, {{1, 2}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {0, {}}, {0, {}}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {1, {{1, -1, 7, 1, {2}}}}, {1, {{2, 1}}}, {0, {}}, forward_2<V, false>, forward_2<V, true>}, {3, 0, {0, {}}, {0, {}}, {1, {0}}, forward_3<V, false>, forward_3<V, true>}}},
-    /* backward */ {4, {{0, 0, {0, {}}, {1, {{2, 1}}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {0, {}}, {0, {}}, {0, {}}, backward_1<V>, nullptr}, {2, 0, {1, {{1, -1, 2, 1, {2}}}}, {2, {{1, 2}, {0, 3}}}, {0, {}}, backward_2<V>, nullptr}, {3, 0, {0, {}}, {0, {}}, {0, {}}, backward_3<V>, nullptr}}},
-    /* incoming */ {1, {{1, 0, 0, 2, {0, 1}}}},
-    /* gradients */ {3, {{0, -1, -1, 3, 3, {0, 1, 2}}, {1, 0, -1, 0, 2, {0, 1}}, {1, -1, 6, 2, 1, {2}}}},
+    /* projected */ numbers_6,
+    /* direct */ numbers_11,
+    /* weights */ {12, vectors_12},
+    /* biases */ {0, nullptr},
+    /* forward */ {4, segments_13<V>},
+    /* backward */ {4, segments_14<V>},
+    /* incoming */ {1, products_15},
+    /* gradients */ {3, gradients_16},
 };
 
 }  // namespace RECURRA_NAMESPACE::gru_norm_before

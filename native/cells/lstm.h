@@ -57,26 +57,39 @@ void backward_0(const Ports<V>& ports) {
   p.add_bias(3, d3);
 }
 
+inline constexpr int numbers_0[] = {0, 1, 2, 3};
+inline constexpr Product products_1[] = {{1, 0, -1, 4, numbers_0}};
+inline constexpr int numbers_2[] = {0, 1};
+inline constexpr const char* const names_3[] = {"i", "f", "g", "o", nullptr};
+inline constexpr int numbers_4[] = {0, 0};
+inline constexpr Bias biases_5[] = {{2, 0, 0}, {2, 1, 1}, {2, 2, 2}, {2, 3, 3}, {3, 0, 0}, {3, 1, 1}, {3, 2, 2}, {3, 3, 3}};
+template <class V>
+inline const Segment<V> segments_6[] = {{0, 0, {1, products_1}, {0, nullptr}, {2, numbers_2}, forward_0<V, false>, forward_0<V, true>}};
+template <class V>
+inline const Segment<V> segments_7[] = {{0, 0, {0, nullptr}, {0, nullptr}, {2, numbers_2}, backward_0<V>, nullptr}};
+inline constexpr Product products_8[] = {{1, 0, 0, 4, numbers_0}};
+inline constexpr Gradient gradients_9[] = {{0, -1, -1, 0, 4, numbers_0}, {1, 0, -1, 0, 4, numbers_0}};
+
 template <class V>
 inline const Plan<V> plan = {
     /* name */ "lstm",
     /* states */ 2,
     /* gates */ {4, 4},
-    /* x_gates */ {4, {0, 1, 2, 3}},
-    /* kept_names */ {"i", "f", "g", "o", nullptr},
+    /* x_gates */ {4, numbers_0},
+    /* kept_names */ names_3,
     /* kept */ 4,
     /* slots */ {4, 0},
     /* moments */ 0,
     /* x_moments */ -1,
     /* normed */ {0, 0},
-    /* projected */ {0, 0},
-    /* direct */ {0, 1},
-    /* weights */ {0, {}},
-    /* biases */ {8, {{2, 0, 0}, {2, 1, 1}, {2, 2, 2}, {2, 3, 3}, {3, 0, 0}, {3, 1, 1}, {3, 2, 2}, {3, 3, 3}}},
-    /* forward */ {1, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {0, {}}, {2, {0, 1}}, forward_0<V, false>, forward_0<V, true>}}},
-    /* backward */ {1, {{0, 0, {0, {}}, {0, {}}, {2, {0, 1}}, backward_0<V>, nullptr}}},
-    /* incoming */ {1, {{1, 0, 0, 4, {0, 1, 2, 3}}}},
-    /* gradients */ {2, {{0, -1, -1, 0, 4, {0, 1, 2, 3}}, {1, 0, -1, 0, 4, {0, 1, 2, 3}}}},
+    /* projected */ numbers_4,
+    /* direct */ numbers_2,
+    /* weights */ {0, nullptr},
+    /* biases */ {8, biases_5},
+    /* forward */ {1, segments_6<V>},
+    /* backward */ {1, segments_7<V>},
+    /* incoming */ {1, products_8},
+    /* gradients */ {2, gradients_9},
 };
 
 }  // namespace RECURRA_NAMESPACE::lstm

@@ -189,26 +189,44 @@ void backward_2(const Ports<V>& ports) {
   }
 }
 
+inline constexpr int numbers_0[] = {0, 1, 2, 3};
+inline constexpr Product products_1[] = {{1, 0, -1, 4, numbers_0}};
+inline constexpr RowSum sums_2[] = {{1, 4}};
+inline constexpr RowSum sums_3[] = {{2, 1}};
+inline constexpr int numbers_4[] = {1};
+inline constexpr int numbers_5[] = {0};
+inline constexpr RowSum sums_6[] = {{1, 4}, {0, 4}};
+inline constexpr const char* const names_7[] = {"", "", "", "", "", "", "", "", "i", "f", "g", "o", nullptr};
+inline constexpr int numbers_8[] = {0, 0};
+inline constexpr int numbers_9[] = {0, 1};
+inline constexpr Vectored vectors_10[] = {{2, 0}, {2, 1}, {2, 2}, {2, 3}, {3, 0}, {3, 1}, {3, 2}, {3, 3}, {4, 0}, {4, 1}, {4, 2}, {4, 3}, {5, 0}, {5, 1}, {5, 2}, {5, 3}, {6, -1}, {7, -1}};
+template <class V>
+inline const Segment<V> segments_11[] = {{0, 0, {1, products_1}, {1, sums_2}, {0, nullptr}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, nullptr}, {1, sums_3}, {1, numbers_4}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, nullptr}, {0, nullptr}, {1, numbers_5}, forward_2<V, false>, forward_2<V, true>}};
+template <class V>
+inline const Segment<V> segments_12[] = {{0, 0, {0, nullptr}, {1, sums_3}, {1, numbers_5}, backward_0<V>, nullptr}, {1, 0, {0, nullptr}, {2, sums_6}, {1, numbers_4}, backward_1<V>, nullptr}, {2, 0, {0, nullptr}, {0, nullptr}, {0, nullptr}, backward_2<V>, nullptr}};
+inline constexpr Product products_13[] = {{1, 0, 0, 4, numbers_0}};
+inline constexpr Gradient gradients_14[] = {{0, -1, -1, 4, 4, numbers_0}, {1, 0, -1, 0, 4, numbers_0}};
+
 template <class V>
 inline const Plan<V> plan = {
     /* name */ "lstm_norm",
     /* states */ 2,
     /* gates */ {4, 4},
-    /* x_gates */ {4, {0, 1, 2, 3}},
-    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", nullptr},
+    /* x_gates */ {4, numbers_0},
+    /* kept_names */ names_7,
     /* kept */ 12,
     /* slots */ {8, 0},
     /* moments */ 3,
     /* x_moments */ 0,
     /* normed */ {1, 1},
-    /* projected */ {0, 0},
-    /* direct */ {0, 1},
-    /* weights */ {18, {{2, 0}, {2, 1}, {2, 2}, {2, 3}, {3, 0}, {3, 1}, {3, 2}, {3, 3}, {4, 0}, {4, 1}, {4, 2}, {4, 3}, {5, 0}, {5, 1}, {5, 2}, {5, 3}, {6, -1}, {7, -1}}},
-    /* biases */ {0, {}},
-    /* forward */ {3, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {1, {{1, 4}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {1, {{2, 1}}}, {1, {1}}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, {}}, {0, {}}, {1, {0}}, forward_2<V, false>, forward_2<V, true>}}},
-    /* backward */ {3, {{0, 0, {0, {}}, {1, {{2, 1}}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {0, {}}, {2, {{1, 4}, {0, 4}}}, {1, {1}}, backward_1<V>, nullptr}, {2, 0, {0, {}}, {0, {}}, {0, {}}, backward_2<V>, nullptr}}},
-    /* incoming */ {1, {{1, 0, 0, 4, {0, 1, 2, 3}}}},
-    /* gradients */ {2, {{0, -1, -1, 4, 4, {0, 1, 2, 3}}, {1, 0, -1, 0, 4, {0, 1, 2, 3}}}},
+    /* projected */ numbers_8,
+    /* direct */ numbers_9,
+    /* weights */ {18, vectors_10},
+    /* biases */ {0, nullptr},
+    /* forward */ {3, segments_11<V>},
+    /* backward */ {3, segments_12<V>},
+    /* incoming */ {1, products_13},
+    /* gradients */ {2, gradients_14},
 };
 
 }  // namespace RECURRA_NAMESPACE::lstm_norm

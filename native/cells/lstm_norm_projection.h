@@ -209,26 +209,46 @@ void backward_3(const Ports<V>& ports) {
   }
 }
 
+inline constexpr int numbers_0[] = {0, 1, 2, 3};
+inline constexpr Product products_1[] = {{1, 0, -1, 4, numbers_0}};
+inline constexpr RowSum sums_2[] = {{1, 4}};
+inline constexpr RowSum sums_3[] = {{2, 1}};
+inline constexpr int numbers_4[] = {1};
+inline constexpr int numbers_5[] = {0};
+inline constexpr Product products_6[] = {{2, -1, 12, 1, numbers_5}};
+inline constexpr Product products_7[] = {{2, -1, 0, 1, numbers_5}};
+inline constexpr RowSum sums_8[] = {{1, 4}, {0, 4}};
+inline constexpr const char* const names_9[] = {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", nullptr};
+inline constexpr int numbers_10[] = {1, 0};
+inline constexpr int numbers_11[] = {0, 1};
+inline constexpr Vectored vectors_12[] = {{2, 0}, {2, 1}, {2, 2}, {2, 3}, {3, 0}, {3, 1}, {3, 2}, {3, 3}, {5, 0}, {5, 1}, {5, 2}, {5, 3}, {6, 0}, {6, 1}, {6, 2}, {6, 3}, {7, -1}, {8, -1}};
+template <class V>
+inline const Segment<V> segments_13[] = {{0, 0, {1, products_1}, {1, sums_2}, {0, nullptr}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, nullptr}, {1, sums_3}, {1, numbers_4}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, nullptr}, {0, nullptr}, {0, nullptr}, forward_2<V, false>, forward_2<V, true>}, {3, 1, {1, products_6}, {0, nullptr}, {1, numbers_5}, forward_3<V, false>, forward_3<V, true>}};
+template <class V>
+inline const Segment<V> segments_14[] = {{0, 1, {0, nullptr}, {0, nullptr}, {1, numbers_5}, backward_0<V>, nullptr}, {1, 0, {1, products_7}, {1, sums_3}, {0, nullptr}, backward_1<V>, nullptr}, {2, 0, {0, nullptr}, {2, sums_8}, {1, numbers_4}, backward_2<V>, nullptr}, {3, 0, {0, nullptr}, {0, nullptr}, {0, nullptr}, backward_3<V>, nullptr}};
+inline constexpr Product products_15[] = {{1, 0, 0, 4, numbers_0}};
+inline constexpr Gradient gradients_16[] = {{0, -1, -1, 4, 4, numbers_0}, {1, 0, -1, 0, 4, numbers_0}, {2, -1, 8, 0, 1, numbers_5}};
+
 template <class V>
 inline const Plan<V> plan = {
     /* name */ "lstm_norm_projection",
     /* states */ 2,
     /* gates */ {4, 4},
-    /* x_gates */ {4, {0, 1, 2, 3}},
-    /* kept_names */ {"", "", "", "", "", "", "", "", "i", "f", "g", "o", "", nullptr},
+    /* x_gates */ {4, numbers_0},
+    /* kept_names */ names_9,
     /* kept */ 13,
     /* slots */ {9, 1},
     /* moments */ 3,
     /* x_moments */ 0,
     /* normed */ {1, 1},
-    /* projected */ {1, 0},
-    /* direct */ {0, 1},
-    /* weights */ {18, {{2, 0}, {2, 1}, {2, 2}, {2, 3}, {3, 0}, {3, 1}, {3, 2}, {3, 3}, {5, 0}, {5, 1}, {5, 2}, {5, 3}, {6, 0}, {6, 1}, {6, 2}, {6, 3}, {7, -1}, {8, -1}}},
-    /* biases */ {0, {}},
-    /* forward */ {4, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {1, {{1, 4}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {1, {{2, 1}}}, {1, {1}}, forward_1<V, false>, forward_1<V, true>}, {2, 0, {0, {}}, {0, {}}, {0, {}}, forward_2<V, false>, forward_2<V, true>}, {3, 1, {1, {{2, -1, 12, 1, {0}}}}, {0, {}}, {1, {0}}, forward_3<V, false>, forward_3<V, true>}}},
-    /* backward */ {4, {{0, 1, {0, {}}, {0, {}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {1, {{2, -1, 0, 1, {0}}}}, {1, {{2, 1}}}, {0, {}}, backward_1<V>, nullptr}, {2, 0, {0, {}}, {2, {{1, 4}, {0, 4}}}, {1, {1}}, backward_2<V>, nullptr}, {3, 0, {0, {}}, {0, {}}, {0, {}}, backward_3<V>, nullptr}}},
-    /* incoming */ {1, {{1, 0, 0, 4, {0, 1, 2, 3}}}},
-    /* gradients */ {3, {{0, -1, -1, 4, 4, {0, 1, 2, 3}}, {1, 0, -1, 0, 4, {0, 1, 2, 3}}, {2, -1, 8, 0, 1, {0}}}},
+    /* projected */ numbers_10,
+    /* direct */ numbers_11,
+    /* weights */ {18, vectors_12},
+    /* biases */ {0, nullptr},
+    /* forward */ {4, segments_13<V>},
+    /* backward */ {4, segments_14<V>},
+    /* incoming */ {1, products_15},
+    /* gradients */ {3, gradients_16},
 };
 
 }  // namespace RECURRA_NAMESPACE::lstm_norm_projection

@@ -88,26 +88,44 @@ void backward_1(const Ports<V>& ports) {
   p.add_weight(0, d6);
 }
 
+inline constexpr int numbers_0[] = {0, 1, 2, 3};
+inline constexpr Product products_1[] = {{1, 0, -1, 4, numbers_0}};
+inline constexpr int numbers_2[] = {1};
+inline constexpr int numbers_3[] = {0};
+inline constexpr Product products_4[] = {{2, -1, 4, 1, numbers_3}};
+inline constexpr Product products_5[] = {{2, -1, 0, 1, numbers_3}};
+inline constexpr const char* const names_6[] = {"i", "f", "g", "o", "", nullptr};
+inline constexpr int numbers_7[] = {1, 0};
+inline constexpr int numbers_8[] = {0, 1};
+inline constexpr Vectored vectors_9[] = {{5, -1}, {6, -1}, {7, -1}};
+inline constexpr Bias biases_10[] = {{2, 0, 0}, {2, 1, 1}, {2, 2, 2}, {2, 3, 3}, {3, 0, 0}, {3, 1, 1}, {3, 2, 2}, {3, 3, 3}};
+template <class V>
+inline const Segment<V> segments_11[] = {{0, 0, {1, products_1}, {0, nullptr}, {1, numbers_2}, forward_0<V, false>, forward_0<V, true>}, {1, 1, {1, products_4}, {0, nullptr}, {1, numbers_3}, forward_1<V, false>, forward_1<V, true>}};
+template <class V>
+inline const Segment<V> segments_12[] = {{0, 1, {0, nullptr}, {0, nullptr}, {1, numbers_3}, backward_0<V>, nullptr}, {1, 0, {1, products_5}, {0, nullptr}, {1, numbers_2}, backward_1<V>, nullptr}};
+inline constexpr Product products_13[] = {{1, 0, 0, 4, numbers_0}};
+inline constexpr Gradient gradients_14[] = {{0, -1, -1, 0, 4, numbers_0}, {1, 0, -1, 0, 4, numbers_0}, {2, -1, 4, 0, 1, numbers_3}};
+
 template <class V>
 inline const Plan<V> plan = {
     /* name */ "lstm_peephole_projection",
     /* states */ 2,
     /* gates */ {4, 4},
-    /* x_gates */ {4, {0, 1, 2, 3}},
-    /* kept_names */ {"i", "f", "g", "o", "", nullptr},
+    /* x_gates */ {4, numbers_0},
+    /* kept_names */ names_6,
     /* kept */ 5,
     /* slots */ {5, 1},
     /* moments */ 0,
     /* x_moments */ -1,
     /* normed */ {0, 0},
-    /* projected */ {1, 0},
-    /* direct */ {0, 1},
-    /* weights */ {3, {{5, -1}, {6, -1}, {7, -1}}},
-    /* biases */ {8, {{2, 0, 0}, {2, 1, 1}, {2, 2, 2}, {2, 3, 3}, {3, 0, 0}, {3, 1, 1}, {3, 2, 2}, {3, 3, 3}}},
-    /* forward */ {2, {{0, 0, {1, {{1, 0, -1, 4, {0, 1, 2, 3}}}}, {0, {}}, {1, {1}}, forward_0<V, false>, forward_0<V, true>}, {1, 1, {1, {{2, -1, 4, 1, {0}}}}, {0, {}}, {1, {0}}, forward_1<V, false>, forward_1<V, true>}}},
-    /* backward */ {2, {{0, 1, {0, {}}, {0, {}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {1, {{2, -1, 0, 1, {0}}}}, {0, {}}, {1, {1}}, backward_1<V>, nullptr}}},
-    /* incoming */ {1, {{1, 0, 0, 4, {0, 1, 2, 3}}}},
-    /* gradients */ {3, {{0, -1, -1, 0, 4, {0, 1, 2, 3}}, {1, 0, -1, 0, 4, {0, 1, 2, 3}}, {2, -1, 4, 0, 1, {0}}}},
+    /* projected */ numbers_7,
+    /* direct */ numbers_8,
+    /* weights */ {3, vectors_9},
+    /* biases */ {8, biases_10},
+    /* forward */ {2, segments_11<V>},
+    /* backward */ {2, segments_12<V>},
+    /* incoming */ {1, products_13},
+    /* gradients */ {3, gradients_14},
 };
 
 }  // namespace RECURRA_NAMESPACE::lstm_peephole_projection

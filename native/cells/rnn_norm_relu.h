@@ -64,26 +64,39 @@ void backward_1(const Ports<V>& ports) {
   }
 }
 
+inline constexpr int numbers_0[] = {0};
+inline constexpr Product products_1[] = {{1, 0, -1, 1, numbers_0}};
+inline constexpr RowSum sums_2[] = {{1, 1}};
+inline constexpr RowSum sums_3[] = {{1, 1}, {0, 1}};
+inline constexpr const char* const names_4[] = {"", "", nullptr};
+inline constexpr Vectored vectors_5[] = {{2, 0}, {3, 0}, {4, 0}, {5, 0}};
+template <class V>
+inline const Segment<V> segments_6[] = {{0, 0, {1, products_1}, {1, sums_2}, {0, nullptr}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, nullptr}, {0, nullptr}, {1, numbers_0}, forward_1<V, false>, forward_1<V, true>}};
+template <class V>
+inline const Segment<V> segments_7[] = {{0, 0, {0, nullptr}, {2, sums_3}, {1, numbers_0}, backward_0<V>, nullptr}, {1, 0, {0, nullptr}, {0, nullptr}, {0, nullptr}, backward_1<V>, nullptr}};
+inline constexpr Product products_8[] = {{1, 0, 0, 1, numbers_0}};
+inline constexpr Gradient gradients_9[] = {{0, -1, -1, 1, 1, numbers_0}, {1, 0, -1, 0, 1, numbers_0}};
+
 template <class V>
 inline const Plan<V> plan = {
     /* name */ "rnn_norm_relu",
     /* states */ 1,
     /* gates */ {1, 1},
-    /* x_gates */ {1, {0}},
-    /* kept_names */ {"", "", nullptr},
+    /* x_gates */ {1, numbers_0},
+    /* kept_names */ names_4,
     /* kept */ 2,
     /* slots */ {2, 0},
     /* moments */ 2,
     /* x_moments */ 0,
     /* normed */ {1, 1},
-    /* projected */ {0},
-    /* direct */ {0},
-    /* weights */ {4, {{2, 0}, {3, 0}, {4, 0}, {5, 0}}},
-    /* biases */ {0, {}},
-    /* forward */ {2, {{0, 0, {1, {{1, 0, -1, 1, {0}}}}, {1, {{1, 1}}}, {0, {}}, forward_0<V, false>, forward_0<V, true>}, {1, 0, {0, {}}, {0, {}}, {1, {0}}, forward_1<V, false>, forward_1<V, true>}}},
-    /* backward */ {2, {{0, 0, {0, {}}, {2, {{1, 1}, {0, 1}}}, {1, {0}}, backward_0<V>, nullptr}, {1, 0, {0, {}}, {0, {}}, {0, {}}, backward_1<V>, nullptr}}},
-    /* incoming */ {1, {{1, 0, 0, 1, {0}}}},
-    /* gradients */ {2, {{0, -1, -1, 1, 1, {0}}, {1, 0, -1, 0, 1, {0}}}},
+    /* projected */ numbers_0,
+    /* direct */ numbers_0,
+    /* weights */ {4, vectors_5},
+    /* biases */ {0, nullptr},
+    /* forward */ {2, segments_6<V>},
+    /* backward */ {2, segments_7<V>},
+    /* incoming */ {1, products_8},
+    /* gradients */ {2, gradients_9},
 };
 
 }  // namespace RECURRA_NAMESPACE::rnn_norm_relu

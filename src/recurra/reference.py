@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from recurra import rowwise
-from recurra.cells.graph import Node, Program
+from recurra.cells.graph import OVER_UNITS, Node, Program
+from recurra.cells.matrices import plain
 from recurra.errors import InputError
+from recurra.matrices import plain_parameters, units
 
 Array = Any  # numpy.ndarray or torch.Tensor, not mixed
 
@@ -43,9 +45,9 @@ class Interpreter:
     """
 
     def __init__(self, program: Program, parameters: Mapping[str, Array]) -> None:
-        self.program = program
-        self._parameters = dict(parameters)
         self._library = _library(next(iter(parameters.values())))
+        self._parameters = plain_parameters(program, parameters)
+        self.program = program = plain(program)
         self._affine = {
             index: self._select(node)
             for index, node in enumerate(program.nodes)
@@ -58,6 +60,9 @@ class Interpreter:
         read = {a for i in self._stepped for a in program.nodes[i].args} | set(program.next)
         read |= {index for _, index in program.visible}
         self._read_later = [i for i in self._over_time if i in read]
+        #: Nodes that are the same for every row: of parameters and numbers alone.
+        self._alike = alike_in_rows(program)
+        self._hidden = units(program, self._parameters)
         self._constants: dict[int, Array] = {}
         for index in program.hoisted:
             if index not in timed:
@@ -141,6 +146,9 @@ class Interpreter:
                 current = tuple(library.where(reset[t][:, None], s, c) for s, c in pairs)
             values = self.step({i: v[t] for i, v in hoisted.items()}, current, recurrent_mask)
             new = [values[index] for index in self.program.next]
+            for k, index in enumerate(self.program.next):
+                if index in self._alike:
+                    new[k] = library.zeros_like(current[k]) + new[k]
             for k, rate in enumerate(keep or ()):
                 if rate is not None:
                     share = rate if isinstance(rate, float) else rate[t]
@@ -154,6 +162,8 @@ class Interpreter:
             current = tuple(new)
             for name, index in self.program.visible if record else ():
                 value = values[index]
+                if index in self._alike:
+                    value = library.zeros_like(current[-1]) + value
                 if valid is not None:
                     value = library.where(valid[t][:, None], value, library.zeros_like(value))
                 records[name][t] = value
@@ -207,7 +217,8 @@ class Interpreter:
             case "weight":
                 return self._parameters[f"peephole_{node.name}"]
             case "learnt":
-                return self._parameters[f"learnt_{node.name}"]
+                value = self._parameters[f"learnt_{node.name}"]
+                return self._library.repeated(value, self._hidden) if node.value else value
             case "add":
                 return args[0] + args[1]
             case "sub":
@@ -222,6 +233,8 @@ class Interpreter:
                 return library.where(args[0] > args[1], *library.values(args[2:]))
             case "maximum" | "minimum":
                 return library.functions[node.op](*library.values(args))
+            case "mean" | "total" | "largest":
+                return library.over_units[node.op](args[0])
             case "norm":
                 normed = library.norm(args[0]) * self._parameters[f"norm_{node.name}"]
                 bias = self._parameters.get(f"norm_{node.name}_bias")
@@ -260,6 +273,16 @@ class Interpreter:
         )
 
 
+def alike_in_rows(program: Program) -> set[int]:
+    """Return the nodes that read neither the input nor a state."""
+    found: set[int] = set()
+    for index, node in enumerate(program.nodes):
+        own = node.op == "state" or (node.op == "affine" and not node.args)
+        if not own and all(a in found for a in node.args):
+            found.add(index)
+    return found
+
+
 def _after_input(program: Program) -> set[int]:
     """Nodes that depend on the input at a step."""
     found: set[int] = set()
@@ -276,9 +299,11 @@ class _Library:
     functions: Mapping[str, Callable[..., Array]]
     linear: Callable[[Array, Array, Array | None], Array]
     norm: Callable[[Array], Array]
+    over_units: Mapping[str, Callable[[Array], Array]]
     where: Callable[[Array, Array, Array], Array]
     values: Callable[[Sequence[Array | float]], Sequence[Array]]
     zeros_like: Callable[[Array], Array]
+    repeated: Callable[[Array, int], Array]
     stack: Callable[[Sequence[Array]], Array]
     concatenate: Callable[[Sequence[Array]], Array]
 
@@ -306,6 +331,9 @@ def _numpy() -> _Library:
         centred = v - v.mean(-1, keepdims=True)
         return centred / np.sqrt((centred * centred).mean(-1, keepdims=True) + NORM_EPSILON)
 
+    def over_units(method: str) -> Callable[[Array], Array]:
+        return lambda v: np.broadcast_to(getattr(v, method)(-1, keepdims=True), v.shape)
+
     return _Library(
         functions={
             "tanh": np.tanh,
@@ -316,13 +344,15 @@ def _numpy() -> _Library:
             "exp": np.exp,
             "hard_sigmoid": lambda v: np.clip(v / 6 + 0.5, 0, 1),
             **{"abs": np.abs, "sqrt": np.sqrt, "log": np.log, "sin": np.sin, "cos": np.cos},
-            **{"maximum": np.maximum, "minimum": np.minimum},
+            **{"maximum": np.maximum, "minimum": np.minimum, "floor": np.floor},
         },
+        over_units=dict(zip(OVER_UNITS, map(over_units, ("mean", "sum", "max")), strict=True)),
         linear=rowwise.linear,
         norm=norm,
         where=np.where,
         values=lambda given: _alike(given, lambda v, like: like.dtype.type(v)),
         zeros_like=np.zeros_like,
+        repeated=lambda v, units: np.broadcast_to(v, (units,)),
         stack=np.stack,
         concatenate=np.concatenate,
     )
@@ -351,14 +381,20 @@ def _torch() -> _Library:
             "exp": torch.exp,
             # The slope of torch's own is 1/6 rounded to float32.
             "hard_sigmoid": lambda v: torch.clamp(v / 6 + 0.5, 0, 1),
-            **{n: getattr(torch, n) for n in ("abs", "sqrt", "log", "sin", "cos")},
+            **{n: getattr(torch, n) for n in ("abs", "sqrt", "log", "sin", "cos", "floor")},
             **{n: getattr(torch, n) for n in ("maximum", "minimum")},
+        },
+        over_units={
+            "mean": lambda v: v.mean(-1, keepdim=True).expand(v.shape),
+            "total": lambda v: v.sum(-1, keepdim=True).expand(v.shape),
+            "largest": lambda v: v.detach().amax(-1, keepdim=True).expand(v.shape),
         },
         linear=functional.linear,
         norm=lambda v: functional.layer_norm(v, v.shape[-1:], eps=NORM_EPSILON),
         where=torch.where,
         values=lambda given: _alike(given, lambda v, like: like.new_tensor(v)),
         zeros_like=torch.zeros_like,
+        repeated=lambda v, units: v.expand(units),
         stack=torch.stack,
         concatenate=torch.cat,
     )

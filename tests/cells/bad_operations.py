@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from recurra.cells import maximum, sqrt, tanh, where
+from recurra.cells import before, maximum, softmax, sqrt, tanh, where
 
 CELLS = []
 
@@ -147,7 +147,7 @@ def by_index(x, u, h, opt):
 
 @bad("an index into all gates at once: .*name the gate, like x.n")
 def by_gate_index(x, u, h, opt):
-    return dict(h=x["n"] + x.f)  # !
+    return dict(h=x[0] + x.f)  # !
 
 
 @bad("a division of h by 0")
@@ -253,3 +253,68 @@ def by_text(x, u, h, opt):
 @bad("an operation of h with None")
 def by_none(x, u, h, opt):
     return dict(h=h + None + x.n + x.f)  # !
+
+
+@bad(r"u\(\): expected one of heads, rank, form, received heads, rank")
+def two_forms(x, u, h, opt):
+    return dict(h=x.n + x.f + u(h, heads=2, rank=1).n)  # !
+
+
+@bad(r"u\(\): heads: expected a whole number from 1, received 0")
+def no_heads(x, u, h, opt):
+    return dict(h=x.n + x.f + u(h, heads=0).n)  # !
+
+
+@bad(r"u\(\): form: expected 'lower' .*received 'diagonal'")
+def unknown_form(x, u, h, opt):
+    return dict(h=x.n + x.f + u(h, form="diagonal").n)  # !
+
+
+@bad(r"before\(\) takes a vector of units, received 2.0")
+def before_a_number(x, u, h, opt):
+    return dict(h=x.n + x.f + before(2.0))  # !
+
+
+@bad(r"softmax\(\) takes a vector of units, received all gates at once")
+def softmax_of_all(x, u, h, opt):
+    return dict(h=softmax(x) + x.f)  # !
+
+
+@bad(r"opt.norm\(x\) of a cell with further inputs", options="norm", inputs="x dt:1")
+def norm_with_inputs(x, u, h, opt):
+    return dict(h=opt.norm(x).n + x.f + x.dt)  # !
+
+
+@bad(r"some of its options have other values of the step before", options="way=one|two")  # !
+def before_by_option(x, u, h, opt):
+    return dict(h=x.n + x.f + (before(h) if opt.way == "one" else 0.5 * h))
+
+
+@bad(r"states: 'h=much': expected a name, or name=start", states="h=much")  # !
+def start_of_a_word(x, u, h, opt):
+    return dict(h=x.n + x.f)
+
+
+@bad("the name 'before_1' is taken by the states of before", states="before_1")  # !
+def taken_state(x, u, before_1, opt):
+    return dict(before_1=x.n + x.f)
+
+
+@bad("inputs: 'dt': expected name:size", inputs="x dt")  # !
+def input_without_size(x, u, h, opt):
+    return dict(h=x.n + x.f)
+
+
+@bad("inputs: expected x first", inputs="dt:1")  # !
+def inputs_without_x(x, u, h, opt):
+    return dict(h=x.n + x.f)
+
+
+@bad("inputs: the name 'n' is taken", inputs="x n:1")  # !
+def input_of_a_gate(x, u, h, opt):
+    return dict(h=x.n + x.f)
+
+
+@bad("nothing reads the further input dt: expected x.dt", inputs="x dt:1")  # !
+def unread_input(x, u, h, opt):
+    return dict(h=x.n + x.f)

@@ -57,7 +57,7 @@ def test_what_a_unit_takes_in_memory(cell: str, options: dict, kept: int, slots:
 
 
 def test_too_many_gates():
-    names = [f"a{n}" for n in range(9)]
+    names = [f"a{n}" for n in range(65)]
 
     def crowded(x, u, h, opt):
         a = x + u(h)
@@ -66,5 +66,5 @@ def test_too_many_gates():
             total = total * sigmoid(getattr(a, name))
         return {"h": total}
 
-    with pytest.raises(InputError, match="9 gates, where kernels have at most 8"):
+    with pytest.raises(InputError, match="65 gates, where kernels have at most 64"):
         header(Cell(crowded, states="h", gates=" ".join(names)).program())

@@ -167,10 +167,25 @@ def test_two_cells_of_a_name_live_beside_each_other(monkeypatch):
 
 SPOILT = {
     "no table": (lambda v: [], "a cell: expected a JSON object"),
-    "newer": (lambda v: {**v, "version": 2}, "newer version"),
-    "no version": (lambda v: {**v, "version": None}, "expected version 1"),
+    "newer": (lambda v: {**v, "version": 3}, "newer version"),
+    "no version": (lambda v: {**v, "version": None}, "expected version 1 to 2"),
     "a field less": (lambda v: {n: o for n, o in v.items() if n != "init"}, "'init' is missing"),
     "a field more": (lambda v: {**v, "code": "import os"}, "'code' is unknown"),
+    "starts of other states": (
+        lambda v: {**v, "version": 2, "starts": [0.0, 1.0]},
+        "starts: expected 1 values, received 2",
+    ),
+    "a start that is no value": (lambda v: {**v, "version": 2, "starts": ["nan"]}, "received nan"),
+    "starts of before": (lambda v: {**v, "starts": [1.0]}, "'starts' is unknown"),
+    "an input of no size": (lambda v: {**v, "version": 2, "inputs": {"dt": 0}}, "from 1 to 65536"),
+    "an endless input": (
+        lambda v: {**v, "version": 2, "inputs": {"dt": 1 << 20}},
+        "inputs: expected a whole number from 1 to 65536, received 1048576",
+    ),
+    "many inputs": (
+        lambda v: {**v, "version": 2, "inputs": {f"i{n}": 1 for n in range(33)}},
+        "inputs: expected at most 32",
+    ),
     "no gates": (lambda v: {**v, "gates": []}, "gates: expected 1 to 64 values"),
     "many gates": (
         lambda v: {**v, "gates": [f"g{n}" for n in range(65)]},
@@ -194,6 +209,11 @@ NODE = {
     "arguments of a text": ({"args": "0"}, "expected a list"),
     "a field that it has not": ({"value": 1.0}, "has no value"),
     "an unknown field": ({"shell": "rm"}, "unknown field 'shell'"),
+    "an input that is not declared": (
+        {"op": "input", "name": "dt", "args": []},
+        "expected one of , received 'dt'",
+    ),
+    "a mean of nothing": ({"op": "mean", "args": []}, "mean has not 0 arguments"),
     "a norm of no product": ({"normed": True}, "has no normed"),
 }
 
@@ -225,6 +245,26 @@ def test_a_spoilt_node_is_refused(row):
     assert nodes[4]["op"] == "gate"
     nodes[4] = {**nodes[4], **change}
     refused(spoilt, message)
+
+
+@pytest.mark.parametrize(
+    ("name", "recurrent"),
+    [
+        *[(f"hh/{form}", True) for form in ("heads0", "heads", "rank-1", "heads99999", "lower2")],
+        *[(name, True) for name in ("hh/", "hh/diagonal", "ih", "hh/heads4/rank2")],
+        *[("ih/s", False), ("hh", False), ("ih/", False)],
+    ],
+)
+def test_forms_of_matrices_that_there_are_not(name, recurrent):
+    spoilt = values()
+    nodes = spoilt["programs"][0]["nodes"]
+    place = next(
+        n
+        for n, node in enumerate(nodes)
+        if node["op"] == "affine" and bool(node.get("args")) == recurrent
+    )
+    nodes[place] = {**nodes[place], "name": name}
+    refused(spoilt, f"node {place}: name: expected one of")
 
 
 def test_what_does_not_belong_is_refused():

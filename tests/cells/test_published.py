@@ -12,8 +12,10 @@ from cells.papers import weights_of
 from recurra import native
 from recurra.cells import CellData, data_of
 from recurra.cells.latex import equations
+from recurra.cells.matrices import plain
 from recurra.interop.onnx.run import OnnxModel
 from recurra.interop.onnx.write import sequence_model
+from recurra.matrices import plain_parameters
 from recurra.nn import Recurrent, RecurrentCell
 from recurra.nn.state import initial_states
 from recurra.reference import Interpreter
@@ -43,16 +45,20 @@ class Paper:
         self.cell = getattr(self.module, f"{name}_of_paper")
         self.options = getattr(self.module, "OPTIONS", {})
         torch.manual_seed(len(name))
-        self.layer = Recurrent(self.cell, I, H, dtype=torch.float64, **self.options)
+        program = self.cell.program()
+        self.features = getattr(self.module, "FEATURES", I + program.further)
+        self.layer = Recurrent(self.cell, self.features, H, dtype=torch.float64, **self.options)
         self.start = dict(self.cell.init)
         for parameter in self.layer.parameters():
             if parameter.numel() > 1:
                 torch.nn.init.uniform_(parameter, -0.6, 0.6)
         self.keep_starts()
-        self.x = torch.randn(T, B, I, dtype=torch.float64, requires_grad=True)
+        self.x = torch.randn(T, B, self.features, dtype=torch.float64)
+        getattr(self.module, "prepare", lambda x: None)(self.x)
+        self.x.requires_grad_()
         self.states = [
-            torch.rand(1, B, H, dtype=torch.float64).sub(0.4).requires_grad_()
-            for _ in self.cell.states
+            torch.rand(1, B, H, dtype=torch.float64).sub(0.4).add(max(start, -3)).requires_grad_()
+            for start in program.first
         ]
 
     def keep_starts(self):
@@ -133,7 +139,7 @@ def test_numpy_and_single_steps(paper):
     more = {"reset": RESETS.numpy(), "start": start}
     run = Interpreter(paper.layer.program, weights).run(paper.x.detach().numpy(), states, **more)
     assert_alike([torch.from_numpy(a) for a in (run.outputs, *run.states)], [anew, *ended])
-    single = RecurrentCell(paper.cell, I, H, dtype=torch.float64, **paper.options)
+    single = RecurrentCell(paper.cell, paper.features, H, dtype=torch.float64, **paper.options)
     single.load_state_dict({n[:-3]: p for n, p in paper.layer.state_dict().items()})
     first = tuple(s[0] for s in paper.states)
     found = single(paper.x[0], first if len(first) > 1 else first[0])
@@ -142,9 +148,13 @@ def test_numpy_and_single_steps(paper):
     found = single(paper.x[0], first if len(first) > 1 else first[0], reset=RESETS[0])
     found = found if isinstance(found, tuple) else (found,)
     assert_alike([s[0] for s in found], [s[0] for s in single_from_start(single, paper.x[0])])
+    kernels = plain(paper.layer.program)
+    parameters = plain_parameters(
+        paper.layer.program, {n: p.detach() for n, p in single.named_parameters()}
+    )
     stepper = native.Stepper(
-        paper.layer.program,
-        [p.detach() for p in single.parameters()],
+        kernels,
+        [parameters[p.name] for p in kernels.parameters],
         batch=B,
         start=[s[0] for s in start],
     )
@@ -163,8 +173,9 @@ def test_as_many_parameters_as_in_the_paper(paper):
     program, given = paper.layer.program, paper.layer.named_parameters()
     count = sum(parameter.numel() for _, parameter in given)
     if program.option("bias"):  # of both products, where a paper has one
-        count -= len(set(program.span("ih")) & set(program.span("hh"))) * H
-    assert count == paper.module.parameters(I, H)
+        count -= len(set(program.biased_gates("ih")) & set(program.biased_gates("hh"))) * H
+    features = paper.features - program.further
+    assert count == paper.module.parameters(features, H)
 
 
 def test_as_data_and_as_formulas(paper):
@@ -180,7 +191,7 @@ def test_onnx(paper, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     from recurra.interop.network import describe
 
-    layer = Recurrent(paper.cell, I, H, **paper.options)
+    layer = Recurrent(paper.cell, paper.features, H, **paper.options)
     layer.load_state_dict({n: p.float() for n, p in paper.layer.state_dict().items()})
     path = tmp_path / "cell.onnx"
     path.write_bytes(sequence_model(describe(layer), lengths=False, states=False))

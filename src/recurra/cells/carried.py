@@ -24,7 +24,8 @@ class CarriedCell(Cell):
         self.data = data
         self.name, self.states, self.gates = data.name, data.states, data.gates
         self.init, self.options = dict(data.init), dict(data.options)
-        self.learnt = dict(data.learnt)
+        self.learnt, self.inputs = dict(data.learnt), dict(data.inputs)
+        self.starts = data.starts or (0.0,) * len(data.states)
         self._by_options = {program.options: program for program in data.programs}
         self.program = self._carried  # type: ignore[assignment]
 
@@ -73,7 +74,8 @@ def data_of(cell: Cell, *programs: Program) -> CellData:
         return cell.data
     found = list(dict.fromkeys([*programs, cell.program()]))
     names = cell.name, cell.states, cell.gates
-    return CellData(*names, tuple(found), cell.init, cell.options, cell.learnt)
+    starts = cell.starts if any(cell.starts) else ()
+    return CellData(*names, tuple(found), cell.init, cell.options, cell.learnt, starts, cell.inputs)
 
 
 def known(data: CellData, where: str) -> Cell:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Any
 
+from recurra.cells.matrices import MOST
 from recurra.errors import InputError
 
 #: Options every definition may list that are on or off. Any other is a choice, `name=first|second`.
@@ -13,7 +14,7 @@ SWITCHES = ("norm", "peephole", "projection")
 #: Arguments of every definition, which no state, gate or option can be named.
 ARGUMENTS = ("x", "u", "opt")
 #: What `Cell.program` takes beside the options, and `opt` has beside them.
-_TAKEN = (*ARGUMENTS, "bias", "activation", "recurrent_activation", "project")
+_TAKEN = (*ARGUMENTS, "raw", "bias", "activation", "recurrent_activation", "project")
 
 
 def name(define: object) -> str:
@@ -77,6 +78,57 @@ def words(given: object, what: str) -> tuple[str, ...]:
     if not found:
         raise InputError(f"{what}: expected at least one name, received {given!r}")
     _check_names(found, what, ARGUMENTS)
+    return found
+
+
+def states(given: object) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Return the states of a text, "h c n=1 m=-inf", and what each starts from."""
+    if not isinstance(given, str):
+        words(given, "states")
+        raise AssertionError
+    names, starts = [], []
+    for item in given.split():
+        one, equals, text = item.partition("=")
+        try:
+            start = float(text) if equals else 0.0
+        except ValueError:
+            start = math.nan
+        if math.isnan(start):
+            raise InputError(
+                f"states: {item!r}: expected a name, or name=start with a number, as n=1 or m=-inf"
+            )
+        if one.startswith("before_"):
+            raise InputError(
+                f"states: the name {one!r} is taken by the states of before(): choose another"
+            )
+        names.append(one)
+        starts.append(start)
+    return words(" ".join(names), "states"), tuple(starts)
+
+
+def inputs(given: object, gates: tuple[str, ...]) -> dict[str, int]:
+    """Return the further inputs of a text, "x dt:1", by their sizes."""
+    found: dict[str, int] = {}
+    if not isinstance(given, str):
+        raise InputError(
+            f"inputs: expected names in one text, separated by blanks, received {_shown(given)}: "
+            'write inputs="x dt:1"'
+        )
+    first, *items = given.split() or [""]
+    if first != "x":
+        raise InputError(
+            f'inputs: expected x first, and then further ones, as "x dt:1", received {given!r}'
+        )
+    for item in items:
+        one, _, size = item.partition(":")
+        fits = size.isascii() and size.isdigit() and 0 < int(size) <= MOST
+        if not one.isidentifier() or one.startswith("_") or not fits:
+            raise InputError(
+                f"inputs: {item!r}: expected name:size, as dt:1 of one number a step, or s:27"
+            )
+        if one in gates or one in found or one in _TAKEN:
+            raise InputError(f"inputs: the name {one!r} is taken: choose another")
+        found[one] = int(size)
     return found
 
 

@@ -4,13 +4,15 @@ import hashlib
 import itertools
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache, wraps
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from recurra.cells import declared
+from recurra.cells.called import Equations, call
 from recurra.cells.choices import Options
-from recurra.cells.graph import Node, Program, parameters, prune
+from recurra.cells.graph import Program, parameters
+from recurra.cells.matrices import plain
 from recurra.cells.named import CellName
-from recurra.cells.trace import Bundle, Product, Trace, check_function
+from recurra.cells.trace import Trace, check_function
 from recurra.errors import InputError
 
 Definition = Callable[..., Mapping[str, object]]
@@ -25,14 +27,6 @@ _registry: dict[str, "Cell"] = {}
 _defined: dict[str, list["Cell"]] = {}
 
 
-class _Equations(NamedTuple):
-    """What a call of the definition gives, whether with biases or without."""
-
-    nodes: tuple[Node, ...]
-    next: tuple[int, ...]
-    visible: tuple[tuple[str, int], ...]
-
-
 class Cell:
     """A definition with its states, gates and options; `program` traces it.
 
@@ -40,6 +34,8 @@ class Cell:
         name: the name by which layers, models and the command line know the cell.
         states: names of the state vectors; the first is the output.
         gates: names of the gates, in the order in which the weights stack them.
+        starts: what each state starts from.
+        inputs: further inputs of a step by their sizes.
         init: bias a gate starts from, where the layer initialises biases by the cell.
         options: option names to their possible values, the default first.
 
@@ -56,21 +52,24 @@ class Cell:
         init: Mapping[str, float] | None = None,
         options: str = "",
         learnt: str = "",
+        inputs: str = "x",
     ) -> None:
         self.name = declared.name(define)
         self.define = define
         self._line = declared.line(define)
         try:
-            self.states = declared.words(states, "states")
+            self.states, self.starts = declared.states(states)
             self.gates = declared.words(gates, "gates")
             self.options = declared.options(options)
             self.learnt = declared.learnt(learnt)
+            self.inputs = declared.inputs(inputs, self.gates)
             self.init = declared.starts(init, (*self.gates, *self.learnt))
             declared.check(define, self.states, self.gates, [*self.options, *self.learnt])
         except InputError as error:
             self._refuse(str(error))
+        self._declared = self.states
         self._traced: dict[Program, Program] = {}
-        self._equations: dict[tuple[object, ...], _Equations] = {}
+        self._equations: dict[tuple[object, ...], Equations] = {}
         self._asked: set[str] = set()
         traced = lru_cache(maxsize=None)(self._program)
 
@@ -84,7 +83,8 @@ class Cell:
         self.program = program
         # Mistakes show where the cell is defined; and what is traced here cannot change later.
         for chosen in self._choices():
-            self._equations_of(chosen, "tanh", "sigmoid")
+            found = self._equations_of(chosen, "tanh", "sigmoid")
+            self._add_states(len(found.next) - len(self._declared))
         self._check_use()
         alike = _defined.setdefault(self.name, [])
         alike[:] = [c for c in alike if c.digest != self.digest] + [self]
@@ -105,6 +105,7 @@ class Cell:
         """What tells the definition from others of its name: of all that was written."""
         said: tuple[Any, ...] = (self.name, self.states, self.gates, sorted(self.init.items()))
         said += (self.options, *([self.learnt] if self.learnt else []))
+        said += tuple(part for part in (self.inputs, self.starts) if part and any(part))
         traced = [self._equations_of(c, "tanh", "sigmoid") for c in self._choices()]
         return hashlib.sha256(repr((said, traced)).encode()).hexdigest()[:32]
 
@@ -144,6 +145,8 @@ class Cell:
                 ("activation", activation),
                 ("recurrent_activation", recurrent_activation),
             ),
+            starts=self.starts if any(self.starts) else (),
+            inputs=tuple(self.inputs.items()),
         )
         # One object however it is asked for: look-ups by an equal one would compare all nodes.
         return self._traced.setdefault(program, program)
@@ -160,7 +163,7 @@ class Cell:
         alone = [usual | {n: v} for n, values in self.options.items() for v in values[1:]]
         return [usual, *alone]
 
-    def _equations_of(self, chosen: Values, activation: str, recurrent: str) -> _Equations:
+    def _equations_of(self, chosen: Values, activation: str, recurrent: str) -> Equations:
         key = (*chosen.items(), activation, recurrent)
         if key not in self._equations:
             if self._equations:
@@ -179,37 +182,29 @@ class Cell:
                 "define the cell"
             )
 
-    def _trace(self, chosen: Values, activation: str, recurrent: str) -> _Equations:
+    def _trace(self, chosen: Values, activation: str, recurrent: str) -> Equations:
         """Call the definition; whatever it raises is an error of it, in one line."""
         trace = Trace({"tanh": activation, "sigmoid": recurrent})
-        inputs = trace.add(Node("affine", (), "ih", 0.0, self.gates))
-        x = Bundle(trace, self.gates, (trace.index(inputs, ""),))
-        states = [trace.add(Node("state", name=s)) for s in self.states]
         try:
             opt = Options(trace, chosen, self.options, self.learnt, self._asked)
-            result = self.define(x, Product(trace, self.gates), *states, opt)
-            if trace.first is not None:
-                raise trace.first
-            if not isinstance(result, Mapping):
-                trace.refuse(
-                    "expected it to return a dictionary of values by name, received "
-                    f"{type(result).__name__}: write return dict({self.states[0]}=…)"
-                )
-            odd = [n for n in result if not isinstance(n, str)]
-            if odd:
-                trace.refuse(f"expected names of values that are texts, received {odd[0]!r}")
-            missing = [s for s in self.states if s not in result]
-            if missing:
-                trace.refuse(
-                    f"returns no new value for {', '.join(missing)}: expected one for each of its "
-                    f"states; add {', '.join(f'{s}=…' for s in missing)} to what it returns"
-                )
-            indices = {n: trace.index(v, f"{n} must be") for n, v in result.items()}
+            return call(self.define, trace, self._declared, self.gates, self.inputs, opt)
         except Exception as error:  # of code that is not ours, and of every kind
             self._refuse_call(trace.first or error)
-        nodes, renamed = prune(trace.nodes, indices.values())
-        following = tuple(renamed[indices[s]] for s in self.states)
-        return _Equations(nodes, following, tuple((n, renamed[i]) for n, i in indices.items()))
+
+    def _add_states(self, earlier: int) -> None:
+        """States that hold what `before` is asked for, after those that are declared."""
+        names = tuple(f"before_{1 + n}" for n in range(earlier))
+        if len(self._equations) > 1 and (*self._declared, *names) != self.states:
+            self._refuse(
+                "some of its options have other values of the step before than others: expected "
+                "before() of as many values for every option: call it outside of if"
+            )
+        self.states = (*self._declared, *names)
+        self.starts = (*self.starts[: len(self._declared)], *(0.0,) * earlier)
+
+    def rates(self, zoneout: float) -> tuple[float, ...]:
+        """Return the zoneout of each state where one rate is asked for: none for `before`."""
+        return tuple(0.0 if s.startswith("before_") else zoneout for s in self.states)
 
     def _check_use(self) -> None:
         """Refuse gates and options that nothing in the equations uses."""
@@ -224,6 +219,15 @@ class Cell:
                 f"nothing reads the gate{'s' * (len(unread) > 1)} {' '.join(unread)}: expected "
                 f"x.{unread[0]} or u(v).{unread[0]} in what it returns; use it, or take it out of "
                 "gates="
+            )
+        nodes = [node for found in self._equations.values() for node in found.nodes]
+        own = {n.name.removeprefix("ih/") for n in nodes if n.op in ("input", "affine")}
+        if unread := [name for name in self.inputs if name not in own]:
+            one = unread[0]
+            form = f"x.{one}" if self.inputs[one] == 1 else f"x.{one}.{self.gates[0]}"
+            self._refuse(
+                f"nothing reads the further input {one}: expected {form} in what it returns; use "
+                "it, or take it out of inputs="
             )
         for what, names in (("options", self.options), ("learnt", self.learnt)):
             if unasked := [name for name in names if name not in self._asked]:
@@ -275,17 +279,21 @@ def cell(
     init: Mapping[str, float] | None = None,
     options: str = "",
     learnt: str = "",
+    inputs: str = "x",
 ) -> Callable[[Definition], Cell]:
     """Make a cell of a function `(x, u, *states, opt) -> {name: value}`.
 
     Args:
-        states: names of the states, the output first, separated by blanks: `"h c"`.
+        states: names of the states, the output first, separated by blanks: `"h c"`; with what they
+            start from where that is not 0: `"h c n=1 m=-inf"`.
         gates: names of the gates in the order their weights are stacked: `"i f g o"`.
         init: what a gate's bias, or a parameter of `learnt`, starts from: `{"f": 1.0}`.
         options: `norm`, `peephole`, `projection`, choices like `reset=after|before`, and numbers
             with their defaults like `dt=0.042`.
         learnt: further parameters: `"w alpha:1"` are a number for each unit and one for all units,
             read as `opt.w` and `opt.alpha`.
+        inputs: further inputs of a step, the last features of a layer's input: `"x dt:1 s:27"` are
+            a number, read as `x.dt`, and 27 numbers with a matrix to each gate, as `x.s.f`.
 
     In the function `x` holds `W x_t + b` and `u(v)` holds `U v + b`, a part a gate (`x.f`); states
     are vectors of H units; `+ - * / **` and the functions of `recurra.cells` are pointwise. It
@@ -298,7 +306,15 @@ def cell(
     """
 
     def decorate(define: Definition) -> Cell:
-        made = Cell(define, states=states, gates=gates, init=init, options=options, learnt=learnt)
+        made = Cell(
+            define,
+            states=states,
+            gates=gates,
+            init=init,
+            options=options,
+            learnt=learnt,
+            inputs=inputs,
+        )
         known = _registry.get(made.name)
         # Running a definition again, as in a notebook, replaces it; another's cell stays.
         if known is None or declared.same_place(known.define, define):
@@ -356,7 +372,8 @@ def find_program(name: str, options: Mapping[str, Any], digests: Mapping[str, st
             program = found.program(**options)
         except InputError:  # another cell of the name, without these options
             continue
-        for one in (program, program.full()):  # layers of before had rows for every gate
+        # Layers of before had rows for every gate; operators know programs as kernels run them.
+        for one in (program, program.full(), plain(program)):
             if all(getattr(one, method)() == value for method, value in digests.items()):
                 return one
     if not alike:

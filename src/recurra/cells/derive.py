@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from recurra.cells.graph import Node, Program
+from recurra.cells.matrices import is_plain
 from recurra.errors import InputError
 
 #: Nodes that are there without computing: read from memory wherever they are used.
 LEAVES = ("old", "x", "weight", "constant", "grad")
 #: Nodes that need whole rows: what reads them has to wait until every thread has written its part.
 ROWS = ("u", "proj", "moments", "ut", "projt", "sums")
+#: Nodes whose gradient goes on with that of the row node they are of.
+_BY_ROWS = ("u", "proj", "normalize", "moments", "mean", "total")
 
 
 class NoKernelError(InputError):
@@ -32,7 +35,9 @@ class Graph:
     u            gate `name` of product number `value` of its argument
     proj         the projection of its argument
     weight       the vector `name` of a parameter (`norm_ih.f`: the part of gate f)
-    moments      mean and reciprocal deviation over the rows of its arguments together
+    moments      mean and reciprocal deviation over the rows of its arguments together; of one
+                 argument and named: the `mean` or `total` over its units, or the `largest`
+    mean, total  what the named moments that are its argument hold, for every unit
     normalize    its first argument under the moments that are its second
 
     and backward
@@ -41,6 +46,7 @@ class Graph:
     ut, projt    the gradient of a product's argument from those of its gates
     sums         over rows: of the first half of the arguments, and of the two halves' product
     denormalize  dL/dv of `normalize` from dL/dx̂, x̂, the sums and the moments
+    mean_gradient, total_gradient  dL/dv of `mean` and `total`, from the sums and the moments
     above        1 where its first argument is above its second, 1/2 where they are equal, else 0
     sign         1, -1 or 0, as its argument is above 0, below it, or 0
     positive     1 where its argument is above 0, else 0
@@ -121,6 +127,8 @@ class Derived:
 
 def derive(program: Program) -> Derived:
     """Lower a program and differentiate it; NoKernelError where a kernel could not compute it."""
+    if not is_plain(program):  # whose parameters are not those that kernels read
+        raise NoKernelError("it has matrices of other forms: expected cells.matrices.plain of it")
     for name in ("ih", "hh"):
         if len({n.normed for n in program.nodes if n.op == "affine" and n.name == name}) > 1:
             raise NoKernelError(f"a norm is on some products with weight_{name}, and not on others")
@@ -156,6 +164,9 @@ def _lower(step: Derived) -> None:
                 known[index] = bundles[node.args[0]][node.name]
             case "norm":
                 known[index] = _norm(graph, list(args), node.name, "norm_{}_bias", [""])[0]
+            case "mean" | "total" | "largest":
+                moments = graph.add("moments", *args, name=node.op)
+                known[index] = graph.add("total" if node.op == "total" else "mean", moments)
             case "project":
                 known[index] = graph.add("proj", *args)
                 step.products.append(Product(args[0], (), (known[index],)))
@@ -207,7 +218,7 @@ class _Reverse:
                 self._product(first[index])
             if node.op == "moments":
                 self._moments(index, node)
-            if index not in self.terms or node.op in ("u", "proj", "normalize", "moments"):
+            if index not in self.terms or node.op in _BY_ROWS:
                 continue
             gradient = graph.total(self.terms[index])
             if node.op == "x":
@@ -238,11 +249,22 @@ class _Reverse:
 
     def _moments(self, index: int, node: Node) -> None:
         graph = self.graph
+        if node.name:
+            return self._over_units(index, node)
         normed = [graph.add("normalize", a, index) for a in node.args]
         gradients = [self._adjoint(n) for n in normed]
         sums = graph.add("sums", *gradients, *normed, value=float(index))
         for value, gradient, unit in zip(node.args, gradients, normed, strict=True):
             self.terms[value].append(graph.add("denormalize", gradient, unit, sums, index))
+
+    def _over_units(self, index: int, node: Node) -> None:
+        """Of a mean or a sum; the largest, which keeps functions from overflowing, has none."""
+        op = "total" if node.name == "total" else "mean"
+        gradient = self._adjoint(self.graph.add(op, index))
+        if node.name == "largest" or self.graph.nodes[gradient] == Node("constant"):
+            return
+        sums = self.graph.add("sums", gradient, gradient, value=float(index))
+        self.terms[node.args[0]].append(self.graph.add(f"{op}_gradient", sums, index))
 
     def _pointwise(self, node: Node, index: int, gradient: int) -> None:
         graph, terms = self.graph, self.terms
@@ -309,6 +331,8 @@ class _Reverse:
                 return add("sign", x)
             case "sqrt":
                 return add("div", self.graph.constant(0.5), y)
+            case "floor":
+                return self.graph.constant(0)
             case "sin":
                 return add("cos", x)
             case "cos":

@@ -15,6 +15,11 @@ from recurra.cells.schedule import Schedule, Segment
 __all__ = ["NoKernelError", "header", "key", "own"]
 
 _INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
+#: How many of a node's arguments are values, and not rows.
+_VALUES = {
+    **{"normalize": 1, "denormalize": 2},
+    **dict.fromkeys(("mean", "total", "mean_gradient", "total_gradient"), 0),
+}
 
 
 def key(program: Program) -> str:
@@ -81,7 +86,7 @@ class _Writer(Layout):
     @property
     def bounded(self) -> bool:
         """Whether values may be no numbers in padding, where all that is read is 0."""
-        return any(node.op in ("div", "log") for node in self.nodes)
+        return any(node.op in ("div", "log", "mean", "total") for node in self.nodes)
 
     def functions(self) -> str:
         """Return the pointwise segments, forward and then backward."""
@@ -212,11 +217,12 @@ class _Body:
         number = self.segment.rows.index(index)
         form = "p.units({})" if self.writer.bounded else "{}"
         args = ", ".join(form.format(self.text(a)) for a in self.nodes[index].args)
-        return f"p.{self.nodes[index].op}(b, {number}, {{{args}}});"
+        node = self.nodes[index]
+        return f"p.{'largest' if node.name == 'largest' else node.op}(b, {number}, {{{args}}});"
 
     def _args(self, index: int) -> tuple[int, ...]:
         node = self.nodes[index]
-        count = {"normalize": 1, "denormalize": 2}.get(node.op, len(node.args))
+        count = _VALUES.get(node.op, len(node.args))
         return node.args[:count]
 
     def _name(self, index: int) -> str:
@@ -250,7 +256,7 @@ class _Body:
             if index in schedule.kept and (self.backward or index in schedule.crossing):
                 return f"p.kept(b, {schedule.kept.index(index)})"
             return None
-        if node.op in ("u", "proj", "ut", "projt"):
+        if node.op in ("u", "proj", "ut", "projt") and mine:
             return f"p.u(b, {self._place(index)})"
         if node.op == "grad" and mine:
             return f"p.grad(b, {writer.states.index(node.name)})"
@@ -286,6 +292,10 @@ class _Body:
         args = ", ".join(self.text(a) for a in self._args(index))
         if node.op == "normalize":
             return f"p.normalize(b, {self.writer.moments.index(node.args[1])}, {args})"
+        if node.op in ("mean", "total"):
+            return f"p.row_{node.op}(b, {self.writer.moments.index(node.args[0])})"
+        if node.op in ("mean_gradient", "total_gradient"):
+            return f"p.{node.op}(b, {self.writer.moments.index(node.args[1])})"
         if node.op == "denormalize":
             number = self.writer.moments.index(node.args[3])
             return f"p.denormalize(b, {number}, {args})"

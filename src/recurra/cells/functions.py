@@ -1,21 +1,26 @@
 """The pointwise functions equations are written with."""
 
-from recurra.cells.trace import function, where, word
+from recurra.cells.words import before, function, mean, softmax, total, where, word
 
 __all__ = [
+    "before",
     "cos",
     "exp",
+    "floor",
     "hard_sigmoid",
     "log",
     "maximum",
+    "mean",
     "minimum",
     "relu",
     "sigmoid",
     "sin",
+    "softmax",
     "softplus",
     "softsign",
     "sqrt",
     "tanh",
+    "total",
     "where",
 ]
 
@@ -30,5 +35,6 @@ sqrt = word("sqrt")
 log = word("log")
 sin = word("sin")
 cos = word("cos")
+floor = word("floor")
 maximum = word("maximum")
 minimum = word("minimum")

@@ -11,13 +11,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
+from recurra.errors import InputError
+
 #: Unary functions a cell may use, and an activation option may name.
 FUNCTIONS = ("tanh", "sigmoid", "relu", "identity", "softsign", "softplus", "exp", "hard_sigmoid")
 #: Further pointwise operations by name, and how many values each is of.
 WORDS = {
-    **{"abs": 1, "sqrt": 1, "log": 1, "sin": 1, "cos": 1},
+    **{"abs": 1, "sqrt": 1, "log": 1, "sin": 1, "cos": 1, "floor": 1},
     **{"div": 2, "maximum": 2, "minimum": 2, "where": 4},
 }
+
+#: Operations over the units of a vector, whose value is the same for all of them.
+OVER_UNITS = ("mean", "total", "largest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +32,17 @@ class Node:
     op         name and meaning
     state      the state `name` before this step
     affine     `W_name · v + b_name` for the gates in `gates`; no `args`: v is the input x_t
+               `ih/NAME` is of the further input `name`, of `value` numbers; `hh/FORM` has another
+               form of matrix than all numbers of it: see `matrices`
     gate       the part `name` of an affine node
+    raw        the input x_t itself, of H numbers
+    input      the further input `name`, of one number
     weight     the elementwise parameter `name`
     learnt     the parameter `name` that the definition declares; `value` numbers, 0: H
     constant   the number `value`
     add sub mul neg, and each of `FUNCTIONS` and `WORDS`: pointwise; where is of (a, b, yes, no):
                yes where a > b, else no
+    mean total largest   over the units of a vector; the gradient of the largest is taken as 0
     norm       layer norm over the units of a vector, with gain and bias `name`
     project    `W_name · v` without a bias
     """
@@ -51,7 +61,7 @@ class Parameter:
 
     `axes` are products of `G`, `H`, `I`, `P` (gates, hidden, input, projection): `("GH", "I")`;
     `R` is the size of the recurrent input: P where the cell projects, else H. `2H` are two of the
-    gates, where the equations read no more of a product.
+    gates, where the equations read no more of a product; `H/4` is a quarter of the units.
     """
 
     name: str
@@ -60,10 +70,18 @@ class Parameter:
     def shape(
         self, *, gates: int, inputs: int, hidden: int, projection: int = 0
     ) -> tuple[int, ...]:
-        """Return the shape in numbers."""
+        """Return the shape in numbers; InputError where H has no such part."""
         sizes = {"G": gates, "I": inputs, "H": hidden, "P": projection, "R": projection or hidden}
 
         def size(axis: str) -> int:
+            whole, _, parts = axis.partition("/")
+            if parts and sizes[whole] % int(parts):
+                raise InputError(
+                    f"{self.name}: expected a number of units that {parts} heads share, received "
+                    f"{sizes[whole]}: choose a multiple of {parts}"
+                )
+            if parts:
+                return sizes[whole] // int(parts)
             factors = re.findall(r"\d+|[A-Z]", axis)
             return prod(sizes[f] if f in sizes else int(f) for f in factors)
 
@@ -76,6 +94,8 @@ class Program:
 
     `nodes` are in an order in which they can be computed. `next` has, per state, the node that is
     its new value; `visible` what the cell lets one look at, by name (gates, candidates, states).
+    `starts` are the values that states start from, empty where all are 0; `inputs` the further
+    inputs of a step by name and size, which are the last features of the input.
     """
 
     cell: str
@@ -86,6 +106,8 @@ class Program:
     visible: tuple[tuple[str, int], ...]
     parameters: tuple[Parameter, ...]
     options: tuple[tuple[str, str | bool | float], ...]
+    starts: tuple[float, ...] = ()
+    inputs: tuple[tuple[str, int], ...] = ()
 
     def __hash__(self) -> int:
         # Programs are keys of every call's look-ups: all nodes would take ten microseconds.
@@ -113,12 +135,27 @@ class Program:
 
     def meaning(self) -> str:
         """Return a digest of the equations: equal where programs compute the same from the same."""
-        return _digest(self.states, self.gates, self.nodes, self.next, self.parameters)[:16]
+        meant = (self.states, self.gates, self.nodes, self.next, self.parameters)
+        return _digest(*meant, *self._further())[:16]
 
     def digest(self) -> str:
         """Return a digest of the equations and of the names of what can be looked at."""
         seen = (self.states, self.gates, self.nodes, self.next, self.parameters, self.visible)
-        return _digest(*seen)[:24]
+        return _digest(*seen, *self._further())[:24]
+
+    def _further(self) -> tuple[object, ...]:
+        """What programs of before had none of."""
+        return tuple(part for part in (self.starts, self.inputs) if part)
+
+    @property
+    def further(self) -> int:
+        """How many features of the input are further inputs."""
+        return sum(size for _, size in self.inputs)
+
+    @property
+    def first(self) -> tuple[float, ...]:
+        """What each state starts from."""
+        return self.starts or (0.0,) * len(self.states)
 
     def span(self, product: str) -> tuple[str, ...]:
         """Return the gates that `weight_ih` ("ih") or `weight_hh` ("hh") has rows for, in order."""
@@ -126,6 +163,14 @@ class Program:
         if axes is not None and axes[0] == "GH":
             return self.gates
         read = _read(self.nodes, product)
+        return tuple(gate for gate in self.gates if gate in read)
+
+    def biased_gates(self, product: str) -> tuple[str, ...]:
+        """Return the gates that the bias of "ih" or "hh" has rows for, in order."""
+        read = set().union(*(_read(self.nodes, name) for name in _products(self.nodes, product)))
+        axes = {p.name: p.axes for p in self.parameters}.get(f"bias_{product}")
+        if axes is not None and axes[0] == "GH":
+            return self.gates
         return tuple(gate for gate in self.gates if gate in read)
 
     def widths(self, shapes: Sequence[Sequence[int]]) -> tuple[int, int]:
@@ -229,6 +274,33 @@ def _read(nodes: Iterable[Node], product: str) -> set[str]:
     }
 
 
+def _products(nodes: Iterable[Node], product: str) -> list[str]:
+    """The names of all products of the input ("ih") or of states ("hh"), the plain one first."""
+    names = {n.name for n in nodes if n.op == "affine" and n.name.partition("/")[0] == product}
+    return [product, *sorted(names - {product})]
+
+
+def _matrix(node: Node, gates: int) -> list[Parameter]:
+    """The parameters of a product with further inputs, or with a matrix of another form."""
+    rows = f"{gates}H" if gates > 1 else "H"
+    name = f"weight_{node.name.replace('/', '_')}"
+    if node.name.startswith("ih/"):
+        return [Parameter(name, (rows, str(int(node.value))))]
+    kind, count = form_of(node.name)
+    if kind == "heads":
+        return [Parameter(name, (rows, f"H/{count}"))]
+    if kind == "rank":
+        right = (str(gates * count), "H")
+        return [Parameter(f"{name}_left", (rows, str(count))), Parameter(f"{name}_right", right)]
+    return [Parameter(name, (rows, "H"))]
+
+
+def form_of(name: str) -> tuple[str, int]:
+    """Return the kind of a product's matrix and its number: of "hh/heads4" ("heads", 4)."""
+    found = re.fullmatch(r"hh/([a-z]+)(\d*)", name)
+    return (found[1], int(found[2] or 0)) if found else ("", 0)
+
+
 @lru_cache(maxsize=1024)
 def _measures(program: Program) -> tuple[tuple[int, int, int], tuple[int, int] | None]:
     """Where the shapes of parameters say H, times how many gates, and R where that is not H."""
@@ -262,8 +334,14 @@ def parameters(
     rows = {name: _rows(len(_read(nodes, name)), len(gates)) for name in ("ih", "hh")}
     columns = {"ih": "I", "hh": "R"}
     found = [Parameter(f"weight_{n}", (axis, columns[n])) for n, axis in rows.items() if axis]
+    others = {n.name: n for n in nodes if n.op == "affine" and "/" in n.name}
+    for name in [n for product in rows for n in _products(nodes, product) if n in others]:
+        found += _matrix(others[name], len(_read(nodes, name)))
     if bias:
-        found += [Parameter(f"bias_{name}", (axis,)) for name, axis in rows.items() if axis]
+        for name in rows:
+            read = set().union(*(_read(nodes, n) for n in _products(nodes, name)))
+            axis = _rows(len(read), len(gates))
+            found += [Parameter(f"bias_{name}", (axis,))] if axis else []
     if any(n.op == "project" for n in nodes):
         found.append(Parameter("weight_hr", ("P", "H")))
     for name, axis in rows.items():

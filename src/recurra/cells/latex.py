@@ -20,6 +20,12 @@ _FUNCTIONS = {
     **{"maximum": r"\max", "minimum": r"\min"},
 }
 
+_OVER_UNITS = {
+    "mean": r"\mathrm{mean}",
+    "total": r"\textstyle\sum_{\mathrm{units}}",
+    "largest": r"\max_{\mathrm{units}}",
+}
+
 # How tightly what was written last holds together; a weaker part of a stronger whole gets brackets.
 _SUM, _PRODUCT, _ATOM = range(3)
 
@@ -60,6 +66,9 @@ class _Writer:
         node = self.program.nodes[index]
         first, second = (*node.args, -1, -1)[:2]
         match node.op:
+            case "state" if node.name.startswith("before_"):
+                value = self.program.next[self.program.states.index(node.name)]
+                return rf"[{self.text(value)}]_{{t-1}}", _ATOM
             case "state":
                 return _variable(node.name, "{t-1}"), _ATOM
             case "constant":
@@ -79,6 +88,14 @@ class _Writer:
                 return f"-{self.text(first, _PRODUCT)}", _SUM
             case "learnt":
                 return _symbol(node.name), _ATOM
+            case "raw":
+                return "x_t", _ATOM
+            case "input":
+                return _variable(node.name, "t"), _ATOM
+            case "mean" | "total" | "largest":
+                return f"{_OVER_UNITS[node.op]} {self.text(first, _ATOM)}", _PRODUCT
+            case "floor":
+                return rf"\lfloor {self.text(first)} \rfloor", _ATOM
             case "div":
                 return rf"\frac{{{self.text(first)}}}{{{self.text(second)}}}", _ATOM
             case "abs":
@@ -105,6 +122,11 @@ class _Writer:
         product = self.program.nodes[gate.args[0]]
         weight, prime = ("U", "'") if product.args else ("W", "")
         value = self.text(product.args[0], _ATOM) if product.args else "x_t"
+        form = product.name.partition("/")[2]
+        if form:
+            weight += rf"^{{\mathrm{{{_escaped(form)}}}}}"
+        if form and not product.args:
+            value = _variable(form, "t")
         several = len(self.program.gates) > 1
         own = f"_{_subscript(gate.name)}" if several else ""
         if not product.normed:
@@ -116,8 +138,8 @@ class _Writer:
             among = "" if whole else f"_{_subscript(''.join(product.gates))}"
             normed = rf"\mathrm{{LN}}({weight}{among} {value}){own if joint else ''}"
             written, strength = rf"\gamma{prime}{own} \odot {normed}", _PRODUCT
-        if not self.biased:
-            return written, strength
+        if not self.biased or (form and not product.args and gate.name in self.program.span("ih")):
+            return written, strength  # the bias stands beside x.f, where the equations read that
         return f"{written} + b{prime}{own}", _SUM
 
 

@@ -6,6 +6,12 @@ from recurra.cells.derive import Derived, NoKernelError
 from recurra.cells.limits import LIMITS
 from recurra.cells.schedule import Schedule, Segment
 
+#: What arrays of a type of C++ are called.
+_ARRAYS = {
+    **{"int": "numbers", "const char* const": "names", "RowSum": "sums", "Product": "products"},
+    **{"Vectored": "vectors", "Bias": "biases", "Segment<V>": "segments", "Gradient": "gradients"},
+}
+
 
 class Layout:
     """Which number each state, gate, weight, moment and slot has; `plan` writes the table.
@@ -54,11 +60,6 @@ class Layout:
             "max_gates": max(len(rows) for rows in self.rows.values()),
             "max_states": len(self.states),
             "max_parameters": len(step.program.listed),
-            "max_vectors": len(self.weights),
-            "max_products": len(step.products),
-            "max_biases": len(self.biases),
-            "max_kept": len(schedule.kept),
-            "max_segments": max(map(len, segments)),
             "max_rows": max(len(s.rows) for side in segments for s in side),
         }
         for name, (most, what) in LIMITS.items():
@@ -66,7 +67,8 @@ class Layout:
                 raise NoKernelError(f"{count} {what}, where kernels have at most {most}")
 
     def plan(self, name: str) -> str:
-        """Return the table `plan` that the loop over time interprets."""
+        """Return the table `plan` that the loop over time interprets, after those it points at."""
+        self._arrays: dict[str, str] = {}  # by name, the declaration
         step, schedule = self.step, self.schedule
         forward = [self._segment(n, s, "forward") for n, s in enumerate(schedule.forward_segments)]
         backward = [
@@ -83,8 +85,8 @@ class Layout:
             ("name", f'"{name}"'),
             ("states", f"{len(self.states)}"),
             ("gates", f"{{{len(self.rows['ih'])}, {len(self.rows['hh'])}}}"),
-            ("x_gates", _table([self._gates(tuple(step.inputs), "ih")], count=False)),
-            ("kept_names", f"{{{', '.join([*kept, 'nullptr'])}}}"),
+            ("x_gates", f"{{{self._gates(tuple(step.inputs), 'ih')}}}"),
+            ("kept_names", self._array("const char* const", [*kept, "nullptr"])),
             ("kept", f"{len(schedule.kept)}"),
             ("slots", f"{{{', '.join(str(max(p, default=-1) + 1) for p in places)}}}"),
             ("moments", f"{len(self.moments)}"),
@@ -94,17 +96,43 @@ class Layout:
                 f"{{{int('norm_ih.' in '|'.join(self.weights))}, "
                 f"{int('norm_hh.' in '|'.join(self.weights))}}}",
             ),
-            ("projected", f"{{{', '.join(projected)}}}"),
-            ("direct", f"{{{', '.join(str(int(s in step.direct)) for s in self.states)}}}"),
-            ("weights", _table(weights)),
-            ("biases", _table(biases)),
-            ("forward", _table(forward)),
-            ("backward", _table(backward)),
-            ("incoming", _table(self._incoming())),
-            ("gradients", _table(self._gradients())),
+            ("projected", self._array("int", projected)),
+            ("direct", self._array("int", [str(int(s in step.direct)) for s in self.states])),
+            ("weights", self._table("Vectored", weights)),
+            ("biases", self._table("Bias", biases)),
+            ("forward", self._table("Segment<V>", forward)),
+            ("backward", self._table("Segment<V>", backward)),
+            ("incoming", self._table("Product", self._incoming())),
+            ("gradients", self._table("Gradient", self._gradients())),
         ]
         body = "\n".join(f"    /* {label} */ {value}," for label, value in rows)
-        return f"template <class V>\ninline const Plan<V> plan = {{\n{body}\n}};\n"
+        arrays = "".join(f"{text}\n" for text in self._arrays.values())
+        return f"{arrays}\ntemplate <class V>\ninline const Plan<V> plan = {{\n{body}\n}};\n"
+
+    def _table(self, kind: str, items: list[str]) -> str:
+        """A list of C++, whose items are an array beside the plan."""
+        return f"{{{len(items)}, {self._array(kind, items)}}}"
+
+    def _array(self, kind: str, items: list[str]) -> str:
+        """The name of an array of these items, which is written once."""
+        if not items:
+            return "nullptr"
+        template, begin = "", f"inline constexpr {kind}"
+        if kind.endswith("<V>"):
+            template, begin = "template <class V>\n", f"inline const {kind}"
+        values = f"[] = {{{', '.join(items)}}};"
+        for name, text in self._arrays.items():
+            if text.startswith(f"{template}{begin} ") and text.endswith(f"{name}{values}"):
+                return f"{name}<V>" if template else name
+        word = _ARRAYS[kind]
+        name = f"{word}_{len(self._arrays)}"
+        self._arrays[name] = f"{template}{begin} {name}{values}"
+        return f"{name}<V>" if template else name
+
+    @property
+    def _projected(self) -> str:
+        """The gates of a projection, which has one."""
+        return f"1, {self._array('int', ['0'])}"
 
     def _weight(self, name: str) -> tuple[int, int]:
         """The number of the parameter, and of the gate whose part of it this is (-1: all of it)."""
@@ -117,7 +145,7 @@ class Layout:
 
     def _gates(self, gates: Iterable[str], product: str = "hh") -> str:
         numbers = [self.rows[product].index(g) for g in gates]
-        return f"{len(numbers)}, {{{', '.join(map(str, numbers))}}}"
+        return f"{len(numbers)}, {self._array('int', [str(n) for n in numbers])}"
 
     def _segment(self, number: int, segment: Segment, side: str) -> str:
         forward = side == "forward"
@@ -133,7 +161,11 @@ class Layout:
         ]
         name = f"{side}_{number}<V"
         functions = f"{name}, false>, {name}, true>" if forward else f"{name}>, nullptr"
-        tables = [_table([make(n) for n in products]), _table(rows), _table(states)]
+        tables = [
+            self._table("Product", [make(n) for n in products]),
+            self._table("RowSum", rows),
+            self._table("int", states),
+        ]
         return f"{{{segment.level}, {int(segment.space == 'P')}, {', '.join(tables)}, {functions}}}"
 
     def _state_gradients(self) -> list[int]:
@@ -152,7 +184,8 @@ class Layout:
         return self.moments.index(row if node.op == "moments" else int(node.value))
 
     def _width(self, row: int) -> int:
-        return len(self.nodes[int(self.moments[self._moment(row)])].args)
+        node = self.nodes[int(self.moments[self._moment(row)])]
+        return 0 if node.name == "largest" else len(node.args)
 
     def _forward_product(self, number: int) -> str:
         product = self.step.products[number]
@@ -160,7 +193,7 @@ class Layout:
         state = self.states.index(argument.name) if argument.op == "old" else -1
         slot = -1 if state >= 0 else self.schedule.kept.index(product.argument)
         matrix = 1 if product.gates else 2
-        gates = self._gates(product.gates) if product.gates else "1, {0}"
+        gates = self._gates(product.gates) if product.gates else self._projected
         return f"{{{matrix}, {state}, {slot}, {gates}}}"
 
     def _backward_product(self, number: int) -> str:
@@ -168,7 +201,9 @@ class Layout:
         argument = self.nodes[product.argument]
         state = self.states.index(argument.name) if argument.op == "old" else -1
         if not product.gates:
-            return f"{{2, {state}, {self.slots['P'].index(product.gradients[0])}, 1, {{0}}}}"
+            return (
+                f"{{2, {state}, {self.slots['P'].index(product.gradients[0])}, {self._projected}}}"
+            )
         first = self.schedule.span(product.gradients, "H")
         window = self.slots["H"][first : first + len(product.gates)]
         order = self._ordered(product.gates, product.gradients, window)
@@ -209,9 +244,3 @@ def _quoted(text: str) -> str:
     """A literal of C++ that holds exactly this text, whatever is in it."""
     plain = (chr(c) if chr(c).isalnum() and c < 128 else f"\\{c:03o}" for c in text.encode())
     return f'"{"".join(plain)}"'
-
-
-def _table(items: list[str], *, count: bool = True) -> str:
-    if not count:
-        return f"{{{', '.join(items)}}}"
-    return f"{{{len(items)}, {{{', '.join(items)}}}}}"

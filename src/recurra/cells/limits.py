@@ -1,16 +1,14 @@
-"""How large kernels may be: the fixed tables of native/, whose `sizes.h` is written from here."""
+"""How large kernels may be: the fixed tables of native/, whose `sizes.h` is written from here.
+
+Products, segments, kept values and vectors of parameters have no limit but memory.
+"""
 
 #: Of a cell that has kernels, by the name in C++: at most how many, and what they are.
 LIMITS = {
-    "max_gates": (8, "gates"),
-    "max_states": (6, "states"),
-    "max_parameters": (24, "parameters"),
-    "max_vectors": (40, "vectors of parameters"),
-    "max_products": (4, "recurrent products"),
-    "max_biases": (40, "biases"),
-    "max_kept": (32, "values kept a step"),
-    "max_segments": (6, "segments"),
-    "max_rows": (3, "sums over rows at once"),
+    "max_gates": (64, "gates"),
+    "max_states": (16, "states"),
+    "max_parameters": (64, "parameters"),
+    "max_rows": (8, "sums over rows at once"),
 }
 
 #: Threads of a call, at most.

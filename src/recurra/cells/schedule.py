@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from recurra.cells.derive import LEAVES, ROWS, Derived, NoKernelError
 
 #: Computed anew in the backward pass where their arguments are at hand, instead of kept.
-CHEAP = ("add", "sub", "mul", "neg", "normalize")
+CHEAP = ("add", "sub", "mul", "neg", "normalize", "mean", "total")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Schedule:
     def hoisted(self, index: int) -> bool:
         """Whether a node is the moments of the whole input product, for many steps at once."""
         node = self.nodes[index]
-        return node.op == "moments" and set(node.args) == self.x
+        return node.op == "moments" and not node.name and set(node.args) == self.x
 
     def from_forward(self, index: int) -> bool:
         """Whether a node of the backward half depends on forward values alone."""

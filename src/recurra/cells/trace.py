@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import NoReturn, Union
 
-from recurra.cells.graph import FUNCTIONS, WORDS, Node
+from recurra.cells.graph import FUNCTIONS, Node
+from recurra.cells.matrices import FORMS, MOST
 from recurra.cells.symbols import BRANCH, Refusals, Symbol
 from recurra.errors import InputError
 
@@ -21,6 +22,7 @@ class Trace(Refusals):
         super().__init__()
         self.nodes: list[Node] = []
         self.functions = dict(functions)
+        self.earlier: list[int] = []  # the values that `before` is asked for, as nodes
         self._seen: dict[Node, int] = {}
 
     def add(self, node: Node) -> "Signal":
@@ -29,6 +31,13 @@ class Trace(Refusals):
             self._seen[node] = len(self.nodes)
             self.nodes.append(node)
         return Signal(self, self._seen[node])
+
+    def before(self, value: object) -> "Signal":
+        """Return the value of a signal at the step before: a state of its own, from 0."""
+        index = self.index(value, "before() takes")
+        if index not in self.earlier:
+            self.earlier.append(index)
+        return self.add(Node("state", name=f"before_{1 + self.earlier.index(index)}"))
 
     def index(self, value: object, where: str) -> int:
         """Return the node of a signal; anything else is refused, `where` says in whose place."""
@@ -42,7 +51,7 @@ class Trace(Refusals):
         if isinstance(value, Bundle):
             received, cure = "all gates at once", "; name the gate, like x.i"
         else:
-            received, cure = _shown(value), ""
+            received, cure = shown(value), ""
         self.refuse(f"{where} a vector of units, received {received}{cure}")
 
 
@@ -68,7 +77,7 @@ class Signal(Symbol):
         if isinstance(other, Symbol):
             return self._trace.index(other, "an operation expects")
         self._refuse(
-            f"an operation of {self._called()} with {_shown(other)}: expected a signal or a number "
+            f"an operation of {self._called()} with {shown(other)}: expected a signal or a number "
             "of Python; a constant is written float(value), and arrays have no place in a cell"
         )
 
@@ -107,7 +116,7 @@ class Signal(Symbol):
         if not isinstance(power, int) or isinstance(power, bool) or not 1 <= power <= _POWER:
             self._refuse(
                 f"a power of {self._called()}: expected a whole number from 1 to {_POWER}, "
-                f"received {_shown(power)}: use sqrt, exp and log for others"
+                f"received {shown(power)}: use sqrt, exp and log for others"
             )
         found = self
         for _ in range(power - 1):
@@ -174,9 +183,19 @@ class Bundle(Symbol):
             first = first + part
         return first
 
+    def __getitem__(self, gate: object) -> Signal:
+        if not isinstance(gate, str):
+            self._refuse(
+                f"an index into all gates at once: expected a name, received {shown(gate)}"
+            )
+        found: Signal = getattr(self, gate)
+        return found
+
     def __add__(self, other: "Bundle") -> "Bundle":
         if not isinstance(other, Bundle):
-            self._refuse(f"all gates at once can only be added to all gates, not {_shown(other)}")
+            self._refuse(f"all gates at once can only be added to all gates, not {shown(other)}")
+        if not other._parts:  # of another kind, which adds itself
+            return NotImplemented
         return Bundle(self._trace, self._gates, self._parts + other._parts)
 
     def _normed(self) -> "Bundle":
@@ -187,6 +206,40 @@ class Bundle(Symbol):
             normed = Node("affine", node.args, node.name, 0.0, node.gates, True)
             parts.append(self._trace.index(self._trace.add(normed), ""))
         return Bundle(self._trace, self._gates, tuple(parts))
+
+
+class Input(Bundle):
+    """`x` of a definition: the input's part of each gate, itself, and the further inputs."""
+
+    __slots__ = ("_inputs",)
+
+    def __init__(self, trace: Trace, gates: tuple[str, ...], inputs: Mapping[str, int]) -> None:
+        super().__init__(trace, gates, (trace.index(trace.add(_of_input("ih", gates)), ""),))
+        self._inputs = dict(inputs)
+
+    def __getattr__(self, name: str) -> "Signal | Bundle":  # type: ignore[override]
+        trace = self._trace
+        if name in self._inputs:
+            size = self._inputs[name]
+            if size == 1:
+                return trace.add(Node("input", name=name))
+            made = trace.add(_of_input(f"ih/{name}", self._gates, size))
+            return Bundle(trace, self._gates, (trace.index(made, ""),))
+        if name == "raw" and name not in self._gates:
+            return trace.add(Node("raw"))
+        return super().__getattr__(name)
+
+    def _normed(self) -> Bundle:
+        if self._inputs:
+            self._trace.refuse(
+                "opt.norm(x) of a cell with further inputs: expected a norm of signals, as "
+                "opt.norm(x.i): the layer's product of the input is one with theirs"
+            )
+        return super()._normed()
+
+
+def _of_input(name: str, gates: tuple[str, ...], size: int = 0) -> Node:
+    return Node("affine", (), name, float(size), gates)
 
 
 def _no_arithmetic(name: str) -> Callable[..., NoReturn]:
@@ -218,75 +271,39 @@ class Product(Symbol):
     def _called(self) -> str:
         return "u itself"
 
-    def __call__(self, value: object) -> Bundle:
-        """Return `U v + b`, a part a gate."""
+    def __call__(
+        self, value: object, *, heads: object = None, rank: object = None, form: object = None
+    ) -> Bundle:
+        """Return `U v + b`, a part a gate.
+
+        Args:
+            value: the vector v.
+            heads: U has so many blocks on its diagonal, and zeros beside them.
+            rank: U is A B, with so many columns in A.
+            form: which numbers of U are read, one of `FORMS`.
+        """
         trace, gates = self._trace, self._gates
         index = trace.index(value, "u() takes")
-        made = trace.add(Node("affine", (index,), "hh", 0.0, gates))
+        asked = {"heads": heads, "rank": rank, "form": form}
+        given = {name: of for name, of in asked.items() if of is not None}
+        if len(given) > 1:
+            trace.refuse(f"u(): expected one of {', '.join(asked)}, received {', '.join(given)}")
+        kind = ""
+        for name, of in given.items():
+            if name == "form" and of not in FORMS:
+                known = ", ".join(f"{one!r} ({what})" for one, what in FORMS.items())
+                trace.refuse(f"u(): form: expected {known}, received {shown(of)}")
+            whole = isinstance(of, int) and not isinstance(of, bool) and 0 < of <= MOST
+            if name != "form" and not whole:
+                trace.refuse(f"u(): {name}: expected a whole number from 1, received {shown(of)}")
+            kind = f"/{of}" if name == "form" else f"/{name}{of}"
+        made = trace.add(Node("affine", (index,), f"hh{kind}", 0.0, gates))
         return Bundle(trace, gates, (trace.index(made, ""),))
 
     def __getattr__(self, gate: str) -> NoReturn:
         if gate.startswith("__"):
             raise AttributeError(gate)
         self._trace.refuse(f"u.{gate}: u is the product with a vector, as u(h).{gate}")
-
-
-def function(name: str) -> Callable[[Signal], Signal]:
-    """Return the pointwise function `name` for definitions; an activation option may rename it."""
-
-    def apply(value: Signal) -> Signal:
-        if not isinstance(value, Signal):
-            where = f"{name}() takes"
-            if isinstance(value, Bundle):
-                value._trace.index(value, where)
-            raise InputError(
-                f"{where} a vector of units, received {_shown(value)}; it is for the equations of "
-                "a cell: compute numbers with math, arrays with numpy or torch"
-            )
-        chosen = value._trace.functions.get(name, name)
-        if chosen == "identity":
-            return value
-        return value._trace.add(Node(chosen, (value._index,)))
-
-    apply.__name__ = name
-    apply.__doc__ = f"Pointwise {name} of a signal."
-    return apply
-
-
-def word(name: str) -> Callable[..., Signal]:
-    """Return the pointwise operation `name` of `WORDS` for definitions, of signals and numbers."""
-
-    def apply(*values: Operand) -> Signal:
-        trace = next((v._trace for v in values if isinstance(v, Signal)), None)
-        count = WORDS[name]
-        if trace is None or len(values) != count:
-            for value in values:
-                if isinstance(value, Bundle):
-                    value._trace.index(value, f"{name}() takes")
-            given = ", ".join(map(_shown, values)) or "nothing"
-            raise InputError(
-                f"{name}() takes {count} value{'s' * (count > 1)}, of which one is a vector of "
-                f"units, received {given}; it is for the equations of a cell: compute numbers with "
-                "math, arrays with numpy or torch"
-            )
-        signal = next(v for v in values if isinstance(v, Signal))
-        return trace.add(Node(name, tuple(signal._operand(v) for v in values)))
-
-    apply.__name__ = name
-    apply.__doc__ = f"Pointwise {name} of signals."
-    return apply
-
-
-def where(condition: Condition, yes: Operand, no: Operand) -> Signal:
-    """Return `yes` where the condition, `a > b` or `a < b`, holds, else `no`; unit by unit."""
-    if not isinstance(condition, Condition):
-        raise InputError(
-            f"where() takes a comparison of signals, as h > 0, received {_shown(condition)}"
-        )
-    trace = condition._trace
-    either = Signal(trace, condition._greater)
-    parts = (condition._greater, condition._less, either._operand(yes), either._operand(no))
-    return trace.add(Node("where", parts))
 
 
 def check_function(name: str, where: str) -> str:
@@ -301,7 +318,7 @@ def _is_zero(value: object) -> bool:
     return isinstance(value, Real) and value == 0
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A number as it is, anything else by its kind."""
     if isinstance(value, Symbol):
         return value._called()

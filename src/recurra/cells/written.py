@@ -3,7 +3,7 @@
 Messages show these lines where two cells of one name differ.
 """
 
-from recurra.cells.graph import Program
+from recurra.cells.graph import Program, form_of
 
 _INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
 
@@ -25,10 +25,10 @@ def difference(ours: Program, theirs: Program) -> tuple[str, str] | None:
     """
     if ours.meaning() == theirs.meaning():
         return None
-    for what in ("states", "gates"):
+    for what in ("states", "gates", "starts", "inputs"):
         pair = getattr(ours, what), getattr(theirs, what)
         if pair[0] != pair[1]:
-            return f"{what} {' '.join(pair[0])}", f"{what} {' '.join(pair[1])}"
+            return tuple(f"{what} {_words(side)}" for side in pair)  # type: ignore[return-value]
     one, other = lines(ours), lines(theirs)
     for left, right in zip(one, other, strict=False):
         if left != right:
@@ -57,6 +57,9 @@ def _text(program: Program, known: dict[int, str], index: int, above: int = 0) -
         return _text(program, known, node.args[place], strength)
 
     match node.op:
+        case "state" if node.name.startswith("before_"):
+            value = program.next[program.states.index(node.name)]
+            return f"before({_text(program, known, value)})"
         case "state":
             return node.name
         case "constant":
@@ -64,7 +67,10 @@ def _text(program: Program, known: dict[int, str], index: int, above: int = 0) -
         case "weight" | "learnt":
             return f"opt.{node.name}"
         case "affine":
-            inner = f"u({part(0)})" if node.args else "x"
+            form = node.name.partition("/")[2]
+            kind, count = form_of(node.name)
+            asked = f", {kind}={count}" if count else f", form={form!r}" if form else ""
+            inner = f"u({part(0)}{asked})" if node.args else f"x.{form}" if form else "x"
             return f"opt.norm({inner})" if node.normed else inner
         case "gate":
             return f"{part(0)}.{node.name}"
@@ -73,6 +79,8 @@ def _text(program: Program, known: dict[int, str], index: int, above: int = 0) -
             right = part(1, strength + (node.op in ("sub", "div")))
             text = f"{part(0, strength)} {sign} {right}"
             return f"({text})" if strength < above else text
+        case "raw" | "input":
+            return f"x.{node.name or 'raw'}"
         case "neg":
             return f"-{part(0, 3)}"
         case "norm":
@@ -83,3 +91,9 @@ def _text(program: Program, known: dict[int, str], index: int, above: int = 0) -
             return f"where({part(0)} > {part(1)}, {part(2)}, {part(3)})"
         case function:
             return f"{function}({', '.join(part(k) for k in range(len(node.args)))})"
+
+
+def _words(names: tuple[object, ...]) -> str:
+    return " ".join(
+        ":".join(map(str, one)) if isinstance(one, tuple) else f"{one}" for one in names
+    )

@@ -1,7 +1,7 @@
 """What an export writes, as numbers alone: recurrent layers, embedding, output layer."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from recurra.cells import Program
+from recurra.cells.matrices import plain
 from recurra.errors import InputError
+from recurra.matrices import plain_parameters
 from recurra.runtime import Architecture
 from recurra.storage import ModelFiles, dump_json, read_model
 from recurra.tasks.language_model.runtime import RuntimeLM
@@ -22,7 +24,7 @@ class Network:
     """Recurrent layers, and around them, where it is a language model, embedding and output layer.
 
     Attributes:
-        program: the cell.
+        program: the cell, over plain matrices.
         weights: by layer and direction, parameters by the names of the program.
         initial: per state what it starts from (L * D, R or H), or None for zeros.
         keep: per state the share of its old value that stays (zoneout), or empty.
@@ -37,6 +39,7 @@ class Network:
         tied: whether the head is the embedding.
         notes: what else a reader of the file may want to know, by name.
         features: I, for a cell that reads nothing of its input.
+        further: how many of the features are further inputs, which every layer reads.
     """
 
     program: Program
@@ -54,6 +57,7 @@ class Network:
     tied: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
     features: int = 1
+    further: int = 0
 
     @property
     def directions(self) -> int:
@@ -119,20 +123,37 @@ def _is_language_model(model: Any) -> bool:
 
 
 def _of_layer(layer: Any) -> Network:
-    names = [p.name for p in layer.program.parameters]
-    flat = [dict(zip(names, map(_array, row), strict=True)) for row in layer.all_weights]
+    program = layer.program
+    names = [p.name for p in program.parameters]
+    given = [dict(zip(names, map(_array, row), strict=True)) for row in layer.all_weights]
+    flat = [plain_parameters(program, one) for one in given]
     wide = layer.num_directions
     learnt = [getattr(layer, f"initial_{state}") for state in layer.cell.states]
+    sizes = [(size, given[0][names[0]].dtype) for size in layer.state_sizes]
     return Network(
-        layer.program,
+        plain(program),
         tuple(tuple(flat[k : k + wide]) for k in range(0, len(flat), wide)),
-        tuple(None if start is None else _array(start) for start in learnt),
+        _starts(program, [None if s is None else _array(s) for s in learnt], len(flat), sizes),
         keep=layer.zoneout if any(layer.zoneout) else (),
         residual=layer.residual,
         reverse=layer.reverse,
         merge=layer.merge,
         batch_first=layer.batch_first,
         features=layer.input_size,
+        further=program.further,
+    )
+
+
+def _starts(
+    program: Program,
+    learnt: Sequence[np.ndarray | None],
+    rows: int,
+    sizes: Sequence[tuple[int, Any]],
+) -> tuple[np.ndarray | None, ...]:
+    """What each state starts from, (rows, units): what is learnt, or the cell's; None for zeros."""
+    return tuple(
+        np.full((rows, size), start, dtype) if given is None and start else given
+        for given, start, (size, dtype) in zip(learnt, program.first, sizes, strict=True)
     )
 
 
@@ -160,16 +181,20 @@ def _of_files(files: ModelFiles) -> Network:
     RuntimeLM(architecture, tensors)  # which says of every weight what is missing or misshapen
     program = architecture.program
     names = [p.name for p in program.parameters]
-    layers = range(architecture.layers)
+    given = [{n: tensors[f"rnn.{n}_l{k}"] for n in names} for k in range(architecture.layers)]
+    flat = [plain_parameters(program, one) for one in given]
+    hidden, recurrent = program.widths([given[0][n].shape for n in names])
+    sizes = [(size, np.float32) for size in (recurrent, *[hidden] * (len(program.states) - 1))]
+    learnt = [tensors.get(f"rnn.initial_{state}") for state in program.states]
     embedding, head = tensors.get("embedding.weight"), tensors.get("head.weight")
     tied = head is None
     notes = {"task": str(files.config["task"])}
     if files.tokenizer is not None:
         notes["tokenizer"] = dump_json(files.tokenizer).decode()
     return Network(
-        program,
-        tuple(({n: tensors[f"rnn.{n}_l{k}"] for n in names},) for k in layers),
-        tuple(tensors.get(f"rnn.initial_{state}") for state in program.states),
+        plain(program),
+        tuple((one,) for one in flat),
+        _starts(program, learnt, len(flat), sizes),
         keep=architecture.zoneout if any(architecture.zoneout) else (),
         residual=architecture.residual,
         batch_first=True,

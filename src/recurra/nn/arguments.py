@@ -1,5 +1,6 @@
 """What a recurrent layer was made with: whether it makes sense, and how it is shown."""
 
+import math
 import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -76,6 +77,29 @@ def cell_options(options: Mapping[str, Any] | None, where: str) -> dict[str, Any
                 f"{_ARGUMENTS[name]}=…, received {name!r}: {shown(value)}"
             )
     return dict(options or {})
+
+
+def check_inputs(program: Program, inputs: int, hidden: int, where: str) -> None:
+    """Raise InputError where a layer has other inputs than its cell reads.
+
+    Args:
+        program: the cell's.
+        inputs: features of the layer's input, further inputs among them.
+        hidden: units of the layer.
+        where: what the message begins with.
+    """
+    own, cell = inputs - program.further, program.cell
+    if own < 1 and program.inputs:
+        raise InputError(
+            f"{where}: input_size: the cell {cell} reads {program.further} further inputs, the "
+            f"last features: expected at least {program.further + 1}, received {inputs}"
+        )
+    if own != hidden and any(node.op == "raw" for node in program.nodes):
+        raise InputError(
+            f"{where}: the cell {cell} reads x.raw, the input itself, a number for each unit: "
+            f"expected {hidden} inputs, as many as units, received {own}: choose hidden_size so, "
+            "and merge='sum' of two directions"
+        )
 
 
 def check_place(device: Any, dtype: Any, where: str) -> None:
@@ -173,6 +197,13 @@ class LayerArguments(nn.Module):
                 f"zoneout must be a number or {len(self.cell.states)} numbers "
                 f"({', '.join(self.cell.states)}), received {len(self.zoneout)}"
             )
+        states = self.cell.states
+        wrong += [
+            f"zoneout: the state {name} starts from {start}, which mixes with no other value: "
+            "give a tuple of rates, 0 for it"
+            for name, start, rate in zip(states, self.cell.starts, self.zoneout, strict=False)
+            if math.isinf(start) and rate
+        ]
         if self.merge not in MERGES:
             known = ", ".join(MERGES)
             wrong.append(f"merge must be one of {known}, received {self.merge!r}")

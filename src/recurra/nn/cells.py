@@ -10,7 +10,7 @@ from recurra import ops
 from recurra.cells import Cell, find, gru, lstm, rnn
 from recurra.checked import checked
 from recurra.errors import InputError
-from recurra.nn.arguments import cell_options, check_place, dense, states_of, whole
+from recurra.nn.arguments import cell_options, check_inputs, check_place, dense, states_of, whole
 from recurra.nn.initial import SCHEMES, initialise
 from recurra.nn.kernels import OnKernels
 from recurra.nn.resets import check_resets
@@ -76,9 +76,12 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
             peephole=peephole,
             **cell_options(options, type(self).__name__),
         )
+        check_inputs(self.program, self.input_size, self.hidden_size, type(self).__name__)
         for parameter in self.program.parameters:
             shape = parameter.shape(
-                gates=len(self.cell.gates), inputs=self.input_size, hidden=self.hidden_size
+                gates=len(self.cell.gates),
+                inputs=self.input_size - self.program.further,
+                hidden=self.hidden_size,
             )
             empty = torch.empty(shape, device=device, dtype=dtype)
             self.register_parameter(parameter.name, nn.Parameter(empty))
@@ -103,9 +106,9 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
         Args:
             input: (B, I), or (I,).
             hx: the states (B, H), or (H,): a tensor where the cell has one, else a tuple; None
-                starts from zeros.
+                starts from what the cell's states start from, zeros in most.
             reset: booleans (B,), or one of shape (): which rows begin anew before the step, from
-                zeros, whatever `hx` is.
+                there, whatever `hx` is.
 
         Returns:
             The new states, as `hx`.
@@ -125,7 +128,9 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
         alone = input.dim() == 1
         expected, states = (*shape[:-1], self.hidden_size), self.cell.states
         if hx is None:
-            given: tuple[Tensor, ...] = (input.new_zeros(expected),) * len(states)
+            given: tuple[Tensor, ...] = tuple(
+                [input.new_zeros(expected).fill_(start) for start in self.program.first]
+            )
         else:
             given = states_of(hx, states, name)
         if [tuple(s.shape) for s in given] != [expected] * len(states):
@@ -136,16 +141,16 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
             )
         if reset is not None:
             check_resets(reset, shape[:-1], name)
-            start = (input.new_zeros(expected),) * len(states)
+            start = [input.new_zeros(expected).fill_(s) for s in self.program.first]
             anew = reset[..., None]
             given = tuple([torch.where(anew, s, g) for s, g in zip(start, given, strict=True)])
         # ONNX knows torch's kernel alone; elsewhere the reference computes what ours do not.
         fused = self._fused if self._fused is not None and ops.recorded_for_onnx() else None
         way, call = ops.route(
             ops.Call(
-                self._name,
+                self._run_name,
                 input[None, None] if alone else input[None],
-                [getattr(self, p.name) for p in self.program.parameters],
+                self._plain([getattr(self, p.name) for p in self.program.parameters]),
                 [s[None, None] if alone else s[None] for s in given],
                 kernels=self._kernel is not None,
                 kept=self._kept[0],

@@ -39,13 +39,17 @@ def initialise(parameter: Tensor, name: str, layer: Drawn) -> None:
         nn.init.uniform_(parameter, -bound, bound)
     elif name.startswith("bias_"):
         nn.init.zeros_(parameter)
-        own, other = program.span(name.removeprefix("bias_")), program.span("ih")
+        own = program.biased_gates(name.removeprefix("bias_"))
+        other = program.biased_gates("ih")
         for gate, value in layer.cell.init.items():
             if gate in own and (name == "bias_ih" or gate not in other):  # once: the biases add up
                 start = own.index(gate) * hidden
                 nn.init.constant_(parameter.detach()[start : start + hidden], value)
     else:
         draw = nn.init.orthogonal_ if name == "weight_hh" else nn.init.xavier_uniform_
-        count = 1 if name == "weight_hr" else len(program.span(name.removeprefix("weight_")))
+        if name in ("weight_ih", "weight_hh"):
+            count = len(program.span(name.removeprefix("weight_")))
+        else:  # of other forms, a gate's rows at once
+            count = max(1, len(parameter) // hidden) if name.startswith("weight_ih_") else 1
         for block in parameter.detach().chunk(count):
             draw(block)

@@ -1,6 +1,7 @@
 """Which kernels a layer runs on, wherever its weights go."""
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, cast
 
@@ -9,17 +10,21 @@ from torch import Tensor, nn
 
 from recurra import ops
 from recurra.cells import Program
+from recurra.cells.matrices import plain
+from recurra.matrices import plain_parameters
 
 
 def cut_to_read(layer: "OnKernels", weights: dict[str, Any], prefix: str) -> None:
     """Leave out of saved weights the rows of gates that no equation reads, which they once had."""
     program = layer.program
     for product in ("ih", "hh"):
-        own, every = program.span(product), program.gates
-        for name in [n for n in weights if n.startswith(prefix)] if own != every else ():
-            kind = name.removeprefix(prefix).partition("_l")[0]
-            tensor = weights[name]
-            if kind not in (f"weight_{product}", f"bias_{product}", f"norm_{product}"):
+        every = program.gates
+        read = dict.fromkeys((f"weight_{product}", f"norm_{product}"), program.span(product))
+        read[f"bias_{product}"] = program.biased_gates(product)
+        for name in [n for n in weights if n.startswith(prefix)]:
+            kind = re.sub(r"_l\d+(_reverse)?$", "", name.removeprefix(prefix))
+            own, tensor = read.get(kind, every), weights[name]
+            if own == every:
                 continue
             if len(tensor) != len(every) * cast(Any, layer).hidden_size:
                 continue
@@ -42,17 +47,23 @@ class OnKernels(nn.Module):
     EARLIER: ClassVar[dict[str, Any]] = {}
 
     program: Program
+    #: As graphs and pickles name it, and as calls name what runs: see `cells.matrices`.
     _name: str
+    _run_name: str
     _kernel: str | None
     #: By layer and direction.
     _kept: list[ops.KeptWeights]
+    #: Of parameters and their versions, what `_plain` made.
+    _made: list[tuple[list[tuple[Tensor, int]], list[Tensor]]]
 
     # Layers derive from torch's own bases too (see `recurra.nn.torch_base`), whose methods
     # of these names keep a second list of weights: `nn.Module`'s are meant here.
     __setattr__ = nn.Module.__setattr__
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in self.__dict__.items() if name != "_kept"}
+        state = {
+            name: value for name, value in self.__dict__.items() if name not in ("_kept", "_made")
+        }
         # By its name: a reader has the definition, and never compiles a stranger's equations.
         return state | {"program": self._name}
 
@@ -78,8 +89,33 @@ class OnKernels(nn.Module):
     def _find_kernels(self) -> None:
         self._name = ops.program_name(self.program)
         self.program = ops.named(self._name)  # the object that look-ups know, not a copy of it
-        self._kernel = ops.kernel_name(self.program, next(self.parameters()))
+        run = plain(self.program)
+        self._run_name = self._name if run is self.program else ops.program_name(run)
+        self._kernel = ops.kernel_name(run, next(self.parameters()))
+        self._made = []
         self._kept = [ops.KeptWeights() for _ in range(self._directions())]
+
+    def _plain(self, given: list[Tensor]) -> list[Tensor]:
+        """Parameters as calls take them, of one layer and direction.
+
+        Where no gradient is asked for they are made once: kernels know again what they have packed.
+        """
+        if self._run_name == self._name:
+            return given
+        once = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+        once = once and not any(tensor.is_inference() for tensor in given)
+        stamp = [(tensor, tensor._version) for tensor in given] if once else []
+        for earlier, made in self._made if once else ():
+            pairs = zip(earlier, stamp, strict=True)
+            if all(one[0] is other[0] and one[1] == other[1] for one, other in pairs):
+                return made
+        program = self.program
+        named = dict(zip([p.name for p in program.parameters], given, strict=True))
+        found = plain_parameters(program, named)
+        made = [found[parameter.name] for parameter in plain(program).parameters]
+        if once:
+            self._made = [(stamp, made), *self._made][: self._directions()]
+        return made
 
     def _directions(self) -> int:
         """How many times the module has the program's parameters."""

@@ -11,7 +11,14 @@ from torch.nn.utils.rnn import PackedSequence
 from recurra import ops
 from recurra.cells import Cell, find
 from recurra.checked import checked
-from recurra.nn.arguments import MERGES, LayerArguments, cell_options, check_place, whole
+from recurra.nn.arguments import (
+    MERGES,
+    LayerArguments,
+    cell_options,
+    check_inputs,
+    check_place,
+    whole,
+)
 from recurra.nn.initial import initialise
 from recurra.nn.kernels import OnKernels
 from recurra.nn.noise import Noise, drawn
@@ -114,7 +121,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         drops = map(float, (dropout, recurrent_dropout, weight_drop))
         self.dropout, self.recurrent_dropout, self.weight_drop = drops
         states = self.cell.states
-        rates = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(states)
+        rates = zoneout if isinstance(zoneout, tuple) else self.cell.rates(zoneout)
         self.zoneout = tuple(float(rate) for rate in rates)
         self._check()
         self.program = self.cell.program(
@@ -129,9 +136,11 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         self.watched_by = []
         self._fused = ops.fused_name(self.program)
         self._names = []
+        further = self.program.further
         for index in range(self.num_layers * self.num_directions):
             layer, backward = divmod(index, self.num_directions)
-            inputs = self.input_size if layer == 0 else self.output_size
+            inputs = self.input_size - further if layer == 0 else self.output_size
+            check_inputs(self.program, inputs + further, self.hidden_size, type(self).__name__)
             suffix = f"_l{layer}{'_reverse' if backward else ''}"
             for parameter in self.program.parameters:
                 shape = parameter.shape(
@@ -145,8 +154,8 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
             self._names.append({p.name: p.name + suffix for p in self.program.parameters})
         for name, size in zip(states, self.state_sizes, strict=True):
             if learn_initial_state:
-                zeros = torch.zeros(len(self._names), size, device=device, dtype=dtype)
-                self.register_parameter(f"initial_{name}", nn.Parameter(zeros))
+                start = torch.zeros(len(self._names), size, device=device, dtype=dtype)
+                self.register_parameter(f"initial_{name}", nn.Parameter(start))
             else:
                 self.register_parameter(f"initial_{name}", None)
         self.reset_parameters()
@@ -157,9 +166,9 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         for names in self._names:
             for name, full in names.items():
                 initialise(getattr(self, full), name, self)
-        for state in self.cell.states:
+        for state, start in zip(self.cell.states, self.program.first, strict=True):
             if (initial := getattr(self, f"initial_{state}")) is not None:
-                nn.init.zeros_(initial)
+                nn.init.constant_(initial, start)
 
     def forward(
         self,
@@ -261,7 +270,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         states: States = ()
         # A parametrisation may have replaced what is learnt.
         learns = self._parameters.get(f"initial_{self.cell.states[0]}", self) is not None
-        if hx is not None or learns or noisy or view:
+        if hx is not None or learns or noisy or view or self.program.starts:
             states = initial_states(self, hx, data, unbatched=batch is not None and batch.unbatched)
         start: States = ()
         if reset is not None:
@@ -277,7 +286,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
                 if noisy:
                     mask, keep, rates = drawn(self, data.shape[0], initial)
                 call = ops.Call(
-                    self._name,
+                    self._run_name,
                     x,
                     self._weights(k),
                     initial,
@@ -338,10 +347,13 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
 
     def _onward(self, layer: int, outputs: Tensor, x: Tensor) -> Tensor:
         """What the next layer reads, or the caller: of the outputs of one, and its input."""
+        further = self.program.further if self.program.inputs else 0
         if self.residual and layer > 0:
-            outputs = outputs + x
+            outputs = outputs + (x[..., : outputs.shape[-1]] if further else x)
         if self.dropout and layer < self.num_layers - 1:
-            return functional.dropout(outputs, self.dropout, self.training)
+            outputs = functional.dropout(outputs, self.dropout, self.training)
+        if further and layer < self.num_layers - 1:  # each layer reads them
+            return torch.cat((outputs, x[..., x.shape[-1] - further :]), dim=-1)
         return outputs
 
     def _weights(self, k: int) -> list[Tensor]:
@@ -352,10 +364,10 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
             getattr(self, full) if (weight := own.get(full)) is None else weight
             for full in names.values()
         ]
-        if self.weight_drop and self.training and "weight_hh" in names:
-            place = list(names).index("weight_hh")
-            found[place] = functional.dropout(found[place], self.weight_drop)
-        return found
+        for place, name in enumerate(names) if self.weight_drop and self.training else ():
+            if name.startswith("weight_hh"):
+                found[place] = functional.dropout(found[place], self.weight_drop)
+        return self._plain(found)
 
     def _directions(self) -> int:
         return len(self._names)

@@ -44,7 +44,8 @@ def initial_states(
     *,
     unbatched: bool = False,
 ) -> tuple[Tensor, ...]:
-    """Return a layer's initial states (L * D, B, ·): those given, the learnt ones, or zeros.
+    """Return a layer's initial states (L * D, B, ·): those given, the learnt ones, or
+    those that the cell starts from.
 
     Args:
         layer: whose they are.
@@ -59,10 +60,13 @@ def initial_states(
     rows = layer.num_layers * layer.num_directions
     if given is None:
         made = []
-        for name, width in zip(names, sizes, strict=True):
+        starts = layer.program.first
+        for name, width, start in zip(names, sizes, starts, strict=True):
             learnt = getattr(layer, f"initial_{name}")
             if learnt is not None:
                 made.append(learnt[:, None].expand(rows, size, width).contiguous())
+            elif start:
+                made.append(data.new_zeros(rows, size, width).fill_(start))
             else:
                 made.append(data.new_zeros(rows, size, width))
         return tuple(made)

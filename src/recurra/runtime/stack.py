@@ -9,8 +9,10 @@ import numpy as np
 
 from recurra import native
 from recurra.cells.graph import Program
+from recurra.cells.matrices import plain
 from recurra.errors import InputError
 from recurra.given import shown
+from recurra.matrices import plain_parameters
 from recurra.runtime.architecture import Architecture, Weights, layer_weights
 from recurra.runtime.layer import KernelLayer, NumpyLayer, Resets, in_half, on_kernels
 from recurra.runtime.stream_state import Saved, StreamState
@@ -74,6 +76,7 @@ class RuntimeStack:
     ) -> None:
         self.architecture, self.features, self._rows = architecture, features, rows
         program = architecture.program
+        self._further = program.further
         self._keep = architecture.zoneout if any(architecture.zoneout) else ()
         self._directions = 2 if architecture.bidirectional else 1
         self.layers: list[KernelLayer | NumpyLayer] = []
@@ -82,18 +85,19 @@ class RuntimeStack:
         for k in range(architecture.layers * self._directions):
             layer, reverse = divmod(k, self._directions)
             if layer and not reverse:
-                features = self._sizes[-1][0] * self._directions
+                features = self._sizes[-1][0] * self._directions + self._further
             form = f"{prefix}{{}}_l{layer}{'_reverse' if reverse else ''}"
-            found, sizes = layer_weights(program, weights, form, features)
+            found, sizes = layer_weights(program, weights, form, features - self._further)
             self._weights.append(found)
-            served = on_kernels(program, found)
-            half = in_half(precision, program, served=served)
-            table = self._table(program, found) if layer == 0 else None
+            found, run = plain_parameters(program, found), plain(program)
+            served = on_kernels(run, found)
+            half = in_half(precision, run, served=served)
+            table = self._table(run, found) if layer == 0 else None
             if served:
-                made = KernelLayer(program, found, self._keep, table=table, half=half)
+                made = KernelLayer(run, found, self._keep, table=table, half=half)
                 self.layers.append(made)
             else:
-                self.layers.append(NumpyLayer(program, found, self._keep, table=table))
+                self.layers.append(NumpyLayer(run, found, self._keep, table=table))
             self._sizes.append(sizes)
         self._initial = []
         for name, size in zip(program.states, self._sizes[0], strict=True):
@@ -130,8 +134,9 @@ class RuntimeStack:
         made = []
         for k, sizes in enumerate(self._sizes):
             states = []
-            for size, initial in zip(sizes, self._initial, strict=True):
-                row = np.zeros(size, np.float32) if initial is None else initial[k]
+            starts = self.architecture.program.first
+            for size, initial, start in zip(sizes, self._initial, starts, strict=True):
+                row = np.full(size, start, np.float32) if initial is None else initial[k]
                 states.append(np.tile(row, (batch, 1)))
             made.append(tuple(states))
         return tuple(made)
@@ -234,7 +239,13 @@ class RuntimeStack:
                 sides.append(y)
                 ended.append(last)
             outputs = sides[0] if len(sides) == 1 else np.concatenate(sides, axis=-1)
-            x = outputs + x if self.architecture.residual and layer else outputs
+            if self.architecture.residual and layer:
+                assert x is not None
+                outputs = outputs + x[..., : outputs.shape[-1]]
+            if self._further and layer < self.architecture.layers - 1:
+                assert x is not None
+                outputs = np.concatenate([outputs, x[..., x.shape[-1] - self._further :]], axis=-1)
+            x = outputs
         assert x is not None
         return x, tuple(ended)
 

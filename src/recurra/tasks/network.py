@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from recurra import native
 from recurra.cells import FUNCTIONS, Cell, CellName, find, names
+from recurra.cells.matrices import plain
 from recurra.errors import InputError
 from recurra.given import brief
 from recurra.runtime import Architecture
@@ -134,6 +135,11 @@ class NetworkConfig(Settings):
             found.append(
                 f"cell: {cell.name} is the name of one of the package's own cells: rename yours"
             )
+        if cell.inputs:
+            found.append(
+                f"cell: {cell.name} reads further inputs ({' '.join(cell.inputs)}), and tasks have "
+                "none: use it in recurra.nn.Recurrent, whose input has them as its last features"
+            )
         try:
             _ = found or cell.program(**self._options())
         except InputError as error:
@@ -167,7 +173,7 @@ class NetworkConfig(Settings):
     def architecture(self) -> Architecture:
         """What running the weights needs to know."""
         options = self._options()
-        rates = (self.zoneout,) * len(find(self.cell).states)
+        rates = find(self.cell).rates(self.zoneout)
         return Architecture(
             self.cell, self.layers, self.residual, rates, options, self.is_bidirectional
         )
@@ -176,7 +182,7 @@ class NetworkConfig(Settings):
         """Raise InputError where a device, such as "cpu", has no products of that precision."""
         if self.precision == "float32":
             return
-        missing = native.without_half(self.architecture().program)
+        missing = native.without_half(plain(self.architecture().program))
         if device != "cpu":
             missing = f"device {device}"
         if missing:

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recurra.cells import Node, Program
+from recurra.cells.graph import OVER_UNITS
 from recurra.interop.onnx.graph import Graph
-from recurra.reference import NORM_EPSILON
+from recurra.reference import NORM_EPSILON, alike_in_rows
 
 _FUNCTIONS = {
     "tanh": "Tanh",
@@ -14,7 +15,7 @@ _FUNCTIONS = {
     "relu": "Relu",
     "exp": "Exp",
     **{"abs": "Abs", "sqrt": "Sqrt", "log": "Log", "sin": "Sin", "cos": "Cos"},
-    **{"maximum": "Max", "minimum": "Min"},
+    **{"maximum": "Max", "minimum": "Min", "floor": "Floor"},
 }
 _POINTWISE = {"add": "Add", "sub": "Sub", "mul": "Mul", "neg": "Neg", "div": "Div"}
 
@@ -25,6 +26,13 @@ class Equations:
     def __init__(self, program: Program, weights: Mapping[str, np.ndarray], prefix: str) -> None:
         self.program, self._weights, self._prefix = program, weights, prefix
         self._hidden, _ = program.widths([weights[p.name].shape for p in program.parameters])
+        #: Nodes of one number, which stands for all units.
+        self._single: set[int] = set()
+        for index, node in enumerate(program.nodes):
+            own = node.op == "constant" or (node.op == "learnt" and node.value)
+            wide = node.op in ("state", "learnt", "weight", "affine", "gate", "norm", "project")
+            if own or not (wide or node.op in OVER_UNITS or set(node.args) - self._single):
+                self._single.add(index)
         timed: set[int] = set()
         for index, node in enumerate(program.nodes):
             if (node.op == "affine" and not node.args) or timed & set(node.args):
@@ -51,10 +59,22 @@ class Equations:
                 values[index] = by_name[node.name]
             else:
                 values[index] = self._write(graph, node, values, "")
-        return [values[index] for index in self.program.next]
+        constant = alike_in_rows(self.program)
+        return [
+            graph.add("Expand", [values[index], graph.add("Shape", [state])])
+            if index in constant
+            else values[index]
+            for index, state in zip(self.program.next, states, strict=True)
+        ]
 
     def _write(self, graph: Graph, node: Node, values: Mapping[int, str], x: str) -> str:
         args = [values[a] for a in node.args]
+        if node.op == "affine" or node.op in OVER_UNITS:  # which want all units of one number, too
+            one = [a in self._single for a in node.args]
+            args = [
+                graph.add("Expand", [arg, graph.integers(self._hidden)]) if single else arg
+                for arg, single in zip(args, one, strict=True)
+            ]
         match node.op:
             case "affine":
                 return self._affine(graph, node, args[0] if args else x)
@@ -72,6 +92,12 @@ class Equations:
                 return self._parameter(graph, f"learnt_{node.name}")
             case "where":
                 return graph.add("Where", [graph.add("Greater", args[:2]), *args[2:]])
+            case "mean" | "total" | "largest":
+                reduce = "ReduceMax" if node.op == "largest" else "ReduceMean"
+                value = graph.add(reduce, [args[0]], {"axes": [-1]})
+                if node.op == "total":
+                    value = graph.add("Mul", [value, graph.number(self._hidden)])
+                return graph.add("Expand", [value, graph.add("Shape", [args[0]])])
             case "norm":
                 name, bias = f"norm_{node.name}", f"norm_{node.name}_bias"
                 added = [self._parameter(graph, bias)] if bias in self._weights else []

@@ -273,6 +273,7 @@ OPERATORS: dict[str, Operator] = {
     "Exp": _pointwise(np.exp),
     "Expand": _expand,
     "Flatten": _flatten,
+    "Floor": _pointwise(np.floor),
     "Gather": _gather,
     "Gemm": _gemm,
     "Greater": _pointwise(np.greater),

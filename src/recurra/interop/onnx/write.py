@@ -1,5 +1,6 @@
 """A network as a graph of ONNX operators: over sequences, or one step."""
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -177,11 +178,23 @@ class _Layers:
             make = self._operator if self._fits else self._step if single else self._scan
             outputs, final = make(layer, x, initial)
             outputs = self._merged(outputs)
-            x = graph.add("Add", [outputs, x]) if network.residual and layer else outputs
             ended.append(final)
+            x = self._onward(layer, outputs, x)
         return x, [
             graph.add("Concat", list(parts), {"axis": 0}) for parts in zip(*ended, strict=True)
         ]
+
+    def _onward(self, layer: int, outputs: str, x: str) -> str:
+        """What the next layer reads, or the caller: of a layer's outputs and its input."""
+        graph, network = self._graph, self._network
+        last = [graph.integers(n) for n in (-network.further, sys.maxsize, -1)]
+        own = [graph.integers(n) for n in (0, -network.further, -1)]
+        if network.residual and layer:
+            residual = graph.add("Slice", [x, *own]) if network.further else x
+            outputs = graph.add("Add", [outputs, residual])
+        if network.further and layer < len(network.weights) - 1:
+            return graph.add("Concat", [outputs, graph.add("Slice", [x, *last])], {"axis": 2})
+        return outputs
 
     def _initial(self, state: int, rows: slice, given: Sequence[str] | None) -> str:
         """What a layer's state (D, B, ·) starts from; "" for the zeros an operator starts from."""
