@@ -10,6 +10,7 @@
 
 #include "packed_weights.h"
 #include "pool.h"
+#include "prepared.h"
 #include "sized.h"
 #include "stepper.h"
 #include "watched.h"
@@ -34,7 +35,11 @@ void bind(nb::module_& m, const char* suffix) {
       .def("write", &Stepper<T>::write);
   nb::class_<Watched<T>>(m, ("Watched" + s).c_str())
       .def(nb::init<nb::handle, const std::vector<long>&>())
-      .def("same", &Watched<T>::same);
+      .def("same", &Watched<T>::same)
+      .def("forget", &Watched<T>::forget);
+  nb::class_<Prepared<T>>(m, ("Prepared" + s).c_str())
+      .def(nb::init<nb::list, int, int, int, bool, bool, std::vector<nb::object>, long, nb::tuple>())
+      .def("run", &Prepared<T>::run, nb::arg("parameters"), nb::arg("x"), nb::arg("given").none(), nb::arg("threads"));
   bind_sized<T>(m, ("Sized" + s).c_str());
 }
 

@@ -43,7 +43,7 @@ from recurra.native.library import (
 )
 from recurra.native.loss import LossInputs, loss_backward, loss_forward
 from recurra.native.own import BUILT_IN, built_in
-from recurra.native.packed import Packed, Stepper, watched
+from recurra.native.packed import Packed, Stepper, prepared, watched
 from recurra.native.product import Product, matmul, row_sums
 from recurra.native.update import Updated, adam, sum_of_squares
 from recurra.native.writing import Choosing, Writing
@@ -81,6 +81,7 @@ __all__ = [
     "memory",
     "own_cells",
     "padded",
+    "prepared",
     "reads_output",
     "recorded",
     "row_sums",

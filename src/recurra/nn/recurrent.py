@@ -191,6 +191,10 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         data: Tensor | ops.Lookup
         batch = view = None
         asked = lengths is not None or mask is not None or return_gates or self.watched_by
+        prepared = None if asked or torch.compiler.is_compiling() else self._prepared
+        if prepared is not None and (found := prepared.call(self._parameters, input, hx)):
+            outcome: tuple = found
+            return outcome
         if asked or not self._is_inner(input):
             batch = Sequences.read(
                 input,
@@ -206,6 +210,8 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         else:
             data = input.transpose(0, 1) if self.batch_first else input
         outputs, final = self._run(data, hx, batch, view)
+        if prepared is not None:
+            prepared.follow(self._kept, self._layers)
         if batch is None:
             written = outputs.transpose(0, 1) if self.batch_first else outputs
         else:
@@ -337,6 +343,24 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
             place = list(names).index("weight_hh")
             found[place] = functional.dropout(found[place], self.weight_drop)
         return found
+
+    def _layers(self) -> ops.Layers | None:
+        """What the present settings compute, where that is nothing but the kernels' part."""
+        noisy = self.recurrent_dropout or self.weight_drop
+        between = self.num_layers > 1 and (self.residual or (self.dropout and self.training))
+        merged = self.bidirectional and self.merge != "concat"
+        other = self.precision != "float32" or self._kernel is None
+        if any(self.zoneout) or (noisy and self.training) or between or merged or other:
+            return None
+        return ops.Layers(
+            len(self.cell.states),
+            [list(names.values()) for names in self._names],
+            [f"initial_{state}" for state in self.cell.states],
+            next(self.parameters()).dtype,
+            self.num_directions,
+            batch_first=self.batch_first,
+            reverse=self.reverse,
+        )
 
     def _directions(self) -> int:
         return len(self._names)
