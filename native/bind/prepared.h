@@ -228,7 +228,8 @@ class Prepared {
     for (size_t s = 0; s < widths_.size(); ++s)
       made->last[s] = axes_ == 2 ? torch_.template_of(batch, widths_[s])
                                  : torch_.template_of(parts_.size(), batch, widths_[s]);
-    return sizes_ = made;
+    sizes_ = made;  // what it frees may let another thread in here
+    return made;
   }
 
   nb::object fresh(const nb::object& like) const {
