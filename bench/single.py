@@ -1,6 +1,7 @@
 """One step of one stream through `recurra.nn`: as a policy acts, and as it learns step by step.
 
-Beside the stepper, which does the same without torch, and beside torch's layers.
+Beside the stepper, which does the same without torch, and beside the layers of torch and of ONNX
+Runtime.
 """
 
 import statistics
@@ -13,7 +14,7 @@ from bench.turns import Contender, Library, Plan, libraries, ready, turns
 from bench.work import CELLS, STREAMS, Work
 
 #: Turns are short: a call takes some microseconds.
-PLAN = Plan(rounds=5, seconds=0.03, threads=1, peers=("recurra", "torch"))
+PLAN = Plan(rounds=5, seconds=0.03, threads=1, peers=("recurra", "torch", "onnxruntime"))
 #: What the layer's time is of that.
 SHARE = "of 1.15 steppers + 15 us"
 Row = dict[str, Any]
@@ -26,21 +27,27 @@ def measure() -> list[Row]:
     with libraries(modules, PLAN.threads) as there:
         for cell in CELLS:
             for hidden in STREAMS:
-                rows += [_forward(there[0], cell, hidden), _training(there, cell, hidden)]
+                rows += [_forward(there, cell, hidden), _training(there, cell, hidden)]
     return rows
 
 
-def _forward(ours: Library, cell: str, hidden: int) -> Row:
+def _forward(there: list[Library], cell: str, hidden: int) -> Row:
+    ours, *others = there
+    work = Work("inference", cell, 1, 1, hidden)
     made = {
-        "layer": _only(ours, Work("inference", cell, 1, 1, hidden), "nn."),
+        "layer": _only(ours, work, "nn."),
         "stepper": _only(ours, Work("step", cell, 1, 1, hidden), "native."),
     }
-    layer, stepper = (1e6 * statistics.median(one.times) for one in turns(made, PLAN).values())
+    made |= {name: found for name, found in ready(others, work._asdict(), PLAN).items() if found}
+    layer, stepper, *rest = (
+        rounded(1e6 * statistics.median(one.times)) for one in turns(made, PLAN).values()
+    )
     return {
         "what": f"{cell} 1×1×{hidden}, forward",
         "unit": "us",
-        "recurra.nn": rounded(layer),
-        "stepper": rounded(stepper),
+        "recurra.nn": layer,
+        "stepper": stepper,
+        **dict(zip([name for name in made if name not in ("layer", "stepper")], rest, strict=True)),
         SHARE: rounded(layer / (1.15 * stepper + 15)),
     }
 

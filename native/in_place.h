@@ -33,8 +33,9 @@ void multiply_in_place(const Panels<V>& p, Tiles<V> tiles, long first, int count
   const long range = most / vectors / W * W;
   for (long k = 0; k < p.depth; k += range) {
     const long part = p.depth - k < range ? p.depth - k : range, panel = part * p.gates * W;
+    const long ahead = k + part < p.depth ? part : count * W * p.columns - k;
     for (int n = 0; n < count; ++n)
-      pack_panel<V>(p.in_place, p.units, p.gate, p.gates, p.depth, first + n, k, part, piece + n * panel);
+      pack_panel<V>(p.in_place, p.units, p.gate, p.gates, p.depth, first + n, k, part, piece + n * panel, ahead);
     multiply<V>(tiles, vectors, {a.at + k, a.row, a.rows, a.step, a.times}, piece, p.gates, panel, part, c, c_row,
                 k ? nullptr : start);
   }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "backward.h"
+#include "costs.h"
 #include "forward.h"
 #include "head.h"
 #include "loss.h"
@@ -26,7 +27,7 @@ const Plan<V>& plan_of(const void* program) {
 // How many threads a call is to have, and whether it is brief. With a number below 0 at most so many as
 // there are processors, of which each has work enough to pay for what it costs at every step: the
 // meeting, and the lines of the states that come from another core, unless each has rows of its own; and
-// the call enough to wake them. Measured on Sapphire Rapids, in microseconds.
+// the call enough to wake them.
 struct Threads {
   int count;
   unsigned manner;
@@ -38,18 +39,18 @@ Threads threads_of(const Plan<V>& plan, const Call<Scalar<V>>& call) {
   const int room = recurra::cores(), most = -call.threads < room ? -call.threads : room;
   if (most == 1) return {1, 0};
   const Shape& shape = call.shape;
-  const double waking = 40, long_enough = 3000;
   const double batch = double(shape.batch), inputs = call.tokens ? 0 : double(shape.inputs);
-  const double products = batch * double(shape.hidden) *
-                          (plan.gates[weight_ih] * inputs + plan.gates[weight_hh] * double(shape.recurrent()));
-  const double work = products * (shape.batch == 1 ? 24e-6 : 15e-6);
-  if (work * double(shape.steps) < waking) return {1, Team::brief};
-  const unsigned brief = work * double(shape.steps) < long_enough ? Team::brief : 0;
-  if (row_parts(plan, call) >= most) return {most, brief};
-  const int meetings = 1 + (plan.forward.end() - 1)->level;
-  const double cost = 0.25 * meetings + 0.95e-3 * batch * double(shape.hidden);
-  const double paid = work / cost;
-  return {paid < 2 ? 1 : paid < most ? int(paid) : most, brief};
+  recurra::Step step;
+  step.products = batch * double(shape.hidden) *
+                  (plan.gates[weight_ih] * inputs + plan.gates[weight_hh] * double(shape.recurrent()));
+  step.per_cycle = 2 * lanes<V>;
+  step.single = shape.batch == 1;
+  step.meetings = 1 + (plan.forward.end() - 1)->level;
+  step.states = batch * double(shape.hidden);
+  step.by_rows = row_parts(plan, call) >= most;
+  if (recurra::too_small(step, double(shape.steps))) return {1, Team::brief};
+  const recurra::Choice choice = recurra::choose(recurra::costs(), step, double(shape.steps), most);
+  return {choice.threads, choice.brief ? unsigned(Team::brief) : 0};
 }
 
 template <class V>

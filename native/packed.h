@@ -70,9 +70,10 @@ void pack_half(const Panels<V>& p, long panel) {
 
 // to[k][g][lane] = weight[gate[g] * units + unit][first + k]: `depth` arguments of panel n, from `first`.
 //   weight  (gates of the cell * units, columns), rows side by side. Read only.
+//   ahead   how far on what is read next is: few lines of many rows, which no cache expects
 template <class V>
 void pack_panel(const Scalar<V>* weight, long units, const int* gate, int gates, long columns, long n, long first,
-                long depth, Scalar<V>* panel) {
+                long depth, Scalar<V>* panel, long ahead = 0) {
   constexpr long W = lanes<V>;
   for (int g = 0; g < gates; ++g) {
     Scalar<V>* to = panel + g * W;
@@ -82,7 +83,10 @@ void pack_panel(const Scalar<V>* weight, long units, const int* gate, int gates,
       const long left = depth - k, many = left < W ? left : W;
       V rows[W];
       if (real == W && many == W) {
-        for (long lane = 0; lane < W; ++lane) rows[lane] = load<V>(from + lane * columns + k);
+        for (long lane = 0; lane < W; ++lane) {
+          if (ahead) __builtin_prefetch(from + lane * columns + k + ahead);
+          rows[lane] = load<V>(from + lane * columns + k);
+        }
       } else {
         for (long lane = 0; lane < W; ++lane)
           rows[lane] = lane < real ? load_left<V>(from + lane * columns + k, left) : V{};

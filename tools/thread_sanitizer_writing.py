@@ -34,6 +34,7 @@ def main() -> int:
         "memory": [str(NATIVE / "memory.cpp")],
         "pool": [str(NATIVE / "pool.cpp")],
         "cores": [str(NATIVE / "cores.cpp")],
+        "costs": [str(NATIVE / "costs.cpp")],
         "writing": [str(ROOT / "tests" / "native" / "tsan" / "writing.cpp")],
     }
     newest = max(p.stat().st_mtime for d in ("native", "tests/native/tsan")

@@ -8,8 +8,10 @@
 
 #include <stdexcept>
 
+#include "costs.h"
 #include "packed_weights.h"
 #include "pool.h"
+#include "prepared.h"
 #include "sized.h"
 #include "stepper.h"
 #include "watched.h"
@@ -36,7 +38,11 @@ void bind(nb::module_& m, const char* suffix) {
       .def("write", &Stepper<T>::write);
   nb::class_<Watched<T>>(m, ("Watched" + s).c_str())
       .def(nb::init<nb::handle, const std::vector<long>&>())
-      .def("same", &Watched<T>::same);
+      .def("same", &Watched<T>::same)
+      .def("forget", &Watched<T>::forget);
+  nb::class_<Prepared<T>>(m, ("Prepared" + s).c_str())
+      .def(nb::init<nb::list, int, int, int, bool, bool, std::vector<nb::object>, long, nb::tuple>())
+      .def("run", &Prepared<T>::run, nb::arg("parameters"), nb::arg("x"), nb::arg("given").none(), nb::arg("threads"));
   bind_sized<T>(m, ("Sized" + s).c_str());
 }
 
@@ -82,6 +88,27 @@ NB_MODULE(_native, m) {
   m.def("cores", [] { return cores(); });
   m.def("limit_cores", [](int most) { limit_cores(most); });
   m.def("crowded", [] { return Pool::instance().crowded(); });
+  m.def("costs", [] {
+    const Costs found = costs();
+    return std::make_tuple(found.cycle, found.meeting, found.waking, found.gain, found.measured);
+  });
+  // For work that is shared out once: multiplications, or what takes as long.
+  m.def("threads_for", [](int most, double products) {
+    const int room = cores();
+    Step step;
+    step.products = products;
+    step.per_cycle = chosen->bytes / 2;
+    step.by_rows = true;
+    if (most > room) most = room;
+    return most < 2 || too_small(step, 1) ? 1 : choose(costs(), step, 1, most).threads;
+  });
+  m.def("choose_threads", [](const std::tuple<double, double, double, double>& given, double products, int per_cycle,
+                             bool single, int meetings, double states, bool by_rows, double steps, int most) {
+    const auto [cycle, meeting, waking, gain] = given;
+    const Step step{products, per_cycle, single, meetings, states, by_rows};
+    const Choice found = choose({cycle, meeting, waking, gain, true}, step, steps, most);
+    return std::make_tuple(found.threads, found.brief);
+  });
   m.def("most_threads", [] { return most_parts; });
   m.def("memory", [] {
     return std::make_tuple(Memory::instance().used(), Memory::instance().kept());

@@ -77,6 +77,8 @@ class PackedWeights {
   bool half() const { return half_; }
   long symbols() const { return symbols_; }
   const void* get() const { return packed_; }
+  // Number of a call of one step: every other one reads the weights the other way round (see `in_blocks`).
+  long turn() const { return turn_.fetch_add(1, std::memory_order_relaxed); }
 
   // One step of many streams from given states to new ones; the output is the first of them.
   nb::list step(Rows<T> x, const std::vector<Rows<T>>& states, const std::vector<double>& rates,
@@ -112,7 +114,7 @@ class PackedWeights {
     call.shape.batch = batch;
     call.threads = threads;
     call.half = half_;
-    call.turn = turn_++;
+    call.turn = turn();
     bool fits = !states.empty() && states.size() <= size_t(most_states);
     for (size_t s = 0; fits && s < states.size(); ++s) {
       const long width = s == 0 ? shape_.recurrent() : shape_.hidden;

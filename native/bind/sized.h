@@ -47,6 +47,7 @@ class Sized {
     if (!call.y && call.shape.steps && call.shape.batch)
       throw std::invalid_argument("a call without a place for its outputs");
     const Kernels<T>* cell = packed ? packed->kernels() : kernels();
+    if (packed) call.turn = packed->turn();
     nb::gil_scoped_release release;
     Releasing done;
     cell->forward(cell->program, packed ? packed->get() : nullptr, call, arena());

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -180,3 +181,20 @@ def test_doctor_says_why(monkeypatch):
     assert processors.why().startswith(
         f"{processors.allowed()}: bound to {processors.bound()} processor"
     )
+
+
+@pytest.mark.parametrize(
+    ("costs", "words"),
+    [
+        (
+            native.Costs(0.3, 0.3, 40, 1.9, True),
+            "waking up to 40 us, and two are 1.9 times as fast",
+        ),
+        (native.Costs(0.3, 9.0, 400, 1.1, True), "Calls use one at present: .* 1.1 times as fast"),
+        (native.Costs(0.3, 0.3, 40, 2.0, False), "one where there is no second processor"),
+        (None, "No kernels"),
+    ],
+)
+def test_doctor_says_what_threads_cost(costs, words, monkeypatch):
+    monkeypatch.setattr(native.library, "costs", lambda: costs)
+    assert re.search(words, native.choice_of_threads())

@@ -246,6 +246,7 @@ def test_few_functions_lead_to_the_kernel(make, more, most, training, monkeypatc
     with torch.set_grad_enabled(training):
         for _ in range(3):  # what calls of these sizes share is made once
             module(x, **more)
+        module.flatten_parameters()  # the weights are not kept: see the next test
         fit = kernel.fitted
         inner = None
 
@@ -266,6 +267,37 @@ def test_few_functions_lead_to_the_kernel(make, more, most, training, monkeypatc
         assert len(path) <= 5, path
         assert len(set(path)) <= 3, path
     assert before[0] <= most, entered[: before[0]]
+
+
+#: Of the calls above, those that a layer whose weights are kept computes at once.
+SHORT = [name for name in CALLS if name not in ("lengths", "noise")]
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_a_short_call_goes_straight_to_the_kernel(name, monkeypatch):
+    make, more, _ = CALLS[name]
+    module, x = make(), torch.zeros(T, B, I)
+    entered: list[str] = []
+
+    def watch(frame, event, _):
+        if event == "call" and Path(frame.f_code.co_filename).is_relative_to(HOME):
+            entered.append(frame.f_code.co_name)
+
+    with torch.no_grad():
+        expected = module(x, **more)
+        for _ in range(2):
+            module(x, **more)
+        assert module._prepared._run is not None
+        monkeypatch.setattr(kernel, "forward", None)
+        sys.setprofile(watch)
+        try:
+            found = module(x, **more)
+        finally:
+            sys.setprofile(None)
+    assert entered == ["forward", "call", "plain", "special", "threads"]
+    assert torch.equal(found[0], expected[0])
+    for one, other in zip(as_tuple(found[1]), as_tuple(expected[1]), strict=True):
+        assert torch.equal(one, other)
 
 
 #: Units of which the kernels read the outputs again.

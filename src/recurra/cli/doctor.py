@@ -80,10 +80,11 @@ def _kernels() -> str:
 
 
 def _threads() -> str:
-    """How many threads the kernels use, and why."""
+    """How many threads the kernels use, why, and when fewer."""
+    from recurra import native
     from recurra.native.processors import why
 
-    return why()
+    return f"{why()}. {native.choice_of_threads()}"
 
 
 def _own_cells() -> str:

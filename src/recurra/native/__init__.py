@@ -20,9 +20,12 @@ from recurra.native.calls import (
 )
 from recurra.native.library import (
     PRECISIONS,
+    Costs,
     at_most,
     available,
     cells,
+    choice_of_threads,
+    costs,
     crowded,
     empty,
     find,
@@ -43,7 +46,7 @@ from recurra.native.library import (
 )
 from recurra.native.loss import LossInputs, loss_backward, loss_forward
 from recurra.native.own import BUILT_IN, built_in
-from recurra.native.packed import Packed, Stepper, watched
+from recurra.native.packed import Packed, Stepper, prepared, watched
 from recurra.native.product import Product, matmul, row_sums
 from recurra.native.update import Updated, adam, sum_of_squares
 from recurra.native.writing import Choosing, Writing
@@ -52,6 +55,7 @@ __all__ = [
     "BUILT_IN",
     "PRECISIONS",
     "Choosing",
+    "Costs",
     "Inputs",
     "LossInputs",
     "Packed",
@@ -65,6 +69,8 @@ __all__ = [
     "backward",
     "built_in",
     "cells",
+    "choice_of_threads",
+    "costs",
     "crowded",
     "empty",
     "find",
@@ -81,6 +87,7 @@ __all__ = [
     "memory",
     "own_cells",
     "padded",
+    "prepared",
     "reads_output",
     "recorded",
     "row_sums",

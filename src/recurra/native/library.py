@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import numpy as np
 
@@ -34,6 +34,9 @@ def _load() -> tuple[Any, str]:
 
 
 _native, _why = _load()
+
+#: Below this gain by a second thread, calls use one (native/costs.cpp).
+LEAST_GAIN = 1.25
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -106,9 +109,56 @@ def threads() -> int:
     return chosen()
 
 
-def at_most(count: int) -> int:
-    """Return so many threads, or fewer: as many as this process may have processors now."""
-    return max(1, min(count, int(_native.cores())))
+def at_most(count: int, products: float | None = None) -> int:
+    """Return so many threads, or fewer: as many as this process may have processors now.
+
+    With `products`, multiplications that are shared out once, one where more would not pay: by what
+    waking and waiting for threads has cost here of late (see `costs`).
+    """
+    if products is None:
+        return max(1, min(count, int(_native.cores())))
+    return int(_native.threads_for(count, products))
+
+
+class Costs(NamedTuple):
+    """What threads cost here at present.
+
+    Attributes:
+        cycle: of a core, nanoseconds.
+        meeting: of two threads after a piece of work, microseconds.
+        waking: of threads that sleep, microseconds.
+        gain: how much faster two threads are than one where they need not meet.
+        measured: False: assumed, since there is one processor, or another call has the threads.
+    """
+
+    cycle: float
+    meeting: float
+    waking: float
+    gain: float
+    measured: bool
+
+
+def costs() -> Costs | None:
+    """Return what the choice of threads goes by, measured anew every few seconds, or None."""
+    return None if _native is None else Costs(*_native.costs())
+
+
+def choice_of_threads() -> str:
+    """Say in a line when a call uses fewer threads than it may, and by which costs."""
+    found = costs()
+    if found is None:
+        return "No kernels use them"
+    if not found.measured:
+        return "A call uses one where there is no second processor"
+    if found.gain < LEAST_GAIN:
+        return (
+            f"Calls use one at present: two threads are {found.gain:.1f} times as fast as one, "
+            "since others use the processors"
+        )
+    return (
+        f"One where a call is too small to gain by two: meeting costs {found.meeting:.2f} us a "
+        f"step, waking up to {found.waking:.0f} us, and two are {found.gain:.1f} times as fast"
+    )
 
 
 def crowded() -> bool:

@@ -82,16 +82,58 @@ class Packed(Remade):
 
 
 def watched(parameters: Sequence[Array]) -> Any:
-    """Return what `same(parameters)` compares arrays with: these ones' values as they are now.
+    """Return what `same(parameters)` compares tensors with: these, contiguous, as they are now.
 
-    Vectors and small matrices are compared whole, of a large matrix an element of each row and of
-    each column: a change of a row, a column or all of it is noticed, one of a single element may
-    not be.
+    They must be the same objects (which it does not keep alive) at the same place, of the same
+    version by autograd's counter. Of their values vectors and small matrices are compared whole, of
+    a large matrix an element of each row and of each column: a change of a row, a column or all of
+    it is noticed, one of a single element may not be. After `forget()` nothing is the same.
     """
     compiled = library.compiled()
     make = compiled.Watched64 if is_double(parameters[0]) else compiled.Watched32
     sizes = [(1, *p.shape)[-2:] for p in parameters]
     return make(list(parameters), [int(n) for pair in sizes for n in pair])
+
+
+def prepared(
+    parts: Sequence[tuple[Any, Any, tuple[str, ...]]],
+    *,
+    states: int,
+    directions: int,
+    axes: int,
+    batch_first: bool,
+    reverse: bool,
+    starts: Sequence[str],
+    most: int,
+    double: bool,
+    torch: tuple[Any, ...],
+) -> Any:
+    """Return a function from tensors of torch to tensors: all layers of a module in one call.
+
+    It takes the parameters by name, the input, the initial states (None: zeros) and the number of
+    threads (as in `Inputs`), and returns outputs and states. None: the input or the states are not
+    plain tensors of the expected dtype and shape, or are too many; False: the parameters are no
+    longer those that were put in order.
+
+    Args:
+        parts: by layer and direction `Packed.handle`, `watched` of the same parameters, and their
+            names.
+        states: how many a layer has.
+        directions: 1 or 2; the outputs of two are side by side.
+        axes: of an input: 3, or 2 for one step of a cell, which has no outputs but its states.
+        batch_first: whether inputs and outputs are (B, T, ·).
+        reverse: from the last step to the first.
+        starts: names of learnt initial states: there must be none where none are given.
+        most: steps times rows of a call.
+        double: whether tensors hold float64.
+        torch: the classes of tensors and of parameters, the dtype, `torch.empty_like`, and a
+            function from sizes to what that reads.
+    """
+    compiled = library.compiled()
+    make = compiled.Prepared64 if double else compiled.Prepared32
+    return make(
+        list(parts), states, directions, axes, batch_first, reverse, list(starts), most, torch
+    ).run
 
 
 class Stepper(Remade):

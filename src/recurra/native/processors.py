@@ -81,7 +81,7 @@ def why() -> str:
     if environment is not None:
         reasons.append(line or f"OMP_NUM_THREADS={_short(environment)}")
     used = min(count, allowed())
-    return f"{used}: {'; '.join(reasons)}. One where a call is too small to gain by two"
+    return f"{used}: {'; '.join(reasons)}"
 
 
 _told: set[str] = set()

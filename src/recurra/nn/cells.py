@@ -116,6 +116,14 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
         Raises:
             InputError: a shape does not fit; says what was expected and received.
         """
+        skip = reset is not None or torch.compiler.is_compiling()
+        prepared = None if skip else self._prepared
+        if (
+            prepared is not None
+            and (found := prepared.call(self._parameters, input, hx)) is not None
+        ):
+            outcome: Tensor | tuple[Tensor, ...] = found
+            return outcome
         name = type(self).__name__
         if isinstance(input, Tensor) and input.is_nested:
             raise InputError(f"{name}: expected an input (B, I) or (I,), received a nested one")
@@ -158,8 +166,16 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
             fused,
         )
         _, *final = way(call)
+        if prepared is not None:
+            prepared.follow(self._kept, self._layers)
         ended = tuple([s[0, 0] if alone else s[0] for s in final])
         return ended[0] if len(ended) == 1 else ended
+
+    def _layers(self) -> ops.Layers | None:
+        if self._kernel is None or self._run_name != self._name or self.program.starts:
+            return None
+        names = [p.name for p in self.program.parameters]
+        return ops.Layers(len(self.cell.states), [names], (), getattr(self, names[0]).dtype, axes=2)
 
     def extra_repr(self) -> str:
         """Return the arguments that differ from their defaults."""

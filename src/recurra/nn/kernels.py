@@ -56,14 +56,25 @@ class OnKernels(nn.Module):
     #: Of parameters and their versions, what `_plain` made.
     _made: list[tuple[list[tuple[Tensor, int]], list[Tensor]]]
 
-    # Layers derive from torch's own bases too (see `recurra.nn.torch_base`), whose methods
-    # of these names keep a second list of weights: `nn.Module`'s are meant here.
-    __setattr__ = nn.Module.__setattr__
+    #: Of short calls with the settings as they are now.
+    _prepared: ops.Prepared
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Layers derive from torch's own bases too (see `recurra.nn.torch_base`), whose methods of
+        # this name and the next keep a second list of weights: `nn.Module`'s are meant here.
+        nn.Module.__setattr__(self, name, value)
+        # Any attribute may be a setting. What was begun with the old ones prepares the old object.
+        self.__dict__["_prepared"] = ops.Prepared()
+
+    def _forget_weights(self) -> None:
+        """Let go of what is kept of the weights for calls of few steps."""
+        for kept in self._kept:
+            kept.forget()
+        self.__dict__["_prepared"] = ops.Prepared()
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {
-            name: value for name, value in self.__dict__.items() if name not in ("_kept", "_made")
-        }
+        made = ("_kept", "_made", "_prepared")
+        state = {name: value for name, value in self.__dict__.items() if name not in made}
         # By its name: a reader has the definition, and never compiles a stranger's equations.
         return state | {"program": self._name}
 

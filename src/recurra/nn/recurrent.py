@@ -206,6 +206,10 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         batch = view = None
         asked = lengths is not None or mask is not None or reset is not None
         asked = asked or bool(return_gates or self.watched_by)
+        prepared = None if asked or torch.compiler.is_compiling() else self._prepared
+        if prepared is not None and (found := prepared.call(self._parameters, input, hx)):
+            outcome: tuple = found
+            return outcome
         if asked or not self._is_inner(input):
             batch = Sequences.read(
                 input,
@@ -225,6 +229,8 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
             name = type(self).__name__
             reset = read_resets(reset, batch, masked=mask is not None, name=name)
         outputs, final = self._run(data, hx, batch, view, reset)
+        if prepared is not None:
+            prepared.follow(self._kept, self._layers)
         if batch is None:
             written = outputs.transpose(0, 1) if self.batch_first else outputs
         else:
@@ -368,6 +374,26 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
             if name.startswith("weight_hh"):
                 found[place] = functional.dropout(found[place], self.weight_drop)
         return self._plain(found)
+
+    def _layers(self) -> ops.Layers | None:
+        """What the present settings compute, where that is nothing but the kernels' part."""
+        noisy = self.recurrent_dropout or self.weight_drop
+        between = self.num_layers > 1 and (self.residual or (self.dropout and self.training))
+        merged = self.bidirectional and self.merge != "concat"
+        other = self.precision != "float32" or self._kernel is None
+        between = between or (self.num_layers > 1 and bool(self.program.inputs))
+        own = self._run_name != self._name or bool(self.program.starts)
+        if any(self.zoneout) or (noisy and self.training) or between or merged or other or own:
+            return None
+        return ops.Layers(
+            len(self.cell.states),
+            [list(names.values()) for names in self._names],
+            [f"initial_{state}" for state in self.cell.states],
+            next(self.parameters()).dtype,
+            self.num_directions,
+            batch_first=self.batch_first,
+            reverse=self.reverse,
+        )
 
     def _directions(self) -> int:
         return len(self._names)

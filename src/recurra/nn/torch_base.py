@@ -57,8 +57,7 @@ class LikeTorchs(nn.Module):
         Only needed after a change that neither autograd's version counter nor a comparison of some
         values can notice: of single elements of a large matrix through `.data` or a view of numpy.
         """
-        for kept in self._kept:
-            kept.forget()
+        self._forget_weights()
 
     def _replicate_for_data_parallel(self) -> nn.Module:
         return nn.Module._replicate_for_data_parallel(self)

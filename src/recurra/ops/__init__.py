@@ -6,6 +6,7 @@ from recurra.ops.embedding import embedding
 from recurra.ops.fused import Stack, fused, fused_name, run_fused
 from recurra.ops.kept import KeptWeights
 from recurra.ops.loss import token_losses
+from recurra.ops.prepared import Layers, Prepared
 from recurra.ops.programs import kernel_name, named, on_kernels, program_name
 from recurra.ops.readable import are_plain
 from recurra.ops.recording import Watch, recorded
@@ -17,7 +18,9 @@ from recurra.ops.traced import recorded_for_onnx
 __all__ = [
     "Call",
     "KeptWeights",
+    "Layers",
     "Lookup",
+    "Prepared",
     "Stack",
     "Watch",
     "are_plain",

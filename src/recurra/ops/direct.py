@@ -12,7 +12,7 @@ from recurra.ops.fit import not_in_half
 from recurra.ops.kept import MOST_ROWS
 from recurra.ops.kernel import backward, forward
 from recurra.ops.operator import run_operator
-from recurra.ops.output import keep, kept
+from recurra.ops.output import hooked, keep, kept
 from recurra.ops.reference import gradients
 from recurra.ops.watch import batched
 
@@ -42,9 +42,10 @@ class _Direct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, given: tuple[Call, Any], *leaves: Tensor) -> tuple[Tensor, ...]:
         call, ordered = given
-        found, saved, reads = forward(call, save=True, ordered=ordered)
+        found, saved, fit = forward(call, save=True, ordered=ordered)
         ctx.set_materialize_grads(False)
-        tensors, ctx.fixed = packed(call, keep(ctx, found[0] if reads else None), saved)
+        tensors, ctx.fixed = packed(call, keep(ctx, found[0] if fit.reads_output else None), saved)
+        ctx.fit = None if hooked() else fit
         ctx.save_for_backward(*tensors)
         return tuple(found)
 
@@ -57,4 +58,4 @@ class _Direct(torch.autograd.Function):
                 raise not_in_half(call)
             return None, *gradients(call, dy, dlast, wanted)
         y = kept(ctx, y, lambda: forward(call, save=False)[0][0])
-        return None, *backward(call, y, saved, dy, dlast, wanted)
+        return None, *backward(call, y, saved, dy, dlast, wanted, fit=ctx.fit)

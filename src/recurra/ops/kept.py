@@ -8,7 +8,6 @@ notices what `.data` and views of numpy hide from the counter, unless it is a fe
 large matrix. `forget` is for those.
 """
 
-import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -24,13 +23,11 @@ MOST_ROWS = 128
 Key = tuple[Any, ...]
 
 
-class _Held(NamedTuple):
+class Held(NamedTuple):
     """Weights in order, and what they were made of."""
 
-    key: Key
-    parameters: tuple["weakref.ref[Tensor]", ...]
-    watched: Any
     packed: native.Packed
+    watched: Any
 
 
 class KeptWeights:
@@ -44,12 +41,19 @@ class KeptWeights:
     __slots__ = ("_held", "_seen")
 
     def __init__(self) -> None:
-        self._held: _Held | None = None
+        self._held: Held | None = None
         self._seen: Key | None = None
 
     def forget(self) -> None:
-        """Drop what is kept: the next calls read the parameters."""
-        self._held = self._seen = None
+        """Drop what is kept, by whoever has it: the next calls read the parameters."""
+        held, self._held, self._seen = self._held, None, None
+        if held is not None:
+            held.watched.forget()
+
+    @property
+    def held(self) -> Held | None:
+        """What is kept, as it was at the latest call that asked for it."""
+        return self._held
 
     @property
     def nbytes(self) -> int:
@@ -65,34 +69,26 @@ class KeptWeights:
             parameters: in the order of `program.parameters`.
         """
         held = self._held
-        if held is None and self._seen is None:
-            self._seen = _key(parameters)
-            return None
-        key = _key(parameters)
         if held is not None:
-            same = key is not None and held.key == key
-            same = same and all(
-                [r() is p for r, p in zip(held.parameters, parameters, strict=True)]
-            )
-            if same and held.watched.same(parameters):
+            if held.watched.same(parameters):
                 return held.packed.handle
             self._held = None
+        key = _key(parameters)
         if key is None or key != self._seen:
             self._seen = key
             return None
-        return self._keep(kernel, parameters, key)
+        return self._keep(kernel, parameters)
 
-    def _keep(self, kernel: str, parameters: Sequence[Tensor], key: Key) -> Any:
+    def _keep(self, kernel: str, parameters: Sequence[Tensor]) -> Any:
+        self._seen = None
         if not all([_lasts(p) for p in parameters]):
-            self._seen = None
             return None
+        watched = native.watched(parameters)
         given = [p.detach() for p in parameters]
-        watched = native.watched(given)
         packed = native.Packed(named(kernel), given, threads=torch.get_num_threads())
-        if _key(parameters) != key:  # another thread changed them meanwhile
-            self._seen = None
+        if not watched.same(parameters):  # another thread changed them meanwhile
             return None
-        self._held = _Held(key, tuple([weakref.ref(p) for p in parameters]), watched, packed)
+        self._held = Held(packed, watched)
         return packed.handle
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from recurra import native
 from recurra.errors import InputError
 from recurra.ops.call import Call
-from recurra.ops.fit import fitted
+from recurra.ops.fit import Fit, fitted
 from recurra.ops.memory import LARGE, empty
 from recurra.ops.readable import settled
 from recurra.ops.threads import threads
@@ -22,9 +22,9 @@ from recurra.ops.threads import threads
 native.share_threads(str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"))
 
 
-#: Outputs (T, B, R) and the final state of each kind; what backward needs, or None; and whether it
-#: reads the outputs, too.
-Forward = tuple[list[Tensor], Tensor | None, bool]
+#: Outputs (T, B, R) and the final state of each kind; what backward needs, or None; and what calls
+#: of these shapes share, such as whether backward reads the outputs, too.
+Forward = tuple[list[Tensor], Tensor | None, Fit]
 
 
 def forward(call: Call, *, save: bool, room: bool = False, ordered: Any = None) -> Forward:
@@ -36,7 +36,7 @@ def forward(call: Call, *, save: bool, room: bool = False, ordered: Any = None) 
     try:
         fit, x = fitted(call), call.x
         y = empty(fit.outputs, x)
-        last = [x.new_empty(shape) for shape in fit.states]
+        last = [x.new_empty(*shape) for shape in fit.states]  # of a tuple it takes twice as long
         size = fit.saved + y.numel() if room and fit.reads_output else fit.saved
         saved = empty((size,), x) if save else None
         fit.forward(
@@ -59,7 +59,7 @@ def forward(call: Call, *, save: bool, room: bool = False, ordered: Any = None) 
         if (plain := _settled(call)) is None:
             raise
         return forward(plain, save=save, room=room)
-    return [y, *last], saved, fit.reads_output
+    return [y, *last], saved, fit
 
 
 def backward(
@@ -70,14 +70,16 @@ def backward(
     dlast: Sequence[Tensor | None],
     wanted: Sequence[bool],
     dstates: Sequence[Tensor] = (),
+    fit: Fit | None = None,
 ) -> list[Tensor | None]:
     """Return the gradients by each of `call.leaves`, None where not `wanted`.
 
     `y` and `saved` are those of `forward`; `y` may be None where it is not read.
-    `dstates`, where given, are written: see `native.backward`.
+    `dstates`, where given, are written: see `native.backward`. `fit` is that of the forward call,
+    where the tensors are still the same ones.
     """
     try:
-        return _backward(call, y, saved, dy, dlast, wanted, dstates)
+        return _backward(call, y, saved, dy, dlast, wanted, dstates, fit)
     except Exception:
         plain, given = _settled(call), settled("recurrent", dy, *dlast)
         if plain is None and all(a is b for a, b in zip(given, (dy, *dlast), strict=True)):
@@ -93,8 +95,9 @@ def _backward(
     dlast: Sequence[Tensor | None],
     wanted: Sequence[bool],
     dstates: Sequence[Tensor],
+    fit: Fit | None = None,
 ) -> list[Tensor | None]:
-    fit, (first, *rest) = fitted(call), wanted
+    fit, (first, *rest) = fit or fitted(call), wanted
     wrong = saved.numel() != fit.saved or saved.dtype != call.x.dtype
     if y is None:
         wrong |= fit.reads_output
@@ -237,7 +240,9 @@ def _beside(like: Tensor) -> Tensor:
 
 def _empty_like(array: Tensor) -> Tensor:
     """Memory laid out as an input (T, B, I) with time or batch outermost, and else contiguous."""
-    if not array.is_contiguous() and array.dim() == 3:
+    if array.is_contiguous():
+        return _beside(array)
+    if array.dim() == 3:
         turned = array.transpose(0, 1)
         if turned.is_contiguous():
             return empty(turned.shape, array).transpose(0, 1)

@@ -201,7 +201,7 @@ def _inputs(
         None if bias is None else bias.contiguous(),
         targets.contiguous(),
         None if counted is None else counted.contiguous(),
-        native.at_most(threads()),
+        native.at_most(threads(), 3.0 * targets.numel() * weight.numel()),
         half,
     )
 

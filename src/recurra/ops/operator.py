@@ -33,10 +33,10 @@ def recurrent(*given: Any) -> list[Tensor]:
     """Outputs, final states, and with `save` what backward needs; see `Call`."""
     *fields, save = given
     # With a copy of the outputs: those may be written to, and nothing in a graph watches over that.
-    (y, *last), saved, reads = kernel.forward(Call.of(fields), save=save, room=True)
+    (y, *last), saved, fit = kernel.forward(Call.of(fields), save=save, room=True)
     if saved is None:
         return [y, *last]
-    if reads:
+    if fit.reads_output:
         saved[len(saved) - y.numel() :].copy_(y.flatten())
     return [y, *last, saved]
 

@@ -21,6 +21,11 @@ _hooks: Callable[[bool], Any] = getattr(
 )
 
 
+def hooked() -> bool:
+    """Whether hooks see what is saved, and may give back something else."""
+    return _hooks(False) is not None
+
+
 def keep(ctx: Any, y: Tensor | None) -> Tensor | None:
     """Keep outputs that autograd's function of context `ctx` is about to return.
 
@@ -37,7 +42,7 @@ def keep(ctx: Any, y: Tensor | None) -> Tensor | None:
     ctx.output = None
     if y is None:
         return None
-    if _hooks(False) is not None:
+    if hooked():
         return y.clone()
     # Of the same memory and version counter, but no part of the graph, whose cycle would leak.
     ctx.output = y.detach()

@@ -18,6 +18,18 @@ def special() -> bool:
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
+def plain() -> bool:
+    """Whether calls are eager, want no gradients, and nothing casts or looks at their tensors."""
+    return not (
+        torch.is_grad_enabled()
+        or torch.compiler.is_compiling()
+        or special()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._get_tracing_state() is not None
+        or torch.is_autocast_enabled("cpu")
+    )
+
+
 def eager(x: Tensor) -> bool:
     """Whether nothing but autograd looks on."""
     return not (torch.compiler.is_compiling() or special() or traced(x))

@@ -85,7 +85,8 @@ class Updater:
     def _step_by_kernel(
         self, given: list[nn.Parameter], loss: Tensor, rates: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
-        count = native.at_most(threads())
+        # A pass over four arrays takes about as long as thirty multiplications of each element.
+        count = native.at_most(threads(), 30.0 * sum([p.numel() for p in given]))
         norm = math.sqrt(native.sum_of_squares([p.grad for p in given], threads=count))
         good = math.isfinite(norm) and math.isfinite(loss.item())
         group = self.optimizer.param_groups[0]
