@@ -32,6 +32,16 @@ struct Threads {
   unsigned manner;
 };
 
+// Microseconds that the products of a call take one thread, about.
+template <class V>
+double work_of(const Plan<V>& plan, const Call<Scalar<V>>& call) {
+  const Shape& shape = call.shape;
+  const double batch = double(shape.batch), inputs = call.tokens ? 0 : double(shape.inputs);
+  const double products = batch * double(shape.hidden) *
+                          (plan.gates[weight_ih] * inputs + plan.gates[weight_hh] * double(shape.recurrent()));
+  return products * (shape.batch == 1 ? 24e-6 : 15e-6) * double(shape.steps);
+}
+
 template <class V>
 Threads threads_of(const Plan<V>& plan, const Call<Scalar<V>>& call) {
   if (call.threads >= 0) return {call.threads, 0};
@@ -39,15 +49,12 @@ Threads threads_of(const Plan<V>& plan, const Call<Scalar<V>>& call) {
   if (most == 1) return {1, 0};
   const Shape& shape = call.shape;
   const double waking = 40, long_enough = 3000;
-  const double batch = double(shape.batch), inputs = call.tokens ? 0 : double(shape.inputs);
-  const double products = batch * double(shape.hidden) *
-                          (plan.gates[weight_ih] * inputs + plan.gates[weight_hh] * double(shape.recurrent()));
-  const double work = products * (shape.batch == 1 ? 24e-6 : 15e-6);
-  if (work * double(shape.steps) < waking) return {1, Team::brief};
-  const unsigned brief = work * double(shape.steps) < long_enough ? Team::brief : 0;
+  const double all = work_of(plan, call), work = all / double(shape.steps ? shape.steps : 1);
+  if (all < waking) return {1, Team::brief};
+  const unsigned brief = all < long_enough ? Team::brief : 0;
   if (row_parts(plan, call) >= most) return {most, brief};
   const int meetings = 1 + (plan.forward.end() - 1)->level;
-  const double cost = 0.25 * meetings + 0.95e-3 * batch * double(shape.hidden);
+  const double cost = 0.25 * meetings + 0.95e-3 * double(shape.batch) * double(shape.hidden);
   const double paid = work / cost;
   return {paid < 2 ? 1 : paid < most ? int(paid) : most, brief};
 }
@@ -228,10 +235,15 @@ void backward(const void* program, const Call<Scalar<V>>& given, Arena& arena) {
 }
 
 template <class V>
+double work(const void* program, const Call<Scalar<V>>& call) {
+  return work_of(plan_of<V>(program), call);
+}
+
+template <class V>
 constexpr Kernels<Scalar<V>> kernels(const Plan<V>& plan) {
   return {plan.name, &plan, plan.kept_names, saved_size<V>, saved_states<V>,
           pack<V>,   forward<V>, begin<V>, pieces<V>, step<V>, read_state<V>, write_state<V>,
-          backward<V>};
+          backward<V>, work<V>};
 }
 
 template <class V>

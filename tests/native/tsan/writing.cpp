@@ -34,7 +34,7 @@ struct Model {
   std::vector<std::unique_ptr<Writer>> writers;
   int states = 0;
 
-  WritingLayer layer(long width, bool first) {
+  PackedLayer layer(long width, bool first) {
     Call<float> call;
     call.shape = {0, 1, width, hidden, 0};
     call.threads = 1;
@@ -53,11 +53,11 @@ struct Model {
 
   explicit Model(int threads) {
     kept.reserve(1000);
-    std::vector<WritingLayer> layers = {layer(inputs, true), layer(hidden, false)};
+    std::vector<PackedLayer> layers = {layer(inputs, true), layer(hidden, false)};
     kept.push_back(drawn(symbols * hidden));
     kept.push_back(drawn(symbols));
     void* head = isa->pack_head(kept[kept.size() - 2].data(), kept.back().data(), symbols, hidden, memory);
-    writers.push_back(std::make_unique<Writer>(layers, std::vector<double>{}, true, isa, head, symbols, threads));
+    writers.push_back(std::make_unique<Writer>(layers, std::vector<double>{}, true, Output{isa, head, symbols, hidden}, threads));
   }
 
   std::vector<int64_t> write(long seed) {
