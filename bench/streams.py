@@ -26,7 +26,7 @@ STREAMS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 HIDDEN = {256: 24, 512: 12, 1024: 4}  # units, and turns
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 LAYERS, SYMBOLS = 2, 96
-PROMPT, SLICE = 2048, 32
+PROMPT, SLICE = 512, 32
 
 
 def measure() -> list[dict[str, Any]]:
@@ -53,6 +53,8 @@ def _of(cell: str, hidden: int, threads: int, probe: Path | None) -> list[dict[s
     by_streams = {str(n): round(rate) for n, rate in rates.items()}
     ratio = {"64 to 1": rounded(rates[64] / rates[1])}
     prompt = {key: rounded(value) for key, value in found["prompt"].items()}
+    if hidden == 512:
+        prompt["of 100 us"] = rounded(found["prompt"][f"slices of {SLICE}"] / 100)
     return [
         {"what": f"streams, {name}", "unit": "tokens/s", **by_streams, **ratio, **most},
         {"what": f"prompt, {name}", "unit": "us a token", **prompt},

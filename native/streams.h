@@ -21,7 +21,8 @@ class Streams {
   void step(long batch, const Stack::Input& input, const Stack::Given& given, const Stack::Taken& states, float* to,
             Arena& work) const {
     const long turn = turn_.fetch_add(1);
-    Team team(threads_ > 1 && work_of(batch, input) >= waking ? threads_ : 1, Team::brief);
+    const double expected = threads_ > 1 ? work_of(batch, input) : 0;
+    Team team(expected < waking ? 1 : threads_, expected < long_enough ? Team::brief : 0);
     const int threads = team.threads();
     const auto call = stack_.begin(1, batch, input, given, states, turn, work, threads, 0);
     const auto last = [&](int thread) {
@@ -75,8 +76,9 @@ class Streams {
     return all + double(batch * head_.columns * head_.depth) * 15e-6;
   }
 
-  // From so many microseconds on others are worth waking.
-  static constexpr double waking = 60;
+  // From so many microseconds on others are worth waking; and waiting for one that was woken late is no sign
+  // that the system keeps it from running, for it may have begun to compute just then.
+  static constexpr double waking = 60, long_enough = 400;
   static constexpr size_t line = 128 / sizeof(size_t);
 
   const Stack stack_;
