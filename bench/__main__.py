@@ -46,6 +46,7 @@ OWN = {
     "memory": "bench.memory:measure",
     "busy": "bench.busy:measure",
     "pair": "bench.pair:measure",
+    "streams": "bench.streams:measure",
 }
 PACKAGES = ("recurra", "torch", "jax", "jaxlib", "tensorflow", "keras", "onnxruntime", "numpy")
 

@@ -91,6 +91,7 @@ FLAT = {
     "memory": "Memory on large texts",
     "busy": "Two threads where others compute",
     "pair": "Two threads that write with one model",
+    "streams": "Many streams of one model, and their prompts",
 }
 
 

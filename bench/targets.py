@@ -175,6 +175,19 @@ TARGETS = (
         each=10,
     ),
     Target("two streams of one model", "one stream", _flat("pair"), each=1.7),
+    Target(
+        "64 streams of one model, tokens a second",
+        "one stream",
+        _flat("streams", "streams", "2×512", figure="64 to 1"),
+        each=5,
+    ),
+    Target(
+        "a prompt in slices, two layers of LSTM 512, two threads",
+        "100 us a token",
+        _flat("streams", "lstm 2×512, 2", figure="of 100 us"),
+        each=1.0,
+        at_most=True,
+    ),
     *(
         target
         for where in (ONE, BUSY)

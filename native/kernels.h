@@ -35,6 +35,8 @@ struct Kernels {
   void (*read_state)(const void* begun, int state, long n, T* to);
   void (*write_state)(void* begun, int state, long n, const T* from);
   void (*backward)(const void* program, const Call<T>& call, Arena& arena);
+  // Microseconds that the products of a call take one thread, about.
+  double (*work)(const void* program, const Call<T>& call);
 };
 
 // Pointwise functions over n values, for tests: name, from, to.

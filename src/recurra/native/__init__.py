@@ -48,6 +48,7 @@ from recurra.native.loss import LossInputs, loss_backward, loss_forward
 from recurra.native.own import BUILT_IN, built_in
 from recurra.native.packed import Packed, Stepper, prepared, watched
 from recurra.native.product import Product, matmul, row_sums
+from recurra.native.streams import Streams
 from recurra.native.update import Updated, adam, sum_of_squares
 from recurra.native.writing import Choosing, Writing
 
@@ -61,6 +62,7 @@ __all__ = [
     "Packed",
     "Product",
     "Stepper",
+    "Streams",
     "Updated",
     "Writing",
     "adam",

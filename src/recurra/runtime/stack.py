@@ -103,6 +103,7 @@ class RuntimeStack:
         for name, size in zip(program.states, self._sizes[0], strict=True):
             full, shape = f"{prefix}initial_{name}", (len(self.layers), size)
             self._initial.append(weights.get(full, shape) if full in weights else None)
+        self._streams = self.streams()
 
     @cached_property
     def sha256(self) -> str:
@@ -175,6 +176,44 @@ class RuntimeStack:
         """`run` of the rows that tokens (T, B) choose."""
         return self._run(None, tokens, lengths, states, reset)
 
+    def step(
+        self, given: np.ndarray, states: States, streams: native.Streams | None = None
+    ) -> tuple[np.ndarray, States]:
+        """Read one x (B, I), or one of tokens (B,), a sequence: outputs (B, D * R), new states.
+
+        streams: what `streams` returned, which may end with another layer.
+
+        Raises:
+            IndexError: there is no row for a token.
+        """
+        streams = streams or self._streams
+        if given.ndim == 1 and not self.layers[0].reads_tokens:
+            given = self._row_of(given)
+        if streams is None:
+            x, tokens = (given[None], None) if given.ndim == 2 else (None, given[None])
+            outputs, states = self._run(x, tokens, None, states)
+            return outputs[0], states
+        if given.ndim == 2:
+            found, after = streams.step(np.asarray(given, np.float32), states)
+        else:
+            found, after = streams.step_tokens(np.asarray(given, np.int64), states)
+        return found, tuple(map(tuple, after))
+
+    def streams(self, head: native.Product | None = None) -> native.Streams | None:
+        """All layers in one call a step, and an output layer; None unless the kernels run them."""
+        packed = [run.packed for run in self.layers if isinstance(run, KernelLayer)]
+        if len(packed) < len(self.layers) or self._directions > 1 or not packed or self._further:
+            return None
+        if head is not None and head.handle is None:
+            return None
+        return native.Streams(
+            packed,
+            keep=self._keep,
+            residual=self.architecture.residual,
+            head=head,
+            threads=native.at_most(native.threads()),
+        )
+
     def writing(self, head: native.Product) -> native.Writing | None:
         """The layers and an output layer in one loop; None unless the kernels run all of it."""
         packed = [run.packed for run in self.layers if isinstance(run, KernelLayer)]
@@ -203,6 +242,14 @@ class RuntimeStack:
             return None
         return self._rows[np.arange(symbols)]
 
+    def _row_of(self, tokens: np.ndarray) -> np.ndarray:
+        """The rows that tokens (...) choose, (..., I)."""
+        assert self._rows is not None
+        if tokens.size and not 0 <= tokens.min() <= tokens.max() < self._rows.shape[0]:
+            wrong = tokens.min() if tokens.min() < 0 else tokens.max()
+            raise IndexError(f"expected tokens below {self._rows.shape[0]}, received {wrong}")
+        return self._rows[tokens]
+
     def _run(
         self,
         x: np.ndarray | None,
@@ -213,8 +260,7 @@ class RuntimeStack:
     ) -> tuple[np.ndarray, States]:
         """`run` or `read`."""
         if tokens is not None and not self.layers[0].reads_tokens:
-            assert self._rows is not None
-            x, tokens = self._rows[tokens], None
+            x, tokens = self._row_of(tokens), None
         given = x if tokens is None else tokens
         assert given is not None
         steps, batch = given.shape[:2]
@@ -224,6 +270,12 @@ class RuntimeStack:
         start = self.start(batch) if states is None or reset is not None else ()
         before = start if states is None else states
         resets = None if reset is None else _resets(reset, (steps, batch), valid)
+        if self._streams is not None and resets is None:
+            if x is None:
+                read = self._streams.read_tokens(np.asarray(tokens, np.int64), before, valid)
+            else:
+                read = self._streams.read(np.asarray(x, np.float32), before, valid)
+            return read[0], tuple(map(tuple, read[1]))
         ended: list[tuple[np.ndarray, ...]] = []
         for layer in range(self.architecture.layers):
             sides = []

@@ -10,6 +10,9 @@ from recurra.runtime.architecture import Architecture, Weights
 from recurra.runtime.stack import OneHot, RuntimeStack, States, join, select
 from recurra.runtime.stream_state import Saved
 
+#: Tokens of a prompt read at once, at least, and of all prompts: enough for the products of a
+#: layer's input, few enough that what they fill stays in a cache, however long a prompt is.
+_SLICE, _TOKENS = 32, 512
 #: Logits computed at once in scoring, which bounds memory.
 _LOGITS = 1 << 20
 
@@ -53,6 +56,7 @@ class RuntimeLM:
                 f"layer, found one that reads {output}: restore the file from a copy"
             )
         self._writing = self._stack.writing(self._head)
+        self._streams = self._stack.streams(self._head)
 
     def start(self, batch: int) -> States:
         """Return the state of `batch` streams before their first token."""
@@ -72,8 +76,8 @@ class RuntimeLM:
 
     def step(self, ids: np.ndarray, state: States) -> tuple[np.ndarray, States]:
         """Read one token a stream, ids (B,): logits (B, V) of the next token, and the new state."""
-        outputs, state = self._stack.read(np.asarray(ids)[None, :], states=state)
-        return self._head(outputs[0]), state
+        found, state = self._stack.step(np.asarray(ids, np.int64), state, self._streams)
+        return (self._head(found) if self._streams is None else found), state
 
     @property
     def can_write(self) -> bool:
@@ -99,9 +103,23 @@ class RuntimeLM:
 
         Returns the logits (B, V) after the last token of each row, and the state there.
         """
-        outputs, state = self._stack.read(ids.T, lengths=lengths, states=state)
-        last = np.full(len(ids), ids.shape[1]) - 1 if lengths is None else lengths - 1
-        return self._head(outputs[last, np.arange(len(ids))]), state
+        batch, steps = ids.shape
+        each = max(_SLICE, _TOKENS // max(1, batch))
+        left = np.full(batch, steps) if lengths is None else np.asarray(lengths)
+        rows, read = np.arange(batch), _Read(batch)
+        for first in range(0, max(1, steps), each):
+            part = ids[rows, first : first + each].T
+            counted = None if (left >= len(part)).all() else np.minimum(left, len(part))
+            outputs, state = self._stack.read(part, lengths=counted, states=state)
+            done = left <= each
+            if done.all() and len(rows) == batch:  # nearly always: nothing to put together
+                return self._head(outputs[left - 1, rows]), state
+            at = np.flatnonzero(done)
+            read.add(rows[at], outputs[left[at] - 1, at], select(state, at))
+            rows, left, state = rows[~done], left[~done] - each, select(state, ~done)
+            if not len(rows):
+                return self._head(read.outputs), read.state
+        raise IndexError(f"expected lengths of at most {steps}, the number of tokens")
 
     def log_probabilities(
         self, inputs: np.ndarray, targets: np.ndarray, state: States
@@ -118,3 +136,26 @@ class RuntimeLM:
             total = native.row_sums(np.exp(logits, out=logits).astype(np.float64))
             found[part] = chosen - np.log(total[:, 0])
         return found.reshape(targets.T.shape).T, state
+
+
+class _Read:
+    """The outputs (B, R) and the states of streams that end one after the other."""
+
+    outputs: np.ndarray
+    state: States = ()
+
+    def __init__(self, batch: int) -> None:
+        self._batch = batch
+
+    def add(self, rows: np.ndarray, outputs: np.ndarray, state: States) -> None:
+        """Put the streams `rows` (N,) at their places."""
+        if not self.state:
+            self.outputs = self._room(outputs)
+            self.state = tuple(tuple(map(self._room, layer)) for layer in state)
+        self.outputs[rows] = outputs
+        for layer, values in zip(self.state, state, strict=True):
+            for there, value in zip(layer, values, strict=True):
+                there[rows] = value
+
+    def _room(self, like: np.ndarray) -> np.ndarray:
+        return np.empty((self._batch, *like.shape[1:]), like.dtype)
