@@ -24,6 +24,7 @@ struct Call {
   int threads = 1;                             // below 0: at most so many, where they pay
   bool reverse = false;
   bool each = false;                           // steps are asked for one by one (see `Kernels::step`)
+  bool by_units = false;                       // threads share units alone, whatever there is of rows
   long turn = 0;                               // steps before this call, of whoever calls for each
   bool half = false;                           // products in bfloat16, where has_half
 

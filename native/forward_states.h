@@ -142,7 +142,7 @@ class ForwardStates : protected Loop<V> {
       state.at = call_.saved + saved_.state[s];
     } else {
       // States that come from outside fill the units alone; what lies beyond must be a number.
-      state.at = call_.each ? arena.zeros<T>(2 * batch_ * row) : arena.take<T>(2 * batch_ * row);
+      state.at = call_.each && row > units ? arena.zeros<T>(2 * batch_ * row) : arena.take<T>(2 * batch_ * row);
       state.in_turns = true;
     }
     fresh_[s] = state;

@@ -154,7 +154,7 @@ struct Steps {
   Forward<V>* loops;
 
   Steps(const Plan<V>& plan, const Packed<V>& packed, const Call<Scalar<V>>& given, Arena& arena, int threads)
-      : call(given), parts(plan, call, threads > 1 ? row_parts(plan, call) : 1, threads, arena) {
+      : call(given), parts(plan, call, threads > 1 && !given.by_units ? row_parts(plan, call) : 1, threads, arena) {
     loops = arena.take<Forward<V>>(parts.count());
     for (int n = 0; n < parts.count(); ++n)
       new (&loops[n]) Forward<V>(plan, packed, packed.table, parts.call(n), arena, parts.sharing(n));

@@ -163,6 +163,8 @@ class Stack {
     const Shape& shape = layer.shape;
     auto call = this->call(k, count, batch, input, given, states);
     call.each = true;
+    // No core finds the weights of a layer in its cache after those of the others: each reads its part of them.
+    call.by_units = true;
     call.turn = turn;
     const long outputs = batch * shape.recurrent();
     float* y = call.y = work.take<float>(count * outputs + 16);
