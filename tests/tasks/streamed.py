@@ -262,3 +262,34 @@ STREAMED = {
         [1.0, 2.0],
     ),
 }
+
+
+#: Items of a long sequence that are pushed one by one in tests that take each.
+FEW = 12
+
+
+def cut(items, sizes):
+    """Items in pieces of these sizes, the last of what is left."""
+    start, pieces = 0, []
+    for size in sizes:
+        if start < len(items):
+            pieces.append(items[start : start + size])
+        start += size
+    if start < len(items):
+        pieces.append(items[start:])
+    return pieces
+
+
+def pieces_of(row, model, count=FEW):
+    items = row.sequence(model)
+    return cut(items, [max(1, len(items) // count)] * (2 * count))
+
+
+def told(result):
+    if isinstance(result, np.ndarray):
+        return result.tolist()
+    if hasattr(result, "logits"):
+        return result.logits.tolist()
+    if hasattr(result, "quantiles"):
+        return str(result)
+    return result
