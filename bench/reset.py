@@ -1,9 +1,11 @@
 """What resets within a sequence cost: `python -m bench reset`.
 
 Forward and backward of a layer, on one thread, without resets and with them before a twentieth of
-all steps, in turns. `ratio` is to the time without.
+all steps, in turns, in the processor's time of this process, which other processes have no part in.
+`ratio` is to the time without.
 """
 
+import time
 from functools import partial
 from typing import Any
 
@@ -35,7 +37,7 @@ def measure(*, seconds: float = 2.0) -> list[dict[str, Any]]:
             reset = torch.rand(steps, batch) < SHARE
             calls = [partial(train, module, x, None), partial(train, module, x, reset)]
             with fixed_order(1):
-                plain, given = medians(calls, seconds=seconds)
+                plain, given = medians(calls, seconds=seconds, clock=time.process_time)
             what = f"{cell}, {batch}×{steps}×{hidden}"
             times = {"plain": round(plain * 1e6, 1), "resets": round(given * 1e6, 1)}
             rows.append({"what": what, "unit": "us", **times, "ratio": round(given / plain, 3)})
