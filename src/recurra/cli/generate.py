@@ -10,7 +10,7 @@ from recurra.cli.opening import open_model
 from recurra.cli.parser import add_precision, describe, value
 
 #: Options whose flags are written out below.
-_SPECIAL = ("stop", "include_stop", "eos")
+_SPECIAL = ("stop", "include_stop", "eos", "logit_bias")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

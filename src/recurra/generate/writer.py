@@ -40,6 +40,7 @@ class Writer:
 
     ids, logprobs, top: the tokens so far, their log probabilities, the alternatives of each.
     seen: (V,) bool, the tokens in prompt and text, where a penalty asks for it.
+    counts: (V,), how often each was generated, likewise.
     reason: why it ended; None while it goes on.
     """
 
@@ -48,6 +49,11 @@ class Writer:
         self.logprobs: list[float] = []
         self.top: list[Top] = []
         self.seen = plan.edits.seen(prompt.before, plan.model.vocab_size)
+        self.counts: np.ndarray | None = None
+        if plan.edits.counting:
+            parts = [prompt.before[start:stop] for start, stop in prompt.written]
+            generated = np.concatenate([np.empty(0, np.int64), *parts])
+            self.counts = np.bincount(generated, minlength=plan.model.vocab_size)
         self.reason: StopReason | None = None
         self._plan = plan
         self._prompt = prompt
@@ -71,6 +77,8 @@ class Writer:
             self.top.append(top)
         if self.seen is not None:
             self.seen[id] = True
+        if self.counts is not None:
+            self.counts[id] += 1
         if id == self._plan.eos:
             self.reason = "eos"
             piece = self._text.finish()
@@ -118,5 +126,12 @@ class Writer:
             top=None if options.logprobs is None else tuple(self.top),
             stop_reason=self.reason,
             score=sum(self.logprobs) / len(self.logprobs) ** float(options.length_penalty),
-            state=Carried(state, ids, drawn),
+            state=Carried(state, ids, drawn, self._written(len(ids))),
         )
+
+    def _written(self, stop: int) -> tuple[tuple[int, int], ...]:
+        """The parts that were generated, with this text at the end."""
+        spans, start = self._prompt.written, stop - len(self.ids)
+        if spans and spans[-1][1] == start:
+            start, spans = spans[-1][0], spans[:-1]
+        return (*spans, (start, stop))
