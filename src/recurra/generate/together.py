@@ -101,6 +101,10 @@ class Reading:
         self.prompt, self.streams, self.watch, self.done = prompt, list(streams), watch, done
         self.trailing, self.trail = trailing, trail
         self.at, self.dropped = 0, False
+        # What a text of no token begins from stands before its position 0.
+        self._start = 0 if len(prompt.before) else -len(prompt.unread)
+        if prompt.carried is not None:
+            self._start = len(prompt.carried.ids) - 1
         self.state: State = None if prompt.carried is None else prompt.carried.state
         if self.trailing and prompt.carried is None and len(prompt.before):
             self.state = model.start(1)
@@ -109,7 +113,7 @@ class Reading:
     @property
     def position(self) -> int:
         """How many of the text's tokens were read; below 0 before what an empty one begins from."""
-        return len(self.prompt.before) - len(self.prompt.unread) + self.at
+        return self._start + self.at
 
     @property
     def left(self) -> int:
@@ -185,6 +189,11 @@ class Together:
     def add(self, reading: Reading) -> None:
         """Begin to read a prompt."""
         self._readings.append(reading)
+
+    def clear(self) -> None:
+        """Forget all texts."""
+        self._packs, self._readings = [], []
+        self._waiting.clear()
 
     def last(self) -> tuple[Stream, State] | None:
         """The one text that is left, with its state; None where there are others."""
