@@ -116,6 +116,20 @@ def test_a_text_that_nobody_wants_has_no_row_in_the_next_step():
     assert together.count == 4
 
 
+def test_a_text_may_begin_in_the_tick_in_which_the_others_end():
+    together = Together(MODEL.runtime, rows=8, budget=0.005)
+    pieces = []
+    for number in (0, 5, 10, 15):
+        together.add(stream_of(number, tokens=2, prompt="the")[1])
+    pieces += together.tick()
+    together.add(stream_of(20, tokens=4, prompt="the cat")[1])
+    pieces += together.tick()
+    assert together.stepped == 1
+    pieces += run(together)
+    found = written(pieces)
+    assert [len(found[n][0]) for n in (0, 5, 10, 15, 20)] == [2, 2, 2, 2, 4]
+
+
 def test_choices_of_one_prompt_read_it_once():
     model = Table.random(6, 3, seed=3)
     plan = Plan(model, letters(6, eos="f"), Options(max_tokens=5, seed=1, eos=False))

@@ -8,12 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-pytest.importorskip("fastapi", reason="serving is not installed: pip install recurra[serve]")
-pytest.importorskip("uvicorn", reason="serving is not installed: pip install recurra[serve]")
-
 from conftest import ROOT
-from recurra.serve.run import Listening, Server, listen, load
-from recurra.serve.settings import Limits
 
 GOLDEN = ROOT / "tests" / "golden"
 RUNS = [f"{name}={GOLDEN / f'lm-{name}' / 'model'}" for name in ("char-lstm", "byte-rnn")]
@@ -56,8 +51,13 @@ class Client:
 
 @contextmanager
 def running(runs=RUNS, *, keys=(), origins=(), hosts=(), chat=None, **limits):
-    """A server, and a client for it."""
-    bounds = Limits(**limits)
+    """A server, and a client for it; skips where it is not installed."""
+    for needed in ("fastapi", "uvicorn"):
+        pytest.importorskip(needed, reason="serving is not installed: pip install recurra[serve]")
+    from recurra.serve.run import Listening, Server, listen, load
+    from recurra.serve.settings import Limits
+
+    bounds = Limits(**{"grace": 1.0, **limits})
     where = Listening(
         port=0, keys=keys, allow_origins=origins, allow_hosts=hosts, limits=bounds
     ).validate()

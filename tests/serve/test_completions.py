@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-openai = pytest.importorskip("openai", reason="the judge, OpenAI's client, is not installed")
-
 import recurra
 from recurra.generate import Options, generate
 from serve.conftest import GOLDEN
+
+openai = pytest.importorskip("openai", reason="the judge, OpenAI's client, is not installed")
 
 MODELS = {name: recurra.load(GOLDEN / f"lm-{name}" / "model") for name in ("char-lstm", "byte-rnn")}
 PROMPT = "the cat sat on "
@@ -135,8 +135,9 @@ def test_a_prompt_alone_is_read_and_scored(api, client):
     assert len(reply.choices[0].logprobs.tokens) == 7
     assert reply.usage.completion_tokens == 0
     first = client.write("the cat", max_tokens=0, keep_state=True)["recurra"]["state"]
-    assert client.write("", state=first, max_tokens=9, temperature=0)["choices"] == (
-        client.write("the cat", max_tokens=9, temperature=0)["choices"]
+    assert (
+        client.write("", state=first, max_tokens=9, temperature=0)["choices"]
+        == (client.write("the cat", max_tokens=9, temperature=0)["choices"])
     )
     chunks = list(
         api.completions.create(model="char-lstm", prompt="a", max_tokens=0, stream=True, echo=True)

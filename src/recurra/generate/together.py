@@ -227,7 +227,6 @@ class Together:
                     stream.state = self.model.select(pack.state, np.array([row]))
                     self._waiting.append(stream)
             self._keep(pack, stays)
-        self._packs = [pack for pack in self._packs if pack.streams]
         for _ in range(len(self._waiting)):
             stream = self._waiting.popleft()
             if stream.dropped:
@@ -242,6 +241,7 @@ class Together:
 
     def _join(self) -> None:
         """Make one batch of several, where the model can."""
+        self._packs = [pack for pack in self._packs if pack.streams]
         if self._joins and len(self._packs) > 1:
             assert isinstance(self.model, Joins)
             state = self.model.join([pack.state for pack in self._packs])

@@ -62,9 +62,7 @@ class Completion:
         for number, each in enumerate(given):
             prompt, behind = None, []
             for index in range(number * n, number * n + n):
-                prompt = prompt_of(
-                    model.tokenizer, each, carried, index=index, last=max_tokens > 0
-                )
+                prompt = prompt_of(model.tokenizer, each, carried, index=index, last=max_tokens > 0)
                 text = each.text if echo else ""
                 choice = Choice(index, self.plan, prompt, echo=text, logprobs=logprobs)
                 self.choices.append(choice)

@@ -1,11 +1,14 @@
 """What every route needs: models, states, bounds, counters, and who asks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 
-from recurra.serve.hosted import Models
+from recurra.serve.chat import Conversations
+from recurra.serve.choices import Choice
+from recurra.serve.hosted import Hosted, Models
 from recurra.serve.metrics import Gauge, Labels, Metrics
 from recurra.serve.sessions import Kept, Sessions
 from recurra.serve.settings import Limits
@@ -22,6 +25,8 @@ class Serving:
     draining: bool = False
 
     def __post_init__(self) -> None:
+        self.conversations = Conversations(self.sessions)
+
         def by_model(name: str) -> dict[Labels, float]:
             return {
                 (("model", each.name),): float(getattr(each, name)) for each in self.models.engines
@@ -52,6 +57,20 @@ def state_of(request: Request, id: str | None, digest: str) -> Kept | None:
     if id is None:
         return None
     return serving(request).sessions.get(owner(request), id, digest)
+
+
+def keep_of(request: Request, hosted: Hosted) -> Callable[[Choice], str | None]:
+    """What keeps the states at the ends of choices for whoever asks."""
+
+    def keep(choice: Choice) -> str | None:
+        if choice.carried is None:
+            return None
+        kept = serving(request).sessions.keep(
+            owner(request), hosted.name, hosted.digest, choice.carried, choice.trail
+        )
+        return kept.id
+
+    return keep
 
 
 def body_of(schema: Any) -> dict[str, Any]:

@@ -74,8 +74,7 @@ class Engine:
         seconds = min(60, max(1, round(self._pace * ahead)))
         return ApiError(
             429,
-            f"{len(self._queue)} requests wait for {self.name!r} already: try again in "
-            f"{seconds} s",
+            f"{len(self._queue)} requests wait for {self.name!r} already: try again in {seconds} s",
             code="queue_full",
             headers={"retry-after": str(seconds)},
         )
@@ -152,7 +151,8 @@ class Engine:
             return
         now = time.perf_counter()
         by_job: dict[int, tuple[Job, list[News]]] = {}
-        first, between = [], []
+        first: list[float] = []
+        between: list[float] = []
         for stream, piece in pieces:
             job, number = stream.owner
             by_job.setdefault(id(job), (job, []))[1].append((number, piece))
@@ -190,7 +190,7 @@ class Engine:
             self._metrics.whole.observe(self.name, took)
             alone = sum(not reading.streams for reading in job.readings)
             if alone:
-                job.loop.call_soon_threadsafe(lambda job=job, n=alone: job.tell((), closed=n))
+                job.loop.call_soon_threadsafe(_hand_over, [(job, [], alone, None)])
         self._jobs = stays
         with self._wake:
             self._used = sum(job.width for job in self._jobs)
@@ -205,7 +205,7 @@ class Engine:
         self._together.clear()
         for job in jobs:
             try:
-                job.loop.call_soon_threadsafe(lambda job=job: job.tell((), error=error))
+                job.loop.call_soon_threadsafe(_hand_over, [(job, [], 0, error)])
             except RuntimeError:  # the event loop has ended
                 return
 

@@ -94,8 +94,10 @@ def prompt_of(
     return Prompt(index, given.text, before, unread if last else unread[:-1], carried)
 
 
-def options_of(request: Sampling, tokenizer: Tokenizer, **more: Any) -> Options:
-    """How to generate, with a seed in any case.
+def options_of(
+    request: Sampling, tokenizer: Tokenizer, *, ends: Sequence[str] = (), **more: Any
+) -> Options:
+    """How to generate, with a seed in any case; `ends` are stops besides those of the request.
 
     Raises:
         ApiError: a field that does not fit this model.
@@ -114,7 +116,7 @@ def options_of(request: Sampling, tokenizer: Tokenizer, **more: Any) -> Options:
         presence_penalty=request.presence_penalty or 0.0,
         repetition_penalty=request.repetition_penalty or 1.0,
         logit_bias=_bias(request.logit_bias, size),
-        stop=(stop,) if isinstance(stop, str) else tuple(stop),
+        stop=(*((stop,) if isinstance(stop, str) else stop), *ends),
         seed=secrets.randbits(63) if request.seed is None else request.seed,
         **more,
     )

@@ -13,6 +13,7 @@ import uvicorn
 
 from recurra.errors import InputError
 from recurra.serve.app import make_app
+from recurra.serve.chat import format_of
 from recurra.serve.context import Serving
 from recurra.serve.hosted import Hosted, Models, names_of
 from recurra.serve.metrics import Metrics
@@ -71,9 +72,7 @@ class Server(uvicorn.Server):
     """uvicorn, told to stop: new requests are refused, those that run come to their end."""
 
     def __init__(self, serving: Serving, where: Listening) -> None:
-        app = make_app(
-            serving, keys=where.keys, hosts=where.hosts, origins=where.allow_origins
-        )
+        app = make_app(serving, keys=where.keys, hosts=where.hosts, origins=where.allow_origins)
         limits = where.limits
         config = uvicorn.Config(
             app,
@@ -97,8 +96,9 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM and SIGINT; a second one ends at once."""
+        # uvicorn would raise the signal again at the end: what was asked for is no failure.
         self.serving.draining = True
-        super().handle_exit(sig, frame)
+        self.force_exit, self.should_exit = self.should_exit, True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for the requests that run, then end them with an error."""
@@ -118,9 +118,9 @@ class Server(uvicorn.Server):
 
 
 def load(
-    runs: Sequence[str], limits: Limits, *, precision: str = "float32", chat: Any = None
+    runs: Sequence[str], limits: Limits, *, precision: str = "float32", chat: str | None = None
 ) -> Serving:
-    """Load models, `RUN` or `NAME=RUN` each, for a server.
+    """Load models, `RUN` or `NAME=RUN` each, for a server; `chat` is a turn format for all.
 
     Raises:
         InputError, FormatError: as `recurra.load`.
@@ -133,7 +133,8 @@ def load(
         model = recurra.load(path, precision=precision)
         if not hasattr(model, "files"):
             raise InputError(f"{path}: expected a run or a model directory")
-        hosted.append(Hosted(name, model, limits, metrics, chat))
+        turns = format_of(model.files.card, chat)
+        hosted.append(Hosted(name, model, limits, metrics, turns))
     return Serving(Models(hosted), Sessions(limits), limits, metrics)
 
 
@@ -175,5 +176,3 @@ def listen(where: Listening) -> socket.socket:
     listener.listen(where.limits.connections)
     listener.setblocking(False)
     return listener
-
-

@@ -119,7 +119,9 @@ class Sessions:
         kept = Kept(f"st_{secrets.token_hex(16)}", model, digest, carried, trail)
         shelf = self._shelves.setdefault(owner, _Shelf())
         shelf.add(kept, self._clock())
-        while len(shelf.states) > self._limits.state_count or shelf.bytes > self._limits.state_bytes:
+        while (
+            len(shelf.states) > self._limits.state_count or shelf.bytes > self._limits.state_bytes
+        ):
             oldest = next(iter(shelf.states))
             self._forget(owner, oldest)
             if oldest == kept.id:
