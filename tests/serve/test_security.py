@@ -30,6 +30,10 @@ ROUTES = {
     ("POST", "/v1/tokenize"): True,
     ("POST", "/v1/detokenize"): True,
     ("POST", "/v1/score"): True,
+    **{
+        ("POST", f"/v1/{verb}"): True
+        for verb in ("classify", "tag", "forecast", "translate", "transcribe")
+    },
 }
 KEYS = {
     "none": {},

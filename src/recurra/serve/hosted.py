@@ -1,5 +1,6 @@
 """The models that a server has loaded."""
 
+import asyncio
 import hashlib
 import json
 import time
@@ -37,6 +38,8 @@ class Hosted:
         self.task = str(model.files.config["task"])
         self.digest = digest_of(model.files)
         self.created = int(time.time())
+        # Models that write no text answer one request at a time, in a thread of its own.
+        self.turn, self.asked = asyncio.Lock(), 0
         self.engine: Engine | None = None
         if isinstance(model, TextModel) and hasattr(model.runtime, "step"):
             self.engine = Engine(name, model.runtime, limits, metrics)
