@@ -95,7 +95,9 @@ def test_a_model_without_turns(client):
 
 
 def test_formats(tmp_path):
-    card = '---\nlibrary_name: recurra\nchat_format: {"user": "Q{}\\n", "assistant": "A{}\\n"}\n---\n'
+    card = (
+        '---\nlibrary_name: recurra\nchat_format: {"user": "Q{}\\n", "assistant": "A{}\\n"}\n---\n'
+    )
     found = format_of(card, None)
     assert found.stop == "\n"
     assert found.text([type("M", (), {"role": "user", "content": "x"})]) == "Qx\nA"

@@ -23,20 +23,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", help="a run or model directory; NAME=RUN names it"
     )
-    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
-                        help="listen there; all but loopback needs a key (default: 127.0.0.1)")  # fmt: skip
-    parser.add_argument("--port", type=int, default=8000, metavar="N",
-                        help="0 for one that is free (default: 8000)")  # fmt: skip
-    parser.add_argument("--key-file", metavar="FILE",
-                        help="keys that are let in, a line each; or one in RECURRA_SERVE_KEY")  # fmt: skip
-    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME",
-                        help="a name that requests may call the server by; repeatable")  # fmt: skip
-    parser.add_argument("--allow-origin", action="append", default=[], metavar="URL",
-                        help="a page's origin that may call the server; repeatable")  # fmt: skip
-    parser.add_argument("--chat-format", metavar="NAME|FILE",
-                        help="how turns of a conversation are written, where the card says nothing")  # fmt: skip
-    parser.add_argument("--check", action="store_true",
-                        help="test under load for ten seconds, print figures, and end")  # fmt: skip
+    for flag, metavar, usual, text in (
+        ("--host", "ADDRESS", "127.0.0.1", "listen there; all but loopback needs a key"),
+        ("--port", "N", 8000, "0 for one that is free"),
+        ("--key-file", "FILE", None, "keys that are let in, a line each; or RECURRA_SERVE_KEY"),
+        ("--chat-format", "NAME|FILE", None, "how turns are written, if not as the card says"),
+    ):
+        shown = text if usual is None else f"{text} (default: {usual})"
+        kind = int if flag == "--port" else str
+        parser.add_argument(flag, metavar=metavar, type=kind, default=usual, help=shown)
+    for flag, metavar, text in (
+        ("--allow-host", "NAME", "a name that requests may call the server by; repeatable"),
+        ("--allow-origin", "URL", "a page's origin that may call the server; repeatable"),
+    ):
+        parser.add_argument(flag, metavar=metavar, action="append", default=[], help=text)
+    parser.add_argument(
+        "--check", action="store_true", help="test under load for ten seconds, and end"
+    )
     add_precision(parser)
     add_settings(parser, "bounds (also RECURRA_SERVE_<NAME> in the environment)", Limits)
 
@@ -64,9 +67,10 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.runs, limits, precision=arguments.precision, chat=arguments.chat_format
     )
     if arguments.check:
+        from recurra.cli.doctor import processor
         from recurra.serve.check import check
 
-        return check(serving, sys.stdout.write)
+        return check(serving, _say, machine=processor()[0])
     return run.serve(serving, where, _announce)
 
 
@@ -85,5 +89,9 @@ def _keys(path: str | None) -> list[str]:
 
 
 def _announce(url: str) -> None:
-    sys.stdout.write(f"listening on {url}\n")
+    _say(f"listening on {url}\n")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
     sys.stdout.flush()

@@ -63,8 +63,7 @@ class Stream:
     def choose(self, logits: np.ndarray) -> tuple[int, float, Top | None, str]:
         """The next token of logits (V,), its log probability, the most probable, and its text."""
         plan, writer = self.plan, self.writer
-        uniform = float(writer.uniforms(1)[0])
-        id, logprob = plan.sampler.choose(logits, writer.seen, uniform, writer.counts)
+        id, logprob = plan.sampler.choose(logits, writer.seen, writer.uniform(), writer.counts)
         n, top = plan.options.logprobs, None
         if n is not None:
             top = most_probable(plan.tokenizer, logits, float(logits[id]) - logprob, n)

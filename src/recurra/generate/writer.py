@@ -10,6 +10,7 @@ from .stopping import StopStrings
 # The text of a token depends on tokens before it (a blank between words, a character cut in two),
 # but not far back: a character has at most four bytes, and a token at least one.
 CONTEXT = 8
+_AT_ONCE = 32  # random numbers
 
 
 class Text:
@@ -64,10 +65,23 @@ class Writer:
         # the others of the call; advanced, so that two calls draw what one longer call draws.
         bits = np.random.PCG64(np.random.SeedSequence(plan.seed, spawn_key=(prompt.index,)))
         self._random = np.random.Generator(bits.advance(prompt.drawn)).random
+        self._ahead: list[float] = []  # drawn and not used yet, the next one last
 
     def uniforms(self, count: int) -> np.ndarray:
         """The next random numbers in [0, 1), (count,); zeros where none is needed."""
-        return np.zeros(count) if self._plan.sampler.greedy else self._random(count)
+        if self._plan.sampler.greedy:
+            return np.zeros(count)
+        ahead = np.array(self._ahead[::-1][:count])
+        del self._ahead[len(self._ahead) - len(ahead) :]
+        return np.concatenate([ahead, self._random(count - len(ahead))])
+
+    def uniform(self) -> float:
+        """The next one of them. Drawn some at a time: numpy lets other threads run at each call."""
+        if self._plan.sampler.greedy:
+            return 0.0
+        if not self._ahead:
+            self._ahead = self._random(_AT_ONCE)[::-1].tolist()
+        return self._ahead.pop()
 
     def write(self, id: int, logprob: float, top: Top | None) -> str:
         """Add a token; the text that is certain after it. Sets `reason` where it is the last."""

@@ -63,9 +63,7 @@ class TurnFormat:
 
     def text(self, messages: Sequence[Message]) -> str:
         """The conversation up to where the next reply begins."""
-        turns = [
-            f"{self.around[m.role][0]}{m.content}{self.around[m.role][1]}" for m in messages
-        ]
+        turns = [f"{self.around[m.role][0]}{m.content}{self.around[m.role][1]}" for m in messages]
         return "".join([*turns, self.around["assistant"][0]])
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from recurra.errors import InputError
-from recurra.native import processor_name
 from recurra.serve.context import Serving
 from recurra.serve.hosted import Hosted
 from recurra.serve.run import Listening, Server, listen
@@ -29,12 +28,12 @@ print(json.dumps(asyncio.run(load(port, body, streams, seconds))))
 
 
 def check(
-    serving: Serving, write: Callable[[str], Any], *, seconds: float = SECONDS
+    serving: Serving, write: Callable[[str], Any], *, machine: str = "", seconds: float = SECONDS
 ) -> int:
     """Test the models that write text under load, and print the figures; the exit code.
 
     The client is a process of its own, on the same machine. Answers have to be the same under load
-    and alone.
+    and alone. `machine` is named above the figures.
 
     Raises:
         InputError: no model writes text.
@@ -51,6 +50,7 @@ def check(
         time.sleep(0.01)
     port = listener.getsockname()[1]
     try:
+        write(f"{machine}\n")
         good = all([_check_one(each, serving, port, write, seconds) for each in writing])
     finally:
         server.should_exit = True
@@ -65,7 +65,7 @@ def _check_one(
     tokens = hosted.model.tokenizer
     prompt = [id % len(tokens) for id in range(_PROMPT)]
     body = {"model": hosted.name, "prompt": prompt, "max_tokens": _TOKENS, "temperature": 0.8}
-    write(f"{hosted.name}: {hosted.card()['recurra']['cell']}, {processor_name()}\n")
+    write(f"{hosted.name}\n")
     write("streams   tokens/s   first p50, p99 (ms)   between p50, p99 (ms)\n")
     alone = asyncio.run(_text(port, body))
     same = True

@@ -190,7 +190,7 @@ class Engine:
             self._metrics.whole.observe(self.name, took)
             alone = sum(not reading.streams for reading in job.readings)
             if alone:
-                job.loop.call_soon_threadsafe(_hand_over, [(job, [], alone, None)])
+                job.loop.call_soon_threadsafe(_hand_over, _end(job, alone))
         self._jobs = stays
         with self._wake:
             self._used = sum(job.width for job in self._jobs)
@@ -205,7 +205,7 @@ class Engine:
         self._together.clear()
         for job in jobs:
             try:
-                job.loop.call_soon_threadsafe(_hand_over, [(job, [], 0, error)])
+                job.loop.call_soon_threadsafe(_hand_over, _end(job, 0, error))
             except RuntimeError:  # the event loop has ended
                 return
 
@@ -213,6 +213,10 @@ class Engine:
 def ending() -> ApiError:
     """The error of a server that ends."""
     return ApiError(503, "the server is shutting down: try another", code="draining")
+
+
+def _end(job: Job, closed: int, error: ApiError | None = None) -> Delivery:
+    return [(job, [], closed, error)]
 
 
 def _hand_over(delivery: Delivery) -> None:

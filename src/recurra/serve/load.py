@@ -64,7 +64,7 @@ async def stream(port: int, body: dict[str, Any], seen: Seen, key: str = "") -> 
 async def load(
     port: int, body: dict[str, Any], streams: int, seconds: float, *, key: str = ""
 ) -> dict[str, float]:
-    """Keep so many streams running for some seconds; the figures of what came.
+    """Keep so many streams running for some seconds, of 50 to 149 tokens; what came.
 
     Raises:
         RuntimeError: a stream ended with an error.
@@ -74,8 +74,9 @@ async def load(
     async def one(number: int) -> None:
         turn = 0
         while time.perf_counter() < until:
-            seed = number * 1000 + turn
-            await stream(port, {**body, "seed": seed}, seen, key)
+            # Of different lengths, so that they do not all begin at once.
+            own = {"seed": number * 1000 + turn, "max_tokens": 50 + (37 * number + 53 * turn) % 100}
+            await stream(port, {**body, **own}, seen, key)
             turn += 1
 
     begun = time.perf_counter()

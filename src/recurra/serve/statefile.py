@@ -98,9 +98,10 @@ def _counts(about: dict[str, str], tokens: int) -> tuple[int, tuple[tuple[int, i
         written = tuple((start, stop) for start, stop in parts)
         places = [place for part in written for place in part]
         whole = all(type(place) is int for place in places)
-        if 0 <= drawn < 1 << 62 and whole and places == sorted(places):
-            if not places or (places[0] >= 0 and places[-1] <= tokens):
-                return drawn, written
+        ordered = whole and places == sorted(places)
+        inside = not places or (ordered and places[0] >= 0 and places[-1] <= tokens)
+        if ordered and inside and 0 <= drawn < 1 << 62:
+            return drawn, written
     except (KeyError, TypeError, ValueError, RecursionError):
         pass
     raise _bad("its counts cannot be read")

@@ -61,7 +61,5 @@ async def chat(request: Request) -> Any:
                 owner(request), hosted.name, hosted.digest, choice.carried, choice.trail
             )
 
-    reply = ChatReply(
-        hosted, work, keep, usage=wants_usage(asked), seeded=asked.seed is not None
-    )
+    reply = ChatReply(hosted, work, keep, usage=wants_usage(asked), seeded=asked.seed is not None)
     return await answer(request, work, reply, stream=bool(asked.stream), hosted=hosted)

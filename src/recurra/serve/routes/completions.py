@@ -31,7 +31,13 @@ async def completions(request: Request) -> Any:
     hosted = serve.models.get(asked.model)
     hosted.stepping()
     work = await _begin(request, asked, hosted)
-    reply = TextReply(hosted, work, keep_of(request, hosted), usage=wants_usage(asked), seeded=asked.seed is not None)
+    reply = TextReply(
+        hosted,
+        work,
+        keep_of(request, hosted),
+        usage=wants_usage(asked),
+        seeded=asked.seed is not None,
+    )
     return await answer(request, work, reply, stream=bool(asked.stream), hosted=hosted)
 
 
