@@ -10,7 +10,7 @@ from recurra.cli.opening import open_model
 from recurra.cli.parser import add_precision, describe, value
 
 #: Options whose flags are written out below.
-_SPECIAL = ("stop", "include_stop", "eos", "logit_bias")
+_SPECIAL = ("stop", "include_stop", "eos")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,8 @@ def _fields() -> list[dataclasses.Field[Any]]:
     """The options that are numbers."""
     from recurra.generate import Options
 
-    return [field for field in dataclasses.fields(Options) if field.name not in _SPECIAL]
+    fields = dataclasses.fields(Options)
+    return [f for f in fields if f.name not in _SPECIAL and not f.metadata["python"]]
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from recurra.errors import InputError
 from recurra.settings import Settings, option
 
-PREFIX = "RECURRA_SERVE_"
+PREFIX = "RECURRA_SERVE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +42,14 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """
     chosen: dict[str, Any] = {}
     for field in fields(Limits):
-        text = environment.get(PREFIX + field.name.upper())
+        variable = f"{PREFIX}_{field.name.upper()}"
+        text = environment.get(variable)
         if text is None:
             continue
         try:
             chosen[field.name] = int(text) if field.metadata["whole"] else float(text)
         except ValueError:
             raise InputError(
-                f"{PREFIX}{field.name.upper()}: expected a number, received {text[:40]!r}"
+                f"{variable}: expected a number, received {text[:40]!r}: leave it unset, or mend it"
             ) from None
     return chosen
