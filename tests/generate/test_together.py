@@ -9,7 +9,8 @@ from generate.toys import Table, Tanh, letters
 from recurra.errors import InputError
 from recurra.generate import Options, generate
 from recurra.generate.plan import Plan, parse_prompts
-from recurra.generate.together import APART, Reading, Stream, Together
+from recurra.generate.streams import APART, Reading, Stream
+from recurra.generate.together import Together
 
 MODEL = recurra.load(ROOT / "tests" / "golden" / "lm-char-lstm" / "model")
 TEXT = "the cat sat on the mat and the dog lay near the old door of the house. "

@@ -54,7 +54,7 @@ def requests(draw):
     return path, body
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(request=requests())
 def test_mutated_requests(client, request):
     path, body = request

@@ -15,6 +15,7 @@ import pytest
 import recurra
 from recurra.cli import main
 from recurra.generate import Options, generate
+from recurra.serve.settings import Limits
 from serve.conftest import GOLDEN, RUNS, running
 
 MODEL = recurra.load(GOLDEN / "lm-char-lstm" / "model")
@@ -247,3 +248,18 @@ def test_the_command_line_says_what_is_wrong(capsys, monkeypatch):
     assert "slots" in said(RUNS[0], "--slots", "0")
     monkeypatch.setenv("RECURRA_SERVE_QUEUE", "many")
     assert "RECURRA_SERVE_QUEUE: expected a number" in said(RUNS[0])
+
+
+def test_a_server_checks_itself_under_load(capsys):
+    """Fewer streams than `recurra serve --check` has, and not for as long."""
+    pytest.importorskip("uvicorn", reason="serving is not installed: pip install recurra[serve]")
+    from recurra.serve.check import check
+    from recurra.serve.run import load
+
+    shown = []
+    serving = load(RUNS[:1], Limits(slots=2))
+    assert check(serving, shown.append, machine="a machine", seconds=0.3) == 0
+    lines = "".join(shown).splitlines()
+    assert lines[:2] == ["a machine", "char-lstm"]
+    assert [line.split()[0] for line in lines[3:]] == ["1", "2", "ok"]
+    assert all(float(line.split()[1].replace(",", "")) > 0 for line in lines[3:5])

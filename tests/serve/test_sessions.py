@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recurra.generate import Carried
-from recurra.generate.together import Trail
+from recurra.generate.streams import Trail
 from recurra.serve.errors import ApiError
 from recurra.serve.sessions import Sessions
 from recurra.serve.settings import Limits

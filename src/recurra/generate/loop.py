@@ -11,7 +11,8 @@ from .options import Options
 from .plan import Plan, Prompt, parse_prompts, same_start
 from .protocol import Carried, State, StepModel, Tokenizer, Writes
 from .result import Generation, Piece
-from .together import Reading, Stream, Together
+from .streams import Reading, Stream
+from .together import Together
 from .writer import Writer
 
 

@@ -5,136 +5,15 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 
 from recurra.errors import InputError
 
-from .plan import Plan, Prompt
-from .protocol import Joins, State, StepModel
-from .result import Generation, Piece, Top
-from .sampling import most_probable
-from .writer import Writer
-
-#: Tokens between two of the states that a text leaves behind, to be rewound to.
-APART = 64
-
-
-class Trail(NamedTuple):
-    """A state on the way of a text, and the way there: `state` has read ids[:position].
-
-    The part that two texts have in common is the same object, so that a fork costs nothing.
-    """
-
-    before: "Trail | None"
-    position: int
-    state: State
-
-    def reach(self, position: int) -> "Trail | None":
-        """The last state at or before a position; None where all are behind it."""
-        at: Trail | None = self
-        while at is not None and at.position > position:
-            at = at.before
-        return at
-
-
-class Stream:
-    """One text that is being written.
-
-    trail: the states on its way so far, where they are kept. dropped: set it when nobody wants the
-    text any longer. paused: set it while nobody takes its pieces. failed: why no token could be
-    chosen. owner: whatever the caller likes.
-    """
-
-    __slots__ = ("dropped", "failed", "owner", "paused", "plan", "prompt", "state", "trail",
-                 "trailing", "writer")  # fmt: skip
-
-    def __init__(self, plan: Plan, prompt: Prompt, *, trailing: bool = False, owner: Any = None):
-        self.plan, self.prompt, self.owner = plan, prompt, owner
-        self.writer = Writer(plan, prompt)
-        self.trailing = trailing
-        self.trail: Trail | None = None
-        self.dropped = self.paused = False
-        self.failed: InputError | None = None
-        self.state: State = None  # of one stream, while it has no row
-
-    def choose(self, logits: np.ndarray) -> tuple[int, float, Top | None, str]:
-        """The next token of logits (V,), its log probability, the most probable, and its text."""
-        plan, writer = self.plan, self.writer
-        id, logprob = plan.sampler.choose(logits, writer.seen, writer.uniform(), writer.counts)
-        n, top = plan.options.logprobs, None
-        if n is not None:
-            top = most_probable(plan.tokenizer, logits, float(logits[id]) - logprob, n)
-        return id, logprob, top, writer.write(id, logprob, top)
-
-
-#: Called with the number of tokens of `Prompt.before` that were read, and the logits (V,) after.
-Watch = Callable[[int, np.ndarray], None]
-
-
-class Reading:
-    """A prompt that is being read for some streams, which all begin behind it.
-
-    Args:
-        model: what reads.
-        prompt: what is read, from where it is carried.
-        streams: those that begin behind it; none where reading is all there is to do.
-        trail: the states of the text that is carried, where they are kept.
-        watch: called after each token. Such a prompt is read step by step.
-        done: called with the state and the trail at the end.
-    """
-
-    def __init__(
-        self,
-        model: StepModel,
-        prompt: Prompt,
-        streams: Sequence[Stream],
-        *,
-        trail: Trail | None = None,
-        trailing: bool = False,
-        watch: Watch | None = None,
-        done: Callable[[State, Trail | None], None] | None = None,
-    ) -> None:
-        self.prompt, self.streams, self.watch, self.done = prompt, list(streams), watch, done
-        self.trailing, self.trail = trailing, trail
-        self.at, self.dropped = 0, False
-        # What a text of no token begins from stands before its position 0.
-        self._start = 0 if len(prompt.before) else -len(prompt.unread)
-        if prompt.carried is not None:
-            self._start = len(prompt.carried.ids) - 1
-        self.state: State = None if prompt.carried is None else prompt.carried.state
-        if self.trailing and prompt.carried is None and len(prompt.before):
-            self.state = model.start(1)
-            self.trail = Trail(None, 0, self.state)
-
-    @property
-    def position(self) -> int:
-        """How many of the text's tokens were read; below 0 before what an empty one begins from."""
-        return self._start + self.at
-
-    @property
-    def left(self) -> int:
-        """How many tokens are still to be read."""
-        return len(self.prompt.unread) - self.at
-
-    @property
-    def unwanted(self) -> bool:
-        """Whether nobody waits for it."""
-        return self.dropped or (bool(self.streams) and all(s.dropped for s in self.streams))
-
-    def next(self, most: int) -> np.ndarray:
-        """The next ids to read, `most` at most; up to a state that is to be kept."""
-        if self.trailing and self.position >= 0:
-            most = min(most, APART - self.position % APART)
-        return self.prompt.unread[self.at : self.at + most]
-
-    def advance(self, count: int, state: State) -> None:
-        """Note that `count` more tokens were read, and the state behind them."""
-        self.at, self.state = self.at + count, state
-        if self.trailing and self.position >= 0 and self.position % APART == 0:
-            self.trail = Trail(self.trail, self.position, state)
+from .protocol import Joins, State, StepModel, Writes
+from .result import Generation, Piece
+from .streams import APART, Reading, Stream, Trail
 
 
 class _Pack:
@@ -153,6 +32,9 @@ class Together:
         rows: the most texts in one step; None: all.
         budget: seconds of a tick for prompts, which are then read in slices; None: all at once.
     """
+
+    #: Tokens written in one call while there is one text alone: what comes then waits for them.
+    AHEAD = 4
 
     #: Prompts read side by side, and tokens of all of them in a slice: a few milliseconds.
     WIDE, SLICE, LONGEST = 16, 64, 32
@@ -209,11 +91,42 @@ class Together:
     def step(self) -> Iterator[tuple[Stream, Piece | None]]:
         """The first half of a tick: the next token of each text that has a row."""
         self._settle()
+        if self._budget is not None and not self._waiting and not self._readings:
+            last = self.last()
+            if last is not None and last[0].plan.writes and not last[0].trailing:
+                yield from self._write(self._packs[0], last[0])
+                return
         for pack in list(self._packs):
             ids = np.array([stream.writer.ids[-1] for stream in pack.streams])
             logits, pack.state = self.model.step(ids, pack.state)
             self._mark(pack)
             yield from self._choose(pack, logits)
+
+    def _write(self, pack: _Pack, stream: Stream) -> Iterator[tuple[Stream, Piece | None]]:
+        """A few tokens of the only text, in one call of the kernels."""
+        plan, writer = stream.plan, stream.writer
+        assert isinstance(self.model, Writes)
+        assert plan.sampler.choosing is not None
+        count = min(self.AHEAD, plan.options.max_tokens - len(writer.ids))
+        uniforms = writer.uniforms(count)
+        written = self.model.write(writer.ids[-1], pack.state, plan.sampler.choosing, uniforms)
+        ids, logprobs, at = written[0].tolist(), written[1].tolist(), written[2]
+        for n, (id, logprob) in enumerate(zip(ids, logprobs, strict=True)):
+            text = writer.write(id, logprob, None)
+            generation = None if writer.reason is None else writer.generation(at(n))
+            yield stream, Piece(text, id, logprob, None, generation)
+            if generation is not None:
+                pack.streams = []
+                return
+        if ids:
+            pack.state = at(len(ids) - 1)
+        if len(ids) < count:  # let the choice say what is wrong
+            logits, pack.state = self.model.step(np.array([writer.ids[-1]]), pack.state)
+            try:
+                plan.sampler.choose(logits[0], writer.seen, float(uniforms[len(ids)]))
+            except InputError as error:
+                stream.failed, pack.streams = error, []
+                yield stream, None
 
     def _settle(self) -> None:
         """Take away the rows that nobody wants now, and give theirs to those that wait."""

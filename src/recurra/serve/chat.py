@@ -12,7 +12,7 @@ import numpy as np
 
 from recurra.errors import FormatError, InputError
 from recurra.generate import Carried
-from recurra.generate.together import Trail
+from recurra.generate.streams import Trail
 from recurra.serve.errors import ApiError
 from recurra.serve.schema import Message
 from recurra.serve.sessions import Kept, Sessions

@@ -9,7 +9,7 @@ from recurra.generate import Carried
 from recurra.generate.plan import Plan, Prompt
 from recurra.generate.result import Generation, Piece, Top
 from recurra.generate.sampling import log_sum_exp, most_probable
-from recurra.generate.together import Trail
+from recurra.generate.streams import Trail
 from recurra.generate.writer import CONTEXT
 
 #: OpenAI's words for why a text ended.

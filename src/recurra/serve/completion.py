@@ -7,7 +7,7 @@ import numpy as np
 from recurra.errors import InputError
 from recurra.generate import Carried, Options
 from recurra.generate.plan import Plan, Prompt
-from recurra.generate.together import Reading, Stream, Trail
+from recurra.generate.streams import Reading, Stream, Trail
 from recurra.serve.choices import Choice, Watched
 from recurra.serve.hosted import Hosted
 from recurra.serve.jobs import Job

@@ -10,7 +10,8 @@ from collections import deque
 from typing import Any
 
 from recurra.generate.result import Piece
-from recurra.generate.together import Stream, Together
+from recurra.generate.streams import Stream
+from recurra.generate.together import Together
 from recurra.serve.errors import ApiError
 from recurra.serve.jobs import Delivery, Job, News, failed
 from recurra.serve.metrics import Metrics

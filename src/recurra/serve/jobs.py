@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from recurra.generate.result import Piece
-from recurra.generate.together import Reading, Stream
+from recurra.generate.streams import Reading, Stream
 from recurra.serve.errors import ApiError
 
 #: A piece of a stream, by its number in the job; None where the stream failed.

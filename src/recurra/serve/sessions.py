@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recurra.generate import Carried
-from recurra.generate.together import Trail
+from recurra.generate.streams import Trail
 from recurra.serve.errors import ApiError, not_found
 from recurra.serve.settings import Limits
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from recurra.generate import Carried
 from recurra.generate.plan import Prompt, first_ids
-from recurra.generate.together import Reading, Trail
+from recurra.generate.streams import Reading, Trail
 from recurra.serve.bodies import read_body, read_json
 from recurra.serve.context import body_of, owner, serving
 from recurra.serve.errors import ApiError, invalid
