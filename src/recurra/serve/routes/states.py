@@ -122,7 +122,10 @@ async def export(id: str, request: Request) -> Response:
     return Response(write_state(kept), media_type=MEDIA)
 
 
-@router.post("/v1/states/import")
+_FILE = {"content": {MEDIA: {"schema": {"type": "string", "format": "binary"}}}}
+
+
+@router.post("/v1/states/import", openapi_extra={"requestBody": {"required": True, **_FILE}})
 async def imported(request: Request) -> dict[str, Any]:
     """Keep the state that a file holds."""
     serve = serving(request)
