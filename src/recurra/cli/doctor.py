@@ -55,7 +55,7 @@ def _inspect() -> dict[str, Any]:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             found[package] = None
-    found["processor"], found["instructions"] = _processor()
+    found["processor"], found["instructions"] = processor()
     found["cores"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     found["kernels"], found["own cells"] = _kernels(), _own_cells()
     found["threads"] = _threads()
@@ -94,7 +94,7 @@ def _own_cells() -> str:
     return native.own_cells() if native.available() else "by the slow reference"
 
 
-def _processor() -> tuple[str, list[str]]:
+def processor() -> tuple[str, list[str]]:
     """Its name, and which of the vector instruction sets it has."""
     name, flags = platform.processor() or platform.machine(), set()
     try:

@@ -42,7 +42,8 @@ def _fields() -> list[dataclasses.Field[Any]]:
     """The options that are numbers."""
     from recurra.generate import Options
 
-    return [field for field in dataclasses.fields(Options) if field.name not in _SPECIAL]
+    fields = dataclasses.fields(Options)
+    return [f for f in fields if f.name not in _SPECIAL and not f.metadata["python"]]
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -8,10 +8,11 @@ from recurra.errors import InputError
 
 from .beam import beam_search
 from .options import Options
-from .plan import Plan, Prompt, parse_prompts, read_prompts, same_start
+from .plan import Plan, Prompt, parse_prompts, same_start
 from .protocol import Carried, State, StepModel, Tokenizer, Writes
-from .result import Generation, Piece, Top
-from .sampling import most_probable
+from .result import Generation, Piece
+from .streams import Reading, Stream
+from .together import Together
 from .writer import Writer
 
 
@@ -99,27 +100,27 @@ def _write(
 
     pieces: without them only the last of each text is sure to come. read: as in `write_on`.
     """
-    model = plan.model
-    logits, state = read_prompts(plan, prompts) if read is None else read
-    live = [(prompt, Writer(plan, prompt)) for prompt in prompts]
-    while live:
-        for row, (prompt, writer) in enumerate(live):
-            id, logprob, top = _choose(plan, logits[row], writer)
-            text = writer.write(id, logprob, top)
-            generation = None
-            if writer.reason is not None:
-                one = state if len(live) == 1 else model.select(state, np.array([row]))
-                generation = writer.generation(one)
-            yield prompt, Piece(text, id, logprob, top, generation)
-        rows = [row for row, (_, writer) in enumerate(live) if writer.reason is None]
-        if 0 < len(rows) < len(live):
-            state = model.select(state, np.array(rows))
-        live = [live[row] for row in rows]
-        if len(live) == 1 and plan.writes:
-            yield from _write_alone(plan, *live[0], state, pieces)
+    together = Together(plan.model)
+    events: Iterator[tuple[Stream, Piece | None]] = iter(())
+    if read is None:
+        for prompt in prompts:
+            together.add(Reading(plan.model, prompt, [Stream(plan, prompt)]))
+    else:
+        events = together.begin(Stream(plan, prompts[0]), *read)
+    while True:
+        for stream, piece in events:
+            if piece is None:
+                assert stream.failed is not None
+                raise stream.failed
+            yield stream.prompt, piece
+        last = together.last() if plan.writes else None
+        if last is not None:
+            stream, state = last
+            yield from _write_alone(plan, stream.prompt, stream.writer, state, pieces)
             return
-        if live:
-            logits, state = model.step(np.array([writer.ids[-1] for _, writer in live]), state)
+        if not together.count:
+            return
+        events = together.tick()
 
 
 #: Tokens written at a time by a model that can write many: at first, and at most. The work for
@@ -158,12 +159,3 @@ def _write_alone(
             logits, _ = plan.model.step(np.array([writer.ids[-1]]), state)
             plan.sampler.choose(logits[0], writer.seen, float(uniforms[len(ids)]))
         many = min(2 * many, _MOST)
-
-
-def _choose(plan: Plan, logits: np.ndarray, writer: Writer) -> tuple[int, float, Top | None]:
-    """The next token of logits (V,), its log probability, and the most probable alternatives."""
-    id, logprob = plan.sampler.choose(logits, writer.seen, float(writer.uniforms(1)[0]))
-    n = plan.options.logprobs
-    if n is None:
-        return id, logprob, None
-    return id, logprob, most_probable(plan.tokenizer, logits, float(logits[id]) - logprob, n)

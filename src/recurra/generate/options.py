@@ -1,7 +1,7 @@
 """How to generate, checked once."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -18,8 +18,9 @@ MIN_TEMPERATURE = 1e-6
 class Options:
     """How to generate; every field by name.
 
-    A step's distribution is edited in this order: repetition penalty, temperature, top-k, top-p.
-    Beam search is deterministic: it takes no temperature, top_k or top_p.
+    A step's distribution is edited in this order: logit bias, repetition penalty, frequency and
+    presence penalty, temperature, top-k, top-p, min-p. Beam search is deterministic: it takes no
+    temperature, top_k, top_p or min_p, and no penalty but that of repetition.
     """
 
     max_tokens: int = option(200, "at most so many tokens, 1 or more")
@@ -36,6 +37,9 @@ class Options:
         "choose among the fewest most probable tokens with this mass together, in (0, 1] (Holtzman "
         "et al. 2020)",
     )
+    min_p: float = option(
+        0.0, "leave out tokens of less than this share of the most probable one's probability"
+    )
     beams: int | None = option(None, "beam search of this width, instead of drawing; 1 is greedy")
     n_best: int = option(1, "give so many hypotheses of the beam search")
     length_penalty: float = option(
@@ -47,6 +51,16 @@ class Options:
         1.0,
         "divide the logits of tokens that have occurred by this where positive, multiply them "
         "where negative (Keskar et al. 2019); 1 is none",
+    )
+    frequency_penalty: float = option(
+        0.0,
+        "subtract this from a token's logit for each time it was generated, prompts not counted",
+    )
+    presence_penalty: float = option(
+        0.0, "subtract this from the logits of tokens that were generated at all"
+    )
+    logit_bias: Mapping[int, float] | None = option(
+        None, "add to the logits of these ids, by id; -100 bans, in effect", python=True
     )
     stop: str | Sequence[str] = option((), "end where one of these texts appears")
     include_stop: bool = option(False, "leave the text that ended it at the end")
@@ -88,6 +102,14 @@ class Options:
         )
         expect("top_k", _or_none(_whole(1, V)), f"1..{V} (the size of the vocabulary)")
         expect("top_p", _or_none(lambda x: _real(x) and 0 < x <= 1), "a number in (0, 1]")
+        expect("min_p", lambda x: _real(x) and 0 <= x < 1, "a number in [0, 1)")
+        for penalty in ("frequency_penalty", "presence_penalty"):
+            expect(penalty, lambda x: _real(x) and -math.inf < x < math.inf, "a finite number")
+        expect(
+            "logit_bias",
+            _or_none(lambda x: isinstance(x, Mapping) and all(map(_bias(V), x.items()))),
+            f"finite numbers by id, 0..{V - 1}",
+        )
         expect("beams", _or_none(_whole(1)), "a whole number ≥ 1")
         widest = self.beams if self.beams is not None and _whole(1)(self.beams) else 1
         expect("n_best", _whole(1, widest), f"1..{widest} (the number of beams)")
@@ -107,6 +129,8 @@ class Options:
             expect("temperature", lambda x: x == 1, beam)
             expect("top_k", lambda x: x is None, beam)
             expect("top_p", lambda x: x is None, beam)
+            for name in ("min_p", "frequency_penalty", "presence_penalty", "logit_bias"):
+                expect(name, lambda x: not x, beam)
         if mistakes:
             raise InputError("generate: " + "; ".join(mistakes))
 
@@ -117,6 +141,11 @@ def _real(value: object) -> bool:
 
 def _whole(low: int, high: float = math.inf) -> Callable[[Any], bool]:
     return lambda x: isinstance(x, Integral) and not isinstance(x, bool) and low <= int(x) <= high
+
+
+def _bias(V: int) -> Callable[[Any], bool]:
+    id, added = _whole(0, V - 1), lambda x: _real(x) and -math.inf < x < math.inf
+    return lambda item: id(item[0]) and added(item[1])
 
 
 def _or_none(good: Callable[[Any], bool]) -> Callable[[Any], bool]:

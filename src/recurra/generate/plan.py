@@ -64,6 +64,11 @@ class Prompt:
     carried: Carried | None = None
 
     @property
+    def written(self) -> tuple[tuple[int, int], ...]:
+        """The parts of `before` that earlier calls generated."""
+        return () if self.carried is None else self.carried.written
+
+    @property
     def drawn(self) -> int:
         """Random numbers that earlier calls used up."""
         return 0 if self.carried is None else self.carried.drawn

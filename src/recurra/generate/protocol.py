@@ -46,6 +46,15 @@ class StepModel(Protocol):
 
 
 @runtime_checkable
+class Joins(Protocol):
+    """A model that can put streams of several states into one, which `StepModel` need not."""
+
+    def join(self, states: Sequence[State]) -> State:
+        """The streams of several states, one after the other."""
+        ...
+
+
+@runtime_checkable
 class Writes(Protocol):
     """A model that can write many tokens of one stream at a time, which `StepModel` need not."""
 
@@ -114,9 +123,11 @@ class Carried:
     """Where a text stopped: what a further call needs to go on as if there had been no break.
 
     `ids` (T,) are all tokens so far, prompts and generated; `state` (one stream) has read all of
-    them but the last, which nothing has read yet. `drawn` random numbers were used up.
+    them but the last, which nothing has read yet. `drawn` random numbers were used up. `written`
+    are the parts of ids, each from and to, that were generated and not given.
     """
 
     state: State
     ids: np.ndarray
     drawn: int = 0
+    written: tuple[tuple[int, int], ...] = ()

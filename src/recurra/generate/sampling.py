@@ -73,11 +73,26 @@ def nothing_left() -> InputError:
 
 
 class Edits:
-    """The edits to a step's logits that come before a choice: repetition penalty, banned ids."""
+    """The edits to a step's logits that come before a choice: bias, penalties, banned ids."""
 
     def __init__(self, options: Options, banned: tuple[int, ...]) -> None:
         self.penalty = float(options.repetition_penalty)
         self.banned = list(banned)
+        self._frequency = float(options.frequency_penalty)
+        self._presence = float(options.presence_penalty)
+        bias = sorted((options.logit_bias or {}).items())
+        self._biased = np.array([id for id, _ in bias], dtype=np.int64)
+        self._bias = np.array([added for _, added in bias], dtype=np.float64)
+
+    @property
+    def any(self) -> bool:
+        """Whether more than banning is to be done."""
+        return self.penalty != 1 or self.counting or len(self._biased) > 0
+
+    @property
+    def counting(self) -> bool:
+        """Whether a penalty asks how often tokens were generated."""
+        return self._frequency != 0 or self._presence != 0
 
     def seen(self, ids: np.ndarray, vocab_size: int) -> np.ndarray | None:
         """Which tokens are among ids (T,), as (V,) bool; None where no penalty asks for it."""
@@ -87,10 +102,16 @@ class Edits:
         seen[ids] = True
         return seen
 
-    def apply(self, z: np.ndarray, seen: np.ndarray | None) -> None:
-        """Change logits z (V,) in place; seen (V,) bool as `seen` gave it."""
+    def apply(
+        self, z: np.ndarray, seen: np.ndarray | None, counts: np.ndarray | None = None
+    ) -> None:
+        """Change logits z (V,) in place; seen (V,) as `seen` gave it, counts (V,) of a `Writer`."""
+        if len(self._biased):
+            z[self._biased] += self._bias
         if seen is not None:
             self.penalise(z, seen)
+        if counts is not None:
+            z -= self._frequency * counts + self._presence * (counts > 0)
         if self.banned:
             self.ban(z)
             if z.max() == -math.inf:
@@ -116,12 +137,13 @@ class Sampler:
         self._temperature = float(options.temperature)
         self._top_k = options.top_k
         self._top_p = options.top_p if options.top_p != 1 else None
+        self._min_p = float(options.min_p)
         # New arrays at each step would be three times as slow where V is large.
         self._z = np.empty(vocab_size)
         self._weights = np.empty(vocab_size)
         #: The same choice by the kernels, where they have it; None: only this class makes it.
         self.choosing: native.Choosing | None = None
-        if native.usable() and self._top_p is None and edits.penalty == 1:
+        if native.usable() and self._top_p is None and not self._min_p and not edits.any:
             self.choosing = native.Choosing(
                 vocab_size,
                 temperature=0.0 if self.greedy else self._temperature,
@@ -130,7 +152,11 @@ class Sampler:
             )
 
     def choose(
-        self, logits: np.ndarray, seen: np.ndarray | None, uniform: float
+        self,
+        logits: np.ndarray,
+        seen: np.ndarray | None,
+        uniform: float,
+        counts: np.ndarray | None = None,
     ) -> tuple[int, float]:
         """The token at `uniform`, in [0, 1), of logits (V,) float32, and its log probability."""
         if self.choosing is not None:
@@ -140,7 +166,7 @@ class Sampler:
         z = self._z
         z[:] = logits
         log_total = log_sum_exp(z, self._weights)
-        self._edits.apply(z, seen)
+        self._edits.apply(z, seen, counts)
         id = int(z.argmax()) if self.greedy else self._draw(z, uniform)
         return id, float(logits[id]) - log_total
 
@@ -157,6 +183,10 @@ class Sampler:
             kept = nucleus(weights, self._top_p)
             weights = weights[kept]
             ids = kept if ids is None else ids[kept]
+        if self._min_p:  # the greatest weight is 1
+            likely = (weights >= self._min_p).nonzero()[0]
+            weights = weights[likely]
+            ids = likely if ids is None else ids[likely]
         mass = weights.cumsum(out=self._z[: len(weights)])
         # uniform ≤ 1 - 2**-53, so the product is below mass[-1] after rounding too, and the first
         # mass above it belongs to a token whose weight is not zero.

@@ -10,6 +10,7 @@ from .stopping import StopStrings
 # The text of a token depends on tokens before it (a blank between words, a character cut in two),
 # but not far back: a character has at most four bytes, and a token at least one.
 CONTEXT = 8
+_AT_ONCE = 32  # random numbers
 
 
 class Text:
@@ -40,6 +41,7 @@ class Writer:
 
     ids, logprobs, top: the tokens so far, their log probabilities, the alternatives of each.
     seen: (V,) bool, the tokens in prompt and text, where a penalty asks for it.
+    counts: (V,), how often each was generated, likewise.
     reason: why it ended; None while it goes on.
     """
 
@@ -48,6 +50,11 @@ class Writer:
         self.logprobs: list[float] = []
         self.top: list[Top] = []
         self.seen = plan.edits.seen(prompt.before, plan.model.vocab_size)
+        self.counts: np.ndarray | None = None
+        if plan.edits.counting:
+            parts = [prompt.before[start:stop] for start, stop in prompt.written]
+            generated = np.concatenate([np.empty(0, np.int64), *parts])
+            self.counts = np.bincount(generated, minlength=plan.model.vocab_size)
         self.reason: StopReason | None = None
         self._plan = plan
         self._prompt = prompt
@@ -58,10 +65,23 @@ class Writer:
         # the others of the call; advanced, so that two calls draw what one longer call draws.
         bits = np.random.PCG64(np.random.SeedSequence(plan.seed, spawn_key=(prompt.index,)))
         self._random = np.random.Generator(bits.advance(prompt.drawn)).random
+        self._ahead: list[float] = []  # drawn and not used yet, the next one last
 
     def uniforms(self, count: int) -> np.ndarray:
         """The next random numbers in [0, 1), (count,); zeros where none is needed."""
-        return np.zeros(count) if self._plan.sampler.greedy else self._random(count)
+        if self._plan.sampler.greedy:
+            return np.zeros(count)
+        ahead = np.array(self._ahead[::-1][:count])
+        del self._ahead[len(self._ahead) - len(ahead) :]
+        return np.concatenate([ahead, self._random(count - len(ahead))])
+
+    def uniform(self) -> float:
+        """The next one of them. Drawn some at a time: numpy lets other threads run at each call."""
+        if self._plan.sampler.greedy:
+            return 0.0
+        if not self._ahead:
+            self._ahead = self._random(_AT_ONCE)[::-1].tolist()
+        return self._ahead.pop()
 
     def write(self, id: int, logprob: float, top: Top | None) -> str:
         """Add a token; the text that is certain after it. Sets `reason` where it is the last."""
@@ -71,6 +91,8 @@ class Writer:
             self.top.append(top)
         if self.seen is not None:
             self.seen[id] = True
+        if self.counts is not None:
+            self.counts[id] += 1
         if id == self._plan.eos:
             self.reason = "eos"
             piece = self._text.finish()
@@ -118,5 +140,12 @@ class Writer:
             top=None if options.logprobs is None else tuple(self.top),
             stop_reason=self.reason,
             score=sum(self.logprobs) / len(self.logprobs) ** float(options.length_penalty),
-            state=Carried(state, ids, drawn),
+            state=Carried(state, ids, drawn, self._written(len(ids))),
         )
+
+    def _written(self, stop: int) -> tuple[tuple[int, int], ...]:
+        """The parts that were generated, with this text at the end."""
+        spans, start = self._prompt.written, stop - len(self.ids)
+        if spans and spans[-1][1] == start:
+            start, spans = spans[-1][0], spans[:-1]
+        return (*spans, (start, stop))

@@ -1,0 +1,136 @@
+"""`/v1/{classify,tag,forecast,translate,transcribe}`: inputs in, results in their order."""
+
+import asyncio
+import base64
+import binascii
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from recurra.errors import FormatError, InputError
+from recurra.serve.bodies import read_json
+from recurra.serve.context import body_of, serving
+from recurra.serve.errors import ApiError, invalid
+from recurra.serve.hosted import wrong_task
+from recurra.serve.schema import TaskRequest
+
+router = APIRouter()
+
+Work = Callable[[Any, list[Any]], list[Any]]
+
+
+def _texts(inputs: list[Any]) -> list[str]:
+    for number, one in enumerate(inputs):
+        if not isinstance(one, str):
+            raise invalid(f"inputs.{number}: expected a text", "inputs")
+    return inputs
+
+
+def classify(model: Any, inputs: list[Any]) -> list[Any]:
+    """The label of each text, or of each sequence of numbers, with all probabilities."""
+    if model.config.reads_text:
+        _texts(inputs)
+    labels = [str(label) for label in model.labels]
+    found = model.predict_proba(inputs)
+    return [
+        {
+            "label": labels[int(row.argmax())],
+            "probabilities": dict(zip(labels, map(float, row), strict=True)),
+        }
+        for row in found
+    ]
+
+
+def tag(model: Any, inputs: list[Any]) -> list[Any]:
+    """The tags of each sentence, a list of words."""
+    for number, one in enumerate(inputs):
+        if not (isinstance(one, list) and one and all(isinstance(w, str) for w in one)):
+            raise invalid(f"inputs.{number}: expected a list of words", "inputs")
+    found = model.predict(inputs)
+    return [
+        {"words": words, "tags": [str(each) for each in tags]}
+        for words, tags in zip(inputs, found, strict=True)
+    ]
+
+
+def forecast(model: Any, inputs: list[Any]) -> list[Any]:
+    """What follows each table, CSV as a text: a forecast for each series of it."""
+    results = []
+    with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
+        path = Path(folder) / "inputs.csv"
+        for number, text in enumerate(_texts(inputs)):
+            path.write_text(text, encoding="utf-8", errors="replace")
+            try:
+                results.append([one.to_dict() for one in model.predict(path)])
+            except (InputError, FormatError) as error:
+                told = str(error).replace(str(path), "the table")
+                raise invalid(f"inputs.{number}: {told}", "inputs") from None
+    return results
+
+
+def translate(model: Any, inputs: list[Any]) -> list[Any]:
+    """The translation of each text."""
+    return [one.to_dict() for one in model.predict(_texts(inputs))]
+
+
+def transcribe(model: Any, inputs: list[Any]) -> list[Any]:
+    """What is said in each recording, a wav file in base64."""
+    from recurra.tasks.transcriber.wav import read_wav
+
+    sounds = []
+    for number, text in enumerate(_texts(inputs)):
+        try:
+            data = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            raise invalid(f"inputs.{number}: expected a wav file in base64", "inputs") from None
+        sounds.append(read_wav(data, name=f"inputs.{number}"))
+    return [one.to_dict() for one in model.predict(sounds)]
+
+
+TASKS: dict[str, tuple[str, Work]] = {
+    "classify": ("sequence_classifier", classify),
+    "tag": ("sequence_tagger", tag),
+    "forecast": ("forecaster", forecast),
+    "translate": ("translator", translate),
+    "transcribe": ("transcriber", transcribe),
+}
+
+
+def _route(verb: str, task: str, work: Work) -> None:
+    async def answer(request: Request) -> dict[str, Any]:
+        serve = serving(request)
+        asked = await read_json(request, serve.limits, TaskRequest)
+        hosted = serve.models.get(asked.model)
+        if hosted.task != task:
+            raise wrong_task(hosted.name, hosted.task)
+        if hosted.asked > serve.limits.queue:
+            raise ApiError(
+                429,
+                f"{hosted.asked} requests wait for {hosted.name!r} already: try again in 1 s",
+                code="queue_full",
+                headers={"retry-after": "1"},
+            )
+        hosted.asked += 1
+        try:
+            async with asyncio.timeout(serve.limits.request), hosted.turn:
+                results = await asyncio.to_thread(work, hosted.model, asked.inputs)
+        except TimeoutError:
+            raise ApiError(
+                408, f"not done after {serve.limits.request:g} s", code="deadline"
+            ) from None
+        except (InputError, FormatError) as error:
+            raise invalid(f"inputs: {error}", "inputs") from None
+        finally:
+            hosted.asked -= 1
+        return {"object": "list", "model": hosted.name, "data": results}
+
+    answer.__doc__ = work.__doc__
+    answer.__name__ = verb
+    router.post(f"/v1/{verb}", openapi_extra=body_of(TaskRequest))(answer)
+
+
+for _verb, (_task, _work) in TASKS.items():
+    _route(_verb, _task, _work)

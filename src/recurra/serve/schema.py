@@ -1,0 +1,128 @@
+"""What requests may hold: names, kinds and ranges. Unknown fields are refused."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+#: Tokens of a prompt or text, and characters of one.
+TOKENS, CHARACTERS = 100_000, 1 << 20
+
+
+class Schema(BaseModel):
+    """Base of all requests."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+StateId = Annotated[str, Field(pattern="^st_[0-9a-f]{32}$")]
+Text = Annotated[str, Field(max_length=CHARACTERS)]
+Stop = Annotated[str, Field(min_length=1, max_length=64)]
+Id = Annotated[int, Field(ge=0, lt=1 << 31)]
+
+#: How a field is described whose kinds pydantic would tell apart by trial.
+_PROMPT: dict[str, Any] = {
+    "description": "A text, up to 16 texts, the ids of one, or those of up to 16.",
+    "oneOf": [
+        {"type": "string", "maxLength": CHARACTERS},
+        {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 16},
+        {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": TOKENS},
+        {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}},
+    ],
+}
+
+
+class StreamOptions(Schema):
+    """What a stream has besides its text."""
+
+    include_usage: bool | None = None
+
+
+class Sampling(Schema):
+    """How tokens are chosen; the order of the edits is that of `recurra.generate.Options`."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = None
+    min_p: Annotated[float, Field(ge=0, lt=1)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=0.01, le=10)] | None = None
+    logit_bias: (
+        Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=300)] | None
+    ) = None
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None
+    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
+    n: Annotated[int, Field(ge=1, le=8)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    user: Annotated[str, Field(max_length=256)] | None = None
+
+
+class CompletionRequest(Sampling):
+    """`POST /v1/completions`."""
+
+    model: Name
+    prompt: Annotated[Any, Field(json_schema_extra=_PROMPT)] = ""
+    max_tokens: Annotated[int, Field(ge=0, le=4096)] | None = None
+    best_of: Annotated[int, Field(ge=1, le=8)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    echo: bool | None = None
+    suffix: None = None
+    state: StateId | None = None
+    keep_state: bool | None = None
+
+
+class Message(Schema):
+    """One turn of a conversation."""
+
+    role: Annotated[str, Field(pattern="^(system|user|assistant)$")]
+    content: Text
+    name: Annotated[str, Field(max_length=64)] | None = None
+
+
+class ChatRequest(Sampling):
+    """`POST /v1/chat/completions`."""
+
+    model: Name
+    messages: Annotated[list[Message], Field(min_length=1, max_length=1000)]
+    max_tokens: Annotated[int, Field(ge=1, le=4096)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=4096)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+
+
+class TokenizeRequest(Schema):
+    """`POST /v1/tokenize`."""
+
+    model: Name
+    text: Text
+
+
+class DetokenizeRequest(Schema):
+    """`POST /v1/detokenize`."""
+
+    model: Name
+    tokens: Annotated[list[Id], Field(max_length=TOKENS)]
+
+
+class ScoreRequest(Schema):
+    """`POST /v1/score`."""
+
+    model: Name
+    text: Text
+    top: Annotated[int, Field(ge=0, le=20)] | None = None
+    state: StateId | None = None
+
+
+class RewindRequest(Schema):
+    """`POST /v1/states/{id}/rewind`."""
+
+    to: Annotated[int, Field(ge=1, lt=1 << 31)]
+
+
+class TaskRequest(Schema):
+    """`POST /v1/classify` and the others of its kind."""
+
+    model: Name
+    inputs: Annotated[list[Any], Field(min_length=1, max_length=64)]
