@@ -32,7 +32,7 @@ LIMITS: dict[str, tuple[int, str]] = {
     "onnx_work": (1 << 35, "operations on numbers in one run of an ONNX graph, or"),
     "onnx_work_growth": (
         2,
-        "times all its nodes for each step and all its weights for each number",
+        "times its loops' nodes for each step, and its other nodes and weights for each number",
     ),
     "scan_steps": (1 << 22, "steps of all Scan operators in one run of an ONNX graph"),
 }

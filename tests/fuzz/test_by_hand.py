@@ -232,6 +232,10 @@ STATES = {
     "no ranks": (("ranks",), 5),
     "a step before the first": (("position", "step"), -1),
     "a position of lists": (("position",), [1]),
+    "a best validation without a loss": (("position", "best"), {"step": 8}),
+    "a best validation in words": (("position", "best", "loss"), "3.1"),
+    "a last validation of lists": (("position", "last", "perplexity"), [1]),
+    "weights of no validation": (("position", "best"), None),
     "a state that is none": (("ranks", 0, "carried"), {"tuple": "a"}),
 }
 

@@ -246,6 +246,10 @@ def test_the_work_grows_with_what_is_given(tmp_path, monkeypatch):
     inner = body([*STATE, node("Neg", ["a"], ["b"])])
     path.write_bytes(model([scan(inner)], [START], inputs=[("x", FLOAT)]).SerializeToString())
     assert len(load(path).run({"x": np.ones((500, 1), np.float32)})["y"]) == 500
+    # Nodes outside a loop run once, however long the input is.
+    path.write_bytes(model(chain("MatMul", 50, None), inputs=[("x", FLOAT)]).SerializeToString())
+    with pytest.raises(InputError, match=r"node [1-9] \(MatMul\): asks for more than"):
+        load(path).run({"x": np.eye(256, dtype=np.float32)})
 
 
 def test_nodes_are_counted_before_they_are_read(tmp_path, monkeypatch):

@@ -40,7 +40,7 @@ class Train(TypedDict, total=False):
     betas: tuple[float, float]
     weight_decay: float | None
     clip: float | None
-    schedule: Literal["constant", "cosine", "linear", "plateau"]
+    schedule: Literal["constant", "cosine", "linear", "plateau", "rising"]
     warmup: float
     min_lr: float
     plateau_factor: float

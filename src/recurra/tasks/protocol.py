@@ -24,7 +24,8 @@ from recurra.tasks.network import NetworkConfig
 from recurra.tasks.pretrained import adopt, read_pretrained
 
 if TYPE_CHECKING:
-    from recurra.train import Callback, TrainConfig
+    from recurra.tasks.learning_rate import LearningRates
+    from recurra.train import TrainConfig
 
 Options = TypeVar("Options", bound=Settings)
 
@@ -182,7 +183,7 @@ Settings:
         valid: Any = None,
         out: str | Path | None = None,
         fresh: bool = False,
-        callbacks: "Sequence[Callback]" = (),
+        callbacks: "Sequence[object]" = (),
         progress: bool | None = None,
         warm_start: bool | None = None,
         sample_weight: Any = None,
@@ -190,9 +191,10 @@ Settings:
     ) -> Self:
         """Train: each class has this with its own words and settings."""
         from recurra.train import Progress, TrainConfig
+        from recurra.train.watching import watchers
 
         folder = None if out is None else path_of(out, "out", "the path of a run", new=True)
-        watching = listed(callbacks, "callbacks", "a list of callbacks")
+        watching = watchers(listed(callbacks, "callbacks", "a list of callbacks"))
         started = time.monotonic()
         manner = Manner(
             progress=self._given.get("progress", True) if progress is None else progress,
@@ -269,6 +271,36 @@ Settings:
             if isinstance(getattr(cls, name, None), derived):
                 getattr(self, name)
 
+    def find_lr(
+        self,
+        data: Any,
+        *,
+        lowest: float = 1e-6,
+        highest: float = 1.0,
+        steps: int = 100,
+        **settings: Any,
+    ) -> "LearningRates":
+        """Try learning rates: train a copy for some steps while the rate rises (Smith 2017).
+
+        This model stays as it is. The training ends where the loss comes apart.
+
+        Args:
+            data: as of `fit`.
+            lowest, highest: of the learning rates; each step multiplies it by the same factor.
+            steps: to train for.
+            settings: more of what `fit` takes, as `valid` and `optimizer`.
+
+        Returns:
+            `rates` and `losses` (nats) of the steps, each (N,), `suggestion`, a rate to begin with,
+            and `plot(path)`.
+
+        Raises:
+            InputError: as of `fit`; or a loss that is not finite at the lowest rates.
+        """
+        from recurra.tasks.learning_rate import find_lr
+
+        return find_lr(self, data, lowest=lowest, highest=highest, steps=steps, **settings)
+
     def _options(self, table: type[Options], given: Mapping[str, object]) -> Options:
         """Options of a call as their table; InputError for unknown ones and wrong values."""
         (chosen,) = sort(given, table)
@@ -337,7 +369,8 @@ Args:
     out: directory of the run: checkpoints, metrics, report, best model. The same call again
         resumes it. By default a temporary one.
     fresh: start over where `out` holds a run.
-    callbacks: called at every step and validation.
+    callbacks: functions, or objects with some of on_start, on_step, on_validation and on_end, which
+        get the run's events (`recurra.train.Callback`).
     progress: show a progress bar, or lines where the output is no terminal; by default, as of
         `warm_start`, what the constructor was given.
     warm_start: whether a trained model goes on from its weights.

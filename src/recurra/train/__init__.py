@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from recurra.train.config import TrainConfig
     from recurra.train.events import Callback, FitResult, Start, StepDone, Validation
     from recurra.train.interrupt import Interrupted
+    from recurra.train.loggers import CSVLog, MLflow, TensorBoard, WandB
     from recurra.train.loop import DivergedError
     from recurra.train.metrics import read_metrics
     from recurra.train.progress import Progress
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Batch": "task",
+    "CSVLog": "loggers",
     "Callback": "events",
     "DivergedError": "loop",
     "FitResult": "events",
     "Interrupted": "interrupt",
     "Judged": "task",
     "Layered": "task",
+    "MLflow": "loggers",
     "Plan": "budget",
     "Planned": "task",
     "Progress": "progress",
@@ -46,9 +49,11 @@ _HOMES = {
     "State": "task",
     "StepDone": "events",
     "Task": "task",
+    "TensorBoard": "loggers",
     "Told": "task",
     "TrainConfig": "config",
     "Validation": "events",
+    "WandB": "loggers",
     "fit": "training",
     "read_metrics": "metrics",
     "write_report": "report",
@@ -56,12 +61,14 @@ _HOMES = {
 
 __all__ = [
     "Batch",
+    "CSVLog",
     "Callback",
     "DivergedError",
     "FitResult",
     "Interrupted",
     "Judged",
     "Layered",
+    "MLflow",
     "Plan",
     "Planned",
     "Progress",
@@ -71,9 +78,11 @@ __all__ = [
     "State",
     "StepDone",
     "Task",
+    "TensorBoard",
     "Told",
     "TrainConfig",
     "Validation",
+    "WandB",
     "fit",
     "read_metrics",
     "write_report",

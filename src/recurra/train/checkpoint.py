@@ -146,9 +146,28 @@ def restore(
         _check_like(weights(state.module), best, where)
     state.best = best
     state.position = record(Position, decode(values.get("position")), f"{where}: position")
+    for name in ("best", "last"):
+        _check_figures(getattr(state.position, name), f"{where}: position.{name}")
+    if (state.position.best is None) is not (state.best is None):
+        raise FormatError(
+            f"{where}: its checkpoint has a best validation without its weights, "
+            "or weights without it: start over with --fresh"
+        )
     own = _below(tensors, f"rank{world.rank}/")
     state.carried = _unflatten(ranks[world.rank]["carried"], own, world.device, where)
     random_state.restore(_below(own, "random/"), ranks[world.rank]["random"], where)
+
+
+def _check_figures(figures: Mapping[str, Any] | None, where: str) -> None:
+    """FormatError unless these are the figures of a validation: numbers, its step and its loss."""
+    if figures is None:
+        return
+    for name in ("step", "loss", *figures):
+        value = figures.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise FormatError(
+                f"{where}: {shown(name)} is {shown(value)}, not a number: start over with --fresh"
+            )
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

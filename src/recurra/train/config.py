@@ -49,7 +49,9 @@ class TrainConfig(Settings):
         1.0, "largest norm of the gradient; 0 for no limit", least=0, nullable=True
     )
     schedule: str = option(
-        "cosine", "learning rate over time", choices=("constant", "cosine", "linear", "plateau")
+        "cosine",
+        "learning rate over time; rising: from the lowest to the highest, to find one",
+        choices=("constant", "cosine", "linear", "plateau", "rising"),
     )
     warmup: float = option(
         0.02, "steps of linear warm-up, or a share of the run where below 1", least=0

@@ -153,11 +153,11 @@ def _name(axes: "Axes", point: tuple[float, float], name: str, colour: str, *, l
 
 
 def _limit(axes: "Axes", train: Sequence[float], valid: Sequence[float]) -> None:
-    """The first steps' loss would press everything else flat."""
+    """The first steps' loss would press everything else flat. The ends, which are named, show."""
     if len(train) < 20:
         return
-    low = min(_quantile(train, 0.02), *valid) if valid else _quantile(train, 0.02)
-    high = max([_quantile(train, 0.95), *valid[:1]])
+    low = min([_quantile(train, 0.02), _smooth(train)[-1], *valid])
+    high = max([_quantile(train, 0.95), _smooth(train)[-1], *valid[:1], *valid[-1:]])
     axes.set_ylim(low - 0.06 * (high - low), high + 0.08 * (high - low))
 
 

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 
 from recurra.train.config import TrainConfig
 
+_LEAST = 1e-8  # a share that a factor can rise from
+
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up over `warmup` steps, then `kind`, ending at `floor` × `lr` after `steps`."""
+    """Linear warm-up over `warmup` steps, then `kind`, ending at `floor` × `lr` after `steps`.
+
+    "rising" goes the other way, each step by the same factor, and has no warm-up.
+    """
 
     kind: str
     lr: float
@@ -20,6 +25,8 @@ class Schedule:
     def plan(cls, config: TrainConfig, steps: int) -> "Schedule":
         """The schedule of a run of `steps` steps; a warm-up below 1 is a share of them."""
         warmup = config.warmup * steps if config.warmup < 1 else config.warmup
+        if config.schedule == "rising":
+            warmup = 0
         lr, least = config.highest_lr, config.min_lr
         return cls(config.schedule, lr, least, min(int(warmup), steps), steps)
 
@@ -35,6 +42,10 @@ class Schedule:
         if self.kind == "plateau":
             return self.lr * max(factor, self.floor)
         done = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        if self.kind == "rising":
+            return self.lr * max(self.floor, _LEAST) ** (
+                1 - min(1.0, step / max(1, self.steps - 1))
+            )
         fall = (1 + math.cos(math.pi * done)) / 2 if self.kind == "cosine" else 1 - done
         return self.lr * (self.floor + (1 - self.floor) * fall)
 

@@ -3,13 +3,14 @@
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from recurra.errors import FormatError
 from recurra.given import NOTHING, LeftOut
 from recurra.ops import fixed_order
 from recurra.storage import BEST, Checkpoint
@@ -28,6 +29,7 @@ from recurra.train.report import Reporter
 from recurra.train.run_directory import METRICS, RunDirectory
 from recurra.train.step import Step
 from recurra.train.task import Task
+from recurra.train.watching import watchers
 
 # What a budget sets aside for what it cannot time beforehand.
 _REPORT_SECONDS = 1.5  # mostly the import of matplotlib
@@ -41,7 +43,7 @@ def fit(
     *,
     identity: Mapping[str, Any] | None = None,
     fresh: bool = False,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[object] = (),
     started: float | None = None,
     report: bool = True,
 ) -> FitResult:
@@ -57,7 +59,8 @@ def fit(
         identity: whatever else makes the run what it is (data hash, sizes of the model), as JSON;
             a run is continued only with the same.
         fresh: remove an earlier run there and start over.
-        callbacks: told of every step and validation, on the first rank.
+        callbacks: functions, or objects with some of the methods of `Callback`, which get the
+            events of the run on the first rank.
         started: `time.monotonic()` at which the budget in minutes began; by default now.
         report: write `report.html`, with texts of the model where the task has `samples`.
 
@@ -69,6 +72,7 @@ def fit(
         Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     config.validate()
+    watching = watchers(callbacks)
     started = time.monotonic() if started is None else started
     device = choose_device(config.device)
     signals = Signals()
@@ -81,9 +85,9 @@ def fit(
     ):
         directory = RunDirectory(Path(run), config, identity or {})
         if report:
-            callbacks = (*callbacks, Reporter(getattr(task, "samples", None)))
+            watching = (*watching, Reporter(getattr(task, "samples", None)))
         try:
-            return _Fit(task, config, world, signals, directory, callbacks, started).run(fresh)
+            return _Fit(task, config, world, signals, directory, watching, started).run(fresh)
         finally:
             directory.close()
 
@@ -116,21 +120,28 @@ class _Fit:
         if at.stopped is None:
             self.world.on_first(self._rehearse)
         plan = self._plan() if recorded is None else Plan.from_json(recorded)
+        if at.best is not None and plan.goal not in at.best:
+            raise FormatError(
+                f"{self.directory.path}: its best validation has no {plan.goal}, by which its plan "
+                "judges: start over with --fresh"
+            )
         if at.stopped == "steps" and at.step < plan.steps:  # the run was made longer
             at.stopped = None
         finished = at.stopped is not None
         at.seconds += 0.0 if finished else time.monotonic() - self.started
+        begun: list[Callback] = []
         result = None
-        self._tell_start(plan)
         try:
+            self._tell_start(plan, begun)
             if not finished:
                 self._train(plan)
             self._take_best()
             result = self._result()
             return result
         finally:
-            for callback in self.callbacks:
-                callback.on_end(result)
+            with ExitStack() as ends:  # all are called, even if one raises an error
+                for callback in reversed(begun):
+                    ends.callback(callback.on_end, result)
 
     def _rehearse(self) -> None:
         """Write the model once before it is trained, and take it away again.
@@ -184,7 +195,8 @@ class _Fit:
         report = _REPORT_SECONDS if reporting and find_spec("matplotlib") else 0.0
         return Pace(self.config, save=self.save_seconds + 3 * size / _DISK, report=report)
 
-    def _tell_start(self, plan: Plan) -> None:
+    def _tell_start(self, plan: Plan, begun: list[Callback]) -> None:
+        """Call `on_start` of each callback, and note in `begun` which have returned."""
         at = self.state.position
         count = sum(p.numel() for p in self.task.module.parameters())
         notes = list(self.directory.notes)
@@ -195,6 +207,7 @@ class _Fit:
         event = Start(self.directory.path, plan, at.step, at.place, count, tuple(notes))
         for callback in self.callbacks:
             callback.on_start(event)
+            begun.append(callback)
 
     def _train(self, plan: Plan) -> None:
         path = self.directory.path

@@ -123,11 +123,23 @@ def test_weights_that_are_none(weights, parts):
         MixtureModel(parts[:2], weights=weights)
 
 
-def test_a_damaged_directory_is_refused(parts, tmp_path):
+DAMAGED = [
+    ({"weights": [0.5]}, r"weights: expected 2 numbers"),
+    ({"weights": None}, '"weights": expected a list'),
+    ({"models": 5}, r'"models": expected a list, found int 5'),
+    ({"models": None}, r'"models": expected a list, found None'),
+    ({"models": ["x", 1]}, r'"models", 0: expected the settings of a model, found the text'),
+    ({"models": []}, r"models"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), DAMAGED)
+def test_a_damaged_directory_is_refused(change, words, parts, tmp_path):
     from recurra.storage import read_model, save_model
 
     files = read_model(MixtureModel(parts[1:]).save(tmp_path / "mixture"))
-    config = {**files.config, "weights": [0.5]}
+    config = {**files.config, **change}
     save_model(tmp_path / "bad", config=config, tensors=files.tensors, tokenizer=files.tokenizer)
-    with pytest.raises(FormatError, match=r"config\.json: weights: expected 2 numbers"):
+    with pytest.raises(FormatError, match=words) as caught:
         recurra.load(tmp_path / "bad")
+    assert "\n" not in str(caught.value)

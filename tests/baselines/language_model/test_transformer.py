@@ -1,6 +1,7 @@
 """The Transformer language model: causal, measured as others are, saved and loaded."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from recurra.baselines.language_model.transformer_network import (
     parameter_count,
     sizes_for,
 )
+from recurra.baselines.transformer_network import positions
 from recurra.errors import FormatError, InputError
 from tasks.texts import prose
 
@@ -192,3 +194,34 @@ def test_language_models_are_compared(texts):
     lstm, rival = found["lstm"], found["transformer"]
     assert rival.parameters == pytest.approx(lstm.parameters, rel=0.02)
     assert found["ngram"].size > 1000
+
+
+def test_a_long_context_costs_what_is_read(tmp_path):
+    """A model says how long its context is; few tokens are read in the time of few."""
+    from recurra.baselines.language_model.transformer import _Steps
+
+    torch.manual_seed(1)
+    short, long = module(context=32).eval(), module(context=1 << 16).eval()
+    long.load_state_dict(short.state_dict())
+    ids = np.arange(12)[None] % V
+    steps = _Steps(long)
+    started = time.process_time()
+    logits, _ = steps.read(ids, None, steps.start(1))
+    assert time.process_time() - started < 2  # its square would be minutes, and gigabytes
+    # The last positions of a window are as they were with everything before them absent.
+    reach = long.reach
+    whole = torch.cat([torch.full((1, 4), -1), torch.from_numpy(ids)], 1)
+    expected = long.embedding(whole.clamp(min=0)) * 8**0.5
+    expected = expected + positions(reach + 12, 8)[reach - 4 :]
+    mask = ((whole >= 0)[:, None, :] & torch.ones(16, 16, dtype=torch.bool).tril()) | torch.eye(
+        16, dtype=torch.bool
+    )
+    for block in long.blocks:
+        expected = block(expected, mask[:, None])
+    expected = functional.linear(long.norm(expected), long.head.weight, long.head.bias)
+    np.testing.assert_allclose(logits[0], expected[0, -1].detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_context_has_a_bound():
+    with pytest.raises(InputError, match=r"context must be a whole number .* at most 65536"):
+        TransformerLanguageModel(**{**SMALL, "context": 1 << 17})

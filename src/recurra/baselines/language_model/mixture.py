@@ -134,13 +134,24 @@ class MixtureModel(TextRival):
     def from_files(cls, files: ModelFiles, *, precision: str = "float32") -> Self:
         """The model that `read_model` read."""
         configs, weights = files.config.get("models"), files.config.get("weights")
-        if files.config["task"] != TASK or not isinstance(configs, list):
+        if files.config["task"] != TASK:
             raise FormatError(
                 f"{files.path}: expected a mixture of language models, found a model of the task "
                 f"{files.config['task']!r}: open it with recurra.load"
             )
+        if not isinstance(configs, list) or not isinstance(weights, list):
+            name = "weights" if isinstance(configs, list) else "models"
+            raise FormatError(
+                f'{files.path}: config.json, "{name}": expected a list, '
+                f"found {shown(files.config.get(name))}: restore the file from a copy"
+            )
         models = []
         for number, config in enumerate(configs):
+            if not isinstance(config, dict):
+                raise FormatError(
+                    f'{files.path}: config.json, "models", {number}: expected the settings of a '
+                    f"model, found {shown(config)}: restore the file from a copy"
+                )
             part = ModelFiles(
                 config, _below(files.tensors, f"{number}."), files.tokenizer, "", files.path
             )

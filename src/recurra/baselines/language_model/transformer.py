@@ -43,7 +43,9 @@ class TransformerConfig(Settings):
     feedforward: int | None = option(
         None, "units of feed-forward layers; by default 4 times the width", least=1, whole=True
     )
-    context: int = option(128, "the most tokens that are looked at", least=2, whole=True)
+    context: int = option(
+        128, "the most tokens that are looked at", least=2, most=1 << 16, whole=True
+    )
     transformer_dropout: float = option(0.2, "of embedding, attention, blocks", least=0, below=1)
 
     def mistakes(self) -> list[str]:

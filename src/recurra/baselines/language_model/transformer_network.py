@@ -148,10 +148,19 @@ class TransformerLM(nn.Module):
         ), after
 
     def _encode(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, T), -1 where there is none, to outputs (B, T, F)."""
+        """Tokens (B, T), -1 where there is none, to outputs (B, T, F).
+
+        Outputs before the first token of any row are zero: nothing reads them, and a model may say
+        that its context is longer than what is read.
+        """
+        none = 0
+        if not self.training:
+            there = (tokens >= 0).any(0)
+            none = int(there.int().argmax()) if there.any() else tokens.shape[1] - 1
+            tokens = tokens[:, none:]
         T = tokens.shape[1]
         x = self.embedding(tokens.clamp(min=0)) * math.sqrt(self.width)
-        x = x + positions(T, self.width).to(x)
+        x = x + positions(none + T, self.width)[none:].to(x)
         x = functional.dropout(x, self.dropout, self.training)
         mask = None
         if not self.training:
@@ -162,7 +171,7 @@ class TransformerLM(nn.Module):
             mask = mask[:, None]
         for block in self.blocks:
             x = block(x, mask)
-        return self.norm(x)
+        return functional.pad(self.norm(x), (0, 0, none, 0))
 
 
 def parameter_count(vocabulary: int, width: int, layers: int, feedforward: int) -> int:

@@ -30,20 +30,26 @@ class Room:
     Args:
         weights, inputs: the file's constants, and what is given to this run. The room grows with
             their bytes.
-        nodes: of the file. A layer runs each of them at most once a step, of which there are no
-            more than the longest axis of an input is long, and multiplies each of its weights at
-            most once for each number it is given: with these the work grows.
+        nodes: that run once, on as many numbers as are given.
+        stepped: nodes of the bodies of loops, and the loops. A layer runs each of them at most once
+            a step, of which there are no more than the longest axis of an input is long, and
+            multiplies each of its weights at most once for each number it is given: with these
+            the work grows.
     """
 
     def __init__(
-        self, weights: Iterable[np.ndarray], inputs: Iterable[np.ndarray], nodes: int = 1
+        self,
+        weights: Iterable[np.ndarray],
+        inputs: Iterable[np.ndarray],
+        nodes: int = 1,
+        stepped: int = 0,
     ) -> None:
         kept, given = list(weights), list(inputs)
         size = sum(a.nbytes for a in (*kept, *given))
         self._most = max(limit("onnx_memory"), limit("onnx_growth") * size)
         longest = max((n for a in given for n in a.shape), default=0)
-        honest = NODE * nodes * (1 + longest)
-        honest += sum(a.size for a in kept) * sum(a.size for a in given)
+        honest = NODE * (nodes + stepped * (1 + longest))
+        honest += (SINGLE * nodes + sum(a.size for a in kept)) * sum(a.size for a in given)
         self._most_work = max(limit("onnx_work"), limit("onnx_work_growth") * honest)
         self._work = self._most_work
         self._steps = limit("scan_steps")

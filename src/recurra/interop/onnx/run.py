@@ -86,7 +86,9 @@ class OnnxModel:
             names = ", ".join(map(brief, inputs))
             raise InputError(f"expected the inputs {told}, received {names or 'none'}")
         given = {v.name: _checked(np.asarray(inputs[v.name]), v) for v in self.inputs}
-        room = Room(self._weights, given.values(), len(self._done))
+        nodes = len(self._graph.nodes)
+        once = sum(not any(_inner(node)) for node in self._graph.nodes)
+        room = Room(self._weights, given.values(), nodes, len(self._done) - once)
         found = self._run(self._graph, given, {}, room)
         return {v.name: found[v.name] for v in self.outputs}
 
@@ -101,12 +103,11 @@ class OnnxModel:
             self._done[id(node)] = tuple(touched - kept)
             kept |= touched
         for node in graph.nodes:
-            for body in node.attributes.values():
-                if isinstance(body, Graph):
-                    # A name of the body's own hides the one outside.
-                    hidden = {v.name for v in body.inputs}
-                    outer = {n: a for n, a in constants.items() if n not in hidden}
-                    self._prepare(body, {**outer, **body.constants})
+            for body in _inner(node):
+                # A name of the body's own hides the one outside.
+                hidden = {v.name for v in body.inputs}
+                outer = {n: a for n, a in constants.items() if n not in hidden}
+                self._prepare(body, {**outer, **body.constants})
             if node.op in OPERATORS:
                 extra = [n for n in node.outputs[MANY.get(node.op, 1) :] if n]
                 if extra:
@@ -229,12 +230,16 @@ def _weights(graph: Graph) -> Iterator[np.ndarray]:
                 yield value
 
 
+def _inner(node: Node) -> Iterator[Graph]:
+    """The graphs that a node runs."""
+    return (value for value in node.attributes.values() if isinstance(value, Graph))
+
+
 def _names_read(node: Node) -> set[str]:
     """The names of a node's inputs, and of all that is read in the graphs inside it."""
     names = set(node.inputs)
-    for body in node.attributes.values():
-        if isinstance(body, Graph):
-            names |= {v.name for v in body.outputs}.union(*map(_names_read, body.nodes))
+    for body in _inner(node):
+        names |= {v.name for v in body.outputs}.union(*map(_names_read, body.nodes))
     return names
 
 

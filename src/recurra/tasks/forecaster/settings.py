@@ -225,8 +225,10 @@ class SeriesSettings(Settings):
                     raise InputError(str(error).replace(str(file), file.name)) from None
                 skipped = tuple(line.replace(str(file), file.name) for line in panel.skipped)
                 return replace(panel, skipped=skipped)
-        table = source
-        if not isinstance(source, Table):
+        table: Table
+        if isinstance(source, Table):
+            table = source
+        else:
             table = open_table(
                 source,
                 delimiter=self.delimiter,
