@@ -54,7 +54,7 @@ class Words(TransformerMixin, BaseEstimator):
 
 
 numeric = recurra.SequenceClassifier(
-    inputs="numbers", cell="gru", hidden=6, bidirectional=False, pooling="last", epochs=8, lr=0.05,
+    inputs="numbers", cell="gru", hidden=6, bidirectional=False, pooling="last", epochs=6, lr=0.05,
     **HOW,
 )  # fmt: skip
 textual = make_pipeline(
@@ -65,7 +65,7 @@ textual = make_pipeline(
     ),
 )  # fmt: skip
 regressor = recurra.Forecaster(
-    hidden=8, embedding=8, output="point", norm="l2", normalise="none", epochs=10, lr=0.05, **HOW
+    hidden=8, embedding=8, output="point", norm="l2", normalise="none", epochs=7, lr=0.05, **HOW
 )
 
 

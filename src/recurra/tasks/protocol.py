@@ -248,36 +248,6 @@ Settings:
         self._derive()
         return self
 
-    def find_lr(
-        self,
-        data: Any,
-        *,
-        lowest: float = 1e-6,
-        highest: float = 1.0,
-        steps: int = 100,
-        **settings: Any,
-    ) -> "LearningRates":
-        """Try learning rates: train a copy for some steps while the rate rises (Smith 2017).
-
-        This model stays as it is. The training ends where the loss comes apart.
-
-        Args:
-            data: as of `fit`.
-            lowest, highest: of the learning rates; each step multiplies it by the same factor.
-            steps: to train for.
-            settings: more of what `fit` takes, as `valid` and `optimizer`.
-
-        Returns:
-            `rates` and `losses` (nats) of the steps, each (N,), `suggestion`, a rate to begin with,
-            and `plot(path)`.
-
-        Raises:
-            InputError: as of `fit`; or a loss that is not finite at the lowest rates.
-        """
-        from recurra.tasks.learning_rate import find_lr
-
-        return find_lr(self, data, lowest=lowest, highest=highest, steps=steps, **settings)
-
     def _begin(self, warm: bool | None, *, anew: bool) -> None:
         """Decide whether training goes on from the weights that are there, or starts anew."""
         if self._files is None:
@@ -307,6 +277,36 @@ Settings:
         for name in dir(cls):
             if isinstance(getattr(cls, name, None), derived):
                 getattr(self, name)
+
+    def find_lr(
+        self,
+        data: Any,
+        *,
+        lowest: float = 1e-6,
+        highest: float = 1.0,
+        steps: int = 100,
+        **settings: Any,
+    ) -> "LearningRates":
+        """Try learning rates: train a copy for some steps while the rate rises (Smith 2017).
+
+        This model stays as it is. The training ends where the loss comes apart.
+
+        Args:
+            data: as of `fit`.
+            lowest, highest: of the learning rates; each step multiplies it by the same factor.
+            steps: to train for.
+            settings: more of what `fit` takes, as `valid` and `optimizer`.
+
+        Returns:
+            `rates` and `losses` (nats) of the steps, each (N,), `suggestion`, a rate to begin with,
+            and `plot(path)`.
+
+        Raises:
+            InputError: as of `fit`; or a loss that is not finite at the lowest rates.
+        """
+        from recurra.tasks.learning_rate import find_lr
+
+        return find_lr(self, data, lowest=lowest, highest=highest, steps=steps, **settings)
 
     def _options(self, table: type[Options], given: Mapping[str, object]) -> Options:
         """Options of a call as their table; InputError for unknown ones and wrong values."""

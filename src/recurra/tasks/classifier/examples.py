@@ -10,7 +10,7 @@ import numpy as np
 
 from recurra.data.labels import TEXTS, LabelKinds, read_labels
 from recurra.errors import InputError
-from recurra.given import LeftOut, columns_of, listed, plain, shown
+from recurra.given import LeftOut, columns_of, listed, plain, settled, shown
 from recurra.tasks.estimator import NO_FEATURES, weights_of
 
 _DEEPEST = 4  # lists in lists, of which two have a meaning
@@ -88,6 +88,7 @@ def in_memory(
         InputError: the two differ in number, or something is neither.
     """
     kind = "sequences of numbers, arrays (T, F)" if numbers else "texts"
+    inputs, labels = settled(inputs), settled(labels)
     rows = listed(_rows(inputs, numbers, column), "examples", f"a list of {kind}")
     places = [f"example {k}" for k in range(len(rows))]
     digest = hashlib.sha256()

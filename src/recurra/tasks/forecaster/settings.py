@@ -225,16 +225,16 @@ class SeriesSettings(Settings):
                     raise InputError(str(error).replace(str(file), file.name)) from None
                 skipped = tuple(line.replace(str(file), file.name) for line in panel.skipped)
                 return replace(panel, skipped=skipped)
-        table = (
-            source
-            if isinstance(source, Table)
-            else open_table(
+        table: Table
+        if isinstance(source, Table):
+            table = source
+        else:
+            table = open_table(
                 source,
                 delimiter=self.delimiter,
                 skip_lines=self.skip_lines,
                 encoding=self.encoding,
             )
-        )
         how: dict[str, Any] = {
             "series": self.series_column,
             "time": _words(self.time_column),
