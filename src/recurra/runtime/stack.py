@@ -15,6 +15,7 @@ from recurra.given import shown
 from recurra.matrices import plain_parameters
 from recurra.runtime.architecture import Architecture, Weights, layer_weights
 from recurra.runtime.layer import KernelLayer, NumpyLayer, Resets, in_half, on_kernels
+from recurra.runtime.states import States, join, pack, resets_of, select
 from recurra.runtime.stream_state import Saved, StreamState
 from recurra.runtime.streams import (
     Identity,
@@ -25,10 +26,6 @@ from recurra.runtime.streams import (
     gather,
     rows_of,
 )
-
-#: One tuple of arrays (B, ·) a layer and direction (forward first), in the order of the cell's
-#: states.
-States = tuple[tuple[np.ndarray, ...], ...]
 
 #: A table of the first layer's input products, a row a token, is made if it is not larger.
 TABLE_BYTES = 64 << 20
@@ -269,7 +266,7 @@ class RuntimeStack:
             valid = np.arange(steps)[:, None] < np.asarray(lengths)[None, :]
         start = self.start(batch) if states is None or reset is not None else ()
         before = start if states is None else states
-        resets = None if reset is None else _resets(reset, (steps, batch), valid)
+        resets = None if reset is None else resets_of(reset, (steps, batch), valid)
         if self._streams is not None and resets is None:
             if x is None:
                 read = self._streams.read_tokens(np.asarray(tokens, np.int64), before, valid)
@@ -374,45 +371,3 @@ class _LayerReader(Reader[Row[States], np.ndarray, np.ndarray, np.ndarray]):
     def unpack(self, saved: Saved) -> Row[States]:
         """See `Reader.unpack`."""
         return Row(self._stack.unpack(saved))
-
-
-def pack(row: Row[States], prefix: str = "layers") -> dict[str, np.ndarray]:
-    """The states of one sequence as arrays by name."""
-    return pack_states(row.alone(select), prefix)
-
-
-def pack_states(states: States, prefix: str = "layers") -> dict[str, np.ndarray]:
-    """States as arrays by name."""
-    return {
-        f"{prefix}.{k}.{number}": state
-        for k, layer in enumerate(states)
-        for number, state in enumerate(layer)
-    }
-
-
-def _resets(
-    given: np.ndarray, shape: tuple[int, int], valid: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Resets (T, B) of each direction: backwards an episode begins with its last step."""
-    resets = np.asarray(given)
-    if resets.dtype != np.bool_ or resets.shape != shape:
-        raise InputError(
-            f"layers: expected boolean resets of shape {shape}, received {resets.dtype.name} "
-            f"{resets.shape}"
-        )
-    if valid is not None:
-        resets = resets & valid
-    return resets, np.concatenate((resets[1:], np.zeros_like(resets[:1])))
-
-
-def select(states: States, rows: np.ndarray) -> States:
-    """Return the sequences `rows` (N,) of `states`, in that order; a row may occur repeatedly."""
-    return tuple(tuple(s[rows] for s in layer) for layer in states)
-
-
-def join(states: Sequence[States]) -> States:
-    """Return the sequences of several states, one after the other, as one state."""
-    return tuple(
-        tuple(np.concatenate(parts) for parts in zip(*layer, strict=True))
-        for layer in zip(*states, strict=True)
-    )

@@ -9,7 +9,8 @@ from recurra import native, rowwise
 from recurra.errors import FormatError
 from recurra.runtime import pooling
 from recurra.runtime.architecture import Architecture, Weights
-from recurra.runtime.stack import RuntimeStack, States, pack
+from recurra.runtime.stack import RuntimeStack
+from recurra.runtime.states import States, pack
 from recurra.runtime.stream_state import Saved
 from recurra.runtime.streams import Row
 from recurra.text.lexicon import Lexicon

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recurra.runtime.stack import States, select
+from recurra.runtime.states import States, select
 from recurra.tasks.forecaster.described import PointForecast
 from recurra.tasks.forecaster.draws import Random
 from recurra.tasks.forecaster.runtime import RuntimeForecaster, RuntimeMember

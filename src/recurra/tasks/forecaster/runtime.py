@@ -10,7 +10,8 @@ from recurra.errors import FormatError
 from recurra.given import reason
 from recurra.native import Product
 from recurra.runtime.architecture import Architecture, Weights
-from recurra.runtime.stack import RuntimeStack, States
+from recurra.runtime.stack import RuntimeStack
+from recurra.runtime.states import States
 
 DF_FLOOR, SCALE_FLOOR = 2.0, 1e-4
 #: No window has more steps, nor more of anything that no weight shows the size of.

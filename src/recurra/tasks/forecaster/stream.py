@@ -8,7 +8,7 @@ import numpy as np
 
 from recurra.errors import InputError
 from recurra.given import plain, shown
-from recurra.runtime.stack import States, join, select
+from recurra.runtime.states import States, join, select
 from recurra.runtime.stream_state import Saved
 from recurra.runtime.streams import Identity, Reader, Stream
 from recurra.tasks.forecaster.described import described

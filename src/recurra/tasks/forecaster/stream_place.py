@@ -11,7 +11,7 @@ from recurra.data.layouts import FORMS, NUMBER, Form
 from recurra.data.timestamps import Step
 from recurra.errors import FormatError
 from recurra.given import brief, reason
-from recurra.runtime.stack import States, pack_states
+from recurra.runtime.states import States, pack_states
 from recurra.runtime.stream_state import Saved
 from recurra.tasks.forecaster.panel import Time
 from recurra.tasks.forecaster.runtime import RuntimeForecaster

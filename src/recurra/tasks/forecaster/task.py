@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from recurra.errors import FormatError, InputError
-from recurra.given import brief, listed, shown
+from recurra.given import brief
 from recurra.runtime import Architecture
 from recurra.runtime.stream_state import StreamState
 from recurra.runtime.streams import restored
@@ -19,6 +19,7 @@ from recurra.tasks.estimator import weights_of
 from recurra.tasks.forecaster.described import described
 from recurra.tasks.forecaster.draws import Draws, Random
 from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each, presented
+from recurra.tasks.forecaster.levels import levels_of
 from recurra.tasks.forecaster.outcome import PATHS, from_numbers, from_paths
 from recurra.tasks.forecaster.panel import Panel
 from recurra.tasks.forecaster.paths import sample_paths
@@ -208,7 +209,7 @@ class Forecaster(Task):
         return rows
 
     def _predict(self, panel: Panel, options: ForecasterOptions) -> Answers[Forecast]:
-        levels, samples, seed = _levels(options.levels), options.samples, options.seed
+        levels, samples, seed = levels_of(options.levels), options.samples, options.seed
         ahead = self.config.horizon
         tracks = self._scaler.tracks(panel, ahead=ahead)
         rows = np.array([[index, len(one)] for index, one in enumerate(panel.series)])
@@ -298,7 +299,7 @@ class Forecaster(Task):
                 f"open_stream: expected either the series up to now or a state, received {given}"
             )
         if state is None:
-            place = reader.begin(self._read(data), seed=seed, levels=_levels(levels))
+            place = reader.begin(self._read(data), seed=seed, levels=levels_of(levels))
             return ForecastStream(reader, place)
         if seed or levels is not None:
             raise InputError("open_stream: seed and levels are those of the state: leave them out")
@@ -390,22 +391,3 @@ class Forecaster(Task):
             rng=rng,
         )
         return from_paths(paths[..., :horizon], units, levels)
-
-
-def _levels(levels: Any) -> tuple[float, ...] | None:
-    """Levels of quantiles, as numbers or a text of them; InputError where they are none."""
-    if levels is None:
-        return None
-    if isinstance(levels, str):
-        try:
-            levels = [float(q) for q in levels.split(",")]
-        except ValueError as error:
-            raise InputError(
-                f"levels: expected numbers separated by commas, as 0.1,0.5,0.9, received {levels!r}"
-            ) from error
-    found = listed(levels, "levels", "a list of numbers between 0 and 1")
-    for level in found:
-        right = isinstance(level, int | float | np.number) and not isinstance(level, bool)
-        if not right or not 0 < level < 1:
-            raise InputError(f"levels: expected numbers between 0 and 1, received {shown(level)}")
-    return tuple(map(float, found)) or None

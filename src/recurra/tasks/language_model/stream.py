@@ -16,7 +16,7 @@ from recurra.generate.sampling import largest, log_sum_exp, most_probable
 from recurra.generate.writer import CONTEXT
 from recurra.given import shown
 from recurra.runtime.history import History
-from recurra.runtime.stack import pack
+from recurra.runtime.states import pack
 from recurra.runtime.stream_state import Saved
 from recurra.runtime.streams import Identity, Reader, Row, Stream, gather, rows_of
 from recurra.text import Tokenizer

@@ -9,7 +9,7 @@ import numpy as np
 
 from recurra.errors import InputError
 from recurra.given import plain, shown
-from recurra.runtime.stack import States, pack
+from recurra.runtime.states import States, pack
 from recurra.runtime.stream_state import Saved
 from recurra.runtime.streams import Identity, Reader, Row, Stream, check_direction
 from recurra.tasks.transcriber.features import FeatureStream

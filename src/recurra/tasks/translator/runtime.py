@@ -11,7 +11,8 @@ from recurra.errors import FormatError
 from recurra.given import reason
 from recurra.native import Product, matmul, row_sums
 from recurra.runtime.architecture import Architecture, Weights
-from recurra.runtime.stack import RuntimeStack, States, select
+from recurra.runtime.stack import RuntimeStack
+from recurra.runtime.states import States, select
 
 #: How a query and a step of the memory are compared: see `recurra.nn.attention`.
 SCORES = ("additive", "general", "dot")
