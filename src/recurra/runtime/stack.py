@@ -188,7 +188,7 @@ class RuntimeStack:
             given = self._row_of(given)
         if streams is None:
             x, tokens = (given[None], None) if given.ndim == 2 else (None, given[None])
-            outputs, states = self._run(x, tokens, None, states)
+            outputs, states = self._run(x, tokens, None, states, None)
             return outputs[0], states
         if given.ndim == 2:
             found, after = streams.step(np.asarray(given, np.float32), states)
