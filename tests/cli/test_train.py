@@ -168,7 +168,8 @@ def test_of_several_processes_the_first_speaks(recurra, here, monkeypatch):
 
     best = {"loss": 1.0, "perplexity": 2.7, "bits_per_character": 1.4}
     result = FitResult(1, 1.0, best, best, "steps", 1.0, 1.0, 0, here / "metrics.jsonl")
-    monkeypatch.setattr(LanguageModel, "fit", lambda *_, **__: result)
+    monkeypatch.setattr(LanguageModel, "fit", lambda model, *_, **__: model)
+    monkeypatch.setattr(LanguageModel, "fit_result_", result)
     for rank, silent in (("0", False), ("1", True)):
         monkeypatch.setenv("RANK", rank)
         for flags in ([], ["--json"]):

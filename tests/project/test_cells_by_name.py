@@ -15,6 +15,7 @@ FACES = {
     "interop/keras.py": "layers of Keras, by cell",
     "interop/modules.py": "layers of ours, by cell",
     "interop/torch.py": "layers of torch, by cell",
+    "interop/onnx/scan.py": "a Scan without metadata may be a cell that comes compiled",
     "interop/onnx/operators.py": "ONNX has operators of these names",
     "ops/fused.py": "torch has kernels of these names",
     "native/own.py": "the cells that come compiled",
