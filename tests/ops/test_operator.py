@@ -16,6 +16,7 @@ from recurra.errors import InputError
 from recurra.nn import GRU, LSTM, RNN
 from recurra.ops import kernel, operator
 from recurra.ops.call import Call
+from recurra.ops.call import arguments as taken
 from recurra.ops.programs import kernel_name
 from tolerances import assert_all_close, assert_close
 
@@ -128,7 +129,7 @@ def test_the_operator_keeps_torchs_contracts(variant, valid, noisy, monkeypatch)
     # What no step has written to must compare as well.
     monkeypatch.setattr(kernel, "empty", lambda shape, like: like.new_zeros(shape))
     call = arguments(variant, valid=valid, noisy=noisy)
-    torch.library.opcheck(operator.recurrent, (*call.fields, True))
+    torch.library.opcheck(operator.recurrent, taken(call.fields, True))
 
 
 @pytest.mark.parametrize("variant", [ROWS[0], ROWS[3]], ids=str)
@@ -136,7 +137,7 @@ def test_the_operator_with_tokens_keeps_them_too(variant, monkeypatch):
     monkeypatch.setattr(kernel, "empty", lambda shape, like: like.new_zeros(shape))
     rows, tokens = draw(2, I).requires_grad_(), torch.randint(2, (T, B))
     call = arguments(variant)._replace(x=rows, tokens=tokens)
-    torch.library.opcheck(operator.recurrent, (*call.fields, True))
+    torch.library.opcheck(operator.recurrent, taken(call.fields, True))
 
 
 @pytest.mark.parametrize("units", [1, 3, 16, 33])
@@ -157,7 +158,7 @@ def test_the_shape_function_knows_what_is_saved(units):
                     rates = [rate] * len(states)
                     keep = [None] * len(states)
                     noise = valid, None, keep, rates
-                    call = (*Call(name, x, weights, states, *noise).fields, True)
+                    call = taken(Call(name, x, weights, states, *noise).fields, True)
                     with torch._subclasses.FakeTensorMode() as mode:
                         fake = torch.utils._pytree.tree_map(
                             lambda v, m=mode: m.from_tensor(v) if isinstance(v, Tensor) else v, call

@@ -121,7 +121,7 @@ class Call(NamedTuple):
         return whole._replace(initial=initial, start=start)
 
 
-#: What operators say they take: the fields up to `tokens`, and the last two.
+#: What operators of a backward pass say they take: the fields up to `tokens`, and the last two.
 SCHEMA = (
     "str name",
     "Tensor x",
@@ -137,6 +137,22 @@ SCHEMA = (
     "Tensor? reset",
     "Tensor[] start",
 )
+#: What those of a forward pass take after a flag: programs exported before there were resets have
+#: no such arguments.
+LATER = ("Tensor? reset=None", "Tensor[]? start=None")
+
+
+def arguments(fields: Sequence[Any], flag: bool) -> tuple[Any, ...]:
+    """A call's fields, as an operator of a forward pass takes them."""
+    *most, reset, start = fields
+    return *most, flag, reset, list(start) or None
+
+
+def read_arguments(given: Sequence[Any], count: int) -> tuple[list[Any], bool]:
+    """The fields and the flag; `count` are the fields before it. What is last may be left out."""
+    most, flag, later = given[:count], given[count], given[count + 1 :]
+    reset, start = (*later, None, None)[:2]
+    return [*most, reset, start or []], flag
 
 
 def packed(
@@ -158,6 +174,13 @@ def unpacked(tensors: Sequence[Any], fixed: tuple[Any, ...]) -> tuple[Call, Any,
     if reset is not None:
         call = call._replace(reset=reset, start=rest[two:three])
     return call, y, saved
+
+
+def later_gradients(call: Call, gradients: list[Any]) -> tuple[Any, ...]:
+    """What is returned for the arguments after the flag: none for those that were left out."""
+    if call.start:
+        return None, gradients
+    return () if call.reset is None else (None,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.ops.call import SCHEMA, Call, packed, unpacked
+from recurra.ops.call import (
+    LATER,
+    SCHEMA,
+    Call,
+    arguments,
+    later_gradients,
+    packed,
+    read_arguments,
+    unpacked,
+)
 from recurra.ops.fused import fused_name, run_fused
 from recurra.ops.operator import nothing
 from recurra.ops.programs import named
@@ -21,18 +30,20 @@ from recurra.ops.traced import refuse_for_onnx
 #: The fields of a call that the operator takes: bfloat16 and tokens are the kernels'.
 _KERNELS = slice(SCHEMA.index("bool half"), SCHEMA.index("Tensor? tokens") + 1)
 _FIELDS = (*SCHEMA[: _KERNELS.start], *SCHEMA[_KERNELS.stop :])
-_SCHEMA = ", ".join((*_FIELDS, "bool record"))
+_SCHEMA = ", ".join((*_FIELDS[:-2], "bool record", *LATER))
+#: Fields before `record`.
+_COUNT = len(_FIELDS) - 2
 
 
 def run_interpreted(call: Call) -> Sequence[Tensor]:
     """Outputs and final states, by one node of a graph."""
-    y, *last = interpreted(*_fields(call), False)
+    y, *last = interpreted(*arguments(_fields(call), False))
     return [y, *([s[None] for s in last] if call.stacked else last)]
 
 
 def record_interpreted(call: Call) -> Sequence[Tensor]:
     """Outputs, final states (B, ·), and all that is visible, for each of the program's names."""
-    found: Sequence[Tensor] = interpreted(*_fields(call), True)
+    found: Sequence[Tensor] = interpreted(*arguments(_fields(call), True))
     return found
 
 
@@ -56,7 +67,7 @@ def _call(fields: Sequence[Any]) -> Call:
 @torch.library.custom_op("recurra::interpreted", mutates_args=(), schema=f"({_SCHEMA}) -> Tensor[]")
 def interpreted(*given: Any) -> list[Tensor]:
     """Outputs, final states, and with `record` all that is visible; see `Call`."""
-    *fields, record = given
+    fields, record = read_arguments(given, _COUNT)
     # What an operator returns is its own; a state that lags ends as another that came in.
     found = _run(_call(fields).flat(), record)
     return [t.clone(memory_format=torch.contiguous_format) for t in found]
@@ -64,7 +75,7 @@ def interpreted(*given: Any) -> list[Tensor]:
 
 @interpreted.register_fake
 def _(*given: Any) -> list[Tensor]:
-    *fields, record = given
+    fields, record = read_arguments(given, _COUNT)
     call = _call(fields)
     refuse_for_onnx(named(call.name))
     call = call.flat()
@@ -89,7 +100,7 @@ def _(*given: Any) -> list[Tensor]:
 @torch.library.custom_op(
     "recurra::interpreted_backward",
     mutates_args=(),
-    schema=f"({_SCHEMA}, Tensor[] gradients) -> Tensor[]",
+    schema=f"({', '.join(_FIELDS)}, bool record, Tensor[] gradients) -> Tensor[]",
 )
 def interpreted_backward(*given: Any) -> list[Tensor]:
     """Gradients by x, parameters, initial states and starts."""
@@ -134,7 +145,7 @@ def _run(call: Call, record: bool) -> Sequence[Tensor]:
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    *fields, ctx.record = inputs
+    fields, ctx.record = read_arguments(inputs, _COUNT)
     tensors, ctx.fixed = packed(_call(fields), None, None)
     ctx.save_for_backward(*tensors)
 
@@ -145,8 +156,8 @@ def _differentiate(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
     one, two = len(call.parameters), len(call.parameters) + len(call.initial)
     by = None, dx, found[:one], found[one:two]
     noise = None, None, nothing(call.keep), nothing(call.rates)
-    # Past reverse and reset; the last is of `record`.
-    return *by, *noise, None, None, found[two:], None
+    # Past reverse and record.
+    return *by, *noise, None, None, *later_gradients(call, found[two:])
 
 
 interpreted.register_autograd(_differentiate, setup_context=_remember)

@@ -11,15 +11,27 @@ import torch
 from torch import Tensor
 
 from recurra.ops import kernel
-from recurra.ops.call import SCHEMA, Call, packed, unpacked
+from recurra.ops.call import (
+    LATER,
+    SCHEMA,
+    Call,
+    arguments,
+    later_gradients,
+    packed,
+    read_arguments,
+    unpacked,
+)
 from recurra.ops.programs import named
 from recurra.ops.traced import refuse_for_onnx
+
+#: Fields of a call before `save`.
+_COUNT = len(SCHEMA) - 2
 
 
 def run_operator(call: Call) -> Sequence[Tensor]:
     """Outputs and final states, by one node of a graph."""
     save = torch.is_grad_enabled() and any([t.requires_grad for t in call.leaves])
-    found = recurrent(*call.fields, save)
+    found = recurrent(*arguments(call.fields, save))
     return found[:-1] if save else found
 
 
@@ -27,11 +39,11 @@ def run_operator(call: Call) -> Sequence[Tensor]:
     "recurra::recurrent",
     mutates_args=(),
     device_types="cpu",
-    schema=f"({', '.join(SCHEMA)}, bool save) -> Tensor[]",
+    schema=f"({', '.join((*SCHEMA[:-2], 'bool save', *LATER))}) -> Tensor[]",
 )
 def recurrent(*given: Any) -> list[Tensor]:
     """Outputs, final states, and with `save` what backward needs; see `Call`."""
-    *fields, save = given
+    fields, save = read_arguments(given, _COUNT)
     # With a copy of the outputs: those may be written to, and nothing in a graph watches over that.
     (y, *last), saved, fit = kernel.forward(Call.of(fields), save=save, room=True)
     if saved is None:
@@ -43,7 +55,7 @@ def recurrent(*given: Any) -> list[Tensor]:
 
 @recurrent.register_fake
 def _(*given: Any) -> list[Tensor]:
-    *fields, save = given
+    fields, save = read_arguments(given, _COUNT)
     call = Call.of(fields)
     program = named(call.name)
     refuse_for_onnx(program)
@@ -90,7 +102,7 @@ def _format(leaf: Tensor, x: Tensor) -> torch.memory_format:
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    call = Call.of(inputs[:-1])
+    call = Call.of(read_arguments(inputs, _COUNT)[0])
     ctx.wanted = [v.requires_grad for v in call.leaves]
     tensors, ctx.fixed = packed(call, None, output[-1])
     ctx.save_for_backward(*tensors)
@@ -104,8 +116,8 @@ def _differentiate(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     one, two = len(call.parameters), len(call.parameters) + len(call.initial)
     noise = None, None, nothing(call.keep), nothing(call.rates)
     by = None, dx, rest[:one], rest[one:two]
-    # Past reverse, half, tokens and reset; the last is of `save`.
-    return *by, *noise, None, None, None, None, rest[two:], None
+    # Past reverse, half, tokens and save.
+    return *by, *noise, None, None, None, None, *later_gradients(call, rest[two:])
 
 
 def nothing(values: Sequence[Any]) -> list[None] | None:
