@@ -52,19 +52,19 @@ class Reply:
         self._before = b"data: " + json.dumps(head)[:-1].encode() + b', "choices": ['
         self._after = b',"usage":null}\n\n' if self._wants_usage else b"}\n\n"
         ahead = b""
-        if work.job.streams:
-            ahead = self._openings()
-        else:  # what was read is known only at the end
+        if not work.job.streams:  # what was read is known only at the end
             await work.job.next()
-            ahead = self._openings()
             for choice in work.choices:
-                ahead += self._part(choice, "", [])
+                ahead += self._opening(choice) + self._part(choice, "", [])
+        begun: set[int] = set()
         while work.job.streams and (news := await work.job.next()):
-            parts = [ahead]
-            ahead = b""
+            parts = []
             for number, piece in news:
                 assert piece is not None
                 choice = work.choices[number]
+                if number not in begun:  # by now its prompt has been read, and scored
+                    begun.add(number)
+                    parts.append(self._opening(choice))
                 new = choice.add(piece)
                 if piece.text or new or choice.finish:
                     parts.append(self._part(choice, piece.text, new))
@@ -80,8 +80,8 @@ class Reply:
     def _whole_choice(self, choice: Choice) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _openings(self) -> bytes:
-        """What a stream begins with."""
+    def _opening(self, choice: Choice) -> bytes:
+        """What the stream of a choice begins with, once its prompt has been read."""
         raise NotImplementedError
 
     def _part(self, choice: Choice, text: str, scored: list[Scored]) -> bytes:
@@ -124,15 +124,13 @@ class TextReply(Reply):
             "finish_reason": choice.finish,
         }
 
-    def _openings(self) -> bytes:
-        """The prompts that are repeated, each as the first chunk of its choice."""
-        chunks = []
-        for choice in self._work.choices:
-            watched = self._work.scored_prompt(choice)
-            if choice.echo:
-                scored = None if watched is None else logprobs_of(watched.scored)
-                chunks.append(self._chunk(choice.index, choice.echo, scored, None))
-        return b"".join(chunks)
+    def _opening(self, choice: Choice) -> bytes:
+        """The prompt, where it is repeated."""
+        if not choice.echo:
+            return b""
+        watched = self._work.scored_prompt(choice)
+        scored = None if watched is None else logprobs_of(watched.scored)
+        return self._chunk(choice.index, choice.echo, scored, None)
 
     def _part(self, choice: Choice, text: str, scored: list[Scored]) -> bytes:
         found = logprobs_of(scored) if choice.logprobs else None
@@ -159,9 +157,8 @@ class ChatReply(Reply):
             "finish_reason": choice.finish,
         }
 
-    def _openings(self) -> bytes:
-        delta = '{"role":"assistant","content":""}'
-        return b"".join(self._delta(c.index, delta, None, None) for c in self._work.choices)
+    def _opening(self, choice: Choice) -> bytes:
+        return self._delta(choice.index, '{"role":"assistant","content":""}', None, None)
 
     def _part(self, choice: Choice, text: str, scored: list[Scored]) -> bytes:
         delta = f'{{"content":{quoted(text)}}}' if text else "{}"
