@@ -79,8 +79,8 @@ def running(runs=RUNS, *, keys=(), origins=(), hosts=(), chat=None, **limits):
         assert not thread.is_alive()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client():
-    """The client of a server that all tests share."""
+    """The client of a server that the tests of a file share."""
     with running() as made:
         yield made

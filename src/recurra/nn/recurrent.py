@@ -373,7 +373,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         for place, name in enumerate(names) if self.weight_drop and self.training else ():
             if name.startswith("weight_hh"):
                 found[place] = functional.dropout(found[place], self.weight_drop)
-        return self._plain(found)
+        return found if self._run_name == self._name else self._plain(found)
 
     def _layers(self) -> ops.Layers | None:
         """What the present settings compute, where that is nothing but the kernels' part."""
