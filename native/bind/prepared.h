@@ -219,7 +219,7 @@ class Prepared {
   // What `empty_like` reads for such sizes; not changed once it is made, as other threads may ask for others.
   std::shared_ptr<const Sizes> sizes_of(long steps, long batch) {
     if (sizes_ && steps == sizes_->steps && batch == sizes_->batch) return sizes_;
-    const auto made = std::make_shared<Sizes>();
+    const std::shared_ptr<Sizes> made = std::make_shared<Sizes>();
     const long width = directions_ * widths_[0];
     made->steps = steps;
     made->batch = batch;
@@ -228,7 +228,10 @@ class Prepared {
     for (size_t s = 0; s < widths_.size(); ++s)
       made->last[s] = axes_ == 2 ? torch_.template_of(batch, widths_[s])
                                  : torch_.template_of(parts_.size(), batch, widths_[s]);
-    sizes_ = made;  // what it frees may let another thread in here
+    // Exchanged, not assigned: what an assignment frees, before it has changed the pointer, lets other
+    // threads in here.
+    std::shared_ptr<const Sizes> before = made;
+    sizes_.swap(before);
     return made;
   }
 
