@@ -278,3 +278,36 @@ def test_paths_that_cannot_be(tmp_path):
                 assert check(lambda read=read, path=path: read(path), 0) is None
             except Fault as fault:
                 raise AssertionError(f"{str(path)[:20]}: {fault}") from fault
+
+
+#: Settings of models that asked for gigabytes, or ended in a traceback: kind, path, value, words.
+MODELS = {
+    "a tag without a type": ("tagger-crf", ("tags", 4), "", "is none of entities"),
+    "a rate of gigabytes": ("transcriber-word", ("features", "rate"), 1 << 31, "window and mels"),
+    "a rate of petabytes": ("transcriber-word", ("features", "rate"), 1 << 62, "window and mels"),
+    "the model's own": ("transcriber-word", ("model", "rate"), 1 << 62, "window and mels"),
+    "a context of minutes": ("lm-transformer", ("model", "context"), 1 << 40, "at most 65536"),
+    "a mixture of none": ("lm-mixture", ("models",), 5, "expected a list"),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models(name, tmp_path):
+    kind, place, value, words = MODELS[name]
+    if kind == "lm-transformer":
+        pytest.importorskip("torch")
+    files = directories.contents(GOLDEN / kind / "model")
+    config = json.loads(files["config.json"])
+    at = config
+    for step in place[:-1]:
+        at = at[step]
+    at[place[-1]] = value
+    made = {**files, "config.json": json.dumps(config).encode()}
+    directories.fill(tmp_path / "model", directories.sealed(made))
+
+    def read():
+        with pytest.raises(FormatError, match=words) as caught:
+            directories.answers(kind, tmp_path / "model")
+        raise caught.value
+
+    assert check(read, len(made["config.json"]), seconds=5) is None

@@ -25,7 +25,14 @@ from recurra.given import (
 from recurra.storage import ModelFiles
 from recurra.tasks.pretrained import weights_sha256, words_of
 from recurra.tasks.tagger.conll import read_tagged
-from recurra.tasks.tagger.scheme import SCHEMES, breach, find_scheme, marks_entities, strangers
+from recurra.tasks.tagger.scheme import (
+    SCHEMES,
+    breach,
+    find_scheme,
+    is_entity_tag,
+    marks_entities,
+    strangers,
+)
 from recurra.tasks.tagger.settings import TaggerColumns, TaggerData, TaggerSettings
 from recurra.tasks.tagger.word_forms import WordForms, WordVocabulary
 
@@ -278,6 +285,12 @@ def tags_of(files: ModelFiles) -> tuple[tuple[str, ...], str | None]:
     tags, scheme = files.config.get("tags"), files.config.get("scheme")
     right = scheme is None or scheme in SCHEMES
     if right and isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+        strange = [] if scheme is None else [tag for tag in tags if not is_entity_tag(tag)]
+        if strange:
+            raise FormatError(
+                f"{files.path}: config.json: the tag {brief(strange[0])} is none of entities, and "
+                f"the scheme is {scheme}: restore the file from a copy"
+            )
         return tuple(tags), scheme
     raise FormatError(
         f"{files.path}: config.json: expected a list of tags and a scheme of {', '.join(SCHEMES)} "

@@ -16,6 +16,9 @@ FLOOR = 1e-6
 #: Added to every deviation: bands in which nothing happens stay what they are.
 _LEAST = 1e-3
 
+#: Of all bands for all frequencies: far more than any sound needs, and little memory.
+MOST_WEIGHTS = 1 << 24
+
 
 @dataclass(frozen=True, kw_only=True)
 class LogMel(Settings):
@@ -50,6 +53,11 @@ class LogMel(Settings):
             )
         elif self.samples < 2 or self.step < 1:
             found.append("window and hop must hold samples: two and one at least")
+        elif self.spectrum // 2 * self.mels > MOST_WEIGHTS:
+            found.append(
+                f"window and mels: {self.samples:,} samples for {self.mels} bands need more than "
+                f"{MOST_WEIGHTS:,} weights: choose a shorter window, fewer bands, or a lower rate"
+            )
         elif not self.filters.any(0).all():
             found.append(
                 f"mels: {self.mels} bands are narrower than a step of the spectrum of a window of "
