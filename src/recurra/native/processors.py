@@ -35,8 +35,8 @@ def quota(root: Path = Path("/")) -> int | None:
         root: where `proc` and `sys` are.
 
     Returns:
-        None where there is no quota, or none that can be read. The answer may be a second old: a model
-        that is loaded asks several times, and each time reads a file for each group.
+        None where there is no quota, or none that can be read. The answer may be a second old:
+        loading a model asks several times, and to answer is to read a file for each group.
     """
     now = time.monotonic()
     known = _known.get(root)
