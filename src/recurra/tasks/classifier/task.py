@@ -102,7 +102,7 @@ class SequenceClassifier(Task):
             fresh: bool = False,
             callbacks: "Sequence[object]" = (),
             progress: bool | None = None,
-            warm_start: bool | None = None,
+            warm_start: "bool | str | Path | None" = None,
             sample_weight: Any = None,
             **settings: Unpack[Trained],
         ) -> Self: ...
