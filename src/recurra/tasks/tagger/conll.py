@@ -185,10 +185,12 @@ class SentenceReader:
         self._columns = word_column, tag_column
         self._column = conllu_column(tag_column) if kind == "conllu" else None
         self._parse: Callable[[Sequence[tuple[int, str]]], TaggedSentence | None] | None = None
-        if kind != "columns":
-            self._parse = {"conllu": Conllu(self._column or 0, tags), "lines": Lines()}.get(
-                kind, Json(tags)
-            )
+        if kind == "lines":
+            self._parse = Lines()
+        elif kind == "jsonl":
+            self._parse = Json(tags)
+        elif self._column is not None:
+            self._parse = Conllu(self._column, tags)
 
     @property
     def by_line(self) -> bool:
