@@ -251,7 +251,12 @@ class ClassifierData(ClassifierColumns):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierOptions(ClassifierColumns):
-    """How a file of unlabelled examples is read, and what is told of each."""
+class ClassifierTellings(Settings):
+    """What is told of an example beside its label."""
 
     probabilities: bool = option(False, "give the probability of every label")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierOptions(ClassifierTellings, ClassifierColumns):
+    """How a file of unlabelled examples is read, and what is told of each."""

@@ -15,6 +15,7 @@ from recurra.errors import InputError
 from recurra.given import LeftOut
 from recurra.given import shown as told
 from recurra.nn import Recurrent
+from recurra.storage import ModelFiles
 from recurra.tasks.card import Card, layers_of, shown
 from recurra.tasks.figures import mean
 from recurra.tasks.forecaster.distributions import output
@@ -186,6 +187,11 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
     def build(self, config: Any, prepared: Split, seed: int) -> Any:
         """See `Training`."""
         return build(config, self.shape, seed)
+
+    @classmethod
+    def rebuild(cls, config: ForecasterSettings, files: ModelFiles) -> Any:
+        """See `Training`."""
+        return build(config, ForecastShape.from_json(files.config.get("shape")), 0)
 
     def batches(self, epoch: int, *, rank: int, world: int) -> TrainingWindows:
         """See `recurra.train.Task`."""
