@@ -95,6 +95,10 @@ class RuntimeLM:
         found, state = self._stack.step(np.asarray(ids, np.int64), state, self._streams)
         return (self._head(found) if self._streams is None else found), state
 
+    def step_outputs(self, ids: np.ndarray, state: States) -> tuple[np.ndarray, States]:
+        """As `step`, with the outputs (B, R) of the last layer in the place of logits."""
+        return self._stack.step(np.asarray(ids, np.int64), state)
+
     @property
     def can_write(self) -> bool:
         """Whether all layers run on the kernels."""
