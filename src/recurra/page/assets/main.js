@@ -49,9 +49,10 @@ class App {
 
   /** Run something asynchronous; what goes wrong is shown. */
   async run(work) {
+    const before = at("view").querySelector(".wrong");
     try {
       const found = await work();
-      at("view").querySelector(".wrong")?.remove();
+      before?.remove();
       return found;
     } catch (error) {
       this.fail(error);

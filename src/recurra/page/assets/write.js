@@ -24,7 +24,6 @@ export const write = {
 class Write {
   constructor(root, app) {
     Object.assign(this, { app, session: app.session, draft: null, pinned: null, stopping: null, turn: 0 });
-    const { tree } = this.session;
     this.reading = new Reading("Text", {
       pick: (index) => this.go(this.line[index]),
       look: (node, span) => {
@@ -73,8 +72,7 @@ class Write {
     ], { canvas: this.timeline.canvas, name: "branches", numbers: () => this.timeline.numbers() });
     root.append(el("div", { class: "two" }, el("div", { class: "stack" }, text, branches), next));
     this.draw();
-    if (!tree.root.children.length) app.run(() => this.open());
-    else app.run(() => this.look());
+    app.run(() => this.open());
   }
 
   /** The nodes that are shown: the way to the cursor, and what follows it. */
@@ -93,12 +91,14 @@ class Write {
   /** A first text: a page that shows nothing explains nothing. */
   async open() {
     const { session } = this;
-    try {
-      const node = await session.write(session.tree.root, 90, { ...this.app.settings, temperature: 0.5 }, () => {});
-      session.tree.go(node);
-    } catch (error) {
-      if (error.status !== 400) throw error;
+    const { tree } = session;
+    if (!tree.root.children.length) {
+      const settings = { ...this.app.settings, temperature: 0.5 };
+      session.opening ||= session.write(tree.root, 90, settings, () => {}).then((node) => tree.go(node), (error) => {
+        if (error.status !== 400) throw error; // it has nothing to begin from: the user types
+      });
     }
+    await session.opening; // which another view of the same text may have begun
     await this.look();
   }
 
@@ -133,7 +133,6 @@ class Write {
       row.piece.textContent = one ? visible(one.text || one.token) : "";
       row.bar.style.width = `${100 * p}%`;
       row.share.textContent = one ? `${figure(100 * p, p < 0.0995 ? 2 : 3)} %` : "";
-      if (one) row.press.setAttribute("aria-label", `Take ${visible(one.text || one.token)}, ${figure(100 * p, 2)} percent`);
     });
     this.rest.textContent = at.next ? `all others ${figure(100 * Math.max(0, rest), 2)} %` : "";
     this.timeline.show(tree, this.pinned);
