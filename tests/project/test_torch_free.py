@@ -15,6 +15,7 @@ TORCH_FREE = [
     "data",
     "export",
     "generate",
+    "inspect",
     "interop",
     "reference",
     "runtime",

@@ -1,6 +1,6 @@
 """What every request passes first: host, origin, key; and what every reply has.
 
-All paths need a key but those of `PUBLIC`: a route that is added later is closed by itself.
+All paths need a key but those of `is_public`: a route that is added later is closed by itself.
 """
 
 import hashlib
@@ -10,13 +10,24 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from recurra import page
 from recurra.serve.context import Serving
 from recurra.serve.engine import ending
 from recurra.serve.errors import ApiError
 
-PUBLIC = frozenset({("GET", "/health"), ("HEAD", "/health")})
+#: Health, and the page, which holds nothing of any model and asks its user for the key.
+_PUBLIC = frozenset(
+    (method, path)
+    for method in ("GET", "HEAD")
+    for path in ("/health", "/", *(f"/static/{name}" for name in page.names()))
+)
 _DRAINED = "/v1/"
 _log = logging.getLogger("recurra.serve")
+
+
+def is_public(method: str, path: str) -> bool:
+    """Whether a path is answered without a key."""
+    return (method, path) in _PUBLIC
 
 
 class Gate:
@@ -125,7 +136,7 @@ class Gate:
                 owner = known.hex()
         if owner is not None and kind.lower() == b"bearer":
             return owner
-        if (scope["method"], scope["path"]) in PUBLIC:
+        if is_public(scope["method"], scope["path"]):
             return ""
         raise ApiError(
             401,
