@@ -5,5 +5,22 @@ elsewhere: what computes the values (`runtime`, `native`), and the page that sho
 """
 
 from recurra.inspect.gates import Gates, gates
+from recurra.inspect.units import (
+    EffectiveRank,
+    Saturation,
+    TimeConstant,
+    effective_rank,
+    saturation,
+    time_constant,
+)
 
-__all__ = ["Gates", "gates"]
+__all__ = [
+    "EffectiveRank",
+    "Gates",
+    "Saturation",
+    "TimeConstant",
+    "effective_rank",
+    "gates",
+    "saturation",
+    "time_constant",
+]
