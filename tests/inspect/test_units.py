@@ -123,7 +123,9 @@ def test_every_task_has_them(name):
     assert (rank.entropy <= rank.units + 1e-9).all()
     assert (rank.entropy >= 1).all()
     if name != "lm-byte-rnn":
-        assert all((v > 0).all() for layer in time_constant(model, data).layers for v in layer.values())
+        assert all(
+            (v > 0).all() for layer in time_constant(model, data).layers for v in layer.values()
+        )
 
 
 @pytest.mark.parametrize("measure", [saturation, time_constant, effective_rank])

@@ -5,6 +5,7 @@ elsewhere: what computes the values (`runtime`, `native`), and the page that sho
 """
 
 from recurra.inspect.gates import Gates, gates
+from recurra.inspect.lag import GradientByLag, gradient_by_lag
 from recurra.inspect.units import (
     EffectiveRank,
     Saturation,
@@ -17,10 +18,12 @@ from recurra.inspect.units import (
 __all__ = [
     "EffectiveRank",
     "Gates",
+    "GradientByLag",
     "Saturation",
     "TimeConstant",
     "effective_rank",
     "gates",
+    "gradient_by_lag",
     "saturation",
     "time_constant",
 ]
