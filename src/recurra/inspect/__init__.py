@@ -6,6 +6,7 @@ elsewhere: what computes the values (`runtime`, `native`), and the page that sho
 
 from recurra.inspect.gates import Gates, gates
 from recurra.inspect.lag import GradientByLag, gradient_by_lag
+from recurra.inspect.memory import ContextNeeded, Memory, context_needed, memory
 from recurra.inspect.units import (
     EffectiveRank,
     Saturation,
@@ -16,14 +17,18 @@ from recurra.inspect.units import (
 )
 
 __all__ = [
+    "ContextNeeded",
     "EffectiveRank",
     "Gates",
     "GradientByLag",
+    "Memory",
     "Saturation",
     "TimeConstant",
+    "context_needed",
     "effective_rank",
     "gates",
     "gradient_by_lag",
+    "memory",
     "saturation",
     "time_constant",
 ]
