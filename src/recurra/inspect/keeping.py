@@ -4,19 +4,18 @@ The factor is the slope of a state's new value by its old one, with gates, candi
 products held as they are: an LSTM's f, a GRU's z, 1 - f of a minimal gated unit, 0 of a plain cell.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from recurra.cells.graph import Node, Program
+from recurra.cells.graph import OVER_UNITS, Node, Program
 from recurra.cells.matrices import plain
 from recurra.errors import InputError
 from recurra.matrices import plain_parameters, units
 
 #: What mixes units, or is a product: held as it is.
 _HELD = frozenset(
-    ("affine", "gate", "raw", "weight", "learnt", "input", "project", "norm")
-    + ("mean", "total", "largest")
+    ("affine", "gate", "raw", "weight", "learnt", "input", "project", "norm", *OVER_UNITS)
 )
 
 
@@ -153,7 +152,7 @@ def _sigmoid(v: np.ndarray) -> np.ndarray:
     return found
 
 
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
     "relu": lambda v: np.maximum(v, 0),
@@ -168,7 +167,7 @@ _FUNCTIONS = {
     "cos": np.cos,
     "floor": np.floor,
 }
-_SLOPES = {
+_SLOPES: dict[str, Callable[..., np.ndarray]] = {
     "tanh": lambda v: 1 - np.tanh(v) ** 2,
     "sigmoid": lambda v: _sigmoid(v) * (1 - _sigmoid(v)),
     "relu": lambda v: (v > 0).astype(v.dtype),

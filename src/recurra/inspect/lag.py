@@ -60,9 +60,9 @@ def gradient_by_lag(
     """How much of the error of one step gets back to the states before it. Needs torch.
 
     Of a language model L_s is -ln P of the next token after step s; of all else the last layer's
-    output at s times random signs, whose square in the mean is that of the whole Jacobian. Gradients
-    are total: they count all ways from a state to L_s, through layers above, too. A layer that
-    reads in one direction is run from the states saved at s - K, with the anchors side by side.
+    output at s times random signs, whose square in the mean is that of the whole Jacobian.
+    Gradients are total: they count all ways from a state to L_s, through layers above, too. A layer
+    that reads in one direction runs from the states saved at s - K, with the anchors side by side.
 
     Args:
         model, data, part, double: as of `gates`.

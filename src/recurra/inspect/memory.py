@@ -205,9 +205,7 @@ def context_needed(
         loss.append(extra.mean())
         low.append(extra.mean() - half)
         high.append(extra.mean() + half)
-    return ContextNeeded(
-        np.array(wanted), np.array(loss), np.array(low), np.array(high), len(at)
-    )
+    return ContextNeeded(np.array(wanted), np.array(loss), np.array(low), np.array(high), len(at))
 
 
 def _chosen(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
