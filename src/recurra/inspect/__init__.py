@@ -4,6 +4,44 @@ Lies here: measures over models, layers and modules, hooks that change values, t
 elsewhere: what computes the values (`runtime`, `native`), and the page that shows them (`serve`).
 """
 
+from recurra.inspect.ablation import Ablation, ablation
 from recurra.inspect.gates import Gates, gates
+from recurra.inspect.lag import GradientByLag, gradient_by_lag
+from recurra.inspect.memory import ContextNeeded, Memory, context_needed, memory
+from recurra.inspect.patching import Edit, ablate, clamp, exchange, patch, patched
+from recurra.inspect.saliency import Saliency, saliency
+from recurra.inspect.units import (
+    EffectiveRank,
+    Saturation,
+    TimeConstant,
+    effective_rank,
+    saturation,
+    time_constant,
+)
 
-__all__ = ["Gates", "gates"]
+__all__ = [
+    "Ablation",
+    "ContextNeeded",
+    "Edit",
+    "EffectiveRank",
+    "Gates",
+    "GradientByLag",
+    "Memory",
+    "Saliency",
+    "Saturation",
+    "TimeConstant",
+    "ablate",
+    "ablation",
+    "clamp",
+    "context_needed",
+    "effective_rank",
+    "exchange",
+    "gates",
+    "gradient_by_lag",
+    "memory",
+    "patch",
+    "patched",
+    "saliency",
+    "saturation",
+    "time_constant",
+]

@@ -49,6 +49,7 @@ class Network:
         reverse: whether layers of one direction run from the end to the start.
         merge: what becomes of the outputs of two directions: `concat`, `sum`, `mul`, `ave`.
         rows: what tokens choose from, (V, I), or None.
+        held: by layer and direction a unit and the value that its output has for what follows.
     """
 
     program: Program
@@ -61,6 +62,7 @@ class Network:
     reverse: bool = False
     merge: str = "concat"
     rows: np.ndarray | OneHot | None = None
+    held: Mapping[int, tuple[int, float]] = field(default_factory=dict)
     _edited: Mapping[int, Any] = field(default_factory=dict)
 
     @property
@@ -145,6 +147,9 @@ class Network:
                 y, last, named = self._layer(
                     k, *read, before[k], valid, reverse=self.reverse or back == 1, look=look
                 )
+                if k in self.held:
+                    unit, value = self.held[k]
+                    y[..., unit] = value
                 sides.append(y)
                 ended.append(last)
                 seen.append(named)
@@ -288,7 +293,10 @@ _MERGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def of_stack(stack: RuntimeStack) -> Network:
-    """The layers of a loaded model."""
+    """The layers of a loaded model; those that stand in for them, if they do."""
+    edited = getattr(stack.instead, "network", None)
+    if isinstance(edited, Network):
+        return edited
     architecture = stack.architecture
     return Network(
         architecture.program,

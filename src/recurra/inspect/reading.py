@@ -154,9 +154,10 @@ def chosen_part(model: Any, part: str | None, what: str) -> str:
 
 
 def _of_task(model: Any, data: Any, what: str, part: str | None) -> Reading:
-    """Listen to the layers while a twin of the model predicts."""
+    """Listen to the layers while a twin of the model, without what was edited, predicts."""
+    name = chosen_part(model, part, what)
+    network = of_stack(parts(model)[name])
     spy = twin(model)
-    name = chosen_part(spy, part, what)
     stack = parts(spy)[name]
     calls: list[tuple[np.ndarray, np.ndarray]] = []
     run = replaced(stack)
@@ -191,7 +192,7 @@ def _of_task(model: Any, data: Any, what: str, part: str | None) -> Reading:
     for given, counted in calls:
         x[: len(given), column : column + len(counted)] = given[: len(x)]
         column += len(counted)
-    return Reading(of_stack(stack), x, None, lengths)
+    return Reading(network, x, None, lengths)
 
 
 def replaced(stack: RuntimeStack) -> Callable[..., tuple[np.ndarray, States]]:

@@ -104,7 +104,7 @@ class RuntimeStack:
             full, shape = f"{prefix}initial_{name}", (len(self.layers), size)
             self._initial.append(weights.get(full, shape) if full in weights else None)
         self._streams = self.streams()
-        self._instead: Instead | None = None
+        self.instead: Instead | None = None
 
     @property
     def weights(self) -> list[dict[str, np.ndarray]]:
@@ -122,7 +122,7 @@ class RuntimeStack:
         It gets x (T, B, I) or tokens (T, B), of which one is None, then lengths, states and resets,
         all as of `run`, and returns what `run` does.
         """
-        self._instead, self._streams = instead, None
+        self.instead, self._streams = instead, None
 
     @cached_property
     def sha256(self) -> str:
@@ -206,7 +206,7 @@ class RuntimeStack:
             IndexError: there is no row for a token.
         """
         streams = streams or self._streams
-        if given.ndim == 1 and not self.layers[0].reads_tokens and self._instead is None:
+        if given.ndim == 1 and not self.layers[0].reads_tokens and self.instead is None:
             given = self._row_of(given)
         if streams is None:
             x, tokens = (given[None], None) if given.ndim == 2 else (None, given[None])
@@ -278,8 +278,8 @@ class RuntimeStack:
         reset: np.ndarray | None,
     ) -> tuple[np.ndarray, States]:
         """`run` or `read`."""
-        if self._instead is not None:
-            return self._instead(x, tokens, lengths, states, reset)
+        if self.instead is not None:
+            return self.instead(x, tokens, lengths, states, reset)
         if tokens is not None and not self.layers[0].reads_tokens:
             x, tokens = self._row_of(tokens), None
         given = x if tokens is None else tokens
