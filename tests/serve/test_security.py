@@ -30,6 +30,7 @@ ROUTES = {
     ("POST", "/v1/tokenize"): True,
     ("POST", "/v1/detokenize"): True,
     ("POST", "/v1/score"): True,
+    ("GET", "/v1/stream"): True,
     **{
         ("POST", f"/v1/{verb}"): True
         for verb in ("classify", "tag", "forecast", "translate", "transcribe")

@@ -12,9 +12,9 @@ from recurra.serve import schema
 from recurra.serve.context import Serving
 from recurra.serve.errors import ApiError
 from recurra.serve.gate import PUBLIC, Gate
-from recurra.serve.routes import chat, completions, states, status, tasks, text
+from recurra.serve.routes import chat, completions, states, status, stream, tasks, text
 
-ROUTERS = tuple(part.router for part in (status, completions, chat, text, states, tasks))
+ROUTERS = tuple(part.router for part in (status, completions, chat, text, states, tasks, stream))
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
