@@ -52,7 +52,7 @@ class Client:
 @contextmanager
 def running(runs=RUNS, *, keys=(), origins=(), hosts=(), chat=None, **limits):
     """A server, and a client for it; skips where it is not installed."""
-    for needed in ("fastapi", "uvicorn"):
+    for needed in ("fastapi", "uvicorn", "websockets"):
         pytest.importorskip(needed, reason="serving is not installed: pip install recurra[serve]")
     from recurra.serve.run import Listening, Server, listen, load
     from recurra.serve.settings import Limits

@@ -6,7 +6,7 @@ import sys
 
 from recurra.cli.parser import add_precision, add_settings, describe, settings
 
-_EXTRA = "serving needs fastapi and uvicorn: pip install recurra[serve]"
+_EXTRA = "serving needs fastapi, uvicorn and websockets: pip install recurra[serve]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         from recurra.serve import run
     except ModuleNotFoundError as error:
-        if error.name not in ("fastapi", "uvicorn", "pydantic", "starlette", "h11"):
+        if error.name not in ("fastapi", "uvicorn", "pydantic", "starlette", "h11", "websockets"):
             raise
         raise InputError(_EXTRA) from None
     where = run.Listening(

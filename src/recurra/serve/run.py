@@ -19,6 +19,7 @@ from recurra.serve.hosted import Hosted, Models, names_of
 from recurra.serve.metrics import Metrics
 from recurra.serve.sessions import Sessions
 from recurra.serve.settings import Limits
+from recurra.serve.socket_wire import BoundedSocket, stalled
 from recurra.serve.wire import bounded_protocol
 
 #: Seconds after which a thread lets another one go on. A step is shorter than Python's 5 ms; with
@@ -80,7 +81,9 @@ class Server(uvicorn.Server):
             host=where.host,
             port=where.port,
             http=bounded_protocol(limits),
-            ws="none",
+            ws=BoundedSocket,
+            ws_max_size=limits.body,
+            ws_per_message_deflate=False,
             loop="asyncio",
             lifespan="off",
             log_level="warning",
@@ -101,11 +104,21 @@ class Server(uvicorn.Server):
         self.serving.draining = True
         self.force_exit, self.should_exit = self.should_exit, True
 
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: connections whose other side takes nothing are cut."""
+        if counter % 10 == 0:
+            for connection in list(self.server_state.connections):
+                if stalled(connection, self.serving.limits.stall):
+                    connection.transport.abort()
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for the requests that run, then end them with an error."""
         self.serving.draining = True
         loop = asyncio.get_running_loop()
         timer = loop.call_later(self.serving.limits.grace, self._end)
+        for stream in list(self.serving.sockets):
+            stream.drain()
         await super().shutdown(sockets)
         timer.cancel()
         for engine in self.serving.models.engines:
@@ -116,6 +129,8 @@ class Server(uvicorn.Server):
                      self.serving.limits.grace)  # fmt: skip
         for engine in self.serving.models.engines:
             engine.stop(wait=0)
+        for stream in list(self.serving.sockets):
+            stream.end()
 
 
 def load(
