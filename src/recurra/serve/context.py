@@ -27,6 +27,7 @@ class Serving:
     def __post_init__(self) -> None:
         self.conversations = Conversations(self.sessions)
         self.sockets: set[Any] = set()  # the streams that are open
+        self.connected = 0  # with those that are not open yet
 
         def by_model(name: str) -> dict[Labels, float]:
             return {

@@ -50,6 +50,15 @@ def invalid(message: str, param: str | None, code: str = "invalid_value") -> Api
     return ApiError(400, message, code=code, param=param)
 
 
+def beyond(param: str) -> ApiError:
+    """A result that is no finite number, of numbers that are too large."""
+    return invalid(
+        f"{param}: the result is beyond what numbers hold: divide the values by a constant",
+        param,
+        "not_finite",
+    )
+
+
 def not_found(what: str, code: str, param: str | None = None) -> ApiError:
     """Something that does not exist, or belongs to somebody else."""
     return ApiError(404, what, code=code, param=param)

@@ -1,26 +1,27 @@
 """What streams of each task read and say over a connection: frames in, results out, as JSON."""
 
-import base64
-import binascii
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from recurra.bounded import limit
 from recurra.errors import FormatError, InputError
 from recurra.runtime.streams import Stream, StreamState
-from recurra.serve.errors import ApiError, invalid
+from recurra.serve.bodies import read
+from recurra.serve.errors import invalid
 from recurra.serve.prompts import options_of
 from recurra.serve.schema import TOKENS, Schema, Text, WriteMessage
-from recurra.storage.disk import read_file
 
 #: Steps of a series in a frame, and columns or covariates of one.
 _STEPS = 10_000
+#: Characters of a word that has not ended: it is looked at again with each frame.
+_HELD = 10_000
+#: Characters of a source: it is translated in one go, in the square of its length.
+_SOURCE = 10_000
 
 
 class Streamed(ABC):
@@ -67,6 +68,9 @@ class Streamed(ABC):
     def count(self, frame: Any) -> int:
         """How many items a frame adds to what is kept."""
         return len(frame)
+
+    def check(self) -> None:  # noqa: B027, what most have no need of
+        """After a frame: ApiError where what waits for its end is too long."""
 
 
 class _TextOptions(Schema):
@@ -135,6 +139,16 @@ class LabelStreamed(Streamed):
     def count(self, frame: Any) -> int:
         """Characters, or steps."""
         return len(frame) if np.ndim(frame) or isinstance(frame, str) else 1
+
+    def check(self) -> None:
+        """A word has to end at some time."""
+        held = len(self.stream.place.held)
+        if held > _HELD:
+            raise invalid(
+                f"frame: expected a word to end within {_HELD:,} characters, received {held:,} "
+                "without a blank",
+                "frame",
+            )
 
     def told(self, results: Sequence[Any]) -> Any:
         """The label, and all probabilities."""
@@ -269,10 +283,12 @@ class _TranslateOptions(Schema):
 class SourceStreamed(Streamed):
     """A translator: pieces of a source, and at its end the translation."""
 
-    options, most = _TranslateOptions, TOKENS
+    options, most = _TranslateOptions, _SOURCE
 
     def open(self, model: Any, asked: Any, state: StreamState | None) -> Any:
-        """See `Streamed.open`."""
+        """See `Streamed.open`. A state has options of its own, which anybody could have written."""
+        if state is not None and state.kind == "translator":
+            _check_source(state)
         return model.open_stream(state=state, **asked.model_dump(exclude_none=True))
 
     def frame(self, value: Any) -> Any:
@@ -297,6 +313,18 @@ class SourceStreamed(Streamed):
             yield {"type": "piece", "text": text, "id": None, "finish_reason": ended}
 
 
+def _check_source(state: StreamState) -> None:
+    """ApiError for a state of more than a stream may be opened with, or have read."""
+    told = state.values.get("options")
+    own = told if isinstance(told, dict) else {}
+    read({name: own[name] for name in _TranslateOptions.model_fields if name in own},
+         _TranslateOptions)  # fmt: skip
+    for name, most in (("source", 4 * _SOURCE), ("ids", 4096)):
+        size = state.arrays[name].size if name in state.arrays else 0
+        if size > most:
+            raise invalid(f"state: {name}: expected up to {most:,}, received {size:,}", "state")
+
+
 #: By task; what writes text, of whatever kind, is a `TextStreamed`.
 KINDS: dict[str, type[Streamed]] = {
     "sequence_classifier": LabelStreamed,
@@ -313,43 +341,6 @@ def pieces(streamed: Streamed, frame: Any) -> list[Any]:
     if not size or len(frame) <= size:
         return [frame]
     return [frame[at : at + size] for at in range(0, len(frame), size)]
-
-
-def encoded(state: StreamState, most: int) -> str:
-    """A state as a message has it: its file in base64.
-
-    Raises:
-        ApiError: 413, a larger one than could be sent back.
-    """
-    with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
-        data = read_file(state.save(Path(folder) / "state"), limit=limit("stream") + (1 << 21))
-    if len(data) > most * 3 // 4 - 1024:
-        raise ApiError(
-            413,
-            f"the state takes {len(data):,} bytes, more than a message holds: raise --body",
-            code="state_too_large",
-        )
-    return base64.b64encode(data).decode()
-
-
-def decoded(text: str) -> StreamState:
-    """The state that `encoded` wrote; ApiError for anything else."""
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise invalid("state: expected one as it was sent, in base64", "state") from None
-    with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
-        path = Path(folder) / "state"
-        path.write_bytes(data)
-        return _named(path, lambda: StreamState.load(path))
-
-
-def _named(path: Path, load: Callable[[], StreamState]) -> StreamState:
-    try:
-        return load()
-    except (InputError, FormatError) as error:
-        told = str(error).replace(f"{path}: ", "").replace(str(path), "state")
-        raise invalid(f"state: {told}", "state", "invalid_state") from None
 
 
 def _text(value: Any) -> str:

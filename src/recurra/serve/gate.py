@@ -97,7 +97,10 @@ class Gate:
                     raise not_found(told, "not_found")
                 if self._serving.draining and scope["path"].startswith(_DRAINED):
                     raise ending()
-                await self._app(scope, receive, sending)
+                if socket:
+                    await self._stream(scope, receive, sending)
+                else:
+                    await self._app(scope, receive, sending)
             except ApiError as error:
                 if started:
                     raise
@@ -107,6 +110,22 @@ class Gate:
             if not started:
                 broken = ApiError(500, "something is wrong in the server", code="internal")
                 await self._refuse(sending, broken, socket=socket)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """So many streams at once: requests need connections, too."""
+        most = self._serving.limits.streams
+        if self._serving.connected >= most:
+            raise ApiError(
+                429,
+                f"{most} streams are open already: try again in 1 s",
+                code="too_many_streams",
+                headers={"retry-after": "1"},
+            )
+        self._serving.connected += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._serving.connected -= 1
 
     async def _refuse(self, send: Send, error: ApiError, *, socket: bool) -> None:
         self._serving.metrics.rejected.add(code=error.code)

@@ -1,6 +1,5 @@
 """The models that a server has loaded."""
 
-import asyncio
 import hashlib
 import json
 import time
@@ -14,6 +13,7 @@ from recurra.serve.errors import ApiError, not_found
 from recurra.serve.metrics import Metrics
 from recurra.serve.sessions import size_of
 from recurra.serve.settings import Limits
+from recurra.serve.worker import Worker
 from recurra.storage import ModelFiles
 from recurra.tasks.language_model.text_model import TextModel
 
@@ -38,9 +38,10 @@ class Hosted:
         self.task = str(model.files.config["task"])
         self.digest = digest_of(model.files)
         self.created = int(time.time())
-        # Models that write no text answer one request at a time, in a thread of its own.
-        self.turn, self.asked = asyncio.Lock(), 0
-        self.streaming = asyncio.Lock()  # pieces of streams are read one after the other
+        # Models that write no text answer one request at a time, in a thread of its own; pieces of
+        # streams are read one after the other in another.
+        self.worker, self.asked = Worker(f"{name}: requests"), 0
+        self.streaming = Worker(f"{name}: streams")
         self.engine: Engine | None = None
         if isinstance(model, TextModel) and hasattr(model.runtime, "step"):
             self.engine = Engine(name, model.runtime, limits, metrics)
@@ -99,6 +100,11 @@ class Models:
                 "model",
             )
         return found
+
+    @property
+    def workers(self) -> list[Worker]:
+        """What works for requests besides."""
+        return [one for each in self.by_name.values() for one in (each.worker, each.streaming)]
 
     @property
     def engines(self) -> list[Engine]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -123,6 +124,8 @@ class Server(uvicorn.Server):
         timer.cancel()
         for engine in self.serving.models.engines:
             engine.stop()
+        for worker in self.serving.models.workers:
+            worker.stop()
 
     def _end(self) -> None:
         _log.warning("requests still run %g s after the end was asked for: they end now",
@@ -173,7 +176,14 @@ def serve(serving: Serving, where: Listening, announce: Any = None) -> int:
         host = f"[{where.host}]" if ":" in where.host else where.host
         announce(f"http://{host}:{listener.getsockname()[1]}")
     server.run(sockets=[listener])
-    return 0 if server.started else 1
+    code = 0 if server.started else 1
+    if any(worker.busy for worker in serving.models.workers):
+        # Nobody waits for what a thread still does; in the middle of a kernel it would abort the
+        # end of the interpreter.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 def listen(where: Listening) -> socket.socket:

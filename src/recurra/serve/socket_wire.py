@@ -1,9 +1,14 @@
 """The protocol of a WebSocket: uvicorn's, with bounds on what waits in the server's memory."""
 
 import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Response
+
+from recurra.serve.errors import ApiError
 
 #: Bytes that are taken apart at a time: a message has six at least, so few wait at once.
 _BITE = 4096
@@ -19,11 +24,22 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._unread = bytearray()
+        self.conn.reject = _in_json(self.conn.reject)  # type: ignore[method-assign]
 
     def data_received(self, data: bytes) -> None:
         """Take bytes apart, as long as nothing waits for the application."""
         self._unread += data
         self._feed()
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # What is no handshake is no event: without this nobody would answer, or hang up.
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
+    async def send(self, message: Any) -> None:
+        """Say something; a refusal is a whole answer, of which uvicorn would complain."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True
 
     async def receive(self) -> Any:
         """The next message; no byte is read while some are still to be taken apart."""
@@ -46,6 +62,18 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             return
         super().handle_cont(event)
 
+    def send_receive_event_to_app(self) -> None:
+        """A whole message. uvicorn would log a traceback for each that is no UTF-8."""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.fail(1007, "a text that is not UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
     def handle_ping(self) -> None:
         """Answer, unless the other side takes no answers."""
         super().handle_ping()
@@ -65,6 +93,26 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             bite = bytes(self._unread[:_BITE])
             del self._unread[:_BITE]
             super().data_received(bite)
+
+
+def _in_json(reject: Callable[..., Response]) -> Callable[..., Response]:
+    """How websockets refuses a handshake, in the form that all errors have."""
+
+    def refuse(status: HTTPStatus, text: str) -> Response:
+        made, status = reject(status, text), HTTPStatus(status)
+        told = " ".join(text.split()).rstrip(".") or status.phrase
+        code = "internal" if status >= 500 else "invalid_http"
+        body = ApiError(status, told, code=code).to_bytes()
+        for name, value in (
+            ("Content-Length", str(len(body))),
+            ("Content-Type", "application/json"),
+        ):
+            made.headers.pop(name, None)
+            made.headers[name] = value
+        made.body = body
+        return made
+
+    return refuse
 
 
 def stalled(connection: Any, seconds: float) -> bool:

@@ -43,6 +43,10 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
         def handle_websocket_upgrade(self, event: Any) -> None:
             """From here on another protocol speaks."""
             self._unexpect()
+            if self.conn.trailing_data[0]:  # they would be lost, or a body taken for them
+                told = "what follows the handshake of a WebSocket has to await its answer"
+                self._refuse(ApiError(400, told, code="invalid_http"))
+                return
             super().handle_websocket_upgrade(event)
 
         def send_400_response(self, msg: str) -> None:

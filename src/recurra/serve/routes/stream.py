@@ -20,8 +20,8 @@ from recurra.errors import FormatError, InputError, RecurraError
 from recurra.serve.bodies import parse_object, read
 from recurra.serve.context import Serving
 from recurra.serve.engine import ending
-from recurra.serve.errors import ApiError, invalid
-from recurra.serve.frames import KINDS, Streamed, TextStreamed, decoded, encoded, pieces
+from recurra.serve.errors import ApiError, beyond, invalid
+from recurra.serve.frames import KINDS, Streamed, TextStreamed, pieces
 from recurra.serve.hosted import Hosted
 from recurra.serve.schema import (
     FinishMessage,
@@ -31,6 +31,7 @@ from recurra.serve.schema import (
     StateMessage,
     WriteMessage,
 )
+from recurra.serve.sent_state import decoded, encoded
 from recurra.tasks.language_model.text_model import TextModel
 
 router = APIRouter()
@@ -195,9 +196,10 @@ class Session:
             raise ApiError(408, f"not done after {seconds:g} s", code="deadline") from None
 
     async def _done(self, streamed: Streamed, hosted: Hosted, asked: Any) -> bool:
-        before = streamed.stream
+        before, items = streamed.stream, self._items
         try:
             if isinstance(asked, FinishMessage):
+                streamed.stream = before.fork()
                 last = await self._do(hosted, streamed.stream.finish)
                 await self._say({"type": "finished", "result": streamed.finished(last)})
                 return False
@@ -211,7 +213,7 @@ class Session:
                 streamed.stream = before.fork()
                 await self._push(streamed, hosted, asked.frame)
         except ApiError as error:
-            streamed.stream = before
+            streamed.stream, self._items = before, items
             if error.status == 408:
                 raise
             await self._refuse(error)
@@ -232,9 +234,11 @@ class Session:
             for piece in pieces(streamed, frame)
         ]
         told = {"type": "result", "result": streamed.told(results)}
-        if streamed.most is not None and (self._items + count) // _WEIGHED > self._weighed:
+        streamed.check()
+        every = max(_WEIGHED, 4 * streamed.piece)
+        if (self._items + count) // every > self._weighed:
             await self._weigh(streamed, hosted)
-            self._weighed = (self._items + count) // _WEIGHED
+            self._weighed = (self._items + count) // every
         self._items += count
         await self._say(told)
 
@@ -272,13 +276,12 @@ class Session:
         Raises:
             ApiError: what the model cannot read.
         """
-        async with hosted.streaming:
-            try:
-                return await asyncio.to_thread(work)
-            except (InputError, FormatError) as error:
-                raise invalid(str(error), None) from None
-            except RecurraError as error:
-                raise ApiError(400, str(error), code="invalid_value") from None
+        try:
+            return await hosted.streaming.do(work)
+        except (InputError, FormatError) as error:
+            raise invalid(str(error), None) from None
+        except RecurraError as error:
+            raise ApiError(400, str(error), code="invalid_value") from None
 
     async def _json(self, message: dict[str, Any]) -> dict[str, Any]:
         text = message.get("text")
@@ -296,7 +299,11 @@ class Session:
     async def _say(self, value: dict[str, Any]) -> None:
         if self._socket.application_state is not WebSocketState.CONNECTED:
             raise _ClosedError
-        await self._socket.send_text(json.dumps(value, allow_nan=False))
+        try:
+            text = json.dumps(value, allow_nan=False)
+        except ValueError:
+            raise beyond("frame") from None
+        await self._socket.send_text(text)
 
     async def _close(self, error: ApiError) -> None:
         """Say what is wrong, and close."""

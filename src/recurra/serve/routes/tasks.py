@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
 
 from recurra.errors import FormatError, InputError
 from recurra.serve.bodies import read_json
 from recurra.serve.context import Serving, body_of, serving
-from recurra.serve.errors import ApiError, invalid
+from recurra.serve.errors import ApiError, beyond, invalid
 from recurra.serve.hosted import Hosted, wrong_task
 from recurra.serve.schema import DetailedTaskRequest, TaskRequest
 
@@ -130,7 +131,7 @@ _DETAILS: dict[str, Callable[[Any, list[Any], list[Any]], list[dict[str, Any]]]]
 
 
 def _route(verb: str, task: str, work: Work, schema: type[TaskRequest]) -> None:
-    async def answer(request: Request) -> dict[str, Any]:
+    async def answer(request: Request) -> Response:
         serve = serving(request)
         asked = await read_json(request, serve.limits, schema)
         hosted = serve.models.get(asked.model)
@@ -149,11 +150,20 @@ def _route(verb: str, task: str, work: Work, schema: type[TaskRequest]) -> None:
             data = await in_turn(serve, hosted, results)
         except (InputError, FormatError) as error:
             raise invalid(f"inputs: {error}", "inputs") from None
-        return {"object": "list", "model": hosted.name, "data": data}
+        return finite({"object": "list", "model": hosted.name, "data": data}, "inputs")
 
     answer.__doc__ = work.__doc__
     answer.__name__ = verb
-    router.post(f"/v1/{verb}", openapi_extra=body_of(schema))(answer)
+    extra = body_of(schema)
+    router.post(f"/v1/{verb}", openapi_extra=extra, response_model=dict[str, Any])(answer)
+
+
+def finite(value: Any, param: str) -> Response:
+    """A reply; ApiError where it holds a number that JSON has none for."""
+    try:
+        return JSONResponse(value)
+    except ValueError:
+        raise beyond(param) from None
 
 
 async def in_turn(serve: Serving, hosted: Hosted, work: Callable[[], R]) -> R:
@@ -171,8 +181,8 @@ async def in_turn(serve: Serving, hosted: Hosted, work: Callable[[], R]) -> R:
         )
     hosted.asked += 1
     try:
-        async with asyncio.timeout(serve.limits.request), hosted.turn:
-            return await asyncio.to_thread(work)
+        async with asyncio.timeout(serve.limits.request):
+            return await hosted.worker.do(work)
     except TimeoutError:
         raise ApiError(408, f"not done after {serve.limits.request:g} s", code="deadline") from None
     finally:

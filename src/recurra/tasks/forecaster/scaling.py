@@ -19,6 +19,8 @@ _FLOOR = 0.02
 _LARGEST = 1e200
 #: The largest number of a series: the squares of deviations must be finite.
 _MOST = 1e100
+#: The most, once measured by the values that were learnt from: float32 holds sums of squares of it.
+_REACH = 1e17
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ class Scaler:
         if self.known_columns:
             mean, deviation = np.array(self.known).T
             parts.insert(0, (known - mean) / deviation)
+            check_reach(parts[0], "known covariates")
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def _inverse(self, values: np.ndarray) -> np.ndarray:
@@ -161,6 +164,7 @@ class Scaler:
         kinds = {"standard": deviation, "mean": absolute, "none": np.ones_like(mean)}
         size = kinds[self.scale]
         given = (filled(_forth(one, self.transform), mean) - shift) / size
+        check_reach(given, f"series {one.name!r}: values")
         return Track(
             values=given.astype(np.float32),
             present=~np.isnan(one.values),
@@ -301,6 +305,16 @@ def _forth(one: Series, transform: str) -> np.ndarray:
             "choose transform none"
         )
     return np.log(one.values) if transform == "log" else np.log1p(one.values)
+
+
+def check_reach(numbers: np.ndarray, what: str) -> None:
+    """Refuse numbers (measured by those that were learnt from) that a network cannot read."""
+    most = float(np.fmax.reduce(np.abs(numbers), axis=None, initial=0.0))
+    if most > _REACH:
+        raise InputError(
+            f"{what}: expected numbers like those the model was trained on, received one that is "
+            f"{most:.0e} times as large: correct it, or leave it out"
+        )
 
 
 def _check_size(one: Series) -> None:

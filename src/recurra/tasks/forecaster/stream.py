@@ -18,7 +18,7 @@ from recurra.tasks.forecaster.outcome import PATHS, Units, from_numbers, from_pa
 from recurra.tasks.forecaster.panel import Panel
 from recurra.tasks.forecaster.paths import draw_on, read_context
 from recurra.tasks.forecaster.runtime import RuntimeForecaster, RuntimeMember
-from recurra.tasks.forecaster.scaling import Scaler
+from recurra.tasks.forecaster.scaling import Scaler, check_reach
 from recurra.tasks.forecaster.settings import ForecasterSettings
 from recurra.tasks.forecaster.stream_place import (
     Measure,
@@ -283,6 +283,7 @@ class ForecastReader(Reader[SeriesPlace, Frame, Forecast, Forecast]):
         at = place.measure
         before = place.pending[-1][0] if place.pending else place.values[0, :, -1]
         given = (self._scaler.forth(row) - at.track_shift) / at.track_size
+        check_reach(given, "append")
         normal = (given - at.shift[0]) / at.size[0]
         normal = np.where(np.isnan(normal), before, normal).astype(np.float32)
         numbers = self._scaler.known_numbers(beside[None], at.times(place.count, 1))[0]
