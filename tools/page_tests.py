@@ -1,9 +1,9 @@
 """Tests of the page in a browser, and what they need: `make page`.
 
 Node runs them (`tests/page/browser`) under the system's Chromium, with playwright-core and axe-core
-from npm in `build/browser`. Where something is missing they are skipped in
-one line; `--install` has apt install the browser. `--bench` prints how long a key stroke and a heat map take; `--shots` makes the
-pictures of the documents, with models that are given as NAME=RUN.
+from npm in `build/browser`. Where something is missing they are skipped in a line; `--install` has
+apt install the browser. `--bench` prints how long a key stroke and a heat map take; `--shots` makes
+the pictures of the documents, with models that are given as NAME=RUN.
 """
 
 import argparse

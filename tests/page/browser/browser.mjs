@@ -100,7 +100,7 @@ const READY = {
   compare: ".says", draft: ".reading.short span", dialogue: "form",
 };
 export async function settled(page, view) {
-  await page.waitForSelector(READY[view], { timeout: 8000 });
+  await page.waitForSelector(READY[view], { timeout: 25_000 });
   await page.waitForTimeout(60);
 }
 

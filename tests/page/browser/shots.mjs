@@ -4,7 +4,7 @@
 import { close, settled, visit } from "./browser.mjs";
 
 const [folder] = process.argv.slice(2);
-const page = await visit({ viewport: { width: 1240, height: 800 } });
+const page = await visit({ viewport: { width: 1400, height: 860 } });
 await settled(page, "write");
 const show = async (view) => {
   await page.click(`nav button[data-view=${view}]`);
@@ -37,9 +37,11 @@ await page.waitForTimeout(700);
 await page.evaluate(() => scrollTo(0, 190));
 await shoot("whatif");
 await show("units");
-await page.getByLabel("Gate or state").selectOption("c");
-await page.waitForTimeout(900);
-await page.getByLabel("Sort by").selectOption("class");
+await page.getByLabel("Gate or state").selectOption("f");
+await page.waitForTimeout(1200);
+await page.locator("#view").focus();
+for (let k = 0; k < 6; k += 1) await page.keyboard.press("ArrowDown");
+for (let k = 0; k < 20; k += 1) await page.keyboard.press("ArrowRight");
 await page.waitForTimeout(400);
 await page.evaluate(() => scrollTo(0, 380));
 await shoot("units");

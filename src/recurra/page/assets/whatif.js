@@ -97,7 +97,7 @@ class WhatIf {
 		const after = new Reading("The text with the change", { look: look(1), short: true, pick });
 		const xLabel = "tokens read behind the change";
 		fill(this.out,
-			picture("Both texts", el("div", {}, before.box, after.box), [
+			picture("Both texts", el("div", { class: "stack" }, before.box, after.box), [
 				"Above the text as it is; below with the change: orange tokens came as a greater surprise, blue ones as a smaller.",
 				"The tokens behind the change are the same in both; only what the network remembers of it differs.",
 				"Change the first letter of a name that is repeated later, and look at the name's second place.",
