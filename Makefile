@@ -8,7 +8,7 @@ BIN := .venv/bin
 # More for pytest: make test ARGS="-k lstm"
 ARGS ?=
 
-.PHONY: help setup demo test page matrix test-quality loggers kills fuzz check sanitize sanitize-threads docs bench format clean
+.PHONY: help setup demo test test-peers page matrix test-quality loggers kills fuzz check sanitize sanitize-threads docs bench format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -25,6 +25,9 @@ test: setup  ## run every test, and every example in the documents
 
 page: setup  ## the page's tests in a browser (chromium, node), where there is one: under a minute
 	@OMP_NUM_THREADS=1 $(BIN)/python tools/page_tests.py $(ARGS)
+
+test-peers: setup  ## two minutes: other libraries beside ours, their own tests with our layers, other BLAS
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m peers $(ARGS)
 
 matrix: setup  ## a minute of the tests under other threads, BLAS kernels, locales, paths, hash seeds
 	@$(BIN)/python tools/matrix.py

@@ -86,7 +86,8 @@ Costs costs() {
   if (cores() < 2) return {};
   const std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
   if (!lock.owns_lock()) return {};  // somebody is at it
-  if (!known.measured || Clock::now() - when > std::chrono::seconds(3)) {
+  const auto age = std::chrono::milliseconds(known.waking < longest ? 3000 : 300);  // nobody came: for how long?
+  if (!known.measured || Clock::now() - when > age) {
     Costs found;
     if (measure(found)) known = found;
     when = Clock::now();
@@ -110,11 +111,11 @@ bool too_small(const Step& step, double steps) { return work_of(step, least_cycl
 Choice choose(const Costs& costs, const Step& step, double steps, int most) {
   if (most < 2) return {1, false};
   const double work = work_of(step, costs.cycle);
-  if (work * steps < costs.waking || costs.gain < 1.25) return {1, true};
+  if (work * steps < costs.waking || costs.gain < 1.25) return {1, true, work * steps};
   const bool brief = work * steps < long_enough;
-  if (step.by_rows) return {most, brief};
+  if (step.by_rows) return {most, brief, work * steps};
   const double paid = work / (costs.meeting * step.meetings + 0.95e-3 * step.states);
-  return {paid < 2 ? 1 : paid < most ? int(paid) : most, brief};
+  return {paid < 2 ? 1 : paid < most ? int(paid) : most, brief, work * steps};
 }
 
 }  // namespace recurra

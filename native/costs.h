@@ -27,7 +27,8 @@ struct Step {
 
 struct Choice {
   int threads;
-  bool brief;  // to wait for a thread that does not run costs more than several such calls gain
+  bool brief;  // to wait for a thread that does not run may cost more than the call gains by it
+  double work = 0;  // microseconds that it takes one thread
 };
 
 // Whether a call is too small for more than one thread on any machine.

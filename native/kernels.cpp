@@ -31,6 +31,7 @@ const Plan<V>& plan_of(const void* program) {
 struct Threads {
   int count;
   unsigned manner;
+  double work = 0;  // microseconds that it takes one thread, where it is brief
 };
 
 // Microseconds that the products of a call take one thread, about.
@@ -60,7 +61,7 @@ Threads threads_of(const Plan<V>& plan, const Call<Scalar<V>>& call) {
   step.by_rows = row_parts(plan, call) >= most;
   if (recurra::too_small(step, double(shape.steps))) return {1, Team::brief};
   const recurra::Choice choice = recurra::choose(recurra::costs(), step, double(shape.steps), most);
-  return {choice.threads, choice.brief ? unsigned(Team::brief) : 0};
+  return {choice.threads, choice.brief ? unsigned(Team::brief) : 0, choice.work};
 }
 
 template <class V>
@@ -112,7 +113,7 @@ template <class V>
 void forward(const void* program, const void* given, const Call<Scalar<V>>& call, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
   const Threads wanted = threads_of(plan, call);
-  Team team(wanted.count, wanted.manner);
+  Team team(wanted.count, wanted.manner, wanted.work);
   const int threads = team.threads();
   Packed<V>* mine = given ? nullptr : new (arena.take<Packed<V>>(1)) Packed<V>(plan, call, arena, reads_in_place(call) && !has_many_gates(plan));
   const Packed<V>& packed = given ? *static_cast<const Packed<V>*>(given) : *mine;
@@ -195,7 +196,7 @@ template <class V>
 void backward(const void* program, const Call<Scalar<V>>& given, Arena& arena) {
   const Plan<V>& plan = plan_of<V>(program);
   const Threads wanted = threads_of(plan, given);
-  Team team(wanted.count, wanted.manner);
+  Team team(wanted.count, wanted.manner, wanted.work);
   const int threads = team.threads(), count = row_parts(plan, given);
   Vectors<V> vectors(plan, given.shape, arena);
   vectors.fill(given.parameter);

@@ -58,9 +58,11 @@ constexpr int64_t patience = 2500;
 constexpr int64_t wait = 50 * microsecond;
 // How long threads without a call look for the next one before they sleep.
 constexpr int64_t idle = 100 * microsecond;
+// How long a thread may take to come.
+constexpr int64_t waking = 30 * microsecond;
 // A wait that only a thread explains that does not run: pieces of brief calls are much shorter.
 constexpr int64_t stall = 150 * microsecond;
-constexpr int64_t least_pause = 20 * millisecond, most_pause = 2000 * millisecond;
+constexpr int64_t least_pause = 20 * millisecond, most_pause = 2000 * millisecond, between_tries = 128;
 
 }  // namespace
 
@@ -112,17 +114,32 @@ bool Pool::share(const char* path) {
   return whole;
 }
 
-bool Pool::crowded() const {
+bool Pool::crowded(double work) const {
   const int64_t calm = calm_.load(std::memory_order_relaxed);
-  return calm && now() < calm;
+  return calm && now() < calm && double(stall_.load(std::memory_order_relaxed)) > 0.5 * microsecond * work;
 }
 
-void Pool::stalled() {
+void Pool::stalled(int64_t length) {
   const int64_t time = now(), calm = calm_.load(std::memory_order_relaxed);
-  if (time < calm) return;
-  const bool again = calm && time - calm < 1000 * millisecond + pause_;
-  pause_ = again ? (2 * pause_ < most_pause ? 2 * pause_ : most_pause) : least_pause;
+  if (time < calm) {
+    if (length > stall_.load(std::memory_order_relaxed)) stall_.store(length, std::memory_order_relaxed);
+    return;
+  }
+  // To try again costs such a stall: at most a share of the time between two tries.
+  const int64_t cap = between_tries * length < most_pause ? between_tries * length : most_pause;
+  const bool again = calm && time - calm < least_pause + pause_;
+  pause_ = again ? (2 * pause_ < cap ? 2 * pause_ : cap) : least_pause;
+  stall_.store(length, std::memory_order_relaxed);
   calm_.store(time + pause_, std::memory_order_relaxed);
+}
+
+// Once in a call, where others have computed a part for longer than it takes to wake its thread.
+void Pool::separate() {
+  if (!held_ || now() - held_ < waking) return;
+  held_ = 0;
+  Place* const there = there_.load(std::memory_order_relaxed);
+  for (int n = 1; n < count_.load(std::memory_order_relaxed); ++n)
+    if (parts_[n].absent.load(std::memory_order_relaxed)) there[n].clear();
 }
 
 bool Pool::ready(int part, uint64_t piece) const {
@@ -188,6 +205,7 @@ bool Pool::take_own(int home) {
 // As long as threads are held.
 void Pool::help(int home) {
   static const int patient = pauses().in(patience), waiting = pauses().in(wait);
+  there_.load(std::memory_order_relaxed)[home].arrive(caller_.load(std::memory_order_relaxed));
   for (int spins = 0;;) {
     if (take_own(home) || take_any(home, spins < patient)) {
       spins = 0;
@@ -203,12 +221,14 @@ void Pool::help(int home) {
 
 // Until all parts are done. Only the caller knows that from their words: to others they may be of a later
 // call.
-void Pool::lead(unsigned manner) {
+void Pool::lead(unsigned manner, int64_t limit) {
   static const int patient = pauses().in(patience), waiting = pauses().in(wait);
   Watch watch(manner & Team::whole);
   int64_t since = 0;
   for (int spins = 0;;) {
-    if (take_own(0) || take_any(0, spins < patient)) {
+    const bool own = take_own(0);
+    if (own || take_any(0, spins < patient)) {
+      if (!own) separate();
       spins = 0;
       try {
         watch.piece();
@@ -221,13 +241,13 @@ void Pool::lead(unsigned manner) {
       pause();
     } else {
       if (spins == waiting) since = now();
-      if (manner & Team::brief && now() - since > stall - wait) stalled();
+      if (const int64_t waited = now() - since + wait; manner & Team::brief && waited > limit) stalled(waited);
       std::this_thread::yield();
     }
   }
 }
 
-void Pool::run(int parts, int groups, unsigned manner, Task task, void* body) {
+void Pool::run(int parts, int groups, unsigned manner, double work, Task task, void* body) {
   task_.store(task, std::memory_order_relaxed);
   body_.store(body, std::memory_order_relaxed);
   count_.store(parts, std::memory_order_relaxed);
@@ -236,7 +256,8 @@ void Pool::run(int parts, int groups, unsigned manner, Task task, void* body) {
   error_ = nullptr;
   for (int n = 0; n < parts; ++n) parts_[n].done.value.store(2 * next_, std::memory_order_relaxed);
   for (int n = 0; n < parts; ++n) parts_[n].claim.value.store(next_, std::memory_order_release);
-  lead(manner);
+  const int64_t half = int64_t(0.5 * microsecond * work);  // longer than any of its pieces
+  lead(manner, half > stall ? half : stall);
   for (int n = 0; n < parts; ++n) {
     const uint64_t last = parts_[n].claim.value.load(std::memory_order_relaxed);
     if (last >= next_) next_ = last + 1;
@@ -244,16 +265,20 @@ void Pool::run(int parts, int groups, unsigned manner, Task task, void* body) {
   if (failed_.load(std::memory_order_relaxed)) std::rethrow_exception(std::move(error_));
 }
 
-void Pool::hold(int threads, void (*body)(void*), void* at) {
+void Pool::hold(int threads, unsigned manner, void (*body)(void*), void* at) {
   const int room = cores();
   if (threads > room) threads = room;
   if (threads == 1) return body(at);
+  caller_.store(Caller::here(), std::memory_order_relaxed);
+  held_ = now();
+  const OpenMP* openmp = helping_openmp(threads, manner);
+  there_.store(places_[openmp != nullptr], std::memory_order_relaxed);
   ticket_.fetch_add(1, std::memory_order_seq_cst);
   struct Closing {
     Pool& pool;
     ~Closing() { pool.close(); }
   };
-  if (help_by_openmp(threads, body, at)) return;
+  if (openmp) return help_by_openmp(*openmp, threads, body, at);
   const Closing closing{*this};
   grow(threads - 1);
   // Either a worker that lies down sees the ticket, or its number is seen here.
@@ -306,16 +331,22 @@ bool room_for(int threads) {
 
 }  // namespace
 
-bool Pool::help_by_openmp(int threads, void (*body)(void*), void* at) {
+// Where threads were kept from running, long calls are better off with threads that need not come. Brief ones that
+// have more than one thread at all would meet OpenMP's, which look for work for milliseconds, on their processors.
+const OpenMP* Pool::helping_openmp(int threads, unsigned manner) const {
   const OpenMP* openmp = openmp_.load(std::memory_order_acquire);
-  if (!openmp || openmp->nested() || crowded() || !room_for(threads)) return false;
-  Region region{*this, *openmp, body, at, 0, 0, nullptr};
+  if (!openmp || openmp->nested() || (crowded() && !(manner & Team::brief))) return nullptr;
+  return room_for(threads) ? openmp : nullptr;
+}
+
+void Pool::help_by_openmp(const OpenMP& openmp, int threads, void (*body)(void*), void* at) {
+  Region region{*this, openmp, body, at, 0, 0, nullptr};
   const int64_t begin = now();
-  openmp->parallel(Region::run, &region, unsigned(threads), 0);
+  openmp.parallel(Region::run, &region, unsigned(threads), 0);
   // From the time of the first call on, what it waits for is that all of its threads run.
-  if (region.begun - begin + now() - region.ended > stall) stalled();
+  const int64_t waited = region.begun - begin + now() - region.ended;
+  if (waited > stall) stalled(waited);
   if (region.error) std::rethrow_exception(std::move(region.error));
-  return true;
 }
 
 void Pool::grow(int workers) {

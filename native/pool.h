@@ -16,6 +16,7 @@
 #include <type_traits>
 
 #include "cores.h"
+#include "place.h"
 #include "sizes.h"
 
 namespace recurra {
@@ -68,9 +69,9 @@ class Pool {
   // Returns whether there is one. Threads of our own remain for what OpenMP refuses.
   bool share(const char* path);
 
-  // Whether a thread was kept from running in the middle of a piece, not long ago: short calls are
-  // better made alone then.
-  bool crowded() const;
+  // Whether a thread was kept from running in the middle of a piece, not long ago, for longer than a call whose
+  // work takes one thread so many microseconds gains by a second one.
+  bool crowded(double work = 0) const;
 
  private:
   friend class Team;
@@ -88,12 +89,13 @@ class Pool {
   Pool();
   static void forget();
   struct Region;
-  void hold(int threads, void (*body)(void*), void* at);
-  bool help_by_openmp(int threads, void (*body)(void*), void* at);
+  void hold(int threads, unsigned manner, void (*body)(void*), void* at);
+  const OpenMP* helping_openmp(int threads, unsigned manner) const;
+  void help_by_openmp(const OpenMP& openmp, int threads, void (*body)(void*), void* at);
   void close() { ticket_.fetch_add(1, std::memory_order_release); }
-  void run(int parts, int groups, unsigned manner, Task task, void* body);
+  void run(int parts, int groups, unsigned manner, double work, Task task, void* body);
   void help(int home);
-  void lead(unsigned manner);
+  void lead(unsigned manner, int64_t limit);
   bool take(int number);
   bool take_own(int home);
   bool take_any(int home, bool patient);
@@ -101,7 +103,8 @@ class Pool {
   bool finished() const;
   bool open() const { return ticket_.load(std::memory_order_acquire) & 1; }
   void fail(std::exception_ptr error);
-  void stalled();
+  void stalled(int64_t length);
+  void separate();
   void grow(int workers);
   void work(int home);
 
@@ -118,7 +121,13 @@ class Pool {
   alignas(128) std::atomic<bool> owned_{false};
   std::atomic<const OpenMP*> openmp_{nullptr};
   std::atomic<int64_t> calm_{0};  // when the machine is thought to have room again
+  std::atomic<int64_t> stall_{0};  // how long the last call waited for a thread that did not run
   int64_t pause_ = 0;             // how long it was thought not to, last time
+  // Where our threads run, and those of OpenMP.
+  Place places_[2][most_parts];
+  std::atomic<Place*> there_{places_[0]};  // those of the threads that are held
+  std::atomic<Caller> caller_{{0, -1}};
+  int64_t held_ = 0;                       // when it began to; 0 where absent threads were moved since
   uint64_t next_ = 1;             // number before the first piece of the next call
   int workers_ = 0;
   std::mutex sleep_;
@@ -128,16 +137,16 @@ class Pool {
 // The threads of one call: as many parts as asked for, or one where another call has the pool. Results
 // do not depend on it.
 //
-// In the manner of a `brief` call there is one part for a while after the system kept a thread from
-// running: to wait for it once costs more than threads gain in many such calls. What is done as a
-// `whole` is not ended by what `Watch` asks.
+// In the manner of a `brief` call, whose `work` takes one thread so many microseconds, there is one part for a
+// while after the system kept a thread from running for so long that to wait for it again would cost more than
+// threads gain. What is done as a `whole` is not ended by what `Watch` asks.
 class Team {
  public:
   enum Manner : unsigned { brief = 1, whole = 2 };
 
-  explicit Team(int threads, unsigned manner = 0) : pool_(Pool::instance()), manner_(manner) {
+  explicit Team(int threads, unsigned manner = 0, double work = 0) : pool_(Pool::instance()), manner_(manner), work_(work) {
     if (threads > most_parts) threads = most_parts;
-    if (threads > 1 && !(manner & brief && pool_.crowded()) && !pool_.owned_.exchange(true, std::memory_order_acquire))
+    if (threads > 1 && !(manner & brief && pool_.crowded(work)) && !pool_.owned_.exchange(true, std::memory_order_acquire))
       threads_ = threads;
   }
   ~Team() {
@@ -158,9 +167,9 @@ class Team {
     if (threads_ == 1) {
       for (Watch watch(manner_ & whole); advance(0);) watch.piece();
     } else if (held_) {
-      pool_.run(threads_, groups, manner_, task, body);
+      pool_.run(threads_, groups, manner_, work_, task, body);
     } else {
-      hold([&] { pool_.run(threads_, groups, manner_, task, body); });
+      hold([&] { pool_.run(threads_, groups, manner_, work_, task, body); });
     }
   }
 
@@ -171,7 +180,7 @@ class Team {
     held_ = true;
     using Function = std::remove_reference_t<Body>;
     const auto call = [](void* at) { (*static_cast<Function*>(at))(); };
-    pool_.hold(threads_, call, const_cast<void*>(static_cast<const void*>(&body)));
+    pool_.hold(threads_, manner_, call, const_cast<void*>(static_cast<const void*>(&body)));
     held_ = false;
   }
 
@@ -188,6 +197,7 @@ class Team {
  private:
   Pool& pool_;
   const unsigned manner_;
+  const double work_;
   int threads_ = 1;
   bool held_ = false;
 };

@@ -22,7 +22,7 @@ class Streams {
             Arena& work) const {
     const long turn = turn_.fetch_add(1);
     const double expected = threads_ > 1 ? work_of(batch, input) : 0;
-    Team team(expected < waking ? 1 : threads_, expected < long_enough ? Team::brief : 0);
+    Team team(expected < waking ? 1 : threads_, expected < long_enough ? Team::brief : 0, expected);
     const int threads = team.threads();
     const auto call = stack_.begin(1, batch, input, given, states, turn, work, threads, 0);
     const auto last = [&](int thread) {

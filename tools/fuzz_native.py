@@ -19,7 +19,7 @@ from recurra.cells.emit import key
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "fuzz-native"
-SOURCES = ("isa.cpp", "memory.cpp", "pool.cpp", "cores.cpp", "costs.cpp")
+SOURCES = ("isa.cpp", "memory.cpp", "place.cpp", "pool.cpp", "cores.cpp", "costs.cpp")
 CHECKED = "address,undefined"
 FLAGS: tuple[str, ...] = (
     "-std=c++17",

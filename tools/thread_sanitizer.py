@@ -12,7 +12,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "thread-sanitizer"
-SOURCES = ("tests/native/driver/pool.cpp", "native/pool.cpp", "native/cores.cpp")
+SOURCES = (
+    "tests/native/driver/pool.cpp",
+    "native/pool.cpp",
+    "native/place.cpp",
+    "native/cores.cpp",
+)
 FLAGS = ("-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-Inative", "-pthread")
 
 

@@ -32,6 +32,7 @@ def main() -> int:
         "kernels": [str(NATIVE / "kernels.cpp"), *KERNELS],
         "isa": [str(NATIVE / "isa.cpp"), "-DRECURRA_ISAS=RECURRA_ISA(base)"],
         "memory": [str(NATIVE / "memory.cpp")],
+        "place": [str(NATIVE / "place.cpp")],
         "pool": [str(NATIVE / "pool.cpp")],
         "cores": [str(NATIVE / "cores.cpp")],
         "costs": [str(NATIVE / "costs.cpp")],

@@ -25,6 +25,8 @@ from bench.turns import (
 from bench.work import CELLS, OPTIONS, Text, Work
 from recurra import native
 
+pytestmark = pytest.mark.peers
+
 PLAN = Plan(rounds=2, seconds=0.001, threads=1, peers=PEERS)
 KINDS = ("training", "inference", "step")
 

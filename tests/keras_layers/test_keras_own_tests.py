@@ -12,6 +12,7 @@ import pytest
 TESTS = Path(keras.__file__).parent / "src" / "layers" / "rnn"
 
 
+@pytest.mark.peers
 @pytest.mark.timeout(600)
 def test_keras_own_tests_pass(tmp_path):
     files = sorted(map(str, TESTS.glob("*_test.py")))

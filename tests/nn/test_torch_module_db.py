@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 
 
+@pytest.mark.peers
 def test_every_recurrent_entry():
     pytest.importorskip("expecttest")  # torch's helpers import it
     script = Path(__file__).with_name("module_db.py")

@@ -12,7 +12,10 @@ from nn.variants import PATHS, H, I, P, as_hx, as_tuple, draw, gradients, on, st
 from recurra.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from tolerances import assert_all_close, assert_close
 
-pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported")
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported"),
+]
 
 DTYPES = (torch.float32, torch.float64)
 B, T, LENGTHS = 4, 6, (6, 4, 4, 1)

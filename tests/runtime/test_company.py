@@ -39,6 +39,7 @@ def test_results_are_those_of_calls_in_turn(models):
     asked("threads", models)
 
 
+@pytest.mark.peers
 @pytest.mark.skipif("RECURRA_TEST_MODELS" in os.environ, reason="the matrix has its own rows")
 @pytest.mark.parametrize("kernels", ["", "off"])
 def test_results_are_the_same_with_any_blas_and_any_number_of_threads(models, kernels):

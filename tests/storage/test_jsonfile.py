@@ -22,6 +22,8 @@ REFUSED = {
     "NaN": (b'{"a": "NaN",\n  "b": NaN}', "line 2 column 8: NaN is not JSON"),
     "Infinity": (b"[Infinity]", "line 1 column 2: Infinity is not JSON"),
     "-Infinity": (b"[1, -Infinity]", "line 1 column 5: -Infinity is not JSON"),
+    "Infinity, and more": (b"[-Infinity1]]]", "line 1 column 2: -Infinity1 is not JSON"),
+    "NaN, and no key": (b'[NaNs, {"\x01": 1}]', "line 1 column 2: NaNs is not JSON"),
     "too large": (b"[1e308, 1e309]", "line 1 column 9: 1e309 is too large"),
     "too large, after an integer as long": (
         b"[1" + b"0" * 400 + b", -2e999]",

@@ -7,6 +7,7 @@ for the rest of every period, in the middle of what others wait for.
 
 import math
 import os
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -34,10 +35,16 @@ def quota(root: Path = Path("/")) -> int | None:
         root: where `proc` and `sys` are.
 
     Returns:
-        None where there is no quota, or none that can be read.
+        None where there is no quota, or none that can be read. The answer may be a second old: a
+        model that is loaded asks several times, and each time reads a file for each group.
     """
-    found = [share for share in _quotas(root) if share > 0]
-    return max(1, math.ceil(min(found))) if found else None
+    now = time.monotonic()
+    known = _known.get(root)
+    if known is None or now - known[0] > _AGE:
+        shares = [share for share in _quotas(root) if share > 0]
+        known = now, max(1, math.ceil(min(shares))) if shares else None
+        _known[root] = known
+    return known[1]
 
 
 def asked(environment: str | None, processors: int) -> tuple[int, str | None]:
@@ -85,6 +92,8 @@ def why() -> str:
 
 
 _told: set[str] = set()
+_known: dict[Path, tuple[float, int | None]] = {}
+_AGE = 1.0  # seconds
 
 
 def _short(text: str) -> str:

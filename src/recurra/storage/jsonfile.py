@@ -145,8 +145,8 @@ def _refuse(text: str, where: str, depth: int) -> NoReturn:
                 if key in inside:
                     reason = f"the key {word[:80]} stands twice in one object"
                 inside.add(key)
-        elif word.lstrip("-") in ("NaN", "Infinity"):
-            reason = f"{word} is not JSON"
+        elif word.lstrip("-").startswith(("NaN", "Infinity")):  # the fast reader looks no further
+            reason = f"{word[:80]} is not JSON"
         elif (number := _DECIMAL.match(word)) and math.isinf(float(number[0])):
             reason = f"{word[:80]} is too large for a number"
         if reason:

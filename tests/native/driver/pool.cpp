@@ -149,6 +149,68 @@ void asleep() {
   }
 }
 
+// A thread that is bound, or that somebody binds, stays where it is.
+void places() {
+#if defined(__linux__)
+  cpu_set_t all, one;
+  expect(sched_getaffinity(0, sizeof all, &all) == 0, "no affinity");
+  if (CPU_COUNT(&all) < 2) return;
+  int first = 0;
+  while (!CPU_ISSET(first, &all)) ++first;
+  CPU_ZERO(&one);
+  CPU_SET(first, &one);
+  const auto bind = [](const cpu_set_t& to) { expect(sched_setaffinity(0, sizeof to, &to) == 0, "not bound"); };
+  const auto may = [](const cpu_set_t& where) {
+    cpu_set_t now;
+    return sched_getaffinity(0, sizeof now, &now) == 0 && CPU_EQUAL(&now, &where);
+  };
+  const int caller = recurra::Caller::here().thread;
+  std::thread([&] {
+    recurra::Place place;
+    bind(one);
+    place.arrive({caller, first});
+    expect(may(one), "a bound thread was moved");
+    bind(all);
+    const int here = sched_getcpu();
+    place.arrive({caller, here});
+    expect(sched_getcpu() != here, "a thread stayed on the processor of another");
+    cpu_set_t without = all;
+    CPU_CLR(here, &without);
+    expect(may(without), "a thread may run elsewhere than it should");
+    const int there = sched_getcpu();
+    place.arrive({caller, there});
+    without = all;
+    CPU_CLR(there, &without);
+    expect(may(without), "a thread forgot where it may run");
+    bind(all);
+  }).join();
+  std::thread([&] {  // a caller that is bound
+    recurra::Place place;
+    bind(one);
+    const recurra::Caller bound = recurra::Caller::here();
+    std::thread([&] {
+      place.arrive(bound);
+      expect(may(one), "a thread was moved where its caller may not run");
+    }).join();
+  }).join();
+  std::thread([&] {
+    recurra::Place place;
+    std::atomic<int> turn{0};
+    std::thread late([&] {
+      place.arrive({0, -1});
+      turn = 1;
+      while (turn != 2) usleep(100);
+      expect(!may(all), "an absent thread was not moved");
+    });
+    while (turn != 1) usleep(100);
+    place.clear();
+    turn = 2;
+    late.join();
+    expect(may(all), "the calling thread was moved");
+  }).join();
+#endif
+}
+
 }  // namespace
 
 int main(int, char** arguments) {
@@ -159,6 +221,7 @@ int main(int, char** arguments) {
   exceptions();
   ended_by_watch();
   asleep();
+  places();
   forked();
   std::puts("pool: good");
   return 0;  // with workers that look for work, or sleep
