@@ -23,10 +23,11 @@ demo:  ## set up what is needed, train a model on English prose for a minute, sc
 test: setup  ## run every test, and every example in the documents
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-test-peers: setup  ## two minutes: other libraries beside ours, their own tests with our layers, other BLAS
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m peers $(ARGS)
 page: setup  ## the page's tests in a browser (chromium, node), where there is one: under a minute
 	@OMP_NUM_THREADS=1 $(BIN)/python tools/page_tests.py $(ARGS)
+
+test-peers: setup  ## two minutes: other libraries beside ours, their own tests with our layers, other BLAS
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m peers $(ARGS)
 
 matrix: setup  ## a minute of the tests under other threads, BLAS kernels, locales, paths, hash seeds
 	@$(BIN)/python tools/matrix.py
