@@ -5,10 +5,12 @@ elsewhere: what computes the values (`runtime`, `native`), and the page that sho
 """
 
 from recurra.inspect.ablation import Ablation, ablation
+from recurra.inspect.fresh import at_initialisation
 from recurra.inspect.gates import Gates, gates
 from recurra.inspect.lag import GradientByLag, gradient_by_lag
 from recurra.inspect.memory import ContextNeeded, Memory, context_needed, memory
 from recurra.inspect.patching import Edit, ablate, clamp, exchange, patch, patched
+from recurra.inspect.report import Report, report
 from recurra.inspect.saliency import Saliency, saliency
 from recurra.inspect.units import (
     EffectiveRank,
@@ -27,11 +29,13 @@ __all__ = [
     "Gates",
     "GradientByLag",
     "Memory",
+    "Report",
     "Saliency",
     "Saturation",
     "TimeConstant",
     "ablate",
     "ablation",
+    "at_initialisation",
     "clamp",
     "context_needed",
     "effective_rank",
@@ -41,6 +45,7 @@ __all__ = [
     "memory",
     "patch",
     "patched",
+    "report",
     "saliency",
     "saturation",
     "time_constant",
