@@ -11,8 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-#: By name of the environment: what pip installs, and the tests. captum's own requirements would bring
-#: another torch; the one that .venv has is the one to test.
+#: By name of the environment: what pip installs, and the tests. captum's own requirements would
+#: bring another torch; the one that .venv has is the one to test.
 ENVIRONMENTS = {
     "loggers": (("tensorboard", "mlflow", "wandb"), "tests/train/test_loggers.py"),
     "captum": (("--no-deps", "captum", "tqdm"), "tests/inspect/test_captum.py"),

@@ -5,11 +5,13 @@ elsewhere: what computes the values (`runtime`, `native`), and the page that sho
 """
 
 from recurra.inspect.ablation import Ablation, ablation
+from recurra.inspect.calibration import Calibration, calibration
 from recurra.inspect.fresh import at_initialisation
 from recurra.inspect.gates import Gates, gates
 from recurra.inspect.lag import GradientByLag, gradient_by_lag
 from recurra.inspect.memory import ContextNeeded, Memory, context_needed, memory
 from recurra.inspect.patching import Edit, ablate, clamp, exchange, patch, patched
+from recurra.inspect.probes import MemorySignature, Probe, memory_signature, probe
 from recurra.inspect.report import Report, report
 from recurra.inspect.saliency import Saliency, saliency
 from recurra.inspect.units import (
@@ -23,12 +25,15 @@ from recurra.inspect.units import (
 
 __all__ = [
     "Ablation",
+    "Calibration",
     "ContextNeeded",
     "Edit",
     "EffectiveRank",
     "Gates",
     "GradientByLag",
     "Memory",
+    "MemorySignature",
+    "Probe",
     "Report",
     "Saliency",
     "Saturation",
@@ -36,6 +41,7 @@ __all__ = [
     "ablate",
     "ablation",
     "at_initialisation",
+    "calibration",
     "clamp",
     "context_needed",
     "effective_rank",
@@ -43,8 +49,10 @@ __all__ = [
     "gates",
     "gradient_by_lag",
     "memory",
+    "memory_signature",
     "patch",
     "patched",
+    "probe",
     "report",
     "saliency",
     "saturation",
