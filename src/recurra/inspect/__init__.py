@@ -5,6 +5,7 @@ elsewhere: what computes the values (`runtime`, `native`), and the page that sho
 """
 
 from recurra.inspect.ablation import Ablation, ablation
+from recurra.inspect.attention import Attention, attention
 from recurra.inspect.calibration import Calibration, calibration
 from recurra.inspect.fresh import at_initialisation
 from recurra.inspect.gates import Gates, gates
@@ -25,6 +26,7 @@ from recurra.inspect.units import (
 
 __all__ = [
     "Ablation",
+    "Attention",
     "Calibration",
     "ContextNeeded",
     "Edit",
@@ -41,6 +43,7 @@ __all__ = [
     "ablate",
     "ablation",
     "at_initialisation",
+    "attention",
     "calibration",
     "clamp",
     "context_needed",
