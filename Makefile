@@ -8,7 +8,7 @@ BIN := .venv/bin
 # More for pytest: make test ARGS="-k lstm"
 ARGS ?=
 
-.PHONY: help setup demo test test-peers page matrix test-quality loggers kills fuzz check sanitize sanitize-threads docs bench format clean
+.PHONY: help setup demo test test-peers page matrix test-quality loggers captum kills fuzz check sanitize sanitize-threads docs bench format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -36,7 +36,10 @@ test-quality: setup  ## the figures that the examples promise, on the whole of t
 	$(BIN)/python -m pytest -m quality --timeout 0 $(ARGS)
 
 loggers: setup  ## the loggers with TensorBoard, MLflow and Weights & Biases, installed beside .venv
-	@$(BIN)/python tools/logger_packages.py $(ARGS)
+	@$(BIN)/python tools/beside.py loggers $(ARGS)
+
+captum: setup  ## our layers with captum's attributions, installed beside .venv
+	@$(BIN)/python tools/beside.py captum $(ARGS)
 
 KILLS ?= 100
 kills: setup  ## kill training of all six tasks with SIGKILL, 100 times (KILLS=), and compare the bytes at the end
