@@ -18,6 +18,7 @@ VERBS = {
     "generate": "let a language model write",
     "serve": "answer requests over HTTP, as OpenAI's clients send them",
     "export": "write a model in the format of other libraries",
+    "completion": "print a script for bash, zsh or fish that completes commands",
     "doctor": "show versions and processor, and test the installation",
 }
 
