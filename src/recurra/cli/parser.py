@@ -19,6 +19,7 @@ VERBS = {
     "inspect": "look inside a model while it reads: a page of pictures",
     "serve": "answer requests over HTTP, as OpenAI's clients send them",
     "export": "write a model in the format of other libraries",
+    "completion": "print a script for bash, zsh or fish that completes commands",
     "doctor": "show versions and processor, and test the installation",
 }
 

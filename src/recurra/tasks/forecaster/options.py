@@ -27,6 +27,7 @@ class Trained(Train, total=False):
     batch: int
     stride: int
     windows: int | None
+    calibrate: bool | None
 
 
 class Chosen(Manner, Network, Trained, total=False):

@@ -280,6 +280,12 @@ class ForecasterData(SeriesSettings):
     windows: int | None = option(
         None, "at most so many windows an epoch, drawn anew each time", least=1, whole=True
     )
+    calibrate: bool | None = option(
+        None,
+        "widen intervals until the widest holds its share of the validation (direct forecasts of "
+        "quantiles or student_t): by default up to 500 windows to train on",
+        switch=True, later=True,
+    )  # fmt: skip
 
 
 def _words(text: str | None) -> tuple[str, ...]:
