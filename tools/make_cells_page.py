@@ -276,8 +276,9 @@ was begun with. ONNX files carry the program in their metadata (`recurra.cell`).
 - **Its equations in what torch saves.** A `state_dict` holds the weights, and a graph of
   `torch.export` names the cell: import the definition before such a graph is loaded. An ONNX file
   holds the equations and needs no definition.
-- **Further inputs in tasks.** Only layers and single steps take cells with `inputs=`; a task
-  refuses them in one line.
+- **Further inputs in most tasks.** Layers, single steps, and
+  [classifiers of numbers](classification.md#what-it-reads) take cells with `inputs=`; other tasks
+  refuse them in one line.
 - **Heads and low rank of the input's matrix**, and states of other sizes than H.
 - **Counterparts elsewhere.** `to_torch` and `to_keras` refuse it, and `from_onnx` reads none back.
 
