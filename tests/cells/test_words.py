@@ -148,7 +148,9 @@ def test_a_graph_names_the_program_that_kernels_run():
 
 
 def test_tasks_refuse_further_inputs():
-    with pytest.raises(InputError, match=r"reads further inputs \(dt s\), which the data of this task"):
+    with pytest.raises(
+        InputError, match=r"reads further inputs \(dt s\), which the data of this task"
+    ):
         recurra.LanguageModel(cell=of_all_words)
 
 
