@@ -25,6 +25,7 @@ class CarriedCell(Cell):
         self.name, self.states, self.gates = data.name, data.states, data.gates
         self.init, self.options = dict(data.init), dict(data.options)
         self.learnt, self.inputs = dict(data.learnt), dict(data.inputs)
+        self.drawn = {}
         self.starts = data.starts or (0.0,) * len(data.states)
         self._by_options = {program.options: program for program in data.programs}
         self.program = self._carried  # type: ignore[assignment]

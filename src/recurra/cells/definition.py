@@ -17,6 +17,8 @@ from recurra.errors import InputError
 
 Definition = Callable[..., Mapping[str, object]]
 Values = dict[str, str | bool | float]
+#: Of a shape and a generator of random numbers the array that a parameter starts from.
+Draw = Callable[..., Any]
 
 #: Sets of options that are traced where a cell is defined; of more, each value by itself.
 _MOST = 64
@@ -37,6 +39,7 @@ class Cell:
         starts: what each state starts from.
         inputs: further inputs of a step by their sizes.
         init: bias a gate starts from, where the layer initialises biases by the cell.
+        drawn: functions that draw what parameters start from, by their names.
         options: option names to their possible values, the default first.
 
     Raises:
@@ -49,9 +52,10 @@ class Cell:
         *,
         states: str,
         gates: str,
-        init: Mapping[str, float] | None = None,
+        init: Mapping[str, float | Draw] | None = None,
         options: str = "",
         learnt: str = "",
+        fixed: str = "",
         inputs: str = "x",
     ) -> None:
         self.name = declared.name(define)
@@ -62,8 +66,11 @@ class Cell:
             self.gates = declared.words(gates, "gates")
             self.options = declared.options(options)
             self.learnt = declared.learnt(learnt)
+            if both := [name for name in declared.fixed(fixed) if name in self.learnt]:
+                raise InputError(f"fixed: {both[0]!r} is learnt too: expected one of the two")
+            self.learnt |= declared.fixed(fixed)
             self.inputs = declared.inputs(inputs, self.gates)
-            self.init = declared.starts(init, (*self.gates, *self.learnt))
+            self.init, self.drawn = declared.starts(init, (*self.gates, *self.learnt))
             declared.check(define, self.states, self.gates, [*self.options, *self.learnt])
         except InputError as error:
             self._refuse(str(error))
@@ -71,6 +78,9 @@ class Cell:
         self._traced: dict[Program, Program] = {}
         self._equations: dict[tuple[object, ...], Equations] = {}
         self._asked: set[str] = set()
+        for name in [name for name in self.drawn if name in self.learnt]:
+            kind = "fixed" if self.learnt[name] < 0 else "learnt"
+            self.drawn[f"{kind}_{name}"] = self.drawn.pop(name)
         traced = lru_cache(maxsize=None)(self._program)
 
         @wraps(self._program)
@@ -207,7 +217,7 @@ class Cell:
         return tuple(0.0 if s.startswith("before_") else zoneout for s in self.states)
 
     def _check_use(self) -> None:
-        """Refuse gates and options that nothing in the equations uses."""
+        """Refuse gates and options that nothing in the equations uses, and draws of nothing."""
         read = {
             node.name
             for equations in self._equations.values()
@@ -229,7 +239,17 @@ class Cell:
                 f"nothing reads the further input {one}: expected {form} in what it returns; use "
                 "it, or take it out of inputs="
             )
-        for what, names in (("options", self.options), ("learnt", self.learnt)):
+        each = (parameters(e.nodes, self.gates, bias=True) for e in self._equations.values())
+        known = list(dict.fromkeys(p.name for found in each for p in found))
+        if odd := [name for name in self.drawn if name not in known or name.startswith("bias_")]:
+            self._refuse(
+                f"init: a function for {odd[0]!r}, which is no parameter that one draws: expected "
+                f"one of {', '.join(n for n in known if not n.startswith('bias_'))}; biases of "
+                "gates start from numbers"
+            )
+        learnt = {name: size for name, size in self.learnt.items() if size >= 0}
+        fixed = [name for name in self.learnt if name not in learnt]
+        for what, names in (("options", self.options), ("learnt", learnt), ("fixed", fixed)):
             if unasked := [name for name in names if name not in self._asked]:
                 self._refuse(
                     f"nothing asks for the {'option' if what == 'options' else 'parameter'} "
@@ -276,9 +296,10 @@ def cell(
     *,
     states: str,
     gates: str,
-    init: Mapping[str, float] | None = None,
+    init: Mapping[str, float | Draw] | None = None,
     options: str = "",
     learnt: str = "",
+    fixed: str = "",
     inputs: str = "x",
 ) -> Callable[[Definition], Cell]:
     """Make a cell of a function `(x, u, *states, opt) -> {name: value}`.
@@ -287,11 +308,16 @@ def cell(
         states: names of the states, the output first, separated by blanks: `"h c"`; with what they
             start from where that is not 0: `"h c n=1 m=-inf"`.
         gates: names of the gates in the order their weights are stacked: `"i f g o"`.
-        init: what a gate's bias, or a parameter of `learnt`, starts from: `{"f": 1.0}`.
+        init: what a gate's bias, or a parameter of `learnt`, starts from: `{"f": 1.0}`; or a
+            function that draws a parameter by name, `{"mask_hh": draw}`: `draw(shape, random)`
+            returns an array of that shape, of a matrix the rows of one gate, (H, H) or (H, I);
+            `random` is a `numpy.random.Generator`.
         options: `norm`, `peephole`, `projection`, choices like `reset=after|before`, and numbers
             with their defaults like `dt=0.042`.
         learnt: further parameters: `"w alpha:1"` are a number for each unit and one for all units,
             read as `opt.w` and `opt.alpha`.
+        fixed: further vectors that are not learnt, a number for each unit, read as `opt.NAME`; what
+            they are stands in `init`.
         inputs: further inputs of a step, the last features of a layer's input: `"x dt:1 s:27"` are
             a number, read as `x.dt`, and 27 numbers with a matrix to each gate, as `x.s.f`.
 
@@ -313,6 +339,7 @@ def cell(
             init=init,
             options=options,
             learnt=learnt,
+            fixed=fixed,
             inputs=inputs,
         )
         known = _registry.get(made.name)
