@@ -1,4 +1,4 @@
-"""Zoph & Le 2017, Neural architecture search with reinforcement learning (the cell for language)."""
+"""Zoph & Le 2017, Neural architecture search with reinforcement learning (its cell)."""
 
 import torch
 
