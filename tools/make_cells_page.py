@@ -231,7 +231,7 @@ Matrices with heads, of low rank or of another form are made whole for each call
 such: they save parameters, and no time. Their parameters are `weight_hh_heads4`,
 `weight_hh_rank8_left` and `_right`, `weight_hh_lower`; of further inputs `weight_ih_s`.
 
-`tests/cells/published/` has more than sixty cells of papers, a file each, which are compared with
+`tests/cells/published/` has more than seventy cells of papers, a file each, which are compared with
 plain loops in torch. `W` and `U` have rows only for the gates that equations read of them; a cell
 that reads no `u(v)` has no `weight_hh`.
 
@@ -280,6 +280,9 @@ was begun with. ONNX files carry the program in their metadata (`recurra.cell`).
   [classifiers of numbers](classification.md#what-it-reads) take cells with `inputs=`; other tasks
   refuse them in one line.
 - **Heads and low rank of the input's matrix**, and states of other sizes than H.
+- **A matrix read twice in two forms**, as M and its transpose in the Lipschitz RNN (Erichson et al.
+  2021): write two matrices. And **equations over the input's features**, as GRU-D's decay of the
+  input: words work on units, so that this needs `x.raw`, with as many inputs as units.
 - **Counterparts elsewhere.** `to_torch` and `to_keras` refuse it, and `from_onnx` reads none back.
 
 ## Weights
