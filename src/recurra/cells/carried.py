@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from recurra.cells import declared, written
-from recurra.cells.definition import Cell, defined
+from recurra.cells.definition import Cell
 from recurra.cells.graph import Program
 from recurra.cells.program import CellData
+from recurra.cells.registry import defined
 from recurra.cells.trace import check_function
 from recurra.errors import InputError
 

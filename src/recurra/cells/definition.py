@@ -10,7 +10,6 @@ from recurra.cells import declared
 from recurra.cells.called import Equations, call
 from recurra.cells.choices import Options
 from recurra.cells.graph import Program, parameters
-from recurra.cells.matrices import plain
 from recurra.cells.named import CellName
 from recurra.cells.trace import Trace, check_function
 from recurra.errors import InputError
@@ -371,7 +370,7 @@ def find(name: "str | Cell", digest: str = "") -> Cell:
         for found in _defined[name]:
             if found.digest == digest:
                 return found
-        raise _others(name)
+        raise others(name)
     try:
         return _registry[name]
     except KeyError:
@@ -379,46 +378,8 @@ def find(name: "str | Cell", digest: str = "") -> Cell:
         raise InputError(f"unknown cell {name!r}: expected one of {known}") from None
 
 
-def find_program(name: str, options: Mapping[str, Any], digests: Mapping[str, str]) -> Program:
-    """Return the program of a cell of that name with those options and digests.
-
-    Args:
-        name: of the cell.
-        options: arguments of `Cell.program`.
-        digests: by the method of `Program` that gives it (`digest`, `meaning`); without any the
-            cell defined last is meant.
-
-    Raises:
-        InputError: no such cell is defined here, or none by those equations.
-    """
-    if not digests:
-        return find(name).program(**options)
-    alike = [name.cell] if isinstance(name, CellName) else _defined.get(name, [])
-    for found in reversed(alike):
-        try:
-            program = found.program(**options)
-        except InputError:  # another cell of the name, without these options
-            continue
-        # Layers of before had rows for every gate; operators know programs as kernels run them.
-        for one in (program, program.full(), plain(program)):
-            if all(getattr(one, method)() == value for method, value in digests.items()):
-                return one
-    if not alike:
-        find(name)
-    raise _others(name)
-
-
-def defined(name: str) -> tuple[Cell, ...]:
-    """Return all cells of a name that were defined here, what it stands for now at the end."""
-    return tuple(_defined.get(name, ()))
-
-
-def names() -> tuple[str, ...]:
-    """Return the names of all cells defined so far, sorted."""
-    return tuple(sorted(_registry))
-
-
-def _others(name: str) -> InputError:
+def others(name: str) -> InputError:
+    """Return the refusal of a name that stands for other equations here."""
     return InputError(
         f"cell {name!r}: expected the equations that this was made with, and the definition here "
         "has others: import the right one"
