@@ -12,6 +12,7 @@ from recurra.cells.choices import Options
 from recurra.cells.graph import Program, parameters
 from recurra.cells.named import CellName
 from recurra.cells.trace import Trace, check_function
+from recurra.cells.used import check_use
 from recurra.errors import InputError
 
 Definition = Callable[..., Mapping[str, object]]
@@ -94,7 +95,10 @@ class Cell:
         for chosen in self._choices():
             found = self._equations_of(chosen, "tanh", "sigmoid")
             self._add_states(len(found.next) - len(self._declared))
-        self._check_use()
+        try:
+            check_use(self, tuple(self._equations.values()), self._asked)
+        except InputError as error:
+            self._refuse(str(error))
         alike = _defined.setdefault(self.name, [])
         alike[:] = [c for c in alike if c.digest != self.digest] + [self]
 
@@ -214,47 +218,6 @@ class Cell:
     def rates(self, zoneout: float) -> tuple[float, ...]:
         """Return the zoneout of each state where one rate is asked for: none for `before`."""
         return tuple(0.0 if s.startswith("before_") else zoneout for s in self.states)
-
-    def _check_use(self) -> None:
-        """Refuse gates and options that nothing in the equations uses, and draws of nothing."""
-        read = {
-            node.name
-            for equations in self._equations.values()
-            for node in equations.nodes
-            if node.op == "gate"
-        }
-        if unread := [g for g in self.gates if g not in read]:
-            self._refuse(
-                f"nothing reads the gate{'s' * (len(unread) > 1)} {' '.join(unread)}: expected "
-                f"x.{unread[0]} or u(v).{unread[0]} in what it returns; use it, or take it out of "
-                "gates="
-            )
-        nodes = [node for found in self._equations.values() for node in found.nodes]
-        own = {n.name.removeprefix("ih/") for n in nodes if n.op in ("input", "affine")}
-        if unread := [name for name in self.inputs if name not in own]:
-            one = unread[0]
-            form = f"x.{one}" if self.inputs[one] == 1 else f"x.{one}.{self.gates[0]}"
-            self._refuse(
-                f"nothing reads the further input {one}: expected {form} in what it returns; use "
-                "it, or take it out of inputs="
-            )
-        each = (parameters(e.nodes, self.gates, bias=True) for e in self._equations.values())
-        known = list(dict.fromkeys(p.name for found in each for p in found))
-        if odd := [name for name in self.drawn if name not in known or name.startswith("bias_")]:
-            self._refuse(
-                f"init: a function for {odd[0]!r}, which is no parameter that one draws: expected "
-                f"one of {', '.join(n for n in known if not n.startswith('bias_'))}; biases of "
-                "gates start from numbers"
-            )
-        learnt = {name: size for name, size in self.learnt.items() if size >= 0}
-        fixed = [name for name in self.learnt if name not in learnt]
-        for what, names in (("options", self.options), ("learnt", learnt), ("fixed", fixed)):
-            if unasked := [name for name in names if name not in self._asked]:
-                self._refuse(
-                    f"nothing asks for the {'option' if what == 'options' else 'parameter'} "
-                    f"{unasked[0]}: expected opt.{unasked[0]} in the definition; use it, or take "
-                    f"it out of {what}="
-                )
 
     def _refuse(self, text: str, line: int | None = None) -> NoReturn:
         raise InputError(declared.located(self.name, line or self._line, text)) from None
