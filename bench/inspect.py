@@ -53,6 +53,7 @@ def measure() -> list[dict[str, Any]]:
         ("memory_signature", lambda: inspect.memory_signature(lm, ids), None),
         ("effective_rank", lambda: inspect.effective_rank(lm, ids), None),
         ("ablation", lambda: inspect.ablation(lm, ids, top=8), None),
+        ("neurons", lambda: inspect.neurons(lm, ids), 2.0),
         ("saliency", lambda: inspect.saliency(lm, ids), None),
     ]
     rows = []

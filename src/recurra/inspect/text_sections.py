@@ -1,4 +1,4 @@
-"""The report's sections about models of text: surprise, memory, ablation, saliency."""
+"""The report's sections about models of text: surprise, memory, units, ablation, saliency."""
 
 from html import escape
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from recurra.inspect.ablation import ablation
 from recurra.inspect.gates import surprise_of
 from recurra.inspect.memory import context_needed, memory
+from recurra.inspect.neurons import neurons
 from recurra.inspect.saliency import saliency
 from recurra.inspect.section import Section, Seen, series_of
 from recurra.inspect.svg import Series, bars, chart
@@ -145,6 +146,44 @@ def ablation_section(seen: dict[str, Seen], data: Any, seed: int) -> Section:
         f"costs most, above all at tokens of the class {most}.",
         "Most units cost next to nothing: what they hold is spread over many.",
         "Hold a unit while it writes: recurra.inspect.patched(model, ablate(layer, 'h', [unit])).",
+        numbers,
+    )
+
+
+def neurons_section(seen: dict[str, Seen], data: Any, seed: int) -> Section:
+    """The units that follow quotes, lines and capitals best."""
+    numbers: dict[str, Any] = {}
+    pictures = ""
+    for kind, one in seen.items():
+        found = neurons(one.model, data, seed=seed)
+        numbers[kind] = found.to_dict()
+        places = zip(found.layer, found.state, found.unit, strict=True)
+        units = [f"{layer}.{state}{unit}" for layer, state, unit in places]
+        names = [f"{f} {u}" for f, u in zip(found.features, units, strict=True)]
+        pictures += bars(
+            names,
+            found.strength().tolist(),
+            title=f"How well the best unit follows a feature, {kind}",
+            y="from chance (0) to always (1)",
+            high=220 if kind == "trained" else 160,
+        )
+        pictures += f"<figcaption>{kind}: feature, layer.state and unit</figcaption>"
+        if kind == "trained":
+            best = int(np.argmax(np.where(found.significant, found.strength(), -1)))
+            sure = [f for f, clear in zip(found.features, found.significant, strict=True) if clear]
+            if sure:
+                told = f"Best of all, unit {units[best]} follows {found.features[best]}"
+            else:
+                told = "No unit follows a feature more than by chance"
+    return Section(
+        "neurons",
+        "Units that follow the text",
+        pictures,
+        f"{told}; each unit was chosen in the first half of the text, and is judged in the second.",
+        "Nobody asked for such units: to expect the next sign, it helps to know whether a quote is "
+        "open or how long the line is. An untrained network follows some of it by its echo alone.",
+        "recurra.inspect.neurons(model, text) has scores and p-values; patched(model, clamp(…)) "
+        "holds a unit while the model writes.",
         numbers,
     )
 

@@ -14,14 +14,17 @@ test("write: take, draw, stop, go back, branch, type", async () => {
   await open(page, "char", "write");
   const count = await page.locator(".reading span").count();
   await page.locator("#view").focus();
+  const known = () => until(page, () => document.querySelector(".bars button:not([disabled])"));
   await page.keyboard.press("2");
   await until(page, (n) => document.querySelectorAll(".reading span").length === n + 1, count);
+  await known();
   await page.keyboard.press("Enter");
   await until(page, (n) => document.querySelectorAll(".reading span").length === n + 2, count);
+  await known();
   await page.keyboard.press(" ");
   await until(page, (n) => document.querySelectorAll(".reading span").length > n + 20, count);
   await page.keyboard.press("Escape");
-  await until(page, () => document.querySelector(".bars button:not([disabled])"));
+  await known();
   const ahead = (n) => until(page, (count) => document.querySelectorAll(".reading span.ahead").length === count, n);
   for (let k = 1; k <= 5; k += 1) {
     await page.keyboard.press("ArrowLeft");

@@ -21,9 +21,9 @@ export function passage(app) {
 	return app.shared.text ?? app.session.tree.at.end().path().map((node) => node.text).join("");
 }
 
-/** Put that text into a control, and go; where Write is still at its first text, when that is there. */
+/** Put that text into a control, and go; while Write makes its first text, when that is done. */
 export async function begin(app, control, go) {
-	if (!control.value && app.session.opening) {
+	if (app.shared.text == null && app.session.opening) {
 		await app.session.opening;
 		control.value = passage(app);
 	}
