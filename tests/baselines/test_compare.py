@@ -8,6 +8,7 @@ import pytest
 from recurra.baselines import Budget, compare
 from recurra.baselines.catalog import CONTESTS, find
 from recurra.baselines.protocol import Contender
+from recurra.cells import BUILT_IN
 from recurra.cli import main
 from recurra.errors import InputError
 from tasks.classified import SMALL, ordered, reviews, slopes
@@ -106,7 +107,7 @@ def test_every_rival_of_the_catalog_is_there():
             made: Contender = rival(**arguments)
             for name in ("fit", "evaluate", "predict", "save"):
                 assert callable(getattr(made, name))
-        assert set(contest.models) - {"rnn", "lstm", "gru"} <= set(contest.rivals)
+        assert set(contest.models) - BUILT_IN.keys() <= set(contest.rivals)
         assert callable(find(contest.inputs)[0])
     assert Budget().parameters is None
 

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from recurra.baselines.catalog import CONTESTS
+from recurra.cells import BUILT_IN
 from recurra.cli.parser import make_parser
 from recurra.tasks.catalog import ENTRIES
 
@@ -31,7 +32,7 @@ def test_the_example_of_a_comparison_is_one_of_its_task(recurra, task):
     parsed = make_parser().parse_args(words)
     assert parsed.task == task
     contest = CONTESTS[task]
-    known = {"rnn", "lstm", "gru", *contest.rivals}
+    known = {*BUILT_IN, *contest.rivals}
     assert set(parsed.models.split(",")) <= known
 
 

@@ -30,7 +30,11 @@ from recurra.cells.named import CellName
 from recurra.cells.program import CellData
 from recurra.cells.rnn import rnn
 
+#: The cells that come with the package, by name: kernels, pages, help and tests read this table.
+BUILT_IN = {one.name: one for one in (rnn, lstm, gru)}
+
 __all__ = [
+    "BUILT_IN",
     "FUNCTIONS",
     "CarriedCell",
     "Cell",
