@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from recurra.cells import BUILT_IN, limits
+from recurra.cells import programs as variants
 from recurra.cells.emit import header, key
 from recurra.cells.graph import Program
 
@@ -14,7 +15,7 @@ HERE = Path(__file__).resolve().parent / "cells"
 def programs() -> list[Program]:
     """Return the programs that come compiled: every cell with every set of its options."""
     simple_first = sorted(BUILT_IN.values(), key=lambda cell: len(cell.options))
-    found = [program for cell in simple_first for program in cell.programs()]
+    found = [program for cell in simple_first for program in variants(cell)]
     return found + [BUILT_IN["rnn"].program(norm=n, activation="relu") for n in (False, True)]
 
 

@@ -74,8 +74,8 @@ def test_there_are_tests_of_all_recurrent_operators():
 def test_the_operators_around_them(op, tmp_path, monkeypatch):
     found = [c for c in OTHERS if c.model.graph.node[0].op_type == op]
     assert found or op in WITHOUT_CASES, (
-        f"onnx has no case of {op}: write the name in OPERATORS as the standard does, or test it in "
-        "tests/interop and add it to WITHOUT_CASES"
+        f"onnx has no case of {op}: write it in OPERATORS as the standard does, or "
+        "test it in tests/interop and add it to WITHOUT_CASES"
     )
     served = 0
     for case in found:

@@ -11,6 +11,7 @@ import torch
 from native.cases import Case, Problem, compare
 from recurra import native
 from recurra.cells import BUILT_IN, Program, definition
+from recurra.cells import programs as variants
 from recurra.cells.emit import key
 from recurra.errors import InputError
 
@@ -21,7 +22,7 @@ def program(cell: str, **options: str | bool) -> Program:
     return definition.find(cell).program(**options)
 
 
-PROGRAMS = [one for cell in BUILT_IN.values() for one in cell.programs()]
+PROGRAMS = [one for cell in BUILT_IN.values() for one in variants(cell)]
 PROGRAMS += [program("rnn", norm=n, activation="relu") for n in (False, True)]
 WITHOUT_BIAS = [
     program("lstm", bias=False),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from recurra import native, nn
 from recurra.cells import BUILT_IN, FUNCTIONS
+from recurra.cells import programs as variants
 from recurra.nn import GRU, LSTM, RNN, Recurrent
 
 I, H, P = 4, 3, 2
@@ -53,7 +54,7 @@ def _rows() -> list[Variant]:
     rows += [Variant(LSTM, {"activation": "softsign", "recurrent_activation": "hard_sigmoid"})]
     for cell in BUILT_IN.values():
         if cell.name.upper() not in nn.__all__:  # a cell without a layer class of its name
-            for program in cell.programs():
+            for program in variants(cell):
                 more = {"layer_norm" if n == "norm" else n: v for n, v in program.options}
                 rows.append(Variant(cell.name, more))
     return rows

@@ -1,5 +1,6 @@
 """Recurrent cells as definitions: equations that trace to an immutable program."""
 
+from recurra.cells.built_in import BUILT_IN, programs
 from recurra.cells.carried import CarriedCell, data_of, known
 from recurra.cells.definition import Cell, cell, find, find_program, names
 from recurra.cells.functions import (
@@ -30,9 +31,6 @@ from recurra.cells.named import CellName
 from recurra.cells.program import CellData
 from recurra.cells.rnn import rnn
 
-#: The cells that come with the package, by name: kernels, pages, help and tests read this table.
-BUILT_IN = {one.name: one for one in (rnn, lstm, gru)}
-
 __all__ = [
     "BUILT_IN",
     "FUNCTIONS",
@@ -60,6 +58,7 @@ __all__ = [
     "mean",
     "minimum",
     "names",
+    "programs",
     "relu",
     "rnn",
     "sigmoid",

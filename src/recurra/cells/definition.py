@@ -151,10 +151,6 @@ class Cell:
         # One object however it is asked for: look-ups by an equal one would compare all nodes.
         return self._traced.setdefault(program, program)
 
-    def programs(self) -> list[Program]:
-        """The program of every set of options, the defaults first (of very many: of each value)."""
-        return [self.program(**chosen) for chosen in self._choices()]
-
     def _choices(self) -> list[Values]:
         """The sets of options to trace, the defaults first."""
         count = 1
