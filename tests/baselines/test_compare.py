@@ -1,5 +1,6 @@
 """Comparisons: who takes part, what is measured, what is drawn."""
 
+import inspect
 import json
 import re
 
@@ -105,8 +106,10 @@ def test_every_rival_of_the_catalog_is_there():
         for reference in contest.rivals.values():
             rival, arguments = find(reference)
             made: Contender = rival(**arguments)
-            for name in ("fit", "evaluate", "predict", "save"):
-                assert callable(getattr(made, name))
+            for name in ("fit", "evaluate", "predict", "save", "parameters"):
+                assert hasattr(rival, name), f"{reference}: lacks {name} of protocol.Contender"
+            takes = set(inspect.signature(made.fit).parameters)
+            assert {"valid", "budget"} <= takes, f"{reference}: fit lacks valid= or budget="
         assert set(contest.models) - BUILT_IN.keys() <= set(contest.rivals)
         assert callable(find(contest.inputs)[0])
     assert Budget().parameters is None

@@ -21,7 +21,7 @@ def test_the_learning_rate_in_help_is_the_one_of_training(recurra, entry):
     rate = re.search(r"highest learning rate; by default ([0-9.]+) for adam", told)
     usual = TrainConfig().highest_lr
     used = {"classify": 0.002, "tag": 0.002}.get(entry.word, usual)
-    assert float(rate[1]) == used
+    assert float(rate[1]) == used, "a task with a rate of its own has it in `used`"
 
 
 @pytest.mark.parametrize("task", CONTESTS)
