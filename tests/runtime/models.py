@@ -70,6 +70,7 @@ ROWS = [
         {"activation": "relu"},
         {"activation": "identity", "layer_norm": True},
     )
+    if "layer_norm" not in more or "norm" in BUILT_IN[cell].options
 ]
 ROWS += [
     Row({"cell": "lstm", "peephole": True}),

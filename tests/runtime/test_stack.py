@@ -39,6 +39,7 @@ ROWS = [
     for cell in BUILT_IN
     for layers in (1, 3)
     for more in ({}, {"learn_initial_state": True, "residual": True}, {"layer_norm": True})
+    if "layer_norm" not in more or "norm" in BUILT_IN[cell].options
 ] + [
     (BothWays, {"cell": "lstm", "layers": 2, "hidden": H, "projection": 4, "peephole": True}),
     (BothWays, {"cell": "gru", "layers": 2, "hidden": H, "reset": "before", "zoneout": 0.3}),
