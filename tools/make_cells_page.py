@@ -8,11 +8,10 @@ import inspect
 import sys
 from pathlib import Path
 
-from recurra.cells import FUNCTIONS, Cell, Program, find
+from recurra.cells import BUILT_IN, FUNCTIONS, Cell, Program
 from recurra.cells.latex import aligned
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "cells.md"
-CELLS = ("rnn", "lstm", "gru")
 
 HEAD = """\
 # Cells
@@ -340,7 +339,7 @@ def main() -> int:
 def page() -> str:
     """Return the page as it must be."""
     functions = ", ".join(f"`{name}`" for name in FUNCTIONS)
-    sections = [section(find(name)) for name in CELLS]
+    sections = [section(cell) for cell in BUILT_IN.values()]
     return HEAD + "\n".join(sections) + "\n" + TAIL.format(functions=functions)
 
 

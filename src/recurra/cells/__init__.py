@@ -1,5 +1,6 @@
 """Recurrent cells as definitions: equations that trace to an immutable program."""
 
+from recurra.cells.built_in import BUILT_IN, programs
 from recurra.cells.carried import CarriedCell, data_of, known
 from recurra.cells.definition import Cell, cell, find
 from recurra.cells.functions import (
@@ -32,6 +33,7 @@ from recurra.cells.registry import find_program, names
 from recurra.cells.rnn import rnn
 
 __all__ = [
+    "BUILT_IN",
     "FUNCTIONS",
     "CarriedCell",
     "Cell",
@@ -57,6 +59,7 @@ __all__ = [
     "mean",
     "minimum",
     "names",
+    "programs",
     "relu",
     "rnn",
     "sigmoid",
