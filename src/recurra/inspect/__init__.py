@@ -11,6 +11,7 @@ from recurra.inspect.fresh import at_initialisation
 from recurra.inspect.gates import Gates, gates
 from recurra.inspect.lag import GradientByLag, gradient_by_lag
 from recurra.inspect.memory import ContextNeeded, Memory, context_needed, memory
+from recurra.inspect.neurons import NeuronFinder, neuron_finder
 from recurra.inspect.patching import Edit, ablate, clamp, exchange, patch, patched
 from recurra.inspect.probes import MemorySignature, Probe, memory_signature, probe
 from recurra.inspect.report import Report, report
@@ -35,6 +36,7 @@ __all__ = [
     "GradientByLag",
     "Memory",
     "MemorySignature",
+    "NeuronFinder",
     "Probe",
     "Report",
     "Saliency",
@@ -53,6 +55,7 @@ __all__ = [
     "gradient_by_lag",
     "memory",
     "memory_signature",
+    "neuron_finder",
     "patch",
     "patched",
     "probe",

@@ -17,6 +17,7 @@ from recurra.inspect.text_sections import (
     context_section,
     mean_bits,
     memory_section,
+    neurons_section,
     saliency_section,
     text_section,
 )
@@ -56,7 +57,7 @@ def sections(
         if fresh is not None:
             facts["Before training"] = f"{bits['at initialisation']:.3f}"
         makers = [text_section, _heat, _saturation, _time, _lag, memory_section]
-        makers += [context_section, _rank, ablation_section, saliency_section]
+        makers += [context_section, _rank, neurons_section, ablation_section, saliency_section]
     else:
         makers.insert(3, _lag)
     made, left = [], []

@@ -1,4 +1,4 @@
-"""The report's sections about models of text: surprise, memory, ablation, saliency."""
+"""The report's sections about models of text: surprise, memory, single units, saliency."""
 
 from html import escape
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from recurra.inspect.ablation import ablation
 from recurra.inspect.gates import surprise_of
 from recurra.inspect.memory import context_needed, memory
+from recurra.inspect.neurons import neurons_of
 from recurra.inspect.saliency import saliency
 from recurra.inspect.section import Section, Seen, series_of
 from recurra.inspect.svg import Series, bars, chart
@@ -112,6 +113,42 @@ def context_section(seen: dict[str, Seen], data: Any, seed: int) -> Section:
         "The model starts anew so many tokens before each prediction; the curve is the cost.",
         "Where the curve reaches 0, what lies further back no longer helps.",
         "recurra.inspect.context_needed takes n-grams, too: one of order 5 is at 0 from 4 on.",
+        numbers,
+    )
+
+
+def neurons_section(seen: dict[str, Seen], data: Any, seed: int) -> Section:
+    """The single units that follow traits of the text."""
+    numbers: dict[str, Any] = {}
+    picture = ""
+    certain: list[str] = []
+    for kind, one in seen.items():
+        found = neurons_of(one.reading, one.ran, seed=seed)
+        numbers[kind] = found.to_dict() | {"strength": found.strength}
+        picture += bars(
+            found.traits,
+            found.strength[:, 0].tolist(),
+            title=f"The unit that follows each trait best, {kind}",
+            y="|2 AUC − 1| or |ρ|",
+            high=220 if kind == "trained" else 160,
+        )
+        rows = zip(found.traits, found.names(), found.p[:, 0], found.level, strict=True)
+        told = [f"{t} {unit} (p {p:.2g}, chance up to {level:.2g})" for t, unit, p, level in rows]
+        picture += f"<figcaption>{kind}, layer.state.unit: {escape('; '.join(told))}</figcaption>"
+        if kind == "trained":
+            best = zip(found.traits, found.names(), found.p[:, 0], strict=True)
+            certain = [f"{trait} by {unit}" for trait, unit, p in best if p <= 0.05]
+    held = f"certain at 5 %: {', '.join(certain)}" if certain else "none is certain at 5 %"
+    return Section(
+        "neuron_finder",
+        "Single units that follow quotes, brackets, lines",
+        picture,
+        f"The first half of the text chooses the unit that follows each trait best, and the bar is "
+        f"how well it does so in the second; {held}.",
+        "Of many units some follow anything by luck, so one counts only above the best of all "
+        "while the text is shifted against the states.",
+        "Inspect a text with more quotes, brackets or lines; recurra.inspect.neuron_finder takes "
+        "traits of your own.",
         numbers,
     )
 
