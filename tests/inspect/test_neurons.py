@@ -98,16 +98,22 @@ def test_of_noise_no_unit_is_certain_more_often_than_once_in_twenty(keep):
 
 
 def test_the_p_of_one_trait_and_of_two():
-    null = np.arange(199.0)[None]
+    null = np.empty((1, 199))  # high and low in turn: no shift resembles the next
+    null[0, ::2], null[0, 1::2] = np.arange(100), np.arange(198, 99, -1)
     single = adjusted(np.array([[300.0, 198.0, 100.0, -1.0]]), np.array([300.0]), null)
     np.testing.assert_allclose(single[0], [1 / 200, 2 / 200, 100 / 200, 1], rtol=1e-12)
     # Two traits whose shifts rank alike are as one; those that rank the other way cost twice.
     both = np.concatenate([null, null])
     same = adjusted(np.array([[300.0], [190.0]]), np.array([300.0, 300.0]), both)
     np.testing.assert_allclose(same[:, 0], [1 / 200, 10 / 200], rtol=1e-12)
-    other = np.concatenate([null, null[:, ::-1]])
+    other = np.concatenate([null, 198 - null])
     twice = adjusted(np.array([[300.0], [190.0]]), np.array([300.0, 300.0]), other)
     np.testing.assert_allclose(twice[:, 0], [1 / 200, 19 / 200], rtol=1e-12)
+
+
+def test_shifts_that_resemble_their_neighbours_count_as_few():
+    drift = np.arange(199.0)[None]
+    assert adjusted(np.array([[300.0]]), np.array([300.0]), drift)[0, 0] > 0.1
 
 
 def test_scores_are_those_of_counting_pairs_and_of_ranks():
