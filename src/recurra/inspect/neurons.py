@@ -145,7 +145,7 @@ def neurons_of(
     # smooth and make the null too low.
     window = np.arange(half, steps) - np.concatenate([[0], moves])[:, None]  # (1 + S, n)
     pairs = list(zip(kept.values(), binary, strict=True))
-    shifted = [_unit(ranks(v[window])) for v in kept.values()]
+    shifted = [_unit(ranks(v[window])).astype(np.float32) for v in kept.values()]
     places: list[tuple[int, str, int]] = []
     chose, other, own = [], [], []
     best = np.zeros((len(kept), count))
@@ -154,7 +154,7 @@ def neurons_of(
             one, two = (ranks(np.ascontiguousarray(values[part].T)) for part in halves)
             chose.append(np.stack([_score(one, v[halves[0]], b) for v, b in pairs]))
             other.append(np.stack([_score(two, v[halves[1]], b) for v, b in pairs]))
-            two = _unit(two)
+            two = _unit(two).astype(np.float32)
             found = [np.abs(rows @ two.T) for rows in shifted]
             own.append(np.stack([rho[0] for rho in found]))
             np.maximum(best, np.stack([rho[1:].max(1) for rho in found]), out=best)
@@ -283,7 +283,7 @@ def adjusted(strength: np.ndarray, most: np.ndarray, null: np.ndarray) -> np.nda
     Shifts that resemble their neighbours say less: S of them count as S / tau, where tau is one and
     the sum of their autocorrelation up to its first zero, of the trait where that is longest.
     """
-    slack = 1e-12  # equal scores that were summed in another order are equal
+    slack = 1e-6  # float32: equal scores that were summed in another order are equal
     pool = np.concatenate([most[:, None], null], 1)
     size = pool.shape[1]
     reached = (pool[:, None] >= pool[:, 1:, None] - slack).sum(-1) / size  # (F, S)
