@@ -51,9 +51,9 @@ def measure() -> list[dict[str, Any]]:
         ("memory", lambda: inspect.memory(lm, ids), 1.0),
         ("context_needed", lambda: inspect.context_needed(lm, ids), None),
         ("memory_signature", lambda: inspect.memory_signature(lm, ids), None),
+        ("neuron_finder", lambda: inspect.neuron_finder(lm, ids), 2.0),
         ("effective_rank", lambda: inspect.effective_rank(lm, ids), None),
         ("ablation", lambda: inspect.ablation(lm, ids, top=8), None),
-        ("neurons", lambda: inspect.neurons(lm, ids), 2.0),
         ("saliency", lambda: inspect.saliency(lm, ids), None),
     ]
     rows = []

@@ -13,7 +13,7 @@ from recurra.inspect.svg import Axis, number
 from recurra.tasks.language_model.training import build
 
 KEYS = ["surprise", "gates", "saturation", "time_constant", "gradient_by_lag", "memory"]
-KEYS += ["context_needed", "effective_rank", "ablation", "saliency"]
+KEYS += ["context_needed", "effective_rank", "neuron_finder", "ablation", "saliency"]
 
 
 class Page(HTMLParser):

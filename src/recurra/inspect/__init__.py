@@ -11,7 +11,7 @@ from recurra.inspect.fresh import at_initialisation
 from recurra.inspect.gates import Gates, gates
 from recurra.inspect.lag import GradientByLag, gradient_by_lag
 from recurra.inspect.memory import ContextNeeded, Memory, context_needed, memory
-from recurra.inspect.neurons import Neurons, neurons
+from recurra.inspect.neurons import NeuronFinder, neuron_finder
 from recurra.inspect.patching import Edit, ablate, clamp, exchange, patch, patched
 from recurra.inspect.probes import MemorySignature, Probe, memory_signature, probe
 from recurra.inspect.report import Report, report
@@ -36,7 +36,7 @@ __all__ = [
     "GradientByLag",
     "Memory",
     "MemorySignature",
-    "Neurons",
+    "NeuronFinder",
     "Probe",
     "Report",
     "Saliency",
@@ -55,7 +55,7 @@ __all__ = [
     "gradient_by_lag",
     "memory",
     "memory_signature",
-    "neurons",
+    "neuron_finder",
     "patch",
     "patched",
     "probe",

@@ -1,236 +1,318 @@
-"""The neuron finder: single units that follow what people see in a text."""
+"""Which single units follow something that a text shows: quotes, brackets, columns, capitals."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from recurra.errors import InputError
+from recurra.given import brief, plain
 from recurra.inspect.gates import named
-from recurra.inspect.probes import read_text
-from recurra.inspect.reading import Reading
+from recurra.inspect.network import Ran
+from recurra.inspect.reading import Reading, read
 from recurra.inspect.results import Result, axes
+from recurra.inspect.traits import OF_LINES, TRAITS, traits_of
 
-#: Circular shifts of a feature, which say how well it would be followed by chance.
-SHIFTS = 200
-#: The share of texts without any relation in which a unit may be called significant.
-LEVEL = 0.05
-#: Tokens that a text needs: each half is shifted by `SHIFTS` different distances.
-LEAST = 500
-
-_OPENING, _CLOSING = "([{", ")]}"
-_QUOTES = {'"': None, "\u201c": True, "\u201d": False}  # None: turns
+#: Shifts that make the null, at most, and the least steps of each half.
+SHIFTS, _LEAST = 200, 50
+#: In each half a trait differs so often from its most frequent value, and so many lines end.
+_OTHERS, _LINES = 8, 2
+#: A shift moves by at least this share of the half, lest neighbours stay where they are.
+_FAR = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Neurons(Result):
-    """By feature of the text the unit that follows it best.
+class NeuronFinder(Result):
+    """The units that follow each trait best, K of each of F traits.
 
-    features: their names, (F,). measures: `AUC` of a feature that is there or not, `rho` (Spearman)
-        of a number, (F,).
-    layer, state, unit: which unit follows it best in the first half of the text, (F,).
-    chosen: its score there, (F,). score: in the second half, (F,). An AUC of 0.5 and a ρ of 0 say
-        nothing; below them the unit goes the other way.
-    p: the share of circular shifts of the feature, itself counted, with a score as far from that in
-        the second half, (F,). significant: p ≤ 0.05 / F.
-    absent: features that one of the halves does not have.
-    tokens: how many were read.
+    traits: their names. measures: of each "auc" (a trait that a step has or lacks: the probability
+        that the unit is higher where it has it) or "rho" (a number: Spearman's rank correlation).
+    layer, unit: (F, K), those that do best on the first half of the steps, best first. state: of
+        which state, as `h`, by trait.
+    chosen: (F, K), AUC or rho on the half that chose. score: (F, K), on the other half.
+    p: (F, K), of the score on the other half, adjusted for all units and all traits.
+    level: (F,), what |2 AUC - 1| or |rho| of the best of all units reaches by chance in one case
+        of twenty, of this trait alone.
+    left: traits that were left out, and why. units: how many there are. shifts: of the null.
     """
 
-    features: tuple[str, ...]
+    traits: tuple[str, ...]
     measures: tuple[str, ...]
     layer: np.ndarray
-    state: tuple[str, ...]
+    state: tuple[tuple[str, ...], ...]
     unit: np.ndarray
     chosen: np.ndarray
     score: np.ndarray
     p: np.ndarray
-    significant: np.ndarray
-    absent: tuple[str, ...]
-    tokens: int
+    level: np.ndarray
+    left: dict[str, str]
+    units: int
+    shifts: int
+
+    @property
+    def strength(self) -> np.ndarray:
+        """|2 AUC - 1| or |rho| (F, K) on the half that did not choose: 0 chance, 1 all of it."""
+        return np.abs(_signed(self.score, self.measures))
+
+    def names(self, rank: int = 0) -> tuple[str, ...]:
+        """Of each trait the unit of a rank as "layer.state.unit"."""
+        rows = zip(self.layer[:, rank], self.state, self.unit[:, rank], strict=True)
+        return tuple(f"{k}.{state[rank]}.{u}" for k, state, u in rows)
 
     def figure(self) -> Any:
-        """How far from chance each feature's unit is in the second half, 1 at most."""
-        figure, area = axes("Units that follow the text", "", "|score|, of 1")
-        names = [
-            f"{feature}\n{layer}.{state}{unit}"
-            for feature, layer, state, unit in zip(
-                self.features, self.layer, self.state, self.unit, strict=True
-            )
-        ]
-        shade = ["C0" if clear else "0.75" for clear in self.significant]
-        area.bar(np.arange(len(names)), self.strength(), color=shade)
-        area.set_xticks(np.arange(len(names)), names, fontsize=7)
+        """A bar for the best unit of each trait, and the level of chance."""
+        figure, area = axes("Units that follow a trait", "", "|2 AUC − 1| or |ρ|")
+        places = np.arange(len(self.traits))
+        area.bar(places, self.strength[:, 0])
+        area.plot(places, self.level, "_", color="0.2", ms=26, label="5 % by chance")
+        labels = zip(self.traits, self.names(), strict=True)
+        area.set_xticks(places, [f"{trait}\n{unit}" for trait, unit in labels])
+        area.set(ylim=(0, 1.02))
+        area.legend(frameon=False)
         return figure
 
-    def strength(self) -> np.ndarray:
-        """How far a score is from chance, (F,): |2 AUC - 1| or |ρ|, from 0 to 1."""
-        binary = np.array([measure == "AUC" for measure in self.measures], bool)
-        return np.abs(np.where(binary, 2 * self.score - 1, self.score))
 
-
-def neurons(model: Any, data: Any, *, seed: int = 0, double: bool = False) -> Neurons:
-    """Find the units that follow quotes, brackets, column, newline, indentation, capitals.
-
-    All units of all layers and states compete in the first half of the text, for each feature; the
-    best is judged in the second half, which it was not chosen on, and beside the same feature
-    shifted in a circle by 200 distances. A unit that follows the text's rhythm alone follows those
-    as well. Units that can be read like this: Karpathy, Johnson & Fei-Fei 2016.
-
-    Args:
-        model: a recurrent language model.
-        data: a text or tokens (N,), of at least 500 tokens. Features are of the text that the
-            tokens stand for, at the end of each.
-        seed: of the distances.
-        double: whether to compute in float64.
-
-    Raises:
-        InputError: no such model, too short a text, or one without any of the features.
-    """
-    reading, tokens = read_text(model, data, "neurons", double=double)
-    if len(tokens) < LEAST:
-        raise InputError(
-            f"neurons: expected a text of at least {LEAST} tokens, received {len(tokens):,}"
-        )
-    return follow(*_units(reading), features(reading.labels), seed=seed)
-
-
-def follow(
-    places: list[tuple[int, str, int]],
-    values: np.ndarray,
-    follows: dict[str, np.ndarray],
+def neuron_finder(
+    model: Any,
+    data: Any,
     *,
+    traits: Any = None,
+    top: int = 5,
     seed: int = 0,
-) -> Neurons:
-    """`neurons` of values at hand.
+    part: str | None = None,
+    double: bool = False,
+) -> NeuronFinder:
+    """Which single units follow quotes, brackets, columns, lines, indentation or capitals.
+
+    Karpathy et al. (2016) looked for such units by eye. Here the first half of the steps chooses
+    units by AUC or rank correlation, and the second gives the score. Of many units some follow
+    anything by luck, so the null is the best of all units by rank correlation on the second half,
+    when the traits are those of up to 200 earlier stretches of the same length: shifts without a
+    seam, which keep both sides as smooth as they are (Harris 2020). p is adjusted over traits by
+    the least p of each shift (Westfall & Young 1993), and shifts that resemble their neighbours
+    count as fewer: of slow units in a short text none is certain. Where no unit follows anything
+    and the text is of one kind throughout, at most about one text of twenty has a p of 0.05 or
+    less. Needs no torch.
 
     Args:
-        places: of each unit its layer, state and number. values: theirs, (N, units).
-        follows: by name a feature, (N,): booleans, or numbers.
-        seed: of the distances of shifts.
+        model, data, part, double: see `gates`.
+        traits: of one's own, from names to values (N,), one for each step, texts one after another:
+            truth values or two different numbers are told apart by AUC, others ranked. None: those
+            of a text, which needs a language model.
+        top: how many units of each trait.
+        seed: of the shifts.
 
     Raises:
-        InputError: both halves lack every feature.
+        InputError: as `gates`; fewer than 100 steps; no trait that varies in both halves; no model
+            of text and no traits; a trait with another number of values, or missing ones.
     """
-    half = len(values) // 2
-    parts = (slice(0, half), slice(half, None))
-    ranks = [_ranks(values[part]) for part in parts]
-    ranked = [_standard(one) for one in ranks]
-    rng = np.random.default_rng(seed)
-    rows: list[tuple[Any, ...]] = []
-    absent = []
-    for name, feature in follows.items():
-        halves = [feature[part] for part in parts]
-        if any(len(np.unique(one)) < 2 for one in halves):
-            absent.append(name)
-            continue
-        binary = feature.dtype == bool
-        first, second = (_standard(_ranks(one[:, None]))[:, 0] for one in halves)
-        scores = ranked[0].T @ first / half
-        if binary:
-            scores = 0.5 + scores * ranks[0].std(0) * _from_rho(halves[0])
-        best = int(np.argmax(np.abs(scores - (0.5 if binary else 0.0))))
-        unit = ranked[1][:, best]
-        steps = rng.choice(np.arange(1, len(second)), size=SHIFTS, replace=False)
-        score = float(unit @ second) / len(second)
-        chance = np.abs(np.stack([np.roll(second, step) for step in steps]) @ unit) / len(second)
-        p = (1 + int((chance >= abs(score) - 1e-12).sum())) / (1 + SHIFTS)
-        if binary:
-            score = 0.5 + score * float(ranks[1][:, best].std()) * _from_rho(halves[1])
-        measure = "AUC" if binary else "rho"
-        rows.append((name, measure, *places[best], float(scores[best]), score, p))
-    if not rows:
-        raise InputError("neurons: the text has none of the features in both of its halves")
-    names, measures, layers, states, units, chosen, told, p_values = zip(*rows, strict=True)
-    return Neurons(
-        names,
+    if not isinstance(top, int) or isinstance(top, bool) or top < 1:
+        raise InputError(f"neuron_finder: top: expected a number from 1 on, received {brief(top)}")
+    reading = read(model, data, "neuron_finder", part=part, double=double)
+    return neurons_of(reading, reading.run(), traits=traits, top=top, seed=seed)
+
+
+def neurons_of(
+    reading: Reading, ran: Ran, *, traits: Any = None, top: int = 5, seed: int = 0
+) -> NeuronFinder:
+    """`neuron_finder` of what was read already."""
+    steps = len(reading.step)
+    if steps < 2 * _LEAST:
+        raise InputError(
+            f"neuron_finder: expected at least {2 * _LEAST} steps, received {steps}: give more data"
+        )
+    given = _of_text(reading) if traits is None else _own(traits, steps)
+    half = steps // 2
+    halves = slice(0, half), slice(half, steps)
+    left = {
+        name: why
+        for name, v in given.items()
+        if (why := _unfit(name, v, halves, text=traits is None))
+    }
+    kept = {name: v for name, v in given.items() if name not in left}
+    if not kept:
+        why = "; ".join(f"{name}: {reason}" for name, reason in left.items())
+        raise InputError(
+            f"neuron_finder: no trait varies enough in both halves ({why}): give more data"
+        )
+    binary = [TRAITS[n] if traits is None else len(np.unique(v)) == 2 for n, v in kept.items()]
+    possible = np.arange(max(1, half // _FAR), half + 1)
+    count = min(SHIFTS, len(possible))
+    moves = np.random.default_rng(seed).choice(possible, count, replace=False)
+    moves.sort()
+    # Windows of the text that end before its end: no shift has a seam, which would break what is
+    # smooth and make the null too low.
+    window = np.arange(half, steps) - np.concatenate([[0], moves])[:, None]  # (1 + S, n)
+    pairs = list(zip(kept.values(), binary, strict=True))
+    shifted = [_unit(ranks(v[window])).astype(np.float32) for v in kept.values()]
+    places: list[tuple[int, str, int]] = []
+    chose, other, own = [], [], []
+    best = np.zeros((len(kept), count))
+    for layer, sides in enumerate(ran.visible):
+        for name, values in named(reading, sides, reading.network.states).items():
+            one, two = (ranks(np.ascontiguousarray(values[part].T)) for part in halves)
+            chose.append(np.stack([_score(one, v[halves[0]], b) for v, b in pairs]))
+            other.append(np.stack([_score(two, v[halves[1]], b) for v, b in pairs]))
+            two = _unit(two).astype(np.float32)
+            found = [np.abs(rows @ two.T) for rows in shifted]
+            own.append(np.stack([rho[0] for rho in found]))
+            np.maximum(best, np.stack([rho[1:].max(1) for rho in found]), out=best)
+            places += [(layer, name, unit) for unit in range(len(two))]
+    rho = np.concatenate(own, 1)
+    chosen, score = np.concatenate(chose, 1), np.concatenate(other, 1)  # (F, U), from -1 to 1
+    order = np.argsort(-np.abs(chosen), axis=1, kind="stable")[:, :top]
+    strongest = np.take_along_axis(score, order, 1)
+    measures = tuple("auc" if b else "rho" for b in binary)
+    layers, units = (np.array([[places[u][k] for u in row] for row in order]) for k in (0, 2))
+    return NeuronFinder(
+        tuple(kept),
         measures,
-        np.array(layers),
-        states,
-        np.array(units),
-        np.array(chosen),
-        np.array(told),
-        np.array(p_values),
-        np.array(p_values) <= LEVEL / len(rows),
-        tuple(absent),
-        len(values),
+        layers,
+        tuple(tuple(places[u][1] for u in row) for row in order),
+        units,
+        _shown(np.take_along_axis(chosen, order, 1), measures),
+        _shown(strongest, measures),
+        adjusted(np.take_along_axis(rho, order, 1), rho.max(1), best),
+        np.array([_level(row, v[halves[1]], b) for row, (v, b) in zip(best, pairs, strict=True)]),
+        left,
+        len(places),
+        count,
     )
 
 
-def features(labels: Iterable[str]) -> dict[str, np.ndarray]:
-    """What is true of the text at the end of each token, (N,): booleans, or numbers.
-
-    quotes, brackets: inside. column: characters since the line began. newline: characters until
-    the line ends; of the last line, until the text does. indentation: blanks at the line's
-    beginning, so far. capitals: the last character is one.
-    """
-    quoted, depth, column, indent, blank = False, 0, 0, 0, True
-    rows, ends, lines, at = [], [], [], 0
-    for label in labels:
-        for sign in label:
-            at += 1
-            if sign == "\n":
-                column, indent, blank = 0, 0, True
-                lines.append(at)
-                continue
-            column += 1
-            blank = blank and sign in " \t"
-            indent += blank
-            if sign in _QUOTES:
-                turn = _QUOTES[sign]
-                quoted = (not quoted) if turn is None else turn
-            depth = max(0, depth + (sign in _OPENING) - (sign in _CLOSING))
-        rows.append((quoted, depth > 0, column, indent, label[-1:].isupper()))
-        ends.append(at)
-    table = np.array(rows, np.int64).reshape(-1, 5)
-    borders = np.array([*lines, at], np.int64)
-    until = borders[np.minimum(np.searchsorted(borders, ends), len(borders) - 1)] - np.array(ends)
-    return {
-        "quotes": table[:, 0].astype(bool),
-        "brackets": table[:, 1].astype(bool),
-        "column": table[:, 2],
-        "newline": until,
-        "indentation": table[:, 3],
-        "capitals": table[:, 4].astype(bool),
-    }
+def _of_text(reading: Reading) -> dict[str, np.ndarray]:
+    """The traits of the texts that were read, each by itself, one after another."""
+    if reading.language is None:
+        raise InputError(
+            "neuron_finder: expected a language model, whose data are a text: give traits={name: "
+            "values}, one value a step"
+        )
+    ends = np.cumsum(reading.lengths)
+    texts = [
+        traits_of(reading.labels[end - count : end])
+        for end, count in zip(ends.tolist(), reading.lengths.tolist(), strict=True)
+    ]
+    return {name: np.concatenate([text[name] for text in texts]) for name in TRAITS}
 
 
-def _units(reading: Reading) -> tuple[list[tuple[int, str, int]], np.ndarray]:
-    """Where each unit is (layer, state, number), and its values (N, units)."""
-    places: list[tuple[int, str, int]] = []
-    parts = []
-    for layer, visible in enumerate(reading.run().visible):
-        for state, value in named(reading, visible, reading.network.states).items():
-            places += [(layer, state, unit) for unit in range(value.shape[-1])]
-            parts.append(np.asarray(value, np.float64))
-    return places, np.concatenate(parts, 1)
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks by column, the mean of those of equal values, (N, K)."""
-    count = len(values)
-    order = np.argsort(values, axis=0, kind="stable")
-    by_size = np.take_along_axis(values, order, 0)
-    number = np.arange(count)[:, None]
-    new = np.concatenate([np.ones_like(by_size[:1], bool), by_size[1:] != by_size[:-1]])
-    begin = np.maximum.accumulate(np.where(new, number, 0), 0)
-    last = np.concatenate([new[1:], np.ones_like(new[:1])])
-    end = np.minimum.accumulate(np.where(last, number, count)[::-1], 0)[::-1]
-    ranks = np.empty(values.shape)
-    np.put_along_axis(ranks, order, (begin + end) / 2.0, 0)
-    return ranks
-
-
-def _standard(ranks: np.ndarray) -> np.ndarray:
-    """Columns of mean 0 and mean square 1; constant ones are 0."""
-    centred = ranks - ranks.mean(0)
-    size = np.sqrt((centred**2).mean(0))
-    found: np.ndarray = centred / np.where(size > 0, size, np.inf)
+def _own(traits: Any, steps: int) -> dict[str, np.ndarray]:
+    if not isinstance(traits, Mapping) or not traits:
+        raise InputError(
+            "neuron_finder: traits: expected a dictionary from names to values, one a step, "
+            f"received {brief(traits)}"
+        )
+    found = {}
+    for name, values in traits.items():
+        try:
+            one = np.asarray(plain(values), np.float64)
+        except (TypeError, ValueError):
+            one = np.zeros(())
+        if one.shape != (steps,) or not np.isfinite(one).all():
+            raise InputError(
+                f"neuron_finder: traits: {name}: expected {steps} finite numbers or truth values, "
+                f"one a step, received {brief(values)}"
+            )
+        found[str(name)] = one
     return found
 
 
-def _from_rho(feature: np.ndarray) -> float:
-    """What turns ρ times the spread of a unit's ranks into AUC - 1/2."""
-    share = float(feature.mean())
-    return 1 / (len(feature) * float(np.sqrt(share * (1 - share))))
+def _unfit(name: str, values: np.ndarray, halves: tuple[slice, slice], *, text: bool) -> str:
+    """Why a trait cannot be judged; empty where it can."""
+    for half in halves:
+        part = values[half]
+        if len(part) - np.unique(part, return_counts=True)[1].max() < _OTHERS:
+            return "hardly varies in a half of the data"
+        # A column falls, and the distance grows, only where a line ends. One line is a ramp, which
+        # whatever drifts would follow.
+        ends = np.diff(part) < 0 if name == "column" else np.diff(part) > 0
+        if text and name in OF_LINES[:2] and ends.sum() < _LINES:
+            return "too few lines in a half of the data"
+    return ""
+
+
+def _score(own: np.ndarray, values: np.ndarray, binary: bool) -> np.ndarray:
+    """Of centred ranks (U, n) and a trait (n,) the scores (U,): 2 AUC - 1, or rho."""
+    if binary:
+        hit = values == values.max()
+        weights = np.where(hit, 1 / hit.sum(), -1 / (~hit).sum())
+        return np.clip(own @ weights * (2 / len(values)), -1, 1)
+    return np.clip(_unit(own) @ _unit(ranks(values[None]))[0], -1, 1)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Rows over their norm; those of zeros stay."""
+    norm = np.sqrt((rows**2).sum(1, keepdims=True))
+    found: np.ndarray = rows / np.where(norm > 0, norm, 1)
+    return found
+
+
+def _level(best: np.ndarray, values: np.ndarray, binary: bool) -> float:
+    """The 95 % level of rank correlations, for AUC that of a unit without equal values."""
+    level = float(np.quantile(best, 0.95, method="higher"))
+    if not binary:
+        return level
+    n, ones = len(values), int((values == values.max()).sum())
+    return min(1.0, level * float(np.sqrt((n * n - 1) / (3 * ones * (n - ones)))))
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Centred ranks (U, n) along each row, float64; equal values share their mean rank."""
+    order = np.argsort(values, axis=1)
+    ordered = np.take_along_axis(values, order, 1)
+    count = values.shape[1]
+    place = np.broadcast_to(np.arange(count), values.shape)
+    fresh = np.ones(values.shape, bool)
+    fresh[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    first = np.maximum.accumulate(np.where(fresh, place, 0), axis=1)
+    closes = np.ones(values.shape, bool)
+    closes[:, :-1] = fresh[:, 1:]
+    last = np.minimum.accumulate(np.where(closes, place, count)[:, ::-1], axis=1)[:, ::-1]
+    found = np.empty(values.shape)
+    np.put_along_axis(found, order, (first + last) / 2 - (count - 1) / 2, 1)
+    return found
+
+
+def adjusted(strength: np.ndarray, most: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """p (F, K) of strengths, over all units and traits (Westfall & Young 1993).
+
+    Args:
+        strength: (F, K). most: (F,), that of the best of all units as it was read.
+        null: (F, S), that of the best of all units under each shift, in the order of the shifts.
+
+    Shifts that resemble their neighbours say less: S of them count as S / tau, where tau is one and
+    the sum of their autocorrelation up to its first zero, of the trait where that is longest.
+    """
+    slack = 1e-6  # float32: equal scores that were summed in another order are equal
+    pool = np.concatenate([most[:, None], null], 1)
+    size = pool.shape[1]
+    reached = (pool[:, None] >= pool[:, 1:, None] - slack).sum(-1) / size  # (F, S)
+    least = reached.min(0)
+    single = (1 + (null[:, None] >= strength[..., None] - slack).sum(-1)) / size
+    share = (least <= single[..., None] + slack).mean(-1)
+    count = null.shape[1] / max(_persistence(row) for row in null)
+    found: np.ndarray = (1 + share * count) / (1 + count)
+    return found
+
+
+def _persistence(values: np.ndarray) -> float:
+    """One and the sum of the autocorrelation of values (S,) up to its first zero."""
+    centred = values - values.mean()
+    variance = float(centred @ centred)
+    if variance == 0:
+        return 1.0
+    found = np.correlate(centred, centred, "full")[len(values) - 1 :] / variance
+    below = np.flatnonzero(found <= 0)
+    return float(found[: below[0] if len(below) else len(found)].sum())
+
+
+def _signed(score: np.ndarray, measures: tuple[str, ...]) -> np.ndarray:
+    auc = np.array([[m == "auc"] for m in measures])
+    found: np.ndarray = np.where(auc, 2 * score - 1, score)
+    return found
+
+
+def _shown(signed: np.ndarray, measures: tuple[str, ...]) -> np.ndarray:
+    auc = np.array([[m == "auc"] for m in measures])
+    found: np.ndarray = np.where(auc, (signed + 1) / 2, signed)
+    return found

@@ -56,7 +56,7 @@ def memory_signature(
     Raises:
         InputError: no such model, a text of fewer than 2 (K + 4) tokens.
     """
-    reading, tokens = read_text(model, data, "memory_signature", double=double)
+    reading, tokens = _text(model, data, "memory_signature", double=double)
     if not isinstance(lags, int) or lags < 0 or len(tokens) < 2 * (lags + 4):
         raise InputError(
             f"memory_signature: lags: expected a number from 0 to {max(0, len(tokens) // 2 - 4)} "
@@ -122,7 +122,7 @@ def probe(
     Raises:
         InputError: no such model, another number of labels, fewer than two kinds or 100 tokens.
     """
-    reading, tokens = read_text(model, data, "probe", double=double)
+    reading, tokens = _text(model, data, "probe", double=double)
     given = [str(one) for one in listed(labels, "labels", "a list of labels, one a token")]
     kinds, codes = np.unique(given, return_inverse=True)
     if len(given) != len(tokens) or len(kinds) < 2 or len(tokens) < 100:
@@ -148,8 +148,7 @@ def probe(
     return Probe(float(share[0]), float(share[1]), float(share[0] - share[1]), order, tuple(kinds))
 
 
-def read_text(model: Any, data: Any, what: str, *, double: bool) -> tuple[Reading, np.ndarray]:
-    """A language model with a text to read, and its tokens (N,); InputError for other models."""
+def _text(model: Any, data: Any, what: str, *, double: bool) -> tuple[Reading, np.ndarray]:
     reading = read(model, data, what, double=double)
     if reading.language is None or reading.tokens is None:
         raise InputError(f"{what}: expected a language model")

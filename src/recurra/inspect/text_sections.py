@@ -1,4 +1,4 @@
-"""The report's sections about models of text: surprise, memory, units, ablation, saliency."""
+"""The report's sections about models of text: surprise, memory, single units, saliency."""
 
 from html import escape
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from recurra.inspect.ablation import ablation
 from recurra.inspect.gates import surprise_of
 from recurra.inspect.memory import context_needed, memory
-from recurra.inspect.neurons import neurons
+from recurra.inspect.neurons import neurons_of
 from recurra.inspect.saliency import saliency
 from recurra.inspect.section import Section, Seen, series_of
 from recurra.inspect.svg import Series, bars, chart
@@ -117,6 +117,42 @@ def context_section(seen: dict[str, Seen], data: Any, seed: int) -> Section:
     )
 
 
+def neurons_section(seen: dict[str, Seen], data: Any, seed: int) -> Section:
+    """The single units that follow traits of the text."""
+    numbers: dict[str, Any] = {}
+    picture = ""
+    certain: list[str] = []
+    for kind, one in seen.items():
+        found = neurons_of(one.reading, one.ran, seed=seed)
+        numbers[kind] = found.to_dict() | {"strength": found.strength}
+        picture += bars(
+            found.traits,
+            found.strength[:, 0].tolist(),
+            title=f"The unit that follows each trait best, {kind}",
+            y="|2 AUC − 1| or |ρ|",
+            high=220 if kind == "trained" else 160,
+        )
+        rows = zip(found.traits, found.names(), found.p[:, 0], found.level, strict=True)
+        told = [f"{t} {unit} (p {p:.2g}, chance up to {level:.2g})" for t, unit, p, level in rows]
+        picture += f"<figcaption>{kind}, layer.state.unit: {escape('; '.join(told))}</figcaption>"
+        if kind == "trained":
+            best = zip(found.traits, found.names(), found.p[:, 0], strict=True)
+            certain = [f"{trait} by {unit}" for trait, unit, p in best if p <= 0.05]
+    held = f"certain at 5 %: {', '.join(certain)}" if certain else "none is certain at 5 %"
+    return Section(
+        "neuron_finder",
+        "Single units that follow quotes, brackets, lines",
+        picture,
+        f"The first half of the text chooses the unit that follows each trait best, and the bar is "
+        f"how well it does so in the second; {held}.",
+        "Of many units some follow anything by luck, so one counts only above the best of all "
+        "while the text is shifted against the states.",
+        "Inspect a text with more quotes, brackets or lines; recurra.inspect.neuron_finder takes "
+        "traits of your own.",
+        numbers,
+    )
+
+
 def ablation_section(seen: dict[str, Seen], data: Any, seed: int) -> Section:
     """Loss without single units."""
     numbers: dict[str, Any] = {}
@@ -146,44 +182,6 @@ def ablation_section(seen: dict[str, Seen], data: Any, seed: int) -> Section:
         f"costs most, above all at tokens of the class {most}.",
         "Most units cost next to nothing: what they hold is spread over many.",
         "Hold a unit while it writes: recurra.inspect.patched(model, ablate(layer, 'h', [unit])).",
-        numbers,
-    )
-
-
-def neurons_section(seen: dict[str, Seen], data: Any, seed: int) -> Section:
-    """The units that follow quotes, lines and capitals best."""
-    numbers: dict[str, Any] = {}
-    pictures = ""
-    for kind, one in seen.items():
-        found = neurons(one.model, data, seed=seed)
-        numbers[kind] = found.to_dict()
-        places = zip(found.layer, found.state, found.unit, strict=True)
-        units = [f"{layer}.{state}{unit}" for layer, state, unit in places]
-        names = [f"{f} {u}" for f, u in zip(found.features, units, strict=True)]
-        pictures += bars(
-            names,
-            found.strength().tolist(),
-            title=f"How well the best unit follows a feature, {kind}",
-            y="from chance (0) to always (1)",
-            high=220 if kind == "trained" else 160,
-        )
-        pictures += f"<figcaption>{kind}: feature, layer.state and unit</figcaption>"
-        if kind == "trained":
-            best = int(np.argmax(np.where(found.significant, found.strength(), -1)))
-            sure = [f for f, clear in zip(found.features, found.significant, strict=True) if clear]
-            if sure:
-                told = f"Best of all, unit {units[best]} follows {found.features[best]}"
-            else:
-                told = "No unit follows a feature more than by chance"
-    return Section(
-        "neurons",
-        "Units that follow the text",
-        pictures,
-        f"{told}; each unit was chosen in the first half of the text, and is judged in the second.",
-        "Nobody asked for such units: to expect the next sign, it helps to know whether a quote is "
-        "open or how long the line is. An untrained network follows some of it by its echo alone.",
-        "recurra.inspect.neurons(model, text) has scores and p-values; patched(model, clamp(…)) "
-        "holds a unit while the model writes.",
         numbers,
     )
 
