@@ -36,6 +36,7 @@ ROUTES = {
     ("POST", "/v1/whatif"): True,
     ("GET", "/"): False,
     **{("GET", f"/static/{name}"): False for name in page.names()},
+    ("GET", "/v1/stream"): True,
     **{
         ("POST", f"/v1/{verb}"): True
         for verb in ("classify", "tag", "forecast", "translate", "transcribe")

@@ -19,12 +19,13 @@ from recurra.serve.routes import (
     page,
     states,
     status,
+    stream,
     tasks,
     text,
 )
 
 ROUTERS = tuple(
-    part.router for part in (status, completions, chat, text, inside, states, tasks, page)
+    part.router for part in (status, completions, chat, text, inside, states, tasks, stream, page)
 )
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}

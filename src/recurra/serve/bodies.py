@@ -77,6 +77,11 @@ async def read_json(request: Request, limits: Limits, schema: type[M]) -> M:
 
 def parse(body: bytes, limits: Limits, schema: type[M]) -> M:
     """JSON bytes as their schema has them."""
+    return read(parse_object(body, limits), schema)
+
+
+def parse_object(body: bytes, limits: Limits) -> dict[str, Any]:
+    """JSON bytes that hold an object; ApiError for others."""
     try:
         value: Any = parse_json(body, "body", depth=limits.depth)
     except FormatError as error:
@@ -84,6 +89,11 @@ def parse(body: bytes, limits: Limits, schema: type[M]) -> M:
         raise invalid(message, None, "invalid_json") from None
     if not isinstance(value, dict):
         raise invalid("body: expected a JSON object", None, "invalid_json")
+    return value
+
+
+def read(value: dict[str, Any], schema: type[M]) -> M:
+    """A JSON object as its schema has it; ApiError with the field that is wrong."""
     try:
         return schema.model_validate(value)
     except ValidationError as error:

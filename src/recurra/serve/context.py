@@ -26,6 +26,7 @@ class Serving:
 
     def __post_init__(self) -> None:
         self.conversations = Conversations(self.sessions)
+        self.sockets: set[Any] = set()  # the streams that are open
 
         def by_model(name: str) -> dict[Labels, float]:
             return {
@@ -35,6 +36,7 @@ class Serving:
         self.metrics.gauges += [
             Gauge("recurra_texts_running", "Texts being written", lambda: by_model("running")),
             Gauge("recurra_requests_waiting", "Requests that wait", lambda: by_model("waiting")),
+            Gauge("recurra_streams", "Streams open", lambda: {(): len(self.sockets)}),
             Gauge("recurra_states", "States kept", lambda: {(): self.sessions.count}),
             Gauge("recurra_states_bytes", "Bytes of them", lambda: {(): self.sessions.bytes}),
         ]

@@ -3,6 +3,7 @@
 All paths need a key but those of `is_public`: a route that is added later is closed by itself.
 """
 
+import base64
 import hashlib
 import hmac
 import logging
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recurra import page
 from recurra.serve.context import Serving
 from recurra.serve.engine import ending
-from recurra.serve.errors import ApiError
+from recurra.serve.errors import ApiError, not_found
 
 #: Health, and the page, which holds nothing of any model and asks its user for the key.
 _PUBLIC = frozenset(
@@ -21,7 +22,11 @@ _PUBLIC = frozenset(
     for method in ("GET", "HEAD")
     for path in ("/health", "/", *(f"/static/{name}" for name in page.names()))
 )
+#: Paths of WebSockets.
+SOCKETS = frozenset({"/v1/stream"})
 _DRAINED = "/v1/"
+#: Before a key, in base64url without padding, among the subprotocols of a WebSocket.
+_KEY = "recurra.key."
 _log = logging.getLogger("recurra.serve")
 
 
@@ -57,10 +62,11 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
             return
+        socket = scope["type"] == "websocket"
+        method = "GET" if socket else scope["method"]
         headers: dict[bytes, list[bytes]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name, []).append(value)
@@ -69,7 +75,10 @@ class Gate:
 
         async def sending(message: Message) -> None:
             nonlocal started
-            if message["type"] == "http.response.start":
+            if message["type"] == "websocket.accept":
+                started = True
+                self._serving.metrics.replies.add(status="101")
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 started = True
                 message["headers"] = [*message.get("headers", ()), *self._always(origin)]
                 self._serving.metrics.replies.add(status=str(message["status"]))
@@ -79,28 +88,31 @@ class Gate:
             try:
                 self._check_host(headers)
                 self._check_origin(origin, headers)
-                if scope["method"] == "OPTIONS" and origin in self._origins:
+                if method == "OPTIONS" and origin in self._origins:
                     await _reply(sending, 204, b"", _PREFLIGHT)
                     return
-                scope["recurra.owner"] = self._owner(scope, headers)
+                scope["recurra.owner"] = self._owner(method, scope, headers)
+                if socket and scope["path"] not in SOCKETS:
+                    told = f"{scope['path'][:200]!r} is no WebSocket of this server"
+                    raise not_found(told, "not_found")
                 if self._serving.draining and scope["path"].startswith(_DRAINED):
                     raise ending()
                 await self._app(scope, receive, sending)
             except ApiError as error:
                 if started:
                     raise
-                await self._refuse(sending, error)
+                await self._refuse(sending, error, socket=socket)
         except Exception:
-            _log.exception("%s %s failed", scope["method"], scope["path"][:200])
+            _log.exception("%s %s failed", method, scope["path"][:200])
             if not started:
                 broken = ApiError(500, "something is wrong in the server", code="internal")
-                await self._refuse(sending, broken)
+                await self._refuse(sending, broken, socket=socket)
 
-    async def _refuse(self, send: Send, error: ApiError) -> None:
+    async def _refuse(self, send: Send, error: ApiError, *, socket: bool) -> None:
         self._serving.metrics.rejected.add(code=error.code)
         headers = [(k.encode(), v.encode()) for k, v in error.headers.items()]
         headers.append((b"content-type", b"application/json"))
-        await _reply(send, error.status, error.to_bytes(), headers)
+        await _reply(send, error.status, error.to_bytes(), headers, "websocket." * socket)
 
     def _check_host(self, headers: dict[bytes, list[bytes]]) -> None:
         """A page elsewhere may name our address its own: only known names are answered."""
@@ -124,11 +136,13 @@ class Gate:
                 code="origin_not_allowed",
             )
 
-    def _owner(self, scope: Scope, headers: dict[bytes, list[bytes]]) -> str:
+    def _owner(self, method: str, scope: Scope, headers: dict[bytes, list[bytes]]) -> str:
         """Who asks; ApiError for a path that needs a key, without one."""
         if not self._keys:
             return ""
         given = headers.get(b"authorization", [])
+        if scope["type"] == "websocket" and not given:
+            given = _offered(scope["subprotocols"])
         kind, _, key = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
         digest, owner = _digest(key.strip()), None
         for known in self._keys:  # all of them, however many are the same
@@ -136,7 +150,7 @@ class Gate:
                 owner = known.hex()
         if owner is not None and kind.lower() == b"bearer":
             return owner
-        if is_public(scope["method"], scope["path"]):
+        if scope["type"] == "http" and is_public(method, scope["path"]):
             return ""
         raise ApiError(
             401,
@@ -161,10 +175,26 @@ _PREFLIGHT = [
 ]
 
 
-async def _reply(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+async def _reply(
+    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]], kind: str = ""
+) -> None:
     length = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
-    await send({"type": "http.response.body", "body": body})
+    start = f"{kind}http.response.start"
+    await send({"type": start, "status": status, "headers": [*headers, *length]})
+    await send({"type": f"{kind}http.response.body", "body": body})
+
+
+def _offered(subprotocols: Sequence[str]) -> list[bytes]:
+    """The header that a page's WebSocket would have, which can name subprotocols alone."""
+    found = []
+    for name in subprotocols:
+        if name.startswith(_KEY):
+            try:
+                key = base64.urlsafe_b64decode(name.removeprefix(_KEY) + "==")
+            except ValueError:
+                key = b""
+            found.append(b"Bearer " + key)
+    return found
 
 
 def _digest(key: bytes) -> bytes:

@@ -40,6 +40,7 @@ class Hosted:
         self.created = int(time.time())
         # Models that write no text answer one request at a time, in a thread of its own.
         self.turn, self.asked = asyncio.Lock(), 0
+        self.streaming = asyncio.Lock()  # pieces of streams are read one after the other
         self.engine: Engine | None = None
         if isinstance(model, TextModel) and hasattr(model.runtime, "step"):
             self.engine = Engine(name, model.runtime, limits, metrics)

@@ -13,7 +13,7 @@ from recurra.generate.plan import Prompt, first_ids
 from recurra.generate.result import Top
 from recurra.generate.writer import CONTEXT
 from recurra.serve.errors import ApiError, invalid
-from recurra.serve.schema import CHARACTERS, TOKENS, Sampling
+from recurra.serve.schema import CHARACTERS, TOKENS, Drawing, Sampling
 from recurra.text import Tokenizer
 
 PROMPTS = 16
@@ -109,7 +109,7 @@ def prompt_of(
 
 
 def options_of(
-    request: Sampling, tokenizer: Tokenizer, *, ends: Sequence[str] = (), **more: Any
+    request: Drawing, tokenizer: Tokenizer, *, ends: Sequence[str] = (), **more: Any
 ) -> Options:
     """How to generate, with a seed in any case; `ends` are stops besides those of the request.
 

@@ -19,6 +19,7 @@ from recurra.serve.hosted import Hosted, Models, names_of
 from recurra.serve.metrics import Metrics
 from recurra.serve.sessions import Sessions
 from recurra.serve.settings import Limits
+from recurra.serve.socket_wire import BoundedSocket, stalled
 from recurra.serve.wire import bounded_protocol
 
 #: Seconds after which a thread lets another one go on. A step is shorter than Python's 5 ms; with
@@ -80,7 +81,9 @@ class Server(uvicorn.Server):
             host=where.host,
             port=where.port,
             http=bounded_protocol(limits),
-            ws="none",
+            ws=BoundedSocket,
+            ws_max_size=limits.body,
+            ws_per_message_deflate=False,
             loop="asyncio",
             lifespan="off",
             log_level="warning",
@@ -101,11 +104,21 @@ class Server(uvicorn.Server):
         self.serving.draining = True
         self.force_exit, self.should_exit = self.should_exit, True
 
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: connections whose other side takes nothing are cut."""
+        if counter % 10 == 0:
+            for connection in list(self.server_state.connections):
+                if stalled(connection, self.serving.limits.stall):
+                    connection.transport.abort()
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for the requests that run, then end them with an error."""
         self.serving.draining = True
         loop = asyncio.get_running_loop()
         timer = loop.call_later(self.serving.limits.grace, self._end)
+        for stream in list(self.serving.sockets):
+            stream.drain()
         await super().shutdown(sockets)
         timer.cancel()
         for engine in self.serving.models.engines:
@@ -116,18 +129,28 @@ class Server(uvicorn.Server):
                      self.serving.limits.grace)  # fmt: skip
         for engine in self.serving.models.engines:
             engine.stop(wait=0)
+        for stream in list(self.serving.sockets):
+            stream.end()
 
 
 def load(
-    runs: Sequence[str], limits: Limits, *, precision: str = "float32", chat: str | None = None
+    runs: Sequence[str],
+    limits: Limits,
+    *,
+    precision: str = "float32",
+    chat: str | None = None,
+    process: int | None = None,
 ) -> Serving:
-    """Load models, `RUN` or `NAME=RUN` each, for a server; `chat` is a turn format for all.
+    """Load models, `RUN` or `NAME=RUN` each, for a server; `chat` is a turn format for all,
+    `process` the number of this one, 0 to 255, of several behind one port.
 
     Raises:
         InputError, FormatError: as `recurra.load`.
     """
     import recurra
 
+    if process is not None and not 0 <= process < 256:
+        raise InputError(f"--process: expected 0 to 255, received {process}")
     metrics = Metrics()
     hosted = []
     for name, path in names_of(runs):
@@ -136,7 +159,7 @@ def load(
             raise InputError(f"{path}: expected a run or a model directory")
         turns = format_of(model.files.card, chat)
         hosted.append(Hosted(name, model, limits, metrics, turns))
-    return Serving(Models(hosted), Sessions(limits), limits, metrics)
+    return Serving(Models(hosted), Sessions(limits, process=process), limits, metrics)
 
 
 def serve(serving: Serving, where: Listening, announce: Any = None) -> int:

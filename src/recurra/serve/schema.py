@@ -1,6 +1,6 @@
 """What requests may hold: names, kinds and ranges. Unknown fields are refused."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,7 +38,7 @@ class StreamOptions(Schema):
     include_usage: bool | None = None
 
 
-class Sampling(Schema):
+class Drawing(Schema):
     """How tokens are chosen; the order of the edits is that of `recurra.generate.Options`."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -53,6 +53,11 @@ class Sampling(Schema):
     ) = None
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
+
+
+class Sampling(Drawing):
+    """What requests for texts share."""
+
     n: Annotated[int, Field(ge=1, le=8)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -172,3 +177,37 @@ class DetailedTaskRequest(TaskRequest):
     """`POST /v1/tag` and `/v1/translate`: with `details` marginals, or attention."""
 
     details: bool | None = None
+
+
+class OpenMessage(Schema):
+    """`/v1/stream`: the first message. What else it holds depends on the model's task."""
+
+    type: Literal["open"]
+    model: Name
+    state: str | None = None
+
+
+class PushMessage(Schema):
+    """`/v1/stream`: a frame, as `docs/serving.md` tells for each task."""
+
+    type: Literal["push"]
+    frame: Any
+
+
+class WriteMessage(Drawing):
+    """`/v1/stream`: go on from what was read, a piece a token, until the next message."""
+
+    type: Literal["write"]
+    max_tokens: Annotated[int, Field(ge=1, le=4096)] = 200
+
+
+class StateMessage(Schema):
+    """`/v1/stream`: the state here, as a value."""
+
+    type: Literal["state"]
+
+
+class FinishMessage(Schema):
+    """`/v1/stream`: read the end, and close."""
+
+    type: Literal["finish"]

@@ -25,6 +25,8 @@ class Limits(Settings):
     depth: int = option(16, "levels of a request's JSON", least=4, most=64, whole=True)
     connections: int = option(256, "connections at once", least=1, most=65_536, whole=True)
     header_read: float = option(10.0, "seconds to send a request's headers", above=0, most=600)
+    idle: float = option(60.0, "seconds a stream may wait for a message", above=0, most=86_400)
+    stall: float = option(60.0, "seconds a reader may take nothing", above=0, most=3600)
     grace: float = option(30.0, "seconds to end requests in when told to stop", least=0, most=3600)
     backlog: int = option(
         64 << 10, "bytes a reader may be behind, before its texts pause", least=1024, whole=True

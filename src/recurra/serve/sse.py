@@ -56,19 +56,21 @@ class EventStream(Response):
             try:
                 async with asyncio.timeout_at(job.loop.time() + self._seconds):
                     await self._send(send)
+                last = b""
             except ApiError as error:
-                await _body(send, event(error.to_dict()))
+                last = event(error.to_dict())
             except TimeoutError:
                 late = ApiError(408, f"not done after {self._seconds:g} s", code="deadline")
-                await _body(send, event(late.to_dict()))
+                last = event(late.to_dict())
             except Exception:
                 _log.exception("a stream failed")
                 broken = ApiError(500, "something is wrong in the server", code="internal")
-                await _body(send, event(broken.to_dict()))
+                last = event(broken.to_dict())
             finally:
                 job.gone = True
                 self._engine.poke()
-        await _body(send, b"", more=False)
+        # The slot is free by now: a reader that takes nothing would hold it for ever.
+        await _body(send, last, more=False)
 
     async def _send(self, send: Send) -> None:
         job = self._job

@@ -40,6 +40,11 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
             if self.cycle is not before:
                 self._unexpect()
 
+        def handle_websocket_upgrade(self, event: Any) -> None:
+            """From here on another protocol speaks."""
+            self._unexpect()
+            super().handle_websocket_upgrade(event)
+
         def send_400_response(self, msg: str) -> None:
             """What is no HTTP, or has too long headers."""
             self._refuse(ApiError(400, msg, code="invalid_http"))
