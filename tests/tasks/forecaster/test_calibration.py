@@ -91,7 +91,7 @@ def test_what_has_no_interval_to_widen_says_so(settings):
 
 @pytest.mark.parametrize("wrong", [0.5, "wide", True, None, math.inf])
 def test_a_damaged_width_is_told(wrong):
-    with pytest.raises(FormatError, match=r"interval_width.*expected a number from 1 on"):
+    with pytest.raises(FormatError, match='expected a number "interval_width" from 1 on'):
         width_of({"interval_width": wrong}, Path("m"))
     assert width_of({}, Path("m")) == 1
 

@@ -65,7 +65,7 @@ def width_of(config: Mapping[str, Any], path: Path) -> float:
     right = isinstance(width, int | float) and not isinstance(width, bool)
     if not right or not 1 <= width < math.inf:
         raise FormatError(
-            f'{path}: config.json, "interval_width": expected a number from 1 on, found '
+            f'{path}: config.json: expected a number "interval_width" from 1 on, found '
             f"{brief(width)}: restore the file from a copy"
         )
     return float(width)
