@@ -61,11 +61,11 @@ def factor(far: np.ndarray, share: float) -> float:
 
 def width_of(config: Mapping[str, Any], path: Path) -> float:
     """The factor in the `config.json` of a model, 1 where it has none; FormatError if damaged."""
-    width = config.get("interval_width", 1.0)
+    width = config.get("widening", 1.0)
     right = isinstance(width, int | float) and not isinstance(width, bool)
     if not right or not 1 <= width < math.inf:
         raise FormatError(
-            f'{path}: config.json: expected a number "interval_width" from 1 on, found '
+            f'{path}: config.json: expected a number "widening" from 1 on, found '
             f"{brief(width)}: restore the file from a copy"
         )
     return float(width)

@@ -270,7 +270,7 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
             "shape": self.shape.to_json(),
             "scaler": self.scaler.to_json(),
             "series": SeriesSettings(**read).to_json(),
-            **({} if self._width == 1 else {"interval_width": self._width}),
+            **({} if self._width == 1 else {"widening": self._width}),
             **({} if self.prepared.rows is None else {"rows": {"single": self.prepared.single}}),
         }
 
