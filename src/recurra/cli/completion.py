@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Print a script that completes verbs, tasks, options and their values in a shell.\n"
         'bash: eval "$(recurra completion bash)" in ~/.bashrc; zsh: the same in ~/.zshrc, after '
         "compinit;\nfish: recurra completion fish > ~/.config/fish/completions/recurra.fish",
-        "recurra completion bash >> ~/.bashrc",
+        "recurra completion bash >> ~/.bash_completion",
     )
     parser.add_argument("shell", choices=SHELLS, help="the shell")
 

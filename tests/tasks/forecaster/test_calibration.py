@@ -53,9 +53,9 @@ def test_mean_and_median_stay_and_the_rest_is_as_wide_as_the_model_says(tmp_path
     how = {"horizon": 4, "hidden": 8, "season": 1, **QUICK}
     wide = recurra.Forecaster(**how, steps=60).fit(values)
     one = recurra.Forecaster(**how, steps=60, calibrate=False).fit(values)
-    width = wide.files.config["interval_width"]
+    width = wide.files.config["widening"]
     assert width > 1
-    assert "interval_width" not in one.files.config
+    assert "widening" not in one.files.config
     (a,), (b,) = wide.predict(values), one.predict(values)
     np.testing.assert_array_equal(a.mean, b.mean)
     np.testing.assert_array_equal(a.median, b.median)
@@ -74,7 +74,7 @@ def test_mean_and_median_stay_and_the_rest_is_as_wide_as_the_model_says(tmp_path
 def test_many_windows_are_not_calibrated_unless_asked_for():
     values = walk(700)
     how = {"horizon": 4, "lookback": 8, "hidden": 4, "season": 1, "steps": 2, **QUICK}
-    assert "interval_width" not in recurra.Forecaster(**how).fit(values).files.config
+    assert "widening" not in recurra.Forecaster(**how).fit(values).files.config
     asked = recurra.Forecaster(**how, calibrate=True, valid_steps=100).fit(values)
     assert asked.fit_result_.steps == 2
 
@@ -86,13 +86,13 @@ def test_what_has_no_interval_to_widen_says_so(settings):
     model = recurra.Forecaster(horizon=4, lookback=8, hidden=4, **settings, **QUICK)
     with pytest.raises(InputError, match="calibrate: expected direct forecasts with quantiles"):
         model.fit(walk(60), steps=1, calibrate=True)
-    assert "interval_width" not in model.fit(walk(60), steps=1).files.config
+    assert "widening" not in model.fit(walk(60), steps=1).files.config
 
 
 @pytest.mark.parametrize("wrong", [0.5, "wide", True, None, math.inf])
 def test_a_damaged_width_is_told(wrong):
-    with pytest.raises(FormatError, match=r"interval_width.*expected a number from 1 on"):
-        width_of({"interval_width": wrong}, Path("m"))
+    with pytest.raises(FormatError, match='expected a number "widening" from 1 on'):
+        width_of({"widening": wrong}, Path("m"))
     assert width_of({}, Path("m")) == 1
 
 

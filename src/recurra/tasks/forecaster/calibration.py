@@ -21,8 +21,6 @@ from recurra.tasks.forecaster.described import PointForecast, StudentTForecast
 
 #: Up to so many windows to train on, intervals are calibrated without being asked for.
 WINDOWS = 500
-#: What a model's config.json calls the factor.
-KEY = "interval_width"
 _SMALLEST = 1e-6  # width of a side of an interval, in normalised values
 
 
@@ -63,11 +61,11 @@ def factor(far: np.ndarray, share: float) -> float:
 
 def width_of(config: Mapping[str, Any], path: Path) -> float:
     """The factor in the `config.json` of a model, 1 where it has none; FormatError if damaged."""
-    width = config.get(KEY, 1.0)
+    width = config.get("widening", 1.0)
     right = isinstance(width, int | float) and not isinstance(width, bool)
     if not right or not 1 <= width < math.inf:
         raise FormatError(
-            f"{path}: config.json, {KEY}: expected a number from 1 on, found "
+            f'{path}: config.json: expected a number "widening" from 1 on, found '
             f"{brief(width)}: restore the file from a copy"
         )
     return float(width)

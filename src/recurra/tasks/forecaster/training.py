@@ -18,7 +18,7 @@ from recurra.nn import Recurrent
 from recurra.storage import ModelFiles
 from recurra.tasks.card import Card, layers_of, shown
 from recurra.tasks.figures import mean
-from recurra.tasks.forecaster.calibration import KEY, WINDOWS, distances, factor, outer_levels
+from recurra.tasks.forecaster.calibration import WINDOWS, distances, factor, outer_levels
 from recurra.tasks.forecaster.described import described
 from recurra.tasks.forecaster.distributions import output
 from recurra.tasks.forecaster.network import Forecaster
@@ -270,7 +270,7 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
             "shape": self.shape.to_json(),
             "scaler": self.scaler.to_json(),
             "series": SeriesSettings(**read).to_json(),
-            **({} if self._width == 1 else {KEY: self._width}),
+            **({} if self._width == 1 else {"widening": self._width}),
             **({} if self.prepared.rows is None else {"rows": {"single": self.prepared.single}}),
         }
 
