@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from websockets.sync.client import connect
 
 _EVERY = 5.0
 _STRETCHES = 20
@@ -40,7 +41,7 @@ class Client:
     def __init__(self, port: int, seed: int) -> None:
         self.port, self.rng = port, random.Random(seed)
         self.seen: Counter[str] = Counter()
-        self.states: list[str] = []
+        self.states: list[str] = []  # of texts that are not long: what they keep grows with them
         self.models: dict[str, list[str]] = {}
         for one in self.send("GET", "/v1/models")["data"]:
             self.models.setdefault(one["recurra"]["task"], []).append(one["id"])
@@ -77,7 +78,7 @@ class Client:
         if self.states and rng.random() < 0.5:
             body["state"] = rng.choice(self.states)
         reply = self.send("POST", "/v1/completions", body)
-        if reply and "recurra" in reply:
+        if reply and "recurra" in reply and reply["usage"]["total_tokens"] < 600:
             self.states = (self.states + [id for id in reply["recurra"]["states"] if id])[-40:]
 
     def manage(self) -> None:
@@ -127,6 +128,22 @@ class Client:
                     connection.recv(100)
         self.seen["left"] += 1
 
+    def listen(self) -> None:
+        """A stream over a WebSocket, that ends, is left, or goes wrong."""
+        model = self.models["language_model"][0]
+        with connect(f"ws://127.0.0.1:{self.port}/v1/stream") as stream:
+            messages: list[dict[str, Any]] = [
+                {"type": "open", "model": model},
+                {"type": "push", "frame": _TEXT[: self.rng.randrange(1, 60)]},
+                {"type": "push", "frame": 5},
+                {"type": "state"},
+                {"type": "finish"},
+            ]
+            for message in messages[: self.rng.randrange(1, 6)]:
+                stream.send(json.dumps(message))
+                stream.recv()
+        self.seen["streams"] += 1
+
     def other(self) -> None:
         """The endpoints that are not for writing."""
         model = self.models["language_model"][0]
@@ -149,10 +166,19 @@ class Client:
         ]
         self.send(*self.rng.choice(choices))
 
+    def state_bytes(self) -> int:
+        """Bytes of the states that the server keeps."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        found = re.search(r"^recurra_states_bytes (\S+)", text, re.M)
+        return int(float(found[1])) if found else 0
+
     def one(self) -> None:
         """Something."""
-        kinds = [self.write, self.manage, self.wrong, self.leave, self.other]
-        self.rng.choices(kinds, (4, 2, 1, 1, 2))[0]()
+        kinds = [self.write, self.manage, self.wrong, self.leave, self.listen, self.other]
+        self.rng.choices(kinds, (4, 2, 1, 1, 1, 2))[0]()
 
 
 def memory(pid: int) -> int:
@@ -192,7 +218,7 @@ def main() -> int:
     try:
         with open(given.out, "w", newline="") as file:
             table = csv.writer(file)
-            table.writerow(["seconds", "bytes", "states", "requests"])
+            table.writerow(["seconds", "bytes", "states", "state_bytes", "requests"])
             client.write()
             state = client.send("POST", "/v1/completions", {
                 "model": client.models["language_model"][0], "prompt": "a", "max_tokens": 1,
@@ -206,7 +232,9 @@ def main() -> int:
                 if now >= last + _EVERY:
                     last = now
                     kept = len(client.send("GET", "/v1/states")["data"])
-                    row = [round(now - begun, 2), memory(server.pid), kept, client.seen.total()]
+                    size = client.state_bytes()
+                    sent = client.seen.total()
+                    row = [round(now - begun, 2), memory(server.pid), kept, size, sent]
                     rows.append(row)
                     table.writerow(row)
                     file.flush()

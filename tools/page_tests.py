@@ -1,9 +1,9 @@
 """Tests of the page in a browser, and what they need: `make page`.
 
-Node runs them (`tests/page/browser`), with playwright-core and axe-core from npm in `build/browser`,
-under the system's Chromium. What is missing and may be installed is; otherwise they are skipped in
-one line. `--bench` prints how long a key stroke and a heat map take; `--shots` makes the pictures of
-the documents, with models that are given as NAME=RUN.
+Node runs them (`tests/page/browser`) under the system's Chromium, with playwright-core and axe-core
+from npm in `build/browser`. Where something is missing they are skipped in a line; `--install` has
+apt install the browser. `--bench` prints how long a key stroke and a heat map take; `--shots` makes
+the pictures of the documents, with models that are given as NAME=RUN.
 """
 
 import argparse
@@ -36,12 +36,13 @@ MODELS = {
 def main() -> int:
     """Run them; the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--install", action="store_true", help="install Chromium by apt")
     parser.add_argument("--bench", action="store_true", help="time it, and print the figures")
     parser.add_argument("--shots", metavar="DIR", help="make pictures of the views there")
     parser.add_argument("models", nargs="*", metavar="NAME=RUN", help="instead of the small ones")
     parser.add_argument("--only", metavar="TEXT", help="tests whose names hold this")
     options = parser.parse_args()
-    chromium = _chromium()
+    chromium = _chromium(install=options.install)
     missing = _missing(chromium)
     if missing:
         print(f"page: not tested in a browser: {missing}")
@@ -62,14 +63,14 @@ def main() -> int:
         return subprocess.run(command, cwd=BUILD, env=environment, check=False).returncode
 
 
-def _chromium() -> str | None:
-    """The browser, installed from the system's packages where that is permitted."""
+def _chromium(*, install: bool) -> str | None:
+    """The browser; with `install` from the system's packages, where that is permitted."""
     for attempt in range(2):
         for name in ("chromium", "chromium-browser", "google-chrome"):
             if path := shutil.which(name):
                 return path
         apt = shutil.which("apt-get")
-        if attempt or apt is None or os.geteuid() != 0 or not os.environ.get("CI"):
+        if attempt or apt is None or os.geteuid() != 0 or not install:
             break
         for command in (
             ["update", "-q"],

@@ -59,7 +59,8 @@ def dialogue(found):
 def with_format(card):
     """A model's card, with the line that tells a server how turns are written."""
     line = f"chat_format: {json.dumps(FORMAT)}\n"
-    return card.replace("---\n", f"---\n{line}", 1) if card.startswith("---\n") else line + card
+    head = f"---\n{line}"
+    return card.replace("---\n", head, 1) if card.startswith("---\n") else f"{head}---\n{card}"
 
 
 def main(argv=None):

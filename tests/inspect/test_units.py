@@ -68,7 +68,7 @@ def minimal(x, u, h, opt):
     return dict(f=f, n=n, h=h)
 
 
-def leaky(x, u, h, opt):
+def leaky_with_weights(x, u, h, opt):
     n = tanh(x.n + u(h).n)
     h = opt.w * h + (1 - opt.w) * n
     return dict(n=n, h=h)
@@ -86,7 +86,7 @@ def test_any_cell_that_keeps_has_a_time_constant():
         torch.nn.init.zeros_(parameter)
     found = time_constant(layer, X)
     np.testing.assert_allclose(found.layers[0]["h"], -1 / np.log(0.5), rtol=1e-9)
-    slow = cell(states="h", gates="n", learnt="w", init={"w": 0.9})(leaky)
+    slow = cell(states="h", gates="n", learnt="w", init={"w": 0.9})(leaky_with_weights)
     found = time_constant(nn.Recurrent(slow, 3, 4, init="orthogonal").double(), X)
     np.testing.assert_allclose(found.layers[0]["h"], -1 / np.log(0.9), rtol=1e-6)
     with pytest.raises(InputError, match="equations give no name"):

@@ -50,7 +50,7 @@ class Client:
 
 
 @contextmanager
-def running(runs=RUNS, *, keys=(), origins=(), hosts=(), chat=None, **limits):
+def running(runs=RUNS, *, keys=(), origins=(), hosts=(), chat=None, process=None, **limits):
     """A server, and a client for it; skips where it is not installed."""
     for needed in ("fastapi", "uvicorn", "websockets"):
         pytest.importorskip(needed, reason="serving is not installed: pip install recurra[serve]")
@@ -62,7 +62,7 @@ def running(runs=RUNS, *, keys=(), origins=(), hosts=(), chat=None, **limits):
         port=0, keys=keys, allow_origins=origins, allow_hosts=hosts, limits=bounds
     ).validate()
     listener = listen(where)
-    serving = load(runs, bounds, chat=chat)
+    serving = load(runs, bounds, chat=chat, process=process)
     server = Server(serving, where)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

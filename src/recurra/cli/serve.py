@@ -26,11 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for flag, metavar, usual, text in (
         ("--host", "ADDRESS", "127.0.0.1", "listen there; all but loopback needs a key"),
         ("--port", "N", 8000, "0 for one that is free"),
+        (
+            "--process",
+            "N",
+            None,
+            "its number, 0 to 255, of several behind one port: ids begin with it",
+        ),
         ("--key-file", "FILE", None, "keys that are let in, a line each; or RECURRA_SERVE_KEY"),
         ("--chat-format", "NAME|FILE", None, "how turns are written, if not as the card says"),
     ):
         shown = text if usual is None else f"{text} (default: {usual})"
-        kind = int if flag == "--port" else str
+        kind = int if flag in ("--port", "--process") else str
         parser.add_argument(flag, metavar=metavar, type=kind, default=usual, help=shown)
     for flag, metavar, text in (
         ("--allow-host", "NAME", "a name that requests may call the server by; repeatable"),
@@ -64,7 +70,11 @@ def _run(arguments: argparse.Namespace) -> int:
         limits=limits,
     ).validate()
     serving = run.load(
-        arguments.runs, limits, precision=arguments.precision, chat=arguments.chat_format
+        arguments.runs,
+        limits,
+        precision=arguments.precision,
+        chat=arguments.chat_format,
+        process=arguments.process,
     )
     if arguments.check:
         from recurra.cli.doctor import processor

@@ -5,10 +5,16 @@ elsewhere: what computes the values (`runtime`, `native`), and the page that sho
 """
 
 from recurra.inspect.ablation import Ablation, ablation
+from recurra.inspect.attention import Attention, attention
+from recurra.inspect.calibration import Calibration, calibration
+from recurra.inspect.fresh import at_initialisation
 from recurra.inspect.gates import Gates, gates
 from recurra.inspect.lag import GradientByLag, gradient_by_lag
 from recurra.inspect.memory import ContextNeeded, Memory, context_needed, memory
+from recurra.inspect.neurons import NeuronFinder, neuron_finder
 from recurra.inspect.patching import Edit, ablate, clamp, exchange, patch, patched
+from recurra.inspect.probes import MemorySignature, Probe, memory_signature, probe
+from recurra.inspect.report import Report, report
 from recurra.inspect.saliency import Saliency, saliency
 from recurra.inspect.units import (
     EffectiveRank,
@@ -21,17 +27,26 @@ from recurra.inspect.units import (
 
 __all__ = [
     "Ablation",
+    "Attention",
+    "Calibration",
     "ContextNeeded",
     "Edit",
     "EffectiveRank",
     "Gates",
     "GradientByLag",
     "Memory",
+    "MemorySignature",
+    "NeuronFinder",
+    "Probe",
+    "Report",
     "Saliency",
     "Saturation",
     "TimeConstant",
     "ablate",
     "ablation",
+    "at_initialisation",
+    "attention",
+    "calibration",
     "clamp",
     "context_needed",
     "effective_rank",
@@ -39,8 +54,12 @@ __all__ = [
     "gates",
     "gradient_by_lag",
     "memory",
+    "memory_signature",
+    "neuron_finder",
     "patch",
     "patched",
+    "probe",
+    "report",
     "saliency",
     "saturation",
     "time_constant",

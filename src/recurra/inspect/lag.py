@@ -80,6 +80,12 @@ def gradient_by_lag(
             )
     need_torch("gradient_by_lag")
     reading = read(model, data, "gradient_by_lag", part=part, double=double)
+    return by_lag_of(reading, lags=lags, anchors=anchors, seed=seed)
+
+
+def by_lag_of(reading: Reading, *, lags: int, anchors: int, seed: int) -> GradientByLag:
+    """`gradient_by_lag` of what is read."""
+    need_torch("gradient_by_lag")
     vectors, loss = by_lag(reading, lags=lags, anchors=anchors, seed=seed)
     norms, ratios = {}, {}
     for name, found in vectors.items():

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,12 @@ class Reading:
         """The place (N,) of each step in its sequence."""
         return np.concatenate([np.arange(n) for n in self.lengths.tolist()] or [np.zeros(0, int)])
 
+    @property
+    def first_tokens(self) -> np.ndarray:
+        """The tokens (N,) of the first sequence of a text."""
+        assert self.tokens is not None
+        return self.tokens[: self.lengths[0], 0]
+
     def run(self, *, look: bool = True) -> Ran:
         """Run the layers over it."""
         return self.network.run(self.x, self.tokens, lengths=self.lengths, look=look)
@@ -58,8 +65,8 @@ def read(
 
     Args:
         model: a model of any task; a layer of `recurra.nn`, or `RNN`, `LSTM`, `GRU` of `torch.nn`.
-        data: of a language model a text or tokens (N,); of other tasks what `predict` takes; of a
-            layer an input in its layout.
+        data: of a language model a text or tokens (N,); of other tasks what `predict` takes, or
+            the path of a file for `predict_file`; of a layer an input in its layout.
         what: the measure, for errors.
         part: which layers, of a model that has several stacks; None: the first.
         double: whether to compute in float64.
@@ -176,7 +183,10 @@ def _of_task(model: Any, data: Any, what: str, part: str | None) -> Reading:
         return run(x, tokens, lengths, states, reset)
 
     stack.through(listen)
-    if isinstance(data, list | tuple):
+    if isinstance(data, Path):
+        for _ in spy.predict_file(str(data), spy.Prediction()):
+            pass
+    elif isinstance(data, list | tuple):
         for one in data:  # each by itself: a model may read them in another order
             spy.predict([one])
     else:

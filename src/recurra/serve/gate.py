@@ -169,7 +169,7 @@ class Gate:
                 owner = known.hex()
         if owner is not None and kind.lower() == b"bearer":
             return owner
-        if is_public(method, scope["path"]) and scope["type"] == "http":
+        if scope["type"] == "http" and is_public(method, scope["path"]):
             return ""
         raise ApiError(
             401,

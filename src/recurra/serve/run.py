@@ -137,15 +137,23 @@ class Server(uvicorn.Server):
 
 
 def load(
-    runs: Sequence[str], limits: Limits, *, precision: str = "float32", chat: str | None = None
+    runs: Sequence[str],
+    limits: Limits,
+    *,
+    precision: str = "float32",
+    chat: str | None = None,
+    process: int | None = None,
 ) -> Serving:
-    """Load models, `RUN` or `NAME=RUN` each, for a server; `chat` is a turn format for all.
+    """Load models, `RUN` or `NAME=RUN` each, for a server; `chat` is a turn format for all,
+    `process` the number of this one, 0 to 255, of several behind one port.
 
     Raises:
         InputError, FormatError: as `recurra.load`.
     """
     import recurra
 
+    if process is not None and not 0 <= process < 256:
+        raise InputError(f"--process: expected 0 to 255, received {process}")
     metrics = Metrics()
     hosted = []
     for name, path in names_of(runs):
@@ -154,7 +162,7 @@ def load(
             raise InputError(f"{path}: expected a run or a model directory")
         turns = format_of(model.files.card, chat)
         hosted.append(Hosted(name, model, limits, metrics, turns))
-    return Serving(Models(hosted), Sessions(limits), limits, metrics)
+    return Serving(Models(hosted), Sessions(limits, process=process), limits, metrics)
 
 
 def serve(serving: Serving, where: Listening, announce: Any = None) -> int:

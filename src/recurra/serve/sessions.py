@@ -1,6 +1,7 @@
 """States that are kept for their owners: immutable, bounded, and gone when nobody uses them."""
 
 import hashlib
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -18,6 +19,7 @@ from recurra.serve.settings import Limits
 
 #: How many ids of states that left are remembered, to answer 410 and not 404.
 _REMEMBERED = 4096
+_ID = re.compile("st_[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +107,17 @@ class Sessions:
     Args:
         limits: how many bytes and states an owner may keep, and for how long.
         clock: seconds, for tests.
+        process: 0 to 255, of several behind one port: the first two digits of every id tell it.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        clock: Callable[[], float] = time.monotonic,
+        process: int | None = None,
+    ) -> None:
         self._limits, self._clock = limits, clock
+        self._mark = None if process is None else f"{process:02x}"
         self._shelves: dict[str, _Shelf] = {}
         self._left: OrderedDict[tuple[str, str], None] = OrderedDict()
 
@@ -131,7 +140,9 @@ class Sessions:
             ApiError: 413, where it is larger than all that an owner may keep.
         """
         self.expire()
-        kept = Kept(f"st_{secrets.token_hex(16)}", model, digest, carried, trail)
+        random = secrets.token_hex(16)
+        name = random if self._mark is None else self._mark + random[2:]
+        kept = Kept(f"st_{name}", model, digest, carried, trail)
         shelf = self._shelves.setdefault(owner, _Shelf())
         shelf.add(kept, self._clock())
         while (
@@ -152,7 +163,8 @@ class Sessions:
         """A state of an owner, and of a model where a digest is given; it counts as used now.
 
         Raises:
-            ApiError: 404 there is none, 410 it has left, 409 it is of another model.
+            ApiError: 404 there is none, 410 it has left, 400 it is of another model, 421 it is of
+                another process.
         """
         self.expire()
         shelf = self._shelves.get(owner)
@@ -163,6 +175,15 @@ class Sessions:
                     f"state {id!r} is no longer kept: send the text again",
                     code="state_expired",
                     param="state",
+                )
+            if self._mark is not None and _ID.fullmatch(id) and id[3:5] != self._mark:
+                raise ApiError(
+                    421,
+                    f"state {id!r} is of process {int(id[3:5], 16)}, and this is "
+                    f"{int(self._mark, 16)}: send the request there",
+                    code="state_elsewhere",
+                    param="state",
+                    headers={"recurra-process": id[3:5]},
                 )
             raise not_found(f"there is no state {id[:80]!r}", "state_not_found", "state")
         kept, _ = shelf.states[id]

@@ -11,7 +11,13 @@ const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 
 /** Views by the model that they are looked at with. */
 export const VIEWS = {
-  char: ["write", "read", "units", "whatif"],
+  char: ["write", "read", "units", "whatif", "compare", "draft", "dialogue"],
+  reviews: ["classify"],
+  numbers: ["classify"],
+  tags: ["tag"],
+  series: ["forecast"],
+  french: ["translate"],
+  digits: ["transcribe"],
 };
 export const LOOKS = {
   light: { colorScheme: "light" },
@@ -66,15 +72,35 @@ export async function open(page, model, view) {
   await tab.focus();
   await page.keyboard.press("Enter");
   await settled(page, view);
+  await GIVE[view]?.(page);
 }
+
+/** What a view is given before it has something to show, by keyboard. */
+const GIVE = {
+  async forecast(page) {
+    await page.getByLabel("Table, as CSV with a line of names").fill(readFileSync(`${process.env.PAGE_INPUTS}/series.csv`, "utf-8"));
+    await page.getByRole("button", { name: "Forecast" }).last().press("Enter");
+    await page.waitForSelector("figure");
+  },
+  async transcribe(page) {
+    await page.getByLabel("Recording").setInputFiles(`${process.env.PAGE_INPUTS}/sound0.wav`);
+    await page.waitForSelector("figure");
+  },
+  async dialogue(page) {
+    if (await page.locator(".talk li").count()) return;
+    await page.getByLabel("Your turn").press("t");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => document.querySelector("#live").textContent !== "");
+  },
+};
 
 const READY = {
   write: ".bars button:not([disabled])", read: ".facts dd", units: ".says >> nth=2", whatif: ".says >> nth=2",
   classify: ".says", tag: ".says", forecast: ".says", translate: ".says", transcribe: ".says",
-  compare: ".says", draft: ".reading span", dialogue: ".talk",
+  compare: ".says", draft: ".reading.short span", dialogue: "form",
 };
 export async function settled(page, view) {
-  await page.waitForSelector(READY[view], { timeout: 8000 });
+  await page.waitForSelector(READY[view], { timeout: 25_000 });
   await page.waitForTimeout(60);
 }
 

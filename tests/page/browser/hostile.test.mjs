@@ -9,7 +9,7 @@ after(close);
 const HOSTILE = [
   "<img src=x onerror=window.hacked=1>", "</script><script>window.hacked=1</script>", "<svg onload=window.hacked=1>",
   "javascript:window.hacked=1", "\u202Eabc\u202C", "\u0000\u0007\u001b[31m", "\uD800", "__proto__", "constructor",
-  "a".repeat(5000), "\u2028\u2029", "&lt;b&gt;", "${window.hacked=1}", "{{hacked}}", "\u200B\uFEFF", "Z\u0351\u036B\u0343".repeat(40),
+  "a".repeat(600), "\u2028\u2029", "&lt;b&gt;", "${window.hacked=1}", "{{hacked}}", "\u200B\uFEFF", "Z\u0351\u036B\u0343".repeat(40),
   "",
 ];
 
@@ -20,7 +20,7 @@ function spoil(value, k = { n: 0 }) {
   const made = {};
   for (const [key, inner] of Object.entries(value)) {
     if (["text", "token", "label"].includes(key)) made[key] = HOSTILE[(k.n += 1) % HOSTILE.length];
-    else if (["texts", "pieces", "tokens", "words", "tags", "source", "target"].includes(key) && typeof inner?.[0] === "string") {
+    else if (["texts", "pieces", "tokens", "words", "tags", "source", "target"].includes(key) && Array.isArray(inner) && typeof inner[0] === "string") {
       made[key] = inner.map(() => HOSTILE[(k.n += 1) % HOSTILE.length]);
     } else made[key] = spoil(inner, k);
   }
@@ -28,17 +28,21 @@ function spoil(value, k = { n: 0 }) {
 }
 
 async function spoiled(page) {
-  await page.route(`${URL_}/v1/**`, async (route) => {
-    const reply = await route.fetch();
-    const type = reply.headers()["content-type"] || "";
-    if (reply.status() !== 200) return route.fulfill({ response: reply });
-    if (type.startsWith("application/json")) return route.fulfill({ response: reply, json: spoil(await reply.json()) });
-    const body = (await reply.text()).split("\n\n").map((event) => {
-      if (!event.startsWith("data: {")) return event;
-      return `data: ${JSON.stringify(spoil(JSON.parse(event.slice(6))))}`;
-    });
-    return route.fulfill({ response: reply, body: body.join("\n\n") });
+  await page.route(`${URL_}/v1/**`, (route) => answer(route).catch((error) => {
+    if (!page.isClosed()) throw error; // a request that was under way when the page was closed
+  }));
+}
+
+async function answer(route) {
+  const reply = await route.fetch();
+  const type = reply.headers()["content-type"] || "";
+  if (reply.status() !== 200) return route.fulfill({ response: reply });
+  if (type.startsWith("application/json")) return route.fulfill({ response: reply, json: spoil(await reply.json()) });
+  const body = (await reply.text()).split("\n\n").map((event) => {
+    if (!event.startsWith("data: {")) return event;
+    return `data: ${JSON.stringify(spoil(JSON.parse(event.slice(6))))}`;
   });
+  return route.fulfill({ response: reply, body: body.join("\n\n") });
 }
 
 for (const [model, views] of Object.entries(VIEWS)) {

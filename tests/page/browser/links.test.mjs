@@ -10,10 +10,13 @@ test("a link restores branches, settings, view and state", async () => {
   const page = await visit();
   await open(page, "char", "write");
   await page.locator("#view").focus();
-  await page.keyboard.press("ArrowLeft");
-  await page.keyboard.press("ArrowLeft");
+  for (const count of [1, 2]) {
+    await page.keyboard.press("ArrowLeft");
+    await page.waitForFunction((n) => document.querySelectorAll(".reading span.ahead").length === n, count);
+  }
+  await page.waitForTimeout(300);
   await page.keyboard.press("3");
-  await page.waitForTimeout(200);
+  await page.waitForTimeout(500);
   await page.locator("#link").focus();
   await page.keyboard.press("Enter");
   await page.waitForFunction(() => location.hash.startsWith("#v1."));

@@ -316,7 +316,7 @@ class SequenceClassifier(Task):
         architecture = Architecture.from_json(self.files.config.get("architecture"))
         how: dict[str, Any] = {
             "pool": self.config.pooling,
-            "features": reader.features if isinstance(reader, NumberInputs) else None,
+            "features": reader.width if isinstance(reader, NumberInputs) else None,
             "precision": self._precision,
         }
         made: RuntimeClassifier | RuntimeCommittee

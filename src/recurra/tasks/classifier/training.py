@@ -56,6 +56,7 @@ def build(
             embedding=embedding,
             token_dropout=token,
             embedding_dropout=features,
+            further=reader.beside if isinstance(reader, NumberInputs) else 0,
             dropout=config.dropout,
         )
 
@@ -67,7 +68,7 @@ def build(
 def input_size(config: ClassifierSettings, prepared: Prepared | Learnt) -> int:
     """Features that the layers read."""
     reader = prepared.reader
-    return reader.features if isinstance(reader, NumberInputs) else config.embedding
+    return reader.width if isinstance(reader, NumberInputs) else config.embedding
 
 
 class ClassifierTraining(Training[ClassifierSettings, ClassifierData, Prepared]):
