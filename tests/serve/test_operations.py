@@ -263,3 +263,18 @@ def test_a_server_checks_itself_under_load(capsys):
     assert lines[:2] == ["a machine", "char-lstm"]
     assert [line.split()[0] for line in lines[3:]] == ["1", "2", "ok"]
     assert all(float(line.split()[1].replace(",", "")) > 0 for line in lines[3:5])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kinds"),
+    [
+        ("post", "/v1/completions", {"application/json", "text/event-stream"}),
+        ("post", "/v1/chat/completions", {"application/json", "text/event-stream"}),
+        ("get", "/v1/states/{id}/export", {"application/octet-stream"}),
+        ("get", "/metrics", {"text/plain"}),
+        ("get", "/v1/models", {"application/json"}),
+    ],
+)
+def test_openapi_names_every_kind_of_reply(client, method, path, kinds):
+    _, page = client("/openapi.json")
+    assert set(page["paths"][path][method]["responses"]["200"]["content"]) == kinds
