@@ -47,6 +47,7 @@ OWN = {
     "busy": "bench.busy:measure",
     "pair": "bench.pair:measure",
     "streams": "bench.streams:measure",
+    "serve": "bench.serve:measure",
 }
 PACKAGES = ("recurra", "torch", "jax", "jaxlib", "tensorflow", "keras", "onnxruntime", "numpy")
 

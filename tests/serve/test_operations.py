@@ -1,5 +1,6 @@
 """Many requests at once: one answer each, refused in good time, and gone when their readers are."""
 
+import http.client
 import json
 import random
 import signal
@@ -177,6 +178,23 @@ def test_waiting_too_long_is_refused():
         if status == 429:
             assert "retry-after" in {name.lower() for name in headers}
             assert json.loads(data)["error"]["code"] == "queue_full"
+
+
+def test_small_writes_are_sent_at_once():
+    """What waited for the client's acknowledgement took 40 ms a reply, and a token."""
+    with running(RUNS[:1]) as client:
+        connection = http.client.HTTPConnection("127.0.0.1", client.port)
+        took = []
+        for _ in range(12):
+            begun = time.perf_counter()
+            connection.request("GET", "/v1/models")
+            connection.getresponse().read()
+            took.append(time.perf_counter() - begun)
+        (server_side,) = client.server.server_state.connections
+        there = server_side.transport.get_extra_info("socket")
+        assert there.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        connection.close()
+        assert sorted(took)[6] < 0.035
 
 
 def test_metrics_are_what_prometheus_reads(client):

@@ -19,6 +19,8 @@ PUBLIC = frozenset({("GET", "/health"), ("HEAD", "/health")})
 #: Paths of WebSockets.
 SOCKETS = frozenset({"/v1/stream"})
 _DRAINED = "/v1/"
+#: Paths of requests that wait for an engine, whatever they ask.
+_STEPPED = frozenset({"/v1/completions", "/v1/chat/completions", "/v1/score"})
 #: Before a key, in base64url without padding, among the subprotocols of a WebSocket.
 _KEY = "recurra.key."
 _log = logging.getLogger("recurra.serve")
@@ -86,6 +88,8 @@ class Gate:
                     raise not_found(told, "not_found")
                 if self._serving.draining and scope["path"].startswith(_DRAINED):
                     raise ending()
+                if method == "POST" and scope["path"] in _STEPPED:
+                    self._check_room()
                 await self._app(scope, receive, sending)
             except ApiError as error:
                 if started:
@@ -124,6 +128,12 @@ class Gate:
                 f"pages of {origin[:80]!r} may not call this server: allow it with --allow-origin",
                 code="origin_not_allowed",
             )
+
+    def _check_room(self) -> None:
+        """Under a flood most requests are refused: before their bodies are read, and in time."""
+        engines = self._serving.models.engines
+        if engines and all(engine.crowded for engine in engines):
+            raise engines[0].full()
 
     def _owner(self, method: str, scope: Scope, headers: dict[bytes, list[bytes]]) -> str:
         """Who asks; ApiError for a path that needs a key, without one."""
