@@ -26,7 +26,7 @@ import recurra
 from bench.figures import rounded
 from recurra.serve.load import load
 
-STREAMS, SECONDS = (1, 2, 4, 8, 16, 32, 64), 4.0
+STREAMS, SECONDS, SETTLING = (1, 2, 4, 8, 16, 32, 64), 4.0, 2.0
 SYMBOLS, PROMPT, LONG = 96, 100, 100_000
 _QUICK = {"steps": 1, "batch": 1, "progress": False}
 
@@ -73,11 +73,13 @@ def bare(path: Path) -> dict[int, float]:
 def _curve(port: int, steps: dict[int, float]) -> list[dict[str, Any]]:
     found = {n: _load(port, n) for n in STREAMS}
     beside = asyncio.run(_beside(port, 64))
+    share = found[64]["tokens_per_second"] * steps[64] / 64
     rates = {str(n): round(one["tokens_per_second"]) for n, one in found.items()}
     ratio = found[64]["tokens_per_second"] / found[1]["tokens_per_second"]
     alone = found[1]["tokens_per_second"] * steps[1]
     rows = [{"what": "streams over HTTP, lstm 2×512", "unit": "tokens/s", **rates,
-             "64 to 1": rounded(ratio), "one, of bare steps": rounded(alone)}]  # fmt: skip
+             "64 to 1": rounded(ratio), "one, of bare steps": rounded(alone),
+             "64, of bare steps": rounded(share)}]  # fmt: skip
     for key, name in (("first_p50_ms", "first token, p50"), ("first_p99_ms", "first token, p99"),
                       ("between_p50_ms", "between tokens, p50"),
                       ("between_p99_ms", "between tokens, p99")):  # fmt: skip
@@ -88,7 +90,7 @@ def _curve(port: int, steps: dict[int, float]) -> list[dict[str, Any]]:
 
 
 def _load(port: int, streams: int) -> dict[str, float]:
-    return asyncio.run(load(port, _body(), streams, SECONDS))
+    return asyncio.run(load(port, _body(), streams, SECONDS, settling=SETTLING))
 
 
 async def _beside(port: int, streams: int) -> dict[str, float]:
@@ -101,7 +103,7 @@ async def _beside(port: int, streams: int) -> dict[str, float]:
             await asyncio.to_thread(_post, port, "/v1/completions", body)
 
     reading = asyncio.ensure_future(prompts())
-    found = await load(port, _body(), streams, SECONDS)
+    found = await load(port, _body(), streams, SECONDS, settling=SETTLING)
     ending = True
     await reading
     return found

@@ -77,6 +77,7 @@ class Gate:
 
         try:
             try:
+                self._check_form(scope, headers)
                 self._check_host(headers)
                 self._check_origin(origin, headers)
                 if method == "OPTIONS" and origin in self._origins:
@@ -106,6 +107,23 @@ class Gate:
         headers = [(k.encode(), v.encode()) for k, v in error.headers.items()]
         headers.append((b"content-type", b"application/json"))
         await _reply(send, error.status, error.to_bytes(), headers, "websocket." * socket)
+
+    def _check_form(self, scope: Scope, headers: dict[bytes, list[bytes]]) -> None:
+        """What h11 lets through: others may take it for another request than we do."""
+        most, size = (
+            self._serving.limits.headers,
+            len(scope["raw_path"]) + len(scope["query_string"]),
+        )
+        size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        wrong = None
+        if scope["http_version"] not in ("1.0", "1.1"):
+            wrong = f"expected HTTP/1.1, received HTTP/{scope['http_version'][:8]}"
+        elif b"transfer-encoding" in headers and b"content-length" in headers:
+            wrong = "expected either transfer-encoding or content-length, received both"
+        elif size > most:
+            wrong = f"expected headers of at most {most:,} bytes, received {size:,}"
+        if wrong is not None:
+            raise ApiError(400, wrong, code="invalid_http", headers={"connection": "close"})
 
     def _check_host(self, headers: dict[bytes, list[bytes]]) -> None:
         """A page elsewhere may name our address its own: only known names are answered."""
