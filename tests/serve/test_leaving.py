@@ -10,21 +10,19 @@ from recurra.serve.settings import Limits
 from serve.conftest import GOLDEN
 
 pytest.importorskip("fastapi", reason="serving is not installed: pip install recurra[serve]")
-from recurra.serve.completion import Completion  # noqa: E402
-from recurra.serve.hosted import Hosted  # noqa: E402
-from recurra.serve.metrics import Metrics  # noqa: E402
-from recurra.serve.prompts import encode  # noqa: E402
+from recurra.serve.completion import Completion
+from recurra.serve.hosted import Hosted
+from recurra.serve.metrics import Metrics
+from recurra.serve.prompts import encode
 
 
 class Counted:
-    """A model whose steps are counted; it writes no text by itself, as beside others."""
+    """A model whose steps of several texts are counted."""
 
     def __init__(self, model):
         self._model, self.steps = model, []
 
     def __getattr__(self, name):
-        if name == "write":
-            raise AttributeError(name)
         return getattr(self._model, name)
 
     def step(self, ids, state):
