@@ -1,5 +1,6 @@
 """Many requests at once: one answer each, refused in good time, and gone when their readers are."""
 
+import http.client
 import json
 import random
 import signal
@@ -179,6 +180,23 @@ def test_waiting_too_long_is_refused():
             assert json.loads(data)["error"]["code"] == "queue_full"
 
 
+def test_small_writes_are_sent_at_once():
+    """What waited for the client's acknowledgement took 40 ms a reply, and a token."""
+    with running(RUNS[:1]) as client:
+        connection = http.client.HTTPConnection("127.0.0.1", client.port)
+        took = []
+        for _ in range(12):
+            begun = time.perf_counter()
+            connection.request("GET", "/v1/models")
+            connection.getresponse().read()
+            took.append(time.perf_counter() - begun)
+        (server_side,) = client.server.server_state.connections
+        there = server_side.transport.get_extra_info("socket")
+        assert there.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        connection.close()
+        assert sorted(took)[6] < 0.035
+
+
 def test_metrics_are_what_prometheus_reads(client):
     parser = pytest.importorskip("prometheus_client.parser")
     client.write("the ", max_tokens=5)
@@ -263,3 +281,18 @@ def test_a_server_checks_itself_under_load(capsys):
     assert lines[:2] == ["a machine", "char-lstm"]
     assert [line.split()[0] for line in lines[3:]] == ["1", "2", "ok"]
     assert all(float(line.split()[1].replace(",", "")) > 0 for line in lines[3:5])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kinds"),
+    [
+        ("post", "/v1/completions", {"application/json", "text/event-stream"}),
+        ("post", "/v1/chat/completions", {"application/json", "text/event-stream"}),
+        ("get", "/v1/states/{id}/export", {"application/octet-stream"}),
+        ("get", "/metrics", {"text/plain"}),
+        ("get", "/v1/models", {"application/json"}),
+    ],
+)
+def test_openapi_names_every_kind_of_reply(client, method, path, kinds):
+    _, page = client("/openapi.json")
+    assert set(page["paths"][path][method]["responses"]["200"]["content"]) == kinds

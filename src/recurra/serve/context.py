@@ -80,3 +80,9 @@ def body_of(schema: Any) -> dict[str, Any]:
     """The part of a route's description that tells OpenAPI what it reads."""
     where = {"$ref": f"#/components/schemas/{schema.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": where}}}}
+
+
+#: The part of a route's description that tells OpenAPI of a reply that may come as events.
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}

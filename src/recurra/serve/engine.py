@@ -63,11 +63,16 @@ class Engine:
         with self._wake:
             if self._stop:
                 raise ending()
-            free = max(0, self._limits.slots - self._used)
-            if len(self._queue) >= self._limits.queue + free:
+            if self.crowded:
                 raise self.full()
             self._queue.append(job)
             self._wake.notify()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a further request would find no place, to wait in either."""
+        free = max(0, self._limits.slots - self._used)
+        return len(self._queue) >= self._limits.queue + free
 
     def full(self) -> ApiError:
         """The error of a queue that is full, with the time in which it is likely to drain."""

@@ -25,6 +25,8 @@ _PUBLIC = frozenset(
 #: Paths of WebSockets.
 SOCKETS = frozenset({"/v1/stream"})
 _DRAINED = "/v1/"
+#: Paths of requests that wait for an engine, whatever they ask.
+_STEPPED = frozenset({"/v1/completions", "/v1/chat/completions", "/v1/score"})
 #: Before a key, in base64url without padding, among the subprotocols of a WebSocket.
 _KEY = "recurra.key."
 _log = logging.getLogger("recurra.serve")
@@ -86,6 +88,7 @@ class Gate:
 
         try:
             try:
+                self._check_form(scope, headers)
                 self._check_host(headers)
                 self._check_origin(origin, headers)
                 if method == "OPTIONS" and origin in self._origins:
@@ -97,6 +100,8 @@ class Gate:
                     raise not_found(told, "not_found")
                 if self._serving.draining and scope["path"].startswith(_DRAINED):
                     raise ending()
+                if method == "POST" and scope["path"] in _STEPPED:
+                    self._check_room()
                 if socket:
                     await self._stream(scope, receive, sending)
                 else:
@@ -133,6 +138,23 @@ class Gate:
         headers.append((b"content-type", b"application/json"))
         await _reply(send, error.status, error.to_bytes(), headers, "websocket." * socket)
 
+    def _check_form(self, scope: Scope, headers: dict[bytes, list[bytes]]) -> None:
+        """What h11 lets through: others may take it for another request than we do."""
+        most, size = (
+            self._serving.limits.headers,
+            len(scope["raw_path"]) + len(scope["query_string"]),
+        )
+        size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        wrong = None
+        if scope["http_version"] not in ("1.0", "1.1"):
+            wrong = f"expected HTTP/1.1, received HTTP/{scope['http_version'][:8]}"
+        elif b"transfer-encoding" in headers and b"content-length" in headers:
+            wrong = "expected either transfer-encoding or content-length, received both"
+        elif size > most:
+            wrong = f"expected headers of at most {most:,} bytes, received {size:,}"
+        if wrong is not None:
+            raise ApiError(400, wrong, code="invalid_http", headers={"connection": "close"})
+
     def _check_host(self, headers: dict[bytes, list[bytes]]) -> None:
         """A page elsewhere may name our address its own: only known names are answered."""
         given = headers.get(b"host", [])
@@ -154,6 +176,12 @@ class Gate:
                 f"pages of {origin[:80]!r} may not call this server: allow it with --allow-origin",
                 code="origin_not_allowed",
             )
+
+    def _check_room(self) -> None:
+        """Under a flood most requests are refused: before their bodies are read, and in time."""
+        engines = self._serving.models.engines
+        if engines and all(engine.crowded for engine in engines):
+            raise engines[0].full()
 
     def _owner(self, method: str, scope: Scope, headers: dict[bytes, list[bytes]]) -> str:
         """Who asks; ApiError for a path that needs a key, without one."""

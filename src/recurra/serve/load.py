@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,11 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """What a client saw: seconds to the first token, between two, and how many there were."""
+    """What a client saw from one time to another: seconds to the first token, between two, and how
+    many there were."""
+
+    since: float = 0.0
+    until: float = math.inf
 
     first: list[float] = field(default_factory=list)
     between: list[float] = field(default_factory=list)
@@ -55,23 +60,37 @@ async def stream(port: int, body: dict[str, Any], seen: Seen, key: str = "") -> 
             seen.errors.append(held[-300:].decode("latin-1"))
         if not count:
             continue
-        (seen.between if began else seen.first).append(now - (last if began else begun))
-        seen.between += [0.0] * (count - 1)
-        seen.tokens, last, began = seen.tokens + count, now, True
+        if seen.since <= (last if began else begun) and now <= seen.until:
+            (seen.between if began else seen.first).append(now - (last if began else begun))
+            seen.between += [0.0] * (count - 1)
+            seen.tokens += count
+        last, began = now, True
     writer.close()
 
 
 async def load(
-    port: int, body: dict[str, Any], streams: int, seconds: float, *, key: str = ""
+    port: int,
+    body: dict[str, Any],
+    streams: int,
+    seconds: float,
+    *,
+    key: str = "",
+    settling: float = 0.0,
 ) -> dict[str, float]:
     """Keep so many streams running for some seconds, of 50 to 149 tokens; what came.
+
+    With `settling` the first ones begin one after the other within so many seconds before, which
+    are not counted, nor is what comes after: 64 prompts at once are read one after the other.
 
     Raises:
         RuntimeError: a stream ended with an error.
     """
-    seen, until = Seen(), time.perf_counter() + seconds
+    begun = time.perf_counter() + settling
+    until = begun + seconds
+    seen = Seen(begun, until) if settling else Seen()
 
     async def one(number: int) -> None:
+        await asyncio.sleep(settling * number / streams)
         turn = 0
         while time.perf_counter() < until:
             # Of different lengths, so that they do not all begin at once.
@@ -79,8 +98,7 @@ async def load(
             await stream(port, {**body, **own}, seen, key)
             turn += 1
 
-    begun = time.perf_counter()
     await asyncio.gather(*(one(number) for number in range(streams)))
     if seen.errors:
         raise RuntimeError(seen.errors[0])
-    return seen.figures(time.perf_counter() - begun)
+    return seen.figures(seconds if settling else time.perf_counter() - begun)

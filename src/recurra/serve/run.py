@@ -197,7 +197,9 @@ def serve(serving: Serving, where: Listening, announce: Any = None) -> int:
 def listen(where: Listening) -> socket.socket:
     """A socket that listens at the address; InputError where it cannot be had."""
     family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small writes at once on sockets that say they are TCP alone: on others each
+    # waits up to 40 ms until the client has acknowledged the one before.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((where.host, where.port))

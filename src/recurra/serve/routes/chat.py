@@ -8,7 +8,7 @@ from recurra.serve.bodies import read_json
 from recurra.serve.chat import no_turn_format
 from recurra.serve.choices import Choice
 from recurra.serve.completion import Completion
-from recurra.serve.context import body_of, owner, serving
+from recurra.serve.context import EVENTS, body_of, owner, serving
 from recurra.serve.errors import invalid
 from recurra.serve.prompts import Given, check_stream, encode, options_of
 from recurra.serve.replies import ChatReply
@@ -20,7 +20,7 @@ router = APIRouter()
 _USUAL = 256  # max_tokens
 
 
-@router.post("/v1/chat/completions", openapi_extra=body_of(ChatRequest))
+@router.post("/v1/chat/completions", openapi_extra=body_of(ChatRequest), responses=EVENTS)
 async def chat(request: Request) -> Any:
     """The next turn of a conversation. Of what was sent before, only the new part is read."""
     serve = serving(request)

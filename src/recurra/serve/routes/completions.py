@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 
 from recurra.serve.bodies import read_json
 from recurra.serve.completion import Completion
-from recurra.serve.context import body_of, keep_of, serving, state_of
+from recurra.serve.context import EVENTS, body_of, keep_of, serving, state_of
 from recurra.serve.errors import invalid
 from recurra.serve.hosted import Hosted
 from recurra.serve.prompts import check_stream, encode, options_of, texts_or_ids
@@ -23,7 +23,7 @@ _LONG = 10_000
 _USUAL = 16  # max_tokens, as OpenAI's
 
 
-@router.post("/v1/completions", openapi_extra=body_of(CompletionRequest))
+@router.post("/v1/completions", openapi_extra=body_of(CompletionRequest), responses=EVENTS)
 async def completions(request: Request) -> Any:
     """Continue prompts, or the text of a state."""
     serve = serving(request)

@@ -21,6 +21,8 @@ from recurra.serve.statefile import MEDIA, read_state, write_state
 
 router = APIRouter()
 
+_FILE = {"content": {MEDIA: {"schema": {"type": "string", "format": "binary"}}}}
+
 
 def described(kept: Kept) -> dict[str, Any]:
     """A state as replies tell of it."""
@@ -112,7 +114,7 @@ async def rewound(
     return Carried(state, ids, max(0, carried.drawn - back), written), trail
 
 
-@router.get("/v1/states/{id}/export")
+@router.get("/v1/states/{id}/export", response_class=Response, responses={200: _FILE})
 async def export(id: str, request: Request) -> Response:
     """A state as a safetensors file."""
     kept = serving(request).sessions.get(owner(request), id)
@@ -121,9 +123,6 @@ async def export(id: str, request: Request) -> Response:
     if not isinstance(start, tuple) or not all(isinstance(layer, tuple) for layer in start):
         raise ApiError(400, "states of this model cannot be exported", code="not_exportable")
     return Response(write_state(kept), media_type=MEDIA)
-
-
-_FILE = {"content": {MEDIA: {"schema": {"type": "string", "format": "binary"}}}}
 
 
 @router.post("/v1/states/import", openapi_extra={"requestBody": {"required": True, **_FILE}})
