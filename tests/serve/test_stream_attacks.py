@@ -259,3 +259,40 @@ def test_the_end_does_not_wait_for_work_that_nobody_waits_for():
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "closing", "cut"),
+    [
+        ([9, 9, 9, 9], False, 4),  # takes nothing
+        ([9, 8, 7, 6], False, None),  # slowly, while there is more to say
+        ([0, 0, 0, 0], False, None),  # nothing waits
+        ([9, 8, 7, 6], True, 4),  # slowly, at the end
+        ([9, 0, 0, 0], True, None),
+    ],
+)
+def test_who_is_cut(monkeypatch, sizes, closing, cut):
+    """Looked at each second, where a reader may take nothing for two and a half."""
+    from recurra.serve import socket_wire
+
+    class Transport:
+        def get_write_buffer_size(self):
+            return self.size
+
+        def is_closing(self):
+            return closing and self.since is not None
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        connection = type("Connection", (), {"transport": Transport()})()
+        connection.transport.since = None
+        clock = 100.0
+        monkeypatch.setattr(loop, "time", lambda: clock)
+        for second, size in enumerate([5, *sizes]):
+            connection.transport.size, clock = size, 100.0 + second
+            if socket_wire.stalled(connection, 2.5):
+                return second
+            connection.transport.since = clock
+        return None
+
+    assert asyncio.run(main()) == cut

@@ -116,14 +116,16 @@ def _in_json(reject: Callable[..., Response]) -> Callable[..., Response]:
 
 
 def stalled(connection: Any, seconds: float) -> bool:
-    """Whether the other side has taken nothing for so long, while something waits for it.
+    """Whether the other side has taken nothing for so long, while something waits for it; at the
+    end of a connection also whether it has not taken all of it for so long.
 
     To be called every now and then: it compares with the last calls.
     """
     transport = connection.transport
     now, size = asyncio.get_running_loop().time(), transport.get_write_buffer_size()
     before, since = getattr(connection, "seen_waiting", (0, now))
-    if not size or size != before:
+    seen = -1 if transport.is_closing() else size  # a byte now and then would keep it for hours
+    if not size or seen != before:
         since = now
-    connection.seen_waiting = size, since
+    connection.seen_waiting = seen, since
     return bool(now - since > seconds)

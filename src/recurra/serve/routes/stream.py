@@ -307,8 +307,9 @@ class Session:
 
     async def _close(self, error: ApiError) -> None:
         """Say what is wrong, and close."""
-        with contextlib.suppress(_ClosedError, WebSocketDisconnect, RuntimeError):
-            await self._refuse(error)
+        with contextlib.suppress(_ClosedError, WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(self._serving.limits.stall):
+                await self._refuse(error)
             told = f"{error.code}: {error.message}".encode()[:_REASON].decode("utf-8", "ignore")
             await self._shut(_CODES.get(error.status, 1008), told)
 
