@@ -8,7 +8,7 @@ BIN := .venv/bin
 # More for pytest: make test ARGS="-k lstm"
 ARGS ?=
 
-.PHONY: help setup demo test test-peers matrix test-quality loggers kills fuzz check sanitize sanitize-threads docs bench format clean
+.PHONY: help setup demo test test-peers page matrix test-quality loggers captum kills fuzz check sanitize sanitize-threads docs bench format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -23,6 +23,9 @@ demo:  ## set up what is needed, train a model on English prose for a minute, sc
 test: setup  ## run every test, and every example in the documents
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
+page: setup  ## the page's tests in a browser (chromium, node), where there is one: under a minute
+	@OMP_NUM_THREADS=1 $(BIN)/python tools/page_tests.py $(ARGS)
+
 test-peers: setup  ## two minutes: other libraries beside ours, their own tests with our layers, other BLAS
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m peers $(ARGS)
 
@@ -33,7 +36,10 @@ test-quality: setup  ## the figures that the examples promise, on the whole of t
 	$(BIN)/python -m pytest -m quality --timeout 0 $(ARGS)
 
 loggers: setup  ## the loggers with TensorBoard, MLflow and Weights & Biases, installed beside .venv
-	@$(BIN)/python tools/logger_packages.py $(ARGS)
+	@$(BIN)/python tools/beside.py loggers $(ARGS)
+
+captum: setup  ## our layers with captum's attributions, installed beside .venv
+	@$(BIN)/python tools/beside.py captum $(ARGS)
 
 KILLS ?= 100
 kills: setup  ## kill training of all six tasks with SIGKILL, 100 times (KILLS=), and compare the bytes at the end

@@ -48,6 +48,7 @@ OWN = {
     "pair": "bench.pair:measure",
     "streams": "bench.streams:measure",
     "serve": "bench.serve:measure",
+    "inspect": "bench.inspect:measure",
 }
 PACKAGES = ("recurra", "torch", "jax", "jaxlib", "tensorflow", "keras", "onnxruntime", "numpy")
 

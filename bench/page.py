@@ -89,7 +89,7 @@ LAYERS = {
 }
 FLAT = {
     "single": "One step through `recurra.nn`",
-    "own_cell": "A user's cell",
+    "own_cell": "A user's cell (for those of papers see Published cells)",
     "reset": "Resets within a sequence, one thread",
     "scan": "A user's cell as an ONNX file, one thread",
     "published": "Published cells, forward + backward, against plain loops in torch, one thread",

@@ -1,11 +1,11 @@
 """Write native/cells: the kernels of the built-in cells. `--check` only compares."""
 
 import argparse
-import itertools
 import sys
 from pathlib import Path
 
-from recurra.cells import definition, limits
+from recurra.cells import BUILT_IN, limits
+from recurra.cells import programs as variants
 from recurra.cells.emit import header, key
 from recurra.cells.graph import Program
 
@@ -14,14 +14,9 @@ HERE = Path(__file__).resolve().parent / "cells"
 
 def programs() -> list[Program]:
     """Return the programs that come compiled: every cell with every set of its options."""
-    found = []
-    for name in ("rnn", "gru", "lstm"):
-        cell = definition.find(name)
-        for chosen in itertools.product(*cell.options.values()):
-            options = dict(zip(cell.options, chosen, strict=True))
-            found += [cell.program(**options)]
-    found += [definition.find("rnn").program(norm=n, activation="relu") for n in (False, True)]
-    return found
+    simple_first = sorted(BUILT_IN.values(), key=lambda cell: len(cell.options))
+    found = [program for cell in simple_first for program in variants(cell)]
+    return found + [BUILT_IN["rnn"].program(norm=n, activation="relu") for n in (False, True)]
 
 
 def files() -> dict[str, str]:

@@ -8,11 +8,10 @@ import inspect
 import sys
 from pathlib import Path
 
-from recurra.cells import FUNCTIONS, Cell, Program, find
+from recurra.cells import BUILT_IN, FUNCTIONS, Cell, Program
 from recurra.cells.latex import aligned
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "cells.md"
-CELLS = ("rnn", "lstm", "gru")
 
 HEAD = """\
 # Cells
@@ -103,6 +102,8 @@ What was pickled, or exported as a graph, is refused where the cell is defined b
 | `u(v, heads=4)` | U has 4 blocks on its diagonal, and zeros beside them |
 | `u(v, rank=8)` | U is a product of two matrices, over 8 |
 | `u(v, form="lower")` | U is `lower` or `upper`, a triangle, or `antisymmetric`, A - Aᵀ |
+| `u(v, form="masked")`, `x(form="masked")` | U or W where a mask is 1, and 0 elsewhere |
+| `u(v, form="fixed")`, `x(form="fixed")` | a matrix that is not learnt, without a bias |
 | `x.raw` | the input itself, where a layer has as many inputs as units |
 | `x.dt` | of `inputs="x dt:1"`: a further input, a number a step |
 | `x.s.f` | of `inputs="x s:27"`: gate f of a matrix with a further input of 27 numbers |
@@ -113,6 +114,7 @@ What was pickled, or exported as a graph, is refused where the cell is defined b
 | `maximum(a, b)`, `minimum(a, b)` | the larger, the smaller; equal arguments share the gradient |
 | `where(a > b, yes, no)` | `yes` where the comparison (`>` or `<`) holds, else `no` |
 | `opt.w` | of `learnt="w alpha:1"`: a number for each unit, or one for all (`:1`) |
+| `opt.period` | of `fixed="period"`: a number for each unit that is not learnt |
 | `opt.dt` | a number of `options="dt=0.042"`, which layers take as `options={{"dt": 0.1}}` |
 | `opt.gain` | a choice of `options="gain=one\\|two"`, compared as text |
 | `opt.norm(v)` | layer norm, where the option `norm` is on |
@@ -174,12 +176,62 @@ print(tuple(outputs.shape), layer.weight_ih_l0.shape)
 (20, 3, 16) torch.Size([64, 8])
 ```
 
+What is fixed, masks, and what any parameter starts from may be drawn by a function, which `init`
+has by the parameter's name: `draw(shape, random)` returns an array, of a matrix the rows of one
+gate. This is the clockwork network (Koutník et al. 2014) of three modules: a module reads those of
+longer periods, and its units move on where its period divides the step.
+
+```python
+import numpy as np
+
+from recurra.cells import cell, floor, tanh, where
+
+
+def modules(units):
+    return np.arange(units) * 3 // units
+
+
+def period(shape, random):
+    return 2.0 ** modules(shape[0])
+
+
+def from_slower(shape, random):
+    return modules(shape[0])[:, None] <= modules(shape[1])
+
+
+@cell(
+    states="h t",
+    gates="a",
+    fixed="period",
+    init={{"period": period, "mask_hh": from_slower}},
+)
+def clockwork(x, u, h, t, opt):
+    new = tanh(x.a + u(h, form="masked").a)
+    late = t / opt.period - floor(t / opt.period)
+    return dict(h=where(late > 0.01, h, new), t=t + 1)
+
+
+layer = nn.Recurrent(clockwork, 8, 6)
+print([name for name, _ in layer.named_parameters()])
+print(layer.mask_hh_l0[:, 0].tolist(), layer.fixed_period_l0.tolist())
+```
+
+```output
+['weight_ih_l0', 'weight_hh_masked_l0', 'bias_ih_l0', 'bias_hh_l0']
+[1.0, 1.0, 0.0, 0.0, 0.0, 0.0] [1.0, 1.0, 2.0, 2.0, 4.0, 4.0]
+```
+
+What is fixed is a buffer of the layer, and no parameter; a masked weight has no gradient where the
+mask is 0. Both are saved with the weights (`fixed_hh`, `mask_hh`, `fixed_period`), so that a model
+needs no function of the definition. Without one, masks are 1, and what is fixed is drawn as weights
+are. An echo state network and ON-LSTM are in `tests/cells/published/`.
+
 Matrices with heads, of low rank or of another form are made whole for each call, and multiplied as
 such: they save parameters, and no time. Their parameters are `weight_hh_heads4`,
 `weight_hh_rank8_left` and `_right`, `weight_hh_lower`; of further inputs `weight_ih_s`.
 
-`tests/cells/published/` has some sixty cells of papers, a file each, which are compared with plain
-loops in torch. `W` and `U` have rows only for the gates that equations read of them; a cell
+`tests/cells/published/` has more than seventy cells of papers, a file each, which are compared with
+plain loops in torch. `W` and `U` have rows only for the gates that equations read of them; a cell
 that reads no `u(v)` has no `weight_hh`.
 
 ### In every task
@@ -223,9 +275,13 @@ was begun with. ONNX files carry the program in their metadata (`recurra.cell`).
 - **Its equations in what torch saves.** A `state_dict` holds the weights, and a graph of
   `torch.export` names the cell: import the definition before such a graph is loaded. An ONNX file
   holds the equations and needs no definition.
-- **Further inputs in tasks.** Only layers and single steps take cells with `inputs=`; a task
-  refuses them in one line.
-- **Matrices that are not learnt**, forms of the input's matrix, and states of other sizes than H.
+- **Further inputs in most tasks.** Layers, single steps, and
+  [classifiers of numbers](classification.md#what-it-reads) take cells with `inputs=`; other tasks
+  refuse them in one line.
+- **Heads and low rank of the input's matrix**, and states of other sizes than H.
+- **A matrix read twice in two forms**, as M and its transpose in the Lipschitz RNN (Erichson et al.
+  2021): write two matrices. And **equations over the input's features**, as GRU-D's decay of the
+  input: words work on units, so that this needs `x.raw`, with as many inputs as units.
 - **Counterparts elsewhere.** `to_torch` and `to_keras` refuse it, and `from_onnx` reads none back.
 
 ## Weights
@@ -283,7 +339,7 @@ def main() -> int:
 def page() -> str:
     """Return the page as it must be."""
     functions = ", ".join(f"`{name}`" for name in FUNCTIONS)
-    sections = [section(find(name)) for name in CELLS]
+    sections = [section(cell) for cell in BUILT_IN.values()]
     return HEAD + "\n".join(sections) + "\n" + TAIL.format(functions=functions)
 
 

@@ -95,7 +95,7 @@ def load(directory: str | Path, *, precision: str = "float32", expect: Any = Non
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("export", "nn"):
+    if name in ("export", "inspect", "nn"):
         return import_module(f"recurra.{name}")
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
@@ -108,4 +108,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "export", "nn"])
+    return sorted([*__all__, "export", "inspect", "nn"])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recurra.cells.graph import Program, form_of
-from recurra.cells.matrices import is_plain, plain, split_gate
+from recurra.cells.matrices import GIVEN_FORMS, is_plain, plain, split_gate
 from recurra.errors import InputError
 
 Array = Any  # numpy.ndarray or torch.Tensor, not mixed
@@ -44,6 +44,7 @@ class _Wide:
 
     def __init__(self, program: Program, given: Mapping[str, Array]) -> None:
         self.program, self.given, self.plain = program, given, plain(program)
+        self.own = {parameter.name for parameter in program.parameters}
         self.like = next(iter(given.values())) if given else np.zeros(0)
         self.hidden = units(program, given)
         if self.hidden * self.hidden * len(self.plain.gates) > _MOST:
@@ -52,7 +53,8 @@ class _Wide:
                 f"would be of more than {_MOST} numbers: choose fewer units"
             )
         raw = self.hidden if any(n.op == "raw" for n in program.nodes) else 0
-        weight = given.get("weight_ih")
+        of_input = ("weight_ih", "weight_ih_masked", "fixed_ih")
+        weight = next((given[n] for n in of_input if n in given), None)
         self.features = raw if weight is None else int(weight.shape[1])
         if raw and self.features != raw:
             raise InputError(
@@ -62,15 +64,15 @@ class _Wide:
             )
 
     def parameters(self) -> dict[str, Array]:
-        found = {}
+        found: dict[str, Array] = {}
         for parameter in self.plain.parameters:
             name = parameter.name
             kind, _, product = name.partition("_")
             if kind in ("weight", "bias") and product in ("ih", "hh"):
                 make = self._rows if kind == "weight" else self._bias
                 if kind == "bias" and f"bias_{product}" not in self.given:
-                    if product == "ih" and self.program.option("bias"):  # of raw inputs alone
-                        found[name] = self._zeros(self.hidden * len(self.plain.span("ih")))
+                    if name not in self.own and self.program.option("bias"):  # raw, or all fixed
+                        found[name] = self._zeros(self.hidden * len(self.plain.span(product)))
                     continue
                 found[name] = self._join([make(g, product) for g in self.plain.span(product)])
             else:
@@ -82,6 +84,9 @@ class _Wide:
         own, form = split_gate(gate)
         if product == "hh":
             return self._part(own, "hh") if not form else self._formed(own, form)
+        if form in ("ih/masked", "ih/fixed") and form[3:] not in dict(self.program.inputs):
+            width = self.features + self.program.further
+            return self._beside(0, self._given_form(own, form), width)
         width = self.features + self.program.further
         if not form:
             return self._beside(0, self._part(own, "ih"), width)
@@ -100,18 +105,21 @@ class _Wide:
         """The bias of a gate, once: of x.f where the equations read that, else of x.NAME.f."""
         own = split_gate(gate)[0]
         every, plain_gates = self.program.biased_gates(product), self.plain.span(product)
-        same = [g for g in plain_gates if split_gate(g)[0] == own]
-        if not own or (product == "ih" and same[0] != gate):
+        fixed = f"{product}/fixed"
+        same = [g for g in plain_gates if split_gate(g) != (own, fixed) and split_gate(g)[0] == own]
+        if not own or gate not in same or (product == "ih" and same[0] != gate):
             return self._zeros(self.hidden)
         start = every.index(own) * self.hidden
         return self.given[f"bias_{product}"][start : start + self.hidden]
 
-    def _part(self, gate: str, product: str, suffix: str = "", rows: int = 0) -> Array:
+    def _part(
+        self, gate: str, product: str, suffix: str = "", rows: int = 0, *, name: str = ""
+    ) -> Array:
         """The rows of a gate in a parameter as it was given."""
         names = [n for n in self.program.gates if n in self._gates(product)]
         size = rows or self.hidden
         start = names.index(gate) * size
-        name = f"weight_{product.replace('/', '_')}{suffix}"
+        name = name or f"weight_{product.replace('/', '_')}{suffix}"
         return self.given[name][start : start + size]
 
     def _gates(self, product: str) -> set[str]:
@@ -124,6 +132,8 @@ class _Wide:
     def _formed(self, gate: str, product: str) -> Array:
         """A matrix (H, H) of another form."""
         kind, count = form_of(product)
+        if kind in GIVEN_FORMS:
+            return self._given_form(gate, product)
         units = np.arange(self.hidden)
         if kind == "rank":
             return self._part(gate, product, "_left") @ self._part(gate, product, "_right", count)
@@ -137,6 +147,13 @@ class _Wide:
             return part * self._constant(mask)
         above = part * self._constant(units[:, None] < units)
         return above - above.swapaxes(0, 1)
+
+    def _given_form(self, gate: str, product: str) -> Array:
+        """A matrix that is fixed, or has a mask."""
+        if product.endswith("fixed"):
+            return self._part(gate, product, name=f"fixed_{product[:2]}")
+        mask = self._part(gate, product, name=f"mask_{product[:2]}")
+        return self._part(gate, product) * mask
 
     def _beside(self, first: int, block: Array, width: int) -> Array:
         """The block from column `first` on, zeros in the others."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from recurra import rowwise
-from recurra.cells.graph import OVER_UNITS, Node, Program
+from recurra.cells.graph import OVER_UNITS, Node, Program, stored
 from recurra.cells.matrices import plain
 from recurra.errors import InputError
 from recurra.matrices import plain_parameters, units
@@ -217,7 +217,7 @@ class Interpreter:
             case "weight":
                 return self._parameters[f"peephole_{node.name}"]
             case "learnt":
-                value = self._parameters[f"learnt_{node.name}"]
+                value = self._parameters[stored(node)]
                 return self._library.repeated(value, self._hidden) if node.value else value
             case "add":
                 return args[0] + args[1]

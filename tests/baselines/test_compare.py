@@ -1,5 +1,6 @@
 """Comparisons: who takes part, what is measured, what is drawn."""
 
+import inspect
 import json
 import re
 
@@ -8,6 +9,7 @@ import pytest
 from recurra.baselines import Budget, compare
 from recurra.baselines.catalog import CONTESTS, find
 from recurra.baselines.protocol import Contender
+from recurra.cells import BUILT_IN
 from recurra.cli import main
 from recurra.errors import InputError
 from tasks.classified import SMALL, ordered, reviews, slopes
@@ -104,9 +106,11 @@ def test_every_rival_of_the_catalog_is_there():
         for reference in contest.rivals.values():
             rival, arguments = find(reference)
             made: Contender = rival(**arguments)
-            for name in ("fit", "evaluate", "predict", "save"):
-                assert callable(getattr(made, name))
-        assert set(contest.models) - {"rnn", "lstm", "gru"} <= set(contest.rivals)
+            for name in ("fit", "evaluate", "predict", "save", "parameters"):
+                assert hasattr(rival, name), f"{reference}: lacks {name} of protocol.Contender"
+            takes = set(inspect.signature(made.fit).parameters)
+            assert {"valid", "budget"} <= takes, f"{reference}: fit lacks valid= or budget="
+        assert set(contest.models) - BUILT_IN.keys() <= set(contest.rivals)
         assert callable(find(contest.inputs)[0])
     assert Budget().parameters is None
 

@@ -318,3 +318,38 @@ def input_of_a_gate(x, u, h, opt):
 @bad("nothing reads the further input dt: expected x.dt", inputs="x dt:1")  # !
 def unread_input(x, u, h, opt):
     return dict(h=x.n + x.f)
+
+
+@bad(r"x\(\): expected form='masked' or form='fixed'.*, received 'lower'")
+def triangle_of_the_input(x, u, h, opt):
+    return dict(h=x(form="lower").n + x.f)  # !
+
+
+@bad(r"x\(\): expected form='masked' or form='fixed'.*, received h")
+def call_of_x(x, u, h, opt):
+    return dict(h=x(h).n + x.f)  # !
+
+
+@bad("fixed: 'a' is learnt too", fixed="a", learnt="a")  # !
+def fixed_and_learnt(x, u, h, opt):
+    return dict(h=x.n + x.f + opt.a)
+
+
+@bad("fixed: 'a:1': expected a name", fixed="a:1")  # !
+def fixed_scalar(x, u, h, opt):
+    return dict(h=x.n + x.f + opt.a)
+
+
+@bad("nothing asks for the parameter 'a': expected opt.a|nothing asks", fixed="a")  # !
+def unread_fixed(x, u, h, opt):
+    return dict(h=x.n + x.f)
+
+
+@bad("inputs: the name 'masked' is taken", inputs="x masked:2")  # !
+def input_of_a_form(x, u, h, opt):
+    return dict(h=x.n + x.f)
+
+
+@bad("init: a function for 'mask_hh', which is no parameter", init={"mask_hh": abs})  # !
+def mask_of_nothing(x, u, h, opt):
+    return dict(h=x.n + x.f)

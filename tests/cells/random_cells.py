@@ -18,6 +18,13 @@ _RARE = ("decay", "root", "log", "mean", "total", "softmax", "floor", "hard_sigm
 _BINARY = ("add", "sub", "mul", "mul", "div", "maximum", "minimum")
 _FORMS = ({}, {}, {}, {"heads": 2}, {"heads": 3}, {"rank": 2}, {"form": "lower"})
 _FORMS += ({"form": "upper"}, {"form": "antisymmetric"})
+#: Of cells from `_LATER` on: those before are as they were when faults showed in them.
+_MORE = _FORMS + ({"form": "masked"}, {"form": "fixed"}) * 2
+_LATER = 100000
+
+
+def _mask(shape, random):
+    return random.random(shape) < 0.6
 
 
 class RandomCell:
@@ -34,6 +41,10 @@ class RandomCell:
         self.inputs = draw.choice(({}, {}, {"dt": 1}, {"s": 2}, {"dt": 1, "s": 3}))
         self.raw = draw.random() < 0.25
         self.learnt = draw.choice(({}, {"w": 0}, {"w": 0, "alpha": 1}))
+        self.fixed = {"k": -1} if number >= _LATER and draw.random() < 0.5 else {}
+        self.learnt = {**self.learnt, **self.fixed}
+        self.forms = _MORE if number >= _LATER else _FORMS
+        self.of_input = ("masked", "fixed") if number >= _LATER else ()
         self.products = 0
         self.most_products = draw.choice((1, 2, 3, 6))
         # A state that another equation already has may be read anew, as papers do.
@@ -63,7 +74,7 @@ class RandomCell:
             self.products += 1
             return (
                 "product",
-                draw.choice(_FORMS),
+                draw.choice(self.forms),
                 self.tree(draw.randint(0, depth - 1)),
                 draw.choice(self.gates),
             )
@@ -85,6 +96,7 @@ class RandomCell:
         found += [("further", "s", draw.choice(self.gates))] if "s" in self.inputs else []
         found += [("name", "raw")] if self.raw else []
         found += [("learnt", draw.choice(list(self.learnt)))] if self.learnt else []
+        found += [("formed", form, draw.choice(self.gates)) for form in self.of_input]
         found += [("number", draw.choice((0.5, -1.25, 2.0)))]
         return draw.choice(found)
 
@@ -104,8 +116,18 @@ class RandomCell:
             states=" ".join(f"{name}={start}" if start else name for name, start in self.states),
             gates=" ".join(self.gates),
             inputs=" ".join(["x", *(f"{name}:{size}" for name, size in self.inputs.items())]),
-            learnt=" ".join(f"{n}:1" if one else n for n, one in self.learnt.items()),
+            learnt=" ".join(
+                f"{n}:1" if one else n for n, one in self.learnt.items() if n not in self.fixed
+            ),
+            fixed=" ".join(self.fixed),
+            init=self._draws(),
         )
+
+    def _draws(self):
+        """A mask for each product that the equations have one of."""
+        said = str(self.equations)
+        sides = {"hh": "{'form': 'masked'}", "ih": "'formed', 'masked'"}
+        return {f"mask_{side}": _mask for side, text in sides.items() if text in said}
 
     def _define(self, x, u, states, opt):
         words = _Words(x, u, states, opt)
@@ -125,6 +147,8 @@ class _Words:
                 return self.x[args[1]]
             case "further":
                 return getattr(self.x, args[0])[args[1]]
+            case "formed":
+                return self.x(form=args[0])[args[1]]
             case "name":
                 return getattr(self.x, args[0])
             case "state":
@@ -218,12 +242,18 @@ class Plain:
         elif kind == "antisymmetric":
             above = block(stored).triu(1)
             matrix = above - above.T
+        elif kind == "fixed":
+            return value @ block(f"fixed_{name[:2]}").T
+        elif kind == "masked":
+            matrix = block(stored) * block(f"mask_{name[:2]}")
         else:
             matrix = block(stored)
         found = value @ matrix.T
         side = name[:2]
         gates = self.program.biased_gates(side)
         again = side == "ih" and kind and gate in self.rows.get("ih", ())
+        if kind == "masked" and side == "ih":  # the first product of the gate has its bias
+            again = again or any(gate in self.rows.get(f"ih/{n}", ()) for n in self.cell.inputs)
         if f"bias_{side}" in self.given and not again:
             start = gates.index(gate) * H
             found = found + self.given[f"bias_{side}"][start : start + H]
@@ -239,6 +269,8 @@ class Plain:
         match op:
             case "gate":
                 return self.product("ih", args[1], own)
+            case "formed":
+                return self.product(f"ih/{args[0]}", args[1], own)
             case "further":
                 return self.product(f"ih/{args[0]}", args[1], places[names.index(args[0])])
             case "name":
@@ -247,7 +279,8 @@ class Plain:
             case "state":
                 return self.states[args[0]]
             case "learnt":
-                return self.given[f"learnt_{args[0]}"].expand(len(self.x), H)
+                kind = "fixed" if args[0] in self.cell.fixed else "learnt"
+                return self.given[f"{kind}_{args[0]}"].expand(len(self.x), H)
             case "number":
                 return torch.full_like(self.states["h"], args[0])
             case "product":

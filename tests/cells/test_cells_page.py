@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 from conftest import ROOT
-from recurra.cells import FUNCTIONS, find
+from recurra.cells import BUILT_IN, FUNCTIONS
 
 
 @pytest.fixture
@@ -26,23 +26,10 @@ def test_the_page_is_fresh(tool, monkeypatch):
 
 
 def test_every_definition_has_its_section(tool):
-    defined = {path.stem for path in (ROOT / "src/recurra/cells").glob("*.py")}
-    machinery = {"__init__", "definition", "functions", "graph", "latex", "trace"}
-    machinery |= {"choices", "called", "declared", "symbols", "words"}  # what a definition may say
-    machinery |= {"carried", "named", "program", "values", "written"}  # as data
-    machinery |= {
-        "derive",
-        "matrices",
-        "schedule",
-        "layout",
-        "limits",
-        "emit",
-    }  # from equations to kernels
-    assert set(tool.CELLS) == defined - machinery
     text = tool.page()
-    for name in tool.CELLS:
+    for name, cell in BUILT_IN.items():
         assert f"## `{name}`" in text
-        for option in find(name).options:
+        for option in cell.options:
             assert f"`{option}" in text, f"{name} {option}"
     assert all(f"`{function}`" in text for function in FUNCTIONS)
 

@@ -7,8 +7,9 @@ import pytest
 
 from conftest import ROOT
 from recurra.cells import sigmoid, tanh
-from recurra.cells.definition import Cell, find
+from recurra.cells.definition import Cell
 from recurra.cells.emit import header, key
+from recurra.cells.registry import find
 from recurra.errors import InputError
 
 

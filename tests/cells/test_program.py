@@ -167,8 +167,8 @@ def test_two_cells_of_a_name_live_beside_each_other(monkeypatch):
 
 SPOILT = {
     "no table": (lambda v: [], "a cell: expected a JSON object"),
-    "newer": (lambda v: {**v, "version": 3}, "newer version"),
-    "no version": (lambda v: {**v, "version": None}, "expected version 1 to 2"),
+    "newer": (lambda v: {**v, "version": 4}, "newer version"),
+    "no version": (lambda v: {**v, "version": None}, "expected version 1 to 3"),
     "a field less": (lambda v: {n: o for n, o in v.items() if n != "init"}, "'init' is missing"),
     "a field more": (lambda v: {**v, "code": "import os"}, "'code' is unknown"),
     "starts of other states": (

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from recurra.baselines.catalog import CONTESTS
+from recurra.cells import BUILT_IN
 from recurra.cli.parser import make_parser
 from recurra.tasks.catalog import ENTRIES
 
@@ -20,7 +21,7 @@ def test_the_learning_rate_in_help_is_the_one_of_training(recurra, entry):
     rate = re.search(r"highest learning rate; by default ([0-9.]+) for adam", told)
     usual = TrainConfig().highest_lr
     used = {"classify": 0.002, "tag": 0.002}.get(entry.word, usual)
-    assert float(rate[1]) == used
+    assert float(rate[1]) == used, "a task with a rate of its own has it in `used`"
 
 
 @pytest.mark.parametrize("task", CONTESTS)
@@ -31,7 +32,7 @@ def test_the_example_of_a_comparison_is_one_of_its_task(recurra, task):
     parsed = make_parser().parse_args(words)
     assert parsed.task == task
     contest = CONTESTS[task]
-    known = {"rnn", "lstm", "gru", *contest.rivals}
+    known = {*BUILT_IN, *contest.rivals}
     assert set(parsed.models.split(",")) <= known
 
 

@@ -10,7 +10,8 @@ import torch
 
 from native.cases import Case, Problem, compare
 from recurra import native
-from recurra.cells import Program, definition
+from recurra.cells import BUILT_IN, Program, definition
+from recurra.cells import programs as variants
 from recurra.cells.emit import key
 from recurra.errors import InputError
 
@@ -21,19 +22,8 @@ def program(cell: str, **options: str | bool) -> Program:
     return definition.find(cell).program(**options)
 
 
-PROGRAMS = [
-    program("rnn"),
-    program("rnn", activation="relu"),
-    program("rnn", norm=True),
-    program("rnn", norm=True, activation="relu"),
-    *(program("gru", norm=n, reset=r) for n in (False, True) for r in ("after", "before")),
-    *(
-        program("lstm", norm=n, peephole=p, projection=r)
-        for n in (False, True)
-        for p in (False, True)
-        for r in (False, True)
-    ),
-]
+PROGRAMS = [one for cell in BUILT_IN.values() for one in variants(cell)]
+PROGRAMS += [program("rnn", norm=n, activation="relu") for n in (False, True)]
 WITHOUT_BIAS = [
     program("lstm", bias=False),
     program("gru", bias=False),

@@ -1,13 +1,15 @@
 """The rows: every cell with every option, as layers. Add a row, get every check."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from recurra import native
-from recurra.cells import FUNCTIONS
+from recurra import native, nn
+from recurra.cells import BUILT_IN, FUNCTIONS
+from recurra.cells import programs as variants
 from recurra.nn import GRU, LSTM, RNN, Recurrent
 
 I, H, P = 4, 3, 2
@@ -16,19 +18,21 @@ ON = (False, True)
 
 @dataclass(frozen=True)
 class Variant:
-    """A layer class and its keyword arguments, under a name for the test's id."""
+    """A layer class, or the cell of a `Recurrent`, and its keyword arguments."""
 
-    layer: type[Recurrent]
+    layer: type[Recurrent] | str
     arguments: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         shown = ",".join(f"{k}={v}" for k, v in self.arguments.items())
-        return f"{self.layer.__name__}({shown})".replace("=True", "")
+        name = self.layer if isinstance(self.layer, str) else self.layer.__name__
+        return f"{name}({shown})".replace("=True", "")
 
     def make(self, *, dtype: torch.dtype = torch.float64, **more: Any) -> Recurrent:
         """Build it from a fixed seed, every parameter drawn: no zero or one hides a mistake."""
         torch.manual_seed(20)
-        module = self.layer(I, H, dtype=dtype, **(self.arguments | more))
+        make = partial(Recurrent, self.layer) if isinstance(self.layer, str) else self.layer
+        module = make(I, H, dtype=dtype, **(self.arguments | more))
         with torch.no_grad():
             for parameter in module.parameters():
                 parameter.uniform_(-0.9, 0.9)
@@ -48,6 +52,11 @@ def _rows() -> list[Variant]:
         for size in (0, P)
     ]
     rows += [Variant(LSTM, {"activation": "softsign", "recurrent_activation": "hard_sigmoid"})]
+    for cell in BUILT_IN.values():
+        if cell.name.upper() not in nn.__all__:  # a cell without a layer class of its name
+            for program in variants(cell):
+                more = {"layer_norm" if n == "norm" else n: v for n, v in program.options}
+                rows.append(Variant(cell.name, more))
     return rows
 
 

@@ -18,7 +18,6 @@ FACES = {
     "interop/onnx/scan.py": "a Scan without metadata may be a cell that comes compiled",
     "interop/onnx/operators.py": "ONNX has operators of these names",
     "ops/fused.py": "torch has kernels of these names",
-    "native/own.py": "the cells that come compiled",
     "baselines/catalog.py": "whom a task's comparison is between by default",
     "tasks/network.py": "the cell that a task has by default",
     "tasks/tagger/settings.py": "the cell that a task has by default",

@@ -1,5 +1,6 @@
 """The rules of the house that no other tool checks."""
 
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -9,6 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from conftest import ROOT
+from recurra.cli.parser import VERBS
 
 WRITTEN = ("src", "tests", "tools", "examples", "bench", "native")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -79,3 +81,51 @@ def test_make_help_lists_every_target():
     ).stdout
     listed = [line.split()[1] for line in helped.splitlines() if line.startswith("  make ")]
     assert sorted(listed) == sorted(phony.split()[1:])
+
+
+#: Pages that show the order of imports: how its block begins, and how the folders stand there.
+ORDERS = {
+    "CONTRIBUTING.md": ("errors", "<", ","),
+    "docs/decisions/002-house.md": ("cli ", "\n", "|"),
+}
+
+
+def layers() -> list[set[str]]:
+    """The contract of pyproject.toml, the lowest first, but for the file that starts all."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (rule,) = (c for c in contracts["contracts"] if c["type"] == "layers")
+    lines = [set(re.findall(r"\w+", line)) for line in reversed(rule["layers"])]
+    return [line for line in lines if line != {"__main__"}]
+
+
+@pytest.mark.parametrize("page", ORDERS)
+def test_pages_show_the_order_of_imports_that_the_contract_has(page):
+    start, between, beside = ORDERS[page]
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (block,) = (b for b in re.findall(r"```text\n(.*?)```", text, re.S) if b.startswith(start))
+    if between == "\n":  # the highest first, and behind two spaces what lives there
+        lines = [line.partition("  ")[0] for line in reversed(block.splitlines())]
+    else:
+        lines = block.split(between)
+    shown = [{name.strip() for name in line.split(beside)} for line in lines]
+    expected = " < ".join(", ".join(sorted(line)) for line in layers())
+    assert shown == layers(), f"{page}: expected the order of pyproject.toml: {expected}"
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    missing = sorted(page for page in pages if f"({page})" not in index)
+    assert missing == [], "docs/README.md: expected a line for each page of docs/"
+
+
+def test_every_verb_has_its_line_and_its_file():
+    """A file of `cli` that declares arguments is a verb; what verbs share declares none."""
+    files = {
+        path.stem
+        for path in (ROOT / "src" / "recurra" / "cli").glob("*.py")
+        if re.search(r"^def add_arguments\(", path.read_text(encoding="utf-8"), re.M)
+    }
+    without = sorted(files - set(VERBS))
+    assert without == [], "VERBS in recurra/cli/parser.py: expected a line for each file of a verb"
+    assert sorted(set(VERBS) - files) == [], "recurra/cli: expected a file with add_arguments"

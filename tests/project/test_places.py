@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import recurra
-from recurra.cells import limits
+from recurra.cells import BUILT_IN, limits
 from recurra.cli.parser import make_parser
 from recurra.generate import Options
 from recurra.tasks.catalog import ENTRIES
@@ -30,6 +30,20 @@ def lists_of(names: set[str], path: Path) -> list[str]:
         if len(names & texts) > 1:
             found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     return found
+
+
+def test_every_cell_of_the_package_is_in_its_table():
+    """By it kernels, the page of cells, help and the tables of tests know the cell."""
+    defined = {
+        node.name: path.name
+        for path in (ROOT / "src" / "recurra" / "cells").glob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+        and any(ast.unparse(one).startswith("cell(") for one in node.decorator_list)
+    }
+    assert {"rnn", "lstm", "gru"} <= set(defined)
+    missing = [f"{name} of {file}" for name, file in defined.items() if name not in BUILT_IN]
+    assert missing == [], "expected in BUILT_IN of recurra/cells/built_in.py"
 
 
 def test_kinds_of_tokenizers_are_listed_once():

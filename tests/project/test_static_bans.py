@@ -37,6 +37,7 @@ MAY_OPEN = {
     "interop/onnx/external.py": "follows no link and no second name; checks kind and size itself",
     "tasks/transcriber/archives.py": "what is inside a file that was opened there",
     "text/sources.py": "writes a copy of a stream; unpacks what was opened there",
+    "page/files.py": "the files of the page, by names of the package itself",
     "text/corpus.py": "a pipe that the user names, copied to a file",
     "text/token_file.py": "maps and writes token files of its own run, after a look at their kind",
 }

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from recurra.cells import FUNCTIONS, Program, gru, lstm, rnn
+from recurra.cells import BUILT_IN, FUNCTIONS, Program, gru, lstm, rnn
+from recurra.cells import programs as variants
 from recurra.errors import InputError
 from recurra.reference import Interpreter
 from tolerances import assert_all_close, assert_close
@@ -31,7 +32,8 @@ def programs() -> list[Program]:
         for bias, norm, hole, project in itertools.product(ON, ON, ON, ON)
         for f in ("tanh", "softplus")
     ]
-    return found
+    found += [program for cell in BUILT_IN.values() for program in variants(cell)]
+    return list(dict.fromkeys(found))
 
 
 PROGRAMS = programs()

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.cells import BUILT_IN
 from recurra.nn import Recurrent
 from recurra.tasks.language_model import LanguageModelSettings
 from recurra.tasks.language_model.network import RecurrentLM
@@ -55,7 +56,7 @@ def states(module: Recurrent, state: Tensor | tuple[Tensor, ...]) -> list[list[n
 
 ROWS = [
     Row({"cell": cell, **more})
-    for cell in ("rnn", "lstm", "gru")
+    for cell in BUILT_IN
     for more in (
         {},
         {"layers": 2},
@@ -69,6 +70,7 @@ ROWS = [
         {"activation": "relu"},
         {"activation": "identity", "layer_norm": True},
     )
+    if "layer_norm" not in more or "norm" in BUILT_IN[cell].options
 ]
 ROWS += [
     Row({"cell": "lstm", "peephole": True}),

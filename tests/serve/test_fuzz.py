@@ -12,14 +12,25 @@ BODIES = {
         "top_p": 0.9, "top_k": 3, "min_p": 0.1, "frequency_penalty": 0.1, "presence_penalty": 0.1,
         "repetition_penalty": 1.1, "stop": ["e"], "seed": 3, "logprobs": 2, "echo": True,
         "stream": True, "stream_options": {"include_usage": True}, "logit_bias": {"3": 1},
-        "keep_state": True, "user": "u", "best_of": 2, "suffix": None,
+        "keep_state": True, "user": "u", "best_of": 2, "suffix": None, "return_token_ids": True,
     },
     "/v1/chat/completions": {
         "model": "char-lstm", "messages": [{"role": "user", "content": "x"}], "max_tokens": 2,
     },
     "/v1/tokenize": {"model": "char-lstm", "text": "the cat"},
     "/v1/detokenize": {"model": "byte-rnn", "tokens": [3, 4, 5]},
-    "/v1/score": {"model": "byte-rnn", "text": "the cat", "top": 2},
+    "/v1/score": {
+        "model": "byte-rnn", "text": "the cat", "top": 2, "next": True, "keep_state": True,
+        "tokens": None, "state": None,
+    },
+    "/v1/inspect": {
+        "model": "char-lstm", "text": "the cat", "layer": 0, "name": "f", "units": [0], "start": 1,
+        "stop": 3, "encoding_format": "base64", "state": None,
+    },
+    "/v1/whatif": {
+        "model": "char-lstm", "text": "the cat", "at": 2, "replace": 3,
+        "ablate": {"layer": 0, "unit": 1, "value": 0.5},
+    },
     "/v1/classify": {"model": "char-lstm", "inputs": ["x"]},
     "/v1/states/st_" + "0" * 32 + "/rewind": {"to": 3},
 }  # fmt: skip

@@ -3,9 +3,11 @@
 import json
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
+from recurra import page
 from recurra.errors import InputError
 from serve.conftest import Client, running
 
@@ -30,6 +32,10 @@ ROUTES = {
     ("POST", "/v1/tokenize"): True,
     ("POST", "/v1/detokenize"): True,
     ("POST", "/v1/score"): True,
+    ("POST", "/v1/inspect"): True,
+    ("POST", "/v1/whatif"): True,
+    ("GET", "/"): False,
+    **{("GET", f"/static/{name}"): False for name in page.names()},
     ("GET", "/v1/stream"): True,
     **{
         ("POST", f"/v1/{verb}"): True
@@ -54,13 +60,21 @@ def guarded():
 
 
 def routes(serving):
-    """Method and path of every route, those of included routers too."""
+    """Method and path of every route: those of the schema, and those of the page, which are not."""
     from recurra.serve.app import make_routes
 
     found = set()
     for path, methods in make_routes(serving).openapi()["paths"].items():
         found |= {(method.upper(), path) for method in methods}
-    return found | {("GET", "/openapi.json")}
+    files = {("GET", f"/static/{name}") for name in page.names()}
+    return found | files | {("GET", "/openapi.json"), ("GET", "/")}
+
+
+def test_no_route_hides_from_the_schema(guarded):
+    from recurra.serve import routes as package
+
+    written = "".join(path.read_text() for path in Path(package.__path__[0]).glob("*.py"))
+    assert written.count("include_in_schema=False") == 2  # the page, and its files
 
 
 def test_every_route_is_in_the_table(guarded):

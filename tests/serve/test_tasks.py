@@ -74,6 +74,26 @@ def test_transcribe(tasks, tmp_path):
     assert [one["text"] for one in found] == [wanted.text] * 2
 
 
+def test_details(tasks):
+    """Marginals and attention are those of the models."""
+    model = recurra.load(GOLDEN / "tagger-crf" / "model")
+    sentences = [list(words) for words in SENTENCES]
+    body = {"model": "tagger-crf", "inputs": sentences, "details": True}
+    found = tasks("/v1/tag", body)[1]["data"]
+    for one, rows in zip(found, model.predict_proba(sentences), strict=True):
+        assert np.allclose([list(row.values()) for row in one["marginals"]], rows)
+        assert list(one["marginals"][0]) == [str(tag) for tag in model.tags]
+    model = recurra.load(GOLDEN / "translator-char" / "model")
+    body = {"model": "translator-char", "inputs": list(SOURCES), "details": True}
+    for one, source in zip(tasks("/v1/translate", body)[1]["data"], SOURCES, strict=True):
+        looked = model.attention(source, one["text"])
+        assert one["attention"]["source"] == list(looked.source)
+        assert np.allclose(one["attention"]["weights"], looked.weights)
+        assert np.allclose(np.sum(one["attention"]["weights"], axis=1), 1, atol=1e-5)
+    body = {"model": "classifier-words", "inputs": ["x"], "details": True}
+    assert tasks("/v1/classify", body)[1]["error"]["code"] == "unknown_parameter"
+
+
 WRONG = [
     ("classify", "tagger-crf", ["x"], 404, "wrong_task"),
     ("tag", "lm-byte-rnn", [["x"]], 404, "wrong_task"),

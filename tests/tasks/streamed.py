@@ -240,6 +240,7 @@ STREAMED = {
     "texts, largest": of_texts(pooling="max", tokenizer="bpe"),
     "texts, attention": of_texts(pooling="attention", tokenizer="char", lowercase=True),
     "numbers, last": of_numbers(pooling="last", missing="last"),
+    "numbers, marked": of_numbers(pooling="last", missing="marked"),
     "numbers, mean": of_numbers(pooling="mean", missing="last", members=2),
     "numbers, attention": of_numbers(pooling="attention"),
     "tags": tagger(crf=False),

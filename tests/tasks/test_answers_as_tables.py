@@ -8,7 +8,8 @@ import pytest
 import recurra
 from recurra.errors import InputError
 from recurra.tasks.answers import frame_of
-from tasks import tones
+from tasks import classified, tagged, tones
+from tasks.test_copies import TASKS
 
 SMALL = {"hidden": 4, "steps": 2, "batch": 8, "threads": 1, "progress": False}
 pandas = pytest.importorskip("pandas")
@@ -57,6 +58,59 @@ def test_texts_and_recordings():
     recordings = tones.recordings(12)
     heard = recurra.Transcriber(**{**tones.TINY, **SMALL}).fit(recordings).predict(recordings)
     assert heard.to_frame()["text"].tolist() == [str(one) for one in heard]
+
+
+def test_labels_and_tags():
+    texts = recurra.SequenceClassifier(embedding=4, **SMALL).fit(*classified.reviews(40))
+    found = texts.predict(["a fine one", "dull"], probabilities=True)
+    every = found.to_frame()[[f"P({label})" for label in texts.labels]]
+    np.testing.assert_allclose(every, texts.predict_proba(["a fine one", "dull"]))
+    assert found.to_frame()["label"].tolist() == list(texts.predict(["a fine one", "dull"]))
+    assert texts.predict("dull", probabilities=True).to_dict() == found.to_dict()[1]
+    sentences = [["we", "were"], ["in", "Rome", "."]]
+    tagger = recurra.SequenceTagger(embedding=4, character_hidden=4, **SMALL)
+    tagger.fit(tagged.places(30, seed=0))
+    best = tagger.predict(sentences)
+    made = tagger.predict(sentences, n_best=2, probabilities=True)
+    table = made.to_frame()
+    assert table["sentence"].tolist() == [0, 0, 1, 1, 1]
+    assert table["word"].tolist() == [word for row in sentences for word in row]
+    assert table["tag"].tolist() == [tag for row in best for tag in row]
+    second = [tagging[1].tags for tagging in tagger.predict_n_best(sentences, 2)]
+    assert table["tag 2"].tolist() == [tag for tags in second for tag in tags]
+    rows = zip(tagger.predict_proba(sentences), best, strict=True)
+    both = [pair for proba, tags in rows for pair in zip(proba, tags, strict=True)]
+    every = [proba[tagger.tags.index(tag)] for proba, tag in both]
+    np.testing.assert_allclose(table["probability"], every)
+    assert len(tagger.predict(sentences[0], probabilities=True).to_frame()) == 2
+
+
+@pytest.mark.parametrize("task", [name for name in TASKS if name != "n-grams"])
+def test_scores(task, tmp_path):
+    make, train, _ = TASKS[task]
+    model = make()
+    train(model, tmp_path)
+    held_out = {
+        "language model": {"text": "the " * 50},
+        "classifier": {"data": classified.reviews(9)},
+        "classifier of numbers": {"data": classified.slopes(9)},
+        "tagger": {"data": tagged.places(9, seed=1)},
+        "forecaster": {"data": [np.sin(np.arange(60) / 3)]},
+        "translator": {"data": [("a1", "1b")]},
+        "transcriber": {"data": tones.recordings(2)},
+    }[task]
+    scores = model.evaluate(**held_out)
+    frame = scores.to_frame()
+    assert len(frame) == 1
+    figures = {name: v for name, v in scores.to_dict().items() if isinstance(v, int | float)}
+    assert figures
+    assert frame[list(figures)].iloc[0].tolist() == list(figures.values())
+    if task.startswith("classifier"):
+        assert scores.plot(tmp_path / "plot.png").read_bytes()[1:4] == b"PNG"
+        label = scores.labels[0]
+        assert frame[f"classes.{label}.examples"].iloc[0] == scores.confusion[0].sum()
+        with pytest.raises(InputError, match="cannot be written"):
+            scores.plot(tmp_path / "none" / "plot.png")
 
 
 def test_without_pandas_it_says_so(monkeypatch):

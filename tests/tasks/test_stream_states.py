@@ -12,6 +12,7 @@ from golden.outputs import HERE
 from recurra.errors import FormatError, InputError
 from recurra.runtime import StreamState
 from recurra.storage import read_metadata, read_tensors, write_tensors
+from recurra.tasks.catalog import ENTRIES
 from tasks.streamed import STREAMED, pieces_of
 
 
@@ -74,7 +75,7 @@ stream.state.save(sys.argv[4])
 """
 
 
-@pytest.mark.parametrize("word", ["lm", "classify", "tag", "forecast", "translate", "transcribe"])
+@pytest.mark.parametrize("word", [entry.word for entry in ENTRIES])
 def test_each_task_goes_on_in_another_process(word, tmp_path):
     row = next(one for one in STREAMED.values() if one.word == word)
     model = row.make()

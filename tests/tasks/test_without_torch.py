@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from recurra import LanguageModel
+from recurra.text import KINDS
 from tasks.texts import QUICK, TINY, prose
 
 RUN = """
@@ -38,7 +39,7 @@ def python(code, *arguments):
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("tokenizer", ["char", "byte", "word", "bpe"])
+@pytest.mark.parametrize("tokenizer", KINDS)
 def test_load_evaluate_generate_stream_save(tokenizer, tmp_path):
     file = tmp_path / "text.txt"
     file.write_text(prose())

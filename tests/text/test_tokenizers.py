@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from recurra.errors import InputError
 from recurra.text import (
+    KINDS,
     BPETokenizer,
     ByteTokenizer,
     CharTokenizer,
@@ -18,16 +19,24 @@ from recurra.text import (
     train_tokenizer,
 )
 from recurra.text.byte_level import merge
+from recurra.text.kinds import class_of
 from text.strategies import PARTS, cut, sizes, texts
 
 SAMPLE = "the cat's there, the theatre; déjà vu: 10 000 中文 \U0001f600\n" * 30 + "".join(PARTS)
-KINDS = ("char", "byte", "word", "bpe")
 TRAINED = {
     kind: train_tokenizer(kind, [SAMPLE], vocab_size=300 if kind == "bpe" else None, eos=True)
     for kind in KINDS
 }
 BYTE_LEVEL = ("byte", "bpe")
 tables = pytest.mark.parametrize("kind", KINDS)
+
+
+@tables
+def test_a_row_of_the_table_names_the_class_of_its_kind(kind):
+    cls = class_of(kind)
+    assert cls.kind == kind, f"text/kinds.py: the row {kind} names {cls.__name__}"
+    assert "learn" in vars(cls), f"{cls.__name__} lacks `learn`, which makes it from text"
+    assert "from_layout" in vars(cls), f"{cls.__name__} lacks `from_layout`, which reads it back"
 
 
 @pytest.mark.parametrize("kind", BYTE_LEVEL)

@@ -1,7 +1,8 @@
 """Recurrent cells as definitions: equations that trace to an immutable program."""
 
+from recurra.cells.built_in import BUILT_IN, programs
 from recurra.cells.carried import CarriedCell, data_of, known
-from recurra.cells.definition import Cell, cell, find, find_program, names
+from recurra.cells.definition import Cell, cell, find
 from recurra.cells.functions import (
     before,
     cos,
@@ -28,9 +29,11 @@ from recurra.cells.gru import gru
 from recurra.cells.lstm import lstm
 from recurra.cells.named import CellName
 from recurra.cells.program import CellData
+from recurra.cells.registry import find_program, names
 from recurra.cells.rnn import rnn
 
 __all__ = [
+    "BUILT_IN",
     "FUNCTIONS",
     "CarriedCell",
     "Cell",
@@ -56,6 +59,7 @@ __all__ = [
     "mean",
     "minimum",
     "names",
+    "programs",
     "relu",
     "rnn",
     "sigmoid",

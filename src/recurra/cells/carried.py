@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from recurra.cells import declared, written
-from recurra.cells.definition import Cell, defined
+from recurra.cells.definition import Cell
 from recurra.cells.graph import Program
 from recurra.cells.program import CellData
+from recurra.cells.registry import defined
 from recurra.cells.trace import check_function
 from recurra.errors import InputError
 
@@ -25,6 +26,7 @@ class CarriedCell(Cell):
         self.name, self.states, self.gates = data.name, data.states, data.gates
         self.init, self.options = dict(data.init), dict(data.options)
         self.learnt, self.inputs = dict(data.learnt), dict(data.inputs)
+        self.drawn = {}
         self.starts = data.starts or (0.0,) * len(data.states)
         self._by_options = {program.options: program for program in data.programs}
         self.program = self._carried  # type: ignore[assignment]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from recurra.cells.matrices import MOST
+from recurra.cells.matrices import GIVEN_FORMS, MOST
 from recurra.errors import InputError
 
 #: Options every definition may list that are on or off. Any other is a choice, `name=first|second`.
@@ -126,7 +126,7 @@ def inputs(given: object, gates: tuple[str, ...]) -> dict[str, int]:
             raise InputError(
                 f"inputs: {item!r}: expected name:size, as dt:1 of one number a step, or s:27"
             )
-        if one in gates or one in found or one in _TAKEN:
+        if one in gates or one in found or one in (*_TAKEN, *GIVEN_FORMS):
             raise InputError(f"inputs: the name {one!r} is taken: choose another")
         found[one] = int(size)
     return found
@@ -164,14 +164,32 @@ def learnt(given: object) -> dict[str, int]:
     return dict(found)
 
 
-def starts(given: object, gates: tuple[str, ...]) -> dict[str, float]:
-    """Return what gates' biases and learnt parameters start from."""
+def fixed(given: object) -> dict[str, int]:
+    """Return vectors that are not learnt, "period", as `learnt` returns others: -1."""
+    if not isinstance(given, str):
+        raise InputError(
+            f"fixed: expected names in one text, separated by blanks, received {_shown(given)}: "
+            'write fixed="period"'
+        )
+    names = given.split()
+    if odd := [one for one in names if not one.isidentifier() or one.startswith("_")]:
+        raise InputError(f"fixed: {odd[0]!r}: expected a name, of a number for each unit")
+    _check_names(names, "fixed", (*_TAKEN, *SWITCHES, "ih", "hh"))
+    return dict.fromkeys(names, -1)
+
+
+def starts(
+    given: object, gates: tuple[str, ...]
+) -> tuple[dict[str, float], dict[str, Callable[..., Any]]]:
+    """Return what gates' biases and learnt parameters start from, and what draws whole ones."""
     if given is None:
-        return {}
+        return {}, {}
     if not isinstance(given, Mapping):
         raise InputError(
             f'init: expected numbers by gate, as {{"f": 1.0}}, received {_shown(given)}'
         )
+    drawn = {str(name): value for name, value in given.items() if callable(value)}
+    given = {name: value for name, value in given.items() if not callable(value)}
     if unknown := [g for g in given if g not in gates]:
         raise InputError(
             f"init names {unknown}, which are no gates of it: its gates are {' '.join(gates)} "
@@ -180,7 +198,7 @@ def starts(given: object, gates: tuple[str, ...]) -> dict[str, float]:
     for gate, value in given.items():
         if not isinstance(value, Real) or not math.isfinite(value):
             raise InputError(f"init: expected a finite number for {gate}, received {value!r}")
-    return {gate: float(value) for gate, value in given.items()}
+    return {gate: float(value) for gate, value in given.items()}, drawn
 
 
 def check(

@@ -10,13 +10,15 @@ from recurra.cells import declared
 from recurra.cells.called import Equations, call
 from recurra.cells.choices import Options
 from recurra.cells.graph import Program, parameters
-from recurra.cells.matrices import plain
 from recurra.cells.named import CellName
 from recurra.cells.trace import Trace, check_function
+from recurra.cells.used import check_use
 from recurra.errors import InputError
 
 Definition = Callable[..., Mapping[str, object]]
 Values = dict[str, str | bool | float]
+#: Of a shape and a generator of random numbers the array that a parameter starts from.
+Draw = Callable[..., Any]
 
 #: Sets of options that are traced where a cell is defined; of more, each value by itself.
 _MOST = 64
@@ -37,6 +39,7 @@ class Cell:
         starts: what each state starts from.
         inputs: further inputs of a step by their sizes.
         init: bias a gate starts from, where the layer initialises biases by the cell.
+        drawn: functions that draw what parameters start from, by their names.
         options: option names to their possible values, the default first.
 
     Raises:
@@ -49,9 +52,10 @@ class Cell:
         *,
         states: str,
         gates: str,
-        init: Mapping[str, float] | None = None,
+        init: Mapping[str, float | Draw] | None = None,
         options: str = "",
         learnt: str = "",
+        fixed: str = "",
         inputs: str = "x",
     ) -> None:
         self.name = declared.name(define)
@@ -62,8 +66,11 @@ class Cell:
             self.gates = declared.words(gates, "gates")
             self.options = declared.options(options)
             self.learnt = declared.learnt(learnt)
+            if both := [name for name in declared.fixed(fixed) if name in self.learnt]:
+                raise InputError(f"fixed: {both[0]!r} is learnt too: expected one of the two")
+            self.learnt |= declared.fixed(fixed)
             self.inputs = declared.inputs(inputs, self.gates)
-            self.init = declared.starts(init, (*self.gates, *self.learnt))
+            self.init, self.drawn = declared.starts(init, (*self.gates, *self.learnt))
             declared.check(define, self.states, self.gates, [*self.options, *self.learnt])
         except InputError as error:
             self._refuse(str(error))
@@ -71,6 +78,9 @@ class Cell:
         self._traced: dict[Program, Program] = {}
         self._equations: dict[tuple[object, ...], Equations] = {}
         self._asked: set[str] = set()
+        for name in [name for name in self.drawn if name in self.learnt]:
+            kind = "fixed" if self.learnt[name] < 0 else "learnt"
+            self.drawn[f"{kind}_{name}"] = self.drawn.pop(name)
         traced = lru_cache(maxsize=None)(self._program)
 
         @wraps(self._program)
@@ -85,7 +95,10 @@ class Cell:
         for chosen in self._choices():
             found = self._equations_of(chosen, "tanh", "sigmoid")
             self._add_states(len(found.next) - len(self._declared))
-        self._check_use()
+        try:
+            check_use(self, tuple(self._equations.values()), self._asked)
+        except InputError as error:
+            self._refuse(str(error))
         alike = _defined.setdefault(self.name, [])
         alike[:] = [c for c in alike if c.digest != self.digest] + [self]
 
@@ -206,37 +219,6 @@ class Cell:
         """Return the zoneout of each state where one rate is asked for: none for `before`."""
         return tuple(0.0 if s.startswith("before_") else zoneout for s in self.states)
 
-    def _check_use(self) -> None:
-        """Refuse gates and options that nothing in the equations uses."""
-        read = {
-            node.name
-            for equations in self._equations.values()
-            for node in equations.nodes
-            if node.op == "gate"
-        }
-        if unread := [g for g in self.gates if g not in read]:
-            self._refuse(
-                f"nothing reads the gate{'s' * (len(unread) > 1)} {' '.join(unread)}: expected "
-                f"x.{unread[0]} or u(v).{unread[0]} in what it returns; use it, or take it out of "
-                "gates="
-            )
-        nodes = [node for found in self._equations.values() for node in found.nodes]
-        own = {n.name.removeprefix("ih/") for n in nodes if n.op in ("input", "affine")}
-        if unread := [name for name in self.inputs if name not in own]:
-            one = unread[0]
-            form = f"x.{one}" if self.inputs[one] == 1 else f"x.{one}.{self.gates[0]}"
-            self._refuse(
-                f"nothing reads the further input {one}: expected {form} in what it returns; use "
-                "it, or take it out of inputs="
-            )
-        for what, names in (("options", self.options), ("learnt", self.learnt)):
-            if unasked := [name for name in names if name not in self._asked]:
-                self._refuse(
-                    f"nothing asks for the {'option' if what == 'options' else 'parameter'} "
-                    f"{unasked[0]}: expected opt.{unasked[0]} in the definition; use it, or take "
-                    f"it out of {what}="
-                )
-
     def _refuse(self, text: str, line: int | None = None) -> NoReturn:
         raise InputError(declared.located(self.name, line or self._line, text)) from None
 
@@ -276,9 +258,10 @@ def cell(
     *,
     states: str,
     gates: str,
-    init: Mapping[str, float] | None = None,
+    init: Mapping[str, float | Draw] | None = None,
     options: str = "",
     learnt: str = "",
+    fixed: str = "",
     inputs: str = "x",
 ) -> Callable[[Definition], Cell]:
     """Make a cell of a function `(x, u, *states, opt) -> {name: value}`.
@@ -287,11 +270,16 @@ def cell(
         states: names of the states, the output first, separated by blanks: `"h c"`; with what they
             start from where that is not 0: `"h c n=1 m=-inf"`.
         gates: names of the gates in the order their weights are stacked: `"i f g o"`.
-        init: what a gate's bias, or a parameter of `learnt`, starts from: `{"f": 1.0}`.
+        init: what a gate's bias, or a parameter of `learnt`, starts from: `{"f": 1.0}`; or a
+            function that draws a parameter by name, `{"mask_hh": draw}`: `draw(shape, random)`
+            returns an array of that shape, of a matrix the rows of one gate, (H, H) or (H, I);
+            `random` is a `numpy.random.Generator`.
         options: `norm`, `peephole`, `projection`, choices like `reset=after|before`, and numbers
             with their defaults like `dt=0.042`.
         learnt: further parameters: `"w alpha:1"` are a number for each unit and one for all units,
             read as `opt.w` and `opt.alpha`.
+        fixed: further vectors that are not learnt, a number for each unit, read as `opt.NAME`; what
+            they are stands in `init`.
         inputs: further inputs of a step, the last features of a layer's input: `"x dt:1 s:27"` are
             a number, read as `x.dt`, and 27 numbers with a matrix to each gate, as `x.s.f`.
 
@@ -313,6 +301,7 @@ def cell(
             init=init,
             options=options,
             learnt=learnt,
+            fixed=fixed,
             inputs=inputs,
         )
         known = _registry.get(made.name)
@@ -344,7 +333,7 @@ def find(name: "str | Cell", digest: str = "") -> Cell:
         for found in _defined[name]:
             if found.digest == digest:
                 return found
-        raise _others(name)
+        raise others(name)
     try:
         return _registry[name]
     except KeyError:
@@ -352,46 +341,8 @@ def find(name: "str | Cell", digest: str = "") -> Cell:
         raise InputError(f"unknown cell {name!r}: expected one of {known}") from None
 
 
-def find_program(name: str, options: Mapping[str, Any], digests: Mapping[str, str]) -> Program:
-    """Return the program of a cell of that name with those options and digests.
-
-    Args:
-        name: of the cell.
-        options: arguments of `Cell.program`.
-        digests: by the method of `Program` that gives it (`digest`, `meaning`); without any the
-            cell defined last is meant.
-
-    Raises:
-        InputError: no such cell is defined here, or none by those equations.
-    """
-    if not digests:
-        return find(name).program(**options)
-    alike = [name.cell] if isinstance(name, CellName) else _defined.get(name, [])
-    for found in reversed(alike):
-        try:
-            program = found.program(**options)
-        except InputError:  # another cell of the name, without these options
-            continue
-        # Layers of before had rows for every gate; operators know programs as kernels run them.
-        for one in (program, program.full(), plain(program)):
-            if all(getattr(one, method)() == value for method, value in digests.items()):
-                return one
-    if not alike:
-        find(name)
-    raise _others(name)
-
-
-def defined(name: str) -> tuple[Cell, ...]:
-    """Return all cells of a name that were defined here, what it stands for now at the end."""
-    return tuple(_defined.get(name, ()))
-
-
-def names() -> tuple[str, ...]:
-    """Return the names of all cells defined so far, sorted."""
-    return tuple(sorted(_registry))
-
-
-def _others(name: str) -> InputError:
+def others(name: str) -> InputError:
+    """Return the refusal of a name that stands for other equations here."""
     return InputError(
         f"cell {name!r}: expected the equations that this was made with, and the definition here "
         "has others: import the right one"

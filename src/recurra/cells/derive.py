@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from math import isfinite
 
-from recurra.cells.graph import Node, Program
+from recurra.cells.graph import Node, Program, stored
 from recurra.cells.matrices import is_plain
 from recurra.errors import InputError
 
@@ -157,7 +157,7 @@ def _lower(step: Derived) -> None:
             case "weight":
                 known[index] = graph.add("weight", name=f"peephole_{node.name}")
             case "learnt":
-                known[index] = graph.add("weight", name=f"learnt_{node.name}")
+                known[index] = graph.add("weight", name=stored(node))
             case "affine":
                 bundles[index] = _affine(step, node, args)
             case "gate":

@@ -32,13 +32,15 @@ class Node:
     op         name and meaning
     state      the state `name` before this step
     affine     `W_name · v + b_name` for the gates in `gates`; no `args`: v is the input x_t
-               `ih/NAME` is of the further input `name`, of `value` numbers; `hh/FORM` has another
-               form of matrix than all numbers of it: see `matrices`
+               `ih/NAME` is of the further input `name`, of `value` numbers; `hh/FORM`, and
+               `ih/FORM` of no value, has another form of matrix than all numbers of it: see
+               `matrices`
     gate       the part `name` of an affine node
     raw        the input x_t itself, of H numbers
     input      the further input `name`, of one number
     weight     the elementwise parameter `name`
-    learnt     the parameter `name` that the definition declares; `value` numbers, 0: H
+    learnt     the parameter `name` that the definition declares; `value` numbers, 0: H; -1: H
+               numbers that are fixed
     constant   the number `value`
     add sub mul neg, and each of `FUNCTIONS` and `WORDS`: pointwise; where is of (a, b, yes, no):
                yes where a > b, else no
@@ -66,6 +68,11 @@ class Parameter:
 
     name: str
     axes: tuple[str, ...]
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is data of a layer (a mask, a matrix that is not learnt), and not learnt."""
+        return self.name.startswith(("fixed_", "mask_"))
 
     def shape(
         self, *, gates: int, inputs: int, hidden: int, projection: int = 0
@@ -153,6 +160,11 @@ class Program:
         return sum(size for _, size in self.inputs)
 
     @property
+    def has_data(self) -> bool:
+        """Whether some of its parameters are not learnt."""
+        return any(parameter.is_fixed for parameter in self.parameters)
+
+    @property
     def first(self) -> tuple[float, ...]:
         """What each state starts from."""
         return self.starts or (0.0,) * len(self.states)
@@ -167,7 +179,7 @@ class Program:
 
     def biased_gates(self, product: str) -> tuple[str, ...]:
         """Return the gates that the bias of "ih" or "hh" has rows for, in order."""
-        read = set().union(*(_read(self.nodes, name) for name in _products(self.nodes, product)))
+        read = _biased(self.nodes, product)
         axes = {p.name: p.axes for p in self.parameters}.get(f"bias_{product}")
         if axes is not None and axes[0] == "GH":
             return self.gates
@@ -280,12 +292,24 @@ def _products(nodes: Iterable[Node], product: str) -> list[str]:
     return [product, *sorted(names - {product})]
 
 
+def _biased(nodes: Iterable[Node], product: str) -> set[str]:
+    """The gates that equations read of products with a bias: of all but fixed ones."""
+    names = (n for n in _products(nodes, product) if n != f"{product}/fixed")
+    return set[str]().union(*(_read(nodes, name) for name in names))
+
+
 def _matrix(node: Node, gates: int) -> list[Parameter]:
     """The parameters of a product with further inputs, or with a matrix of another form."""
     rows = f"{gates}H" if gates > 1 else "H"
     name = f"weight_{node.name.replace('/', '_')}"
-    if node.name.startswith("ih/"):
+    if node.value:
         return [Parameter(name, (rows, str(int(node.value))))]
+    product, _, form = node.name.partition("/")
+    shape = (rows, "I" if product == "ih" else "R")
+    if form == "fixed":
+        return [Parameter(f"fixed_{product}", shape)]
+    if form == "masked":
+        return [Parameter(name, shape), Parameter(f"mask_{product}", shape)]
     kind, count = form_of(node.name)
     if kind == "heads":
         return [Parameter(name, (rows, f"H/{count}"))]
@@ -318,6 +342,11 @@ def _measures(program: Program) -> tuple[tuple[int, int, int], tuple[int, int] |
     return hidden[0], recurrent[0] if projects else None
 
 
+def stored(node: Node) -> str:
+    """Return the parameter of a node of `learnt`."""
+    return f"{'fixed' if node.value < 0 else 'learnt'}_{node.name}"
+
+
 def is_taken(norm: str) -> bool:
     """Whether a norm of that name would share a parameter with a product's, or with another's."""
     return norm in ("ih", "hh") or norm.endswith("_bias")
@@ -339,8 +368,7 @@ def parameters(
         found += _matrix(others[name], len(_read(nodes, name)))
     if bias:
         for name in rows:
-            read = set().union(*(_read(nodes, n) for n in _products(nodes, name)))
-            axis = _rows(len(read), len(gates))
+            axis = _rows(len(_biased(nodes, name)), len(gates))
             found += [Parameter(f"bias_{name}", (axis,))] if axis else []
     if any(n.op == "project" for n in nodes):
         found.append(Parameter("weight_hr", ("P", "H")))
@@ -354,5 +382,5 @@ def parameters(
         if node.op == "weight":
             found.append(Parameter(f"peephole_{node.name}", ("H",)))
         if node.op == "learnt":
-            found.append(Parameter(f"learnt_{node.name}", ("1" if node.value else "H",)))
+            found.append(Parameter(stored(node), ("1" if node.value > 0 else "H",)))
     return tuple(dict.fromkeys(found))

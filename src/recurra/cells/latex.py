@@ -1,12 +1,14 @@
 """The formulas of a cell as LaTeX, from its program: one line for each value it lets one look at.
 
 W, b are the input's weights and bias, U, b' the recurrent ones; a subscript is the gate. p are
-peepholes, W_hr is the projection, LN a layer norm with gain γ (γ' for the recurrent product).
+peepholes, W_hr is the projection, LN a layer norm with gain γ (γ' for the recurrent product). M is
+a mask, and what has a bar is fixed.
 """
 
 from collections.abc import Mapping
 
 from recurra.cells.graph import Node, Program
+from recurra.cells.matrices import GIVEN_FORMS
 
 _FUNCTIONS = {
     "tanh": r"\tanh",
@@ -87,7 +89,8 @@ class _Writer:
             case "neg":
                 return f"-{self.text(first, _PRODUCT)}", _SUM
             case "learnt":
-                return _symbol(node.name), _ATOM
+                symbol = _symbol(node.name)
+                return (rf"\bar{{{symbol}}}" if node.value < 0 else symbol), _ATOM
             case "raw":
                 return "x_t", _ATOM
             case "input":
@@ -123,12 +126,17 @@ class _Writer:
         weight, prime = ("U", "'") if product.args else ("W", "")
         value = self.text(product.args[0], _ATOM) if product.args else "x_t"
         form = product.name.partition("/")[2]
-        if form:
-            weight += rf"^{{\mathrm{{{_escaped(form)}}}}}"
-        if form and not product.args:
-            value = _variable(form, "t")
         several = len(self.program.gates) > 1
         own = f"_{_subscript(gate.name)}" if several else ""
+        bias = own
+        if form and product.value:
+            value = _variable(form, "t")
+        if form in GIVEN_FORMS and not product.value:
+            if form == "fixed":
+                return rf"\bar{{{weight}}}{own} {value}", _PRODUCT
+            weight, own = rf"(M{prime}{own} \odot {weight}{own})", ""
+        elif form:
+            weight += rf"^{{\mathrm{{{_escaped(form)}}}}}"
         if not product.normed:
             written, strength = f"{weight}{own} {value}", _PRODUCT
         else:
@@ -140,7 +148,7 @@ class _Writer:
             written, strength = rf"\gamma{prime}{own} \odot {normed}", _PRODUCT
         if not self.biased or (form and not product.args and gate.name in self.program.span("ih")):
             return written, strength  # the bias stands beside x.f, where the equations read that
-        return f"{written} + b{prime}{own}", _SUM
+        return f"{written} + b{prime}{bias}", _SUM
 
 
 def _variable(name: str, time: str) -> str:

@@ -16,7 +16,11 @@ FORMS = {
     "lower": "on and below the diagonal",
     "upper": "on and above the diagonal",
     "antisymmetric": "A - A^T of those above the diagonal",
+    "masked": "where a mask of the layer's is 1",
+    "fixed": "all, none of them learnt",
 }
+#: Those that `x(form=…)` has too, whose numbers come with the layer.
+GIVEN_FORMS = ("masked", "fixed")
 #: The most heads, ranks and sizes of further inputs that a program may have.
 MOST = 1 << 16
 

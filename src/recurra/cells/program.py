@@ -21,12 +21,13 @@ from recurra.cells.graph import (
     parameters,
     prune,
 )
-from recurra.cells.matrices import FORMS, MOST
+from recurra.cells.matrices import FORMS, GIVEN_FORMS, MOST
 from recurra.cells.values import Values, is_whole
 from recurra.given import brief
 
-#: The second has starts of states, further inputs, other forms of matrices and sums over units.
-VERSION = 2
+#: The second has starts of states, further inputs, other forms of matrices and sums over units; the
+#: third what is fixed or masked.
+VERSION = 3
 #: The most there may be: what equations in a paper never reach, and any machine still computes.
 LIMITS = {"programs": 64, "nodes": 2000, "depth": 200, "gates": 64, "states": 32, "options": 32}
 #: What a reader of the first version does not know.
@@ -74,8 +75,12 @@ class CellData:
             further["inputs"] = dict(self.inputs)
         nodes = [node for program in self.programs for node in program.nodes]
         second = further or any(n.op in _SECOND or "/" in n.name for n in nodes)
+        third = any(size < 0 for size in self.learnt.values()) or any(
+            n.op == "affine" and n.name.partition("/")[2] in GIVEN_FORMS and not n.value
+            for n in nodes
+        )
         return {
-            "version": VERSION if second else 1,
+            "version": 3 if third else 2 if second else 1,
             "name": self.name,
             "states": list(self.states),
             "gates": list(self.gates),
@@ -155,7 +160,7 @@ class _Reader(Values):
                 f"{VERSION}): upgrade"
             )
         expected = {"version", "name", "states", "gates", "init", "options", "learnt", "programs"}
-        further = {"starts", "inputs"} & set(table) if version == VERSION else set()
+        further = {"starts", "inputs"} & set(table) if version in (2, VERSION) else set()
         self.keys(table, expected | further, "a cell")
         if not is_whole(version) or version not in range(1, VERSION + 1):
             self.refuse(f"expected version 1 to {VERSION}, received {brief(version)}")
@@ -176,6 +181,10 @@ class _Reader(Values):
             self.name(one, "inputs"): self._whole(size, "inputs")
             for one, size in self.table(table.get("inputs", {}), "inputs").items()
         }
+        if odd := [one for one in inputs if one in GIVEN_FORMS]:
+            self.refuse(f"inputs: the name {odd[0]!r} is a form of matrices")
+        if odd := [one for one, size in learnt.items() if size < 0 and one in ("ih", "hh")]:
+            self.refuse(f"learnt: the name {odd[0]!r} is a matrix's")
         if len(inputs) > LIMITS["states"]:
             self.refuse(f"inputs: expected at most {LIMITS['states']}, received {len(inputs)}")
         own = (init, options, learnt, starts, inputs)
@@ -204,8 +213,11 @@ class _Reader(Values):
         return int(value)
 
     def _size(self, value: Any) -> int:
-        if not is_whole(value) or value not in (0, 1):
-            self.refuse(f"learnt: expected 0 for H numbers or 1, received {brief(value)}")
+        if not is_whole(value) or value not in (-1, 0, 1):
+            self.refuse(
+                f"learnt: expected 0 for H numbers, -1 for fixed ones, or 1, received "
+                f"{brief(value)}"
+            )
         return int(value)
 
     def _options(self, given: Any) -> dict[str, tuple[Option, ...]]:
@@ -352,7 +364,7 @@ class _Reader(Values):
             self.among(name, known[op], f"{what}: name")
         if op == "learnt":
             value = float(cell.learnt[name])
-        if op == "affine" and name.startswith("ih/"):
+        if op == "affine" and name.startswith("ih/") and name[3:] in cell.inputs:
             value = float(cell.inputs[name[3:]])
         return name, value, own
 
@@ -360,7 +372,8 @@ class _Reader(Values):
     def _products(name: str, recurrent: bool, cell: CellData) -> tuple[str, ...]:
         """Names that a product may have, of which a form with a number is this one."""
         if not recurrent:
-            return ("ih", *(f"ih/{one}" for one, size in cell.inputs.items() if size > 1))
+            own = (one for one, size in cell.inputs.items() if size > 1)
+            return ("ih", *(f"ih/{one}" for one in dict.fromkeys([*own, *GIVEN_FORMS])))
         kind, count = form_of(name)
         counted = kind in ("heads", "rank") and 0 < count <= MOST
         exact = (f"hh/{kind}{count}",) if counted else ()

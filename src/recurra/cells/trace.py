@@ -5,7 +5,7 @@ from numbers import Real
 from typing import NoReturn, Union
 
 from recurra.cells.graph import FUNCTIONS, Node
-from recurra.cells.matrices import FORMS, MOST
+from recurra.cells.matrices import FORMS, GIVEN_FORMS, MOST
 from recurra.cells.symbols import BRANCH, Refusals, Symbol
 from recurra.errors import InputError
 
@@ -228,6 +228,17 @@ class Input(Bundle):
         if name == "raw" and name not in self._gates:
             return trace.add(Node("raw"))
         return super().__getattr__(name)
+
+    def __call__(self, *given: object, form: object = None) -> Bundle:
+        """Return `W x_t`, a part a gate, of a matrix that is `masked` or `fixed`."""
+        if given or form not in GIVEN_FORMS:
+            received = shown(given[0] if given else form)
+            self._trace.refuse(
+                f"x(): expected form='masked' or form='fixed', as x(form='masked').{self._gates[0]}"
+                f", received {received}"
+            )
+        made = self._trace.add(_of_input(f"ih/{form}", self._gates))
+        return Bundle(self._trace, self._gates, (self._trace.index(made, ""),))
 
     def _normed(self) -> Bundle:
         if self._inputs:

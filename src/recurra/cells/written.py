@@ -70,7 +70,8 @@ def _text(program: Program, known: dict[int, str], index: int, above: int = 0) -
             form = node.name.partition("/")[2]
             kind, count = form_of(node.name)
             asked = f", {kind}={count}" if count else f", form={form!r}" if form else ""
-            inner = f"u({part(0)}{asked})" if node.args else f"x.{form}" if form else "x"
+            own = f"x.{form}" if node.value else f"x({asked[2:]})" if asked else "x"
+            inner = f"u({part(0)}{asked})" if node.args else own
             return f"opt.norm({inner})" if node.normed else inner
         case "gate":
             return f"{part(0)}.{node.name}"

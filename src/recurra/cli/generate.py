@@ -18,12 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     describe(
         parser,
         _run,
-        "Let a language model continue a prompt; the text appears as it is written.",
+        "Let a language model continue a prompt; the text appears as it is written.\n"
+        "Without one, in a terminal, it opens a session of turns.",
         'recurra generate runs/corpus "The weather is" --temperature 0.8 --top-k 40 --stop .',
         usage="RUN [PROMPT ...] [options]",
     )
     parser.add_argument("model", metavar="RUN", help="a run, or a model directory")
-    parser.add_argument("prompt", nargs="*", metavar="PROMPT", help="one text, or several")
+    parser.add_argument(
+        "prompt", nargs="*", metavar="PROMPT", help="one text, or several; - reads standard input"
+    )
     for field in _fields():
         flag = "--" + field.name.replace("_", "-")
         usual = "" if field.default is None else f" (default: {field.default:g})"
@@ -56,7 +59,13 @@ def _run(arguments: argparse.Namespace) -> int:
     model = open_model(arguments.model, precision=arguments.precision)
     if not hasattr(model, "generate"):
         raise InputError(f"{arguments.model}: a {model.title} writes no text: use predict")
-    prompts = arguments.prompt or [""]
+    if not arguments.prompt and not arguments.json and sys.stdin.isatty():
+        from recurra.cli.session import Session
+
+        return Session(model, options, names).run()
+    if arguments.prompt.count("-") > 1:
+        raise InputError("standard input can be read once: give - once")
+    prompts = [_read() if text == "-" else text for text in arguments.prompt or [""]]
     _warn_unknown(model, prompts)
     beams = options.get("beams") not in (None, 1)
     if len(prompts) == 1 and not arguments.json and not beams:
@@ -71,6 +80,16 @@ def _run(arguments: argparse.Namespace) -> int:
         if index < len(prompts) - 1:
             sys.stdout.write("\n")
     return 0
+
+
+def _read() -> str:
+    """The text of standard input, without the line end after it."""
+    from recurra.errors import InputError
+
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input: expected a prompt in UTF-8, received {error}") from None
 
 
 def _stream(model: Any, prompt: str, options: dict[str, Any]) -> int:

@@ -16,8 +16,10 @@ VERBS = {
     "predict": "apply a model to data",
     "compare": "train rivals on the same data and set them side by side",
     "generate": "let a language model write",
+    "inspect": "look inside a model while it reads: a page of pictures",
     "serve": "answer requests over HTTP, as OpenAI's clients send them",
     "export": "write a model in the format of other libraries",
+    "completion": "print a script for bash, zsh or fish that completes commands",
     "doctor": "show versions and processor, and test the installation",
 }
 

@@ -44,9 +44,13 @@ def _run(arguments: argparse.Namespace) -> int:
     tally, several, head = Tally(), len(files) > 1, None
     for file in files:
         for row in model.predict_file(file, options):
-            tally.add(row)
+            told = row.to_dict()
+            if told is not None:  # else a part of a document with nothing in it
+                tally.add(row)
             if arguments.json:
-                told = {"file": file, **row.to_dict()} if several else row.to_dict()
+                if told is None:
+                    continue
+                told = {"file": file, **told} if several else told
                 sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
             elif getattr(row, "line", True):
                 above = getattr(row, "header", None)

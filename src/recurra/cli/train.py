@@ -36,13 +36,25 @@ def _fill(child: argparse.ArgumentParser, entry: Entry) -> None:
     describe(
         child,
         partial(_run, entry),
-        f"Train {entry.about}.\nThe same command again goes on where it was stopped.",
+        f"Train {entry.about}.\nThe same command again goes on where it was stopped; --from RUN "
+        "trains a finished one further.",
         entry.example,
         usage=f"DATA {'[DATA ...] ' if entry.many else ''}[options]",
     )
     child.add_argument("data", nargs="+" if entry.many else None, metavar="DATA", help=entry.data)
     child.add_argument("--valid", metavar="FILE", help="held-out data; else a share of DATA")
-    child.add_argument("--out", metavar="DIR", help="the run (default: runs/NAME, of DATA's name)")
+    child.add_argument(
+        "--out",
+        metavar="DIR",
+        help="the run (default: runs/NAME, of DATA's name; with --from RUN, RUN-further)",
+    )
+    child.add_argument(
+        "--from",
+        dest="begun",
+        metavar="RUN",
+        help="go on from the weights of a finished run or a model directory, with its network and, "
+        "where none are given, its settings; optimizer and schedule begin anew",
+    )
     child.add_argument("--fresh", action="store_true", help="start over where DIR holds a run")
     child.add_argument("--json", action="store_true", help="print the result as JSON; no progress")
     add_cells(child)
@@ -61,7 +73,11 @@ def _run(entry: Entry, arguments: argparse.Namespace) -> int:
     tables = (task.Config, task.Data, TrainConfig)
     check(*(table(**settings(arguments, table)) for table in tables))
     data = arguments.data
-    out = Path(arguments.out or Path("runs") / _name(data[0] if entry.many else data))
+    usual = Path("runs") / _name(data[0] if entry.many else data)
+    if arguments.begun is not None:
+        begun = Path(arguments.begun).resolve()
+        usual = Path(arguments.begun).with_name(f"{begun.name}-further") if begun.name else usual
+    out = Path(arguments.out or usual)
     model = task(**settings(arguments, task.Config))
     model.fit(
         data,
@@ -69,6 +85,7 @@ def _run(entry: Entry, arguments: argparse.Namespace) -> int:
         out=out,
         fresh=arguments.fresh,
         progress=not arguments.json,
+        warm_start=arguments.begun,
         **settings(arguments, task.Data, TrainConfig),
     )
     result = model.fit_result_
@@ -83,6 +100,11 @@ def _run(entry: Entry, arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
         tell(result)  # without --json the progress has said so
         return 0
+    if arguments.begun is not None and best.get("step") == 0:
+        sys.stderr.write(
+            f"recurra: note: no validation was better than that of {arguments.begun} itself, whose "
+            "weights are the best model: try a lower --lr, or more steps\n"
+        )
     told = ", ".join(_told(name, value) for name, value in best.items() if name != "step")
     lines = {
         "best validation:": told,

@@ -1,5 +1,6 @@
 """The step between observations: finding it, counting with it, calendar features."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import InputError
+from recurra.given import brief
 
 #: Where in its month each time of a series of months stands: on the day of the first one, on a day
 #: that some months lack (their last one then), or on the first or last day that is no weekend's.
@@ -156,6 +158,92 @@ class Step:
         if times.dtype.kind == "M" and np.datetime_data(times.dtype)[0] == "us":
             return self.count if self.unit == "microsecond" else self.count * 1_000_000
         return self.count
+
+
+#: Steps by their names in pandas; S is a start, E an end, B before it a day of work.
+_ALIASES = {
+    "us": Step(1, "microsecond"),
+    "ms": Step(1000, "microsecond"),
+    "s": Step(1, "second"),
+    "min": Step(60, "second"),
+    "h": Step(3600, "second"),
+    "D": Step(_DAY, "second"),
+    "B": Step(1, "business"),
+    "W": Step(7 * _DAY, "second"),
+    **{
+        f"{early}{name}{late}": Step(count, "month", anchor)
+        for name, count in (("M", 1), ("Q", 3), ("Y", 12))
+        for early, late, anchor in (
+            ("", "S", ""),
+            ("", "E", "end"),
+            ("B", "S", "first business day"),
+            ("B", "E", "last business day"),
+        )
+    },
+}
+_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_ALIAS = re.compile(r"([0-9]{1,9})?([A-Za-z]+)(?:-([A-Z]{3}))?")
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """A step that somebody named, in the offset aliases of pandas: `D`, `2h`, `W-SUN`, `QS-OCT`.
+
+    `weekday` (0 is Monday) is the day that weeks are told to begin on, `month` (0 is January) one
+    that quarters or years begin or end in; None leaves that to the times. `first`: on the first of
+    their months.
+    """
+
+    alias: str
+    step: Step
+    weekday: int | None = None
+    month: int | None = None
+    first: bool = False
+
+    @classmethod
+    def of(cls, alias: str) -> "Frequency":
+        """What an alias means.
+
+        Raises:
+            InputError: none is written so.
+        """
+        read = _ALIAS.fullmatch(alias)
+        base = _ALIASES.get(read[2]) if read else None
+        if read and base:
+            names = _WEEKDAYS if read[2] == "W" else _MONTHS if base.count in (3, 12) else ()
+            count = base.count * int(read[1] or 1)
+            if 0 < count < _LIMITS[base.unit] and (read[3] is None or read[3] in names):
+                place = None if read[3] is None else names.index(read[3])
+                if base.unit == "microsecond" and count % 1_000_000 == 0:
+                    base, count = Step(1, "second"), count // 1_000_000
+                month = base.unit == "month"
+                return cls(
+                    alias,
+                    Step(count, base.unit, base.anchor),
+                    weekday=None if month else place,
+                    month=place if month else None,
+                    first=month and not base.anchor,
+                )
+        raise InputError(
+            f"freq: expected one of {', '.join(_ALIASES)}, with a number before it where it is "
+            f"several (2h), a weekday behind W (W-SUN), a month behind quarters and years "
+            f"(QS-OCT), received {brief(alias)}"
+        )
+
+    def off(self, times: np.ndarray) -> np.ndarray:
+        """Which of sorted times (T,), datetime64, are not where it has them: (T,) of bool."""
+        index = self.step.index(times)
+        off = index != np.round(index)
+        days, months = times.astype("datetime64[D]"), times.astype("datetime64[M]")
+        if self.weekday is not None:
+            off = off | ((days.astype(np.int64) + 3) % 7 != self.weekday)
+        if self.month is not None:
+            cycle = 3 if "Q" in self.alias else 12
+            off = off | ((months.astype(np.int64) - self.month) % cycle != 0)
+        if self.first:
+            off = off | (days != months.astype("datetime64[D]"))
+        return np.asarray(off, bool)
 
 
 def find_step(times: np.ndarray) -> Step:

@@ -269,7 +269,7 @@ def states(inputs: Inputs, y: Array, saved: Array, *, computed: bool = False) ->
     """
     starts = sized_for(inputs).saved_states()
     starts = starts[len(starts) // 2 :] if computed else starts
-    steps, batch, _, hidden, projection = inputs.sizes
+    steps, batch, _, hidden, projection = inputs.sizes[:5]
     found = []
     for state, start in zip(range(len(inputs.program.states)), starts, strict=False):
         units = (projection or hidden) if state == 0 else hidden

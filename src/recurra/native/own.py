@@ -12,13 +12,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from recurra.cells import emit, gru, lstm, rnn
+from recurra.cells import BUILT_IN, emit
 from recurra.cells.graph import Program
 from recurra.errors import InputError, RecurraWarning
 from recurra.native import missing
-
-#: The cells that come with the package, by name.
-BUILT_IN = {cell.name: cell for cell in (rnn, lstm, gru)}
 
 _log = logging.getLogger(__name__)
 _lock = threading.RLock()  # what shows a warning may ask for kernels, too

@@ -35,6 +35,16 @@ class Product:
                 library.at_most(library.threads()),
             )
 
+    @property
+    def weight(self) -> np.ndarray:
+        """W (N, K)."""
+        return self._weight
+
+    @property
+    def bias(self) -> np.ndarray | None:
+        """b (N,), or None."""
+        return self._bias
+
     def __reduce__(self) -> tuple[type, tuple[np.ndarray, np.ndarray | None]]:
         return Product, (self._weight, self._bias)
 

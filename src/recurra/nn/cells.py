@@ -84,7 +84,7 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
                 hidden=self.hidden_size,
             )
             empty = torch.empty(shape, device=device, dtype=dtype)
-            self.register_parameter(parameter.name, nn.Parameter(empty))
+            self._register(parameter, "", empty)
         self._fused = ops.fused_name(self.program)
         self._find_kernels()
         self.reset_parameters()
@@ -172,7 +172,8 @@ class RecurrentCell(OnKernels, nn.RNNCellBase):
         return ended[0] if len(ended) == 1 else ended
 
     def _layers(self) -> ops.Layers | None:
-        if self._kernel is None or self._run_name != self._name or self.program.starts:
+        own = self._run_name != self._name or self.program.starts or self.program.has_data
+        if self._kernel is None or own:
             return None
         names = [p.name for p in self.program.parameters]
         return ops.Layers(len(self.cell.states), [names], (), getattr(self, names[0]).dtype, axes=2)

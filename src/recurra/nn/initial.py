@@ -1,11 +1,16 @@
 """How the parameters of a recurrent layer are drawn."""
 
 import math
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell, Program
+from recurra.cells.carried import CarriedCell
+from recurra.errors import InputError
 
 SCHEMES = ("uniform", "orthogonal")
 
@@ -30,11 +35,21 @@ def initialise(parameter: Tensor, name: str, layer: Drawn) -> None:
             the cell says.
     """
     program, hidden = layer.program, layer.hidden_size
-    if name.startswith("norm_"):
+    vector = name.startswith("fixed_") and name not in ("fixed_ih", "fixed_hh")
+    carried = isinstance(layer.cell, CarriedCell)
+    if (draw := layer.cell.drawn.get(name)) is not None:
+        _draw(parameter, name, layer, draw)
+    elif name.startswith(("fixed_", "mask_")) and carried:
+        nn.init.constant_(parameter, math.nan)  # its definition says what it is, or saved weights
+    elif name.startswith("mask_"):
+        nn.init.ones_(parameter)
+    elif name[6:] in layer.cell.init and name.startswith("fixed_"):
+        nn.init.constant_(parameter, layer.cell.init[name[6:]])
+    elif name.startswith("norm_"):
         nn.init.constant_(parameter, 0.0 if name.endswith("_bias") else 1.0)
     elif name.startswith("learnt_") and name[7:] in layer.cell.init:
         nn.init.constant_(parameter, layer.cell.init[name[7:]])
-    elif layer.init == "uniform" or name.startswith("learnt_") or name.startswith("peephole_"):
+    elif layer.init == "uniform" or name.startswith(("learnt_", "peephole_")) or vector:
         bound = 1 / math.sqrt(hidden)
         nn.init.uniform_(parameter, -bound, bound)
     elif name.startswith("bias_"):
@@ -46,10 +61,40 @@ def initialise(parameter: Tensor, name: str, layer: Drawn) -> None:
                 start = own.index(gate) * hidden
                 nn.init.constant_(parameter.detach()[start : start + hidden], value)
     else:
-        draw = nn.init.orthogonal_ if name == "weight_hh" else nn.init.xavier_uniform_
+        square = name in ("weight_hh", "fixed_hh")
+        draw = nn.init.orthogonal_ if square else nn.init.xavier_uniform_
         if name in ("weight_ih", "weight_hh"):
             count = len(program.span(name.removeprefix("weight_")))
         else:  # of other forms, a gate's rows at once
-            count = max(1, len(parameter) // hidden) if name.startswith("weight_ih_") else 1
+            whole = name.startswith(("weight_ih_", "weight_hh_masked", "fixed_"))
+            count = max(1, len(parameter) // hidden) if whole else 1
         for block in parameter.detach().chunk(count):
             draw(block)
+
+
+def _draw(parameter: Tensor, name: str, layer: Drawn, draw: Callable[..., Any]) -> None:
+    """What a function of the definition draws, a gate's rows at once, in place.
+
+    Raises:
+        InputError: it is no array of that shape, or has other numbers than its kind may.
+    """
+    where = f"cell {layer.cell.name}: init: {name}"
+    random = np.random.default_rng(int(torch.randint(2**62, ())))
+    with torch.no_grad():
+        for block in parameter.split(layer.hidden_size):
+            try:
+                values = np.asarray(draw(tuple(block.shape), random), dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"{where}: expected draw(shape, random), which returns an array of "
+                    f"{tuple(block.shape)}: {error}"
+                ) from error
+            if values.shape != tuple(block.shape) or not np.isfinite(values).all():
+                received = f"one of {values.shape}" if np.isfinite(values).all() else "NaN or Inf"
+                raise InputError(
+                    f"{where}: expected an array of finite numbers of the shape "
+                    f"{tuple(block.shape)}, received {received}"
+                )
+            if name.startswith("mask_") and not np.isin(values, (0, 1)).all():
+                raise InputError(f"{where}: expected a mask of 0 and 1, received other numbers")
+            block.copy_(torch.from_numpy(values))

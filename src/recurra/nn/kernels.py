@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, ClassVar, Self, cast
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from recurra import ops
 from recurra.cells import Program
+from recurra.cells.graph import Parameter
 from recurra.cells.matrices import plain
 from recurra.matrices import plain_parameters
 
@@ -102,7 +104,7 @@ class OnKernels(nn.Module):
         self.program = ops.named(self._name)  # the object that look-ups know, not a copy of it
         run = plain(self.program)
         self._run_name = self._name if run is self.program else ops.program_name(run)
-        self._kernel = ops.kernel_name(run, next(self.parameters()))
+        self._kernel = ops.kernel_name(run, self._first())
         self._made = []
         self._kept = [ops.KeptWeights() for _ in range(self._directions())]
 
@@ -127,6 +129,17 @@ class OnKernels(nn.Module):
         if once:
             self._made = [(stamp, made), *self._made][: self._directions()]
         return made
+
+    def _register(self, parameter: Parameter, suffix: str, empty: Tensor) -> None:
+        """Keep a parameter of the program as what is learnt, or as data of the module."""
+        if parameter.is_fixed:
+            self.register_buffer(parameter.name + suffix, empty)
+        else:
+            self.register_parameter(parameter.name + suffix, nn.Parameter(empty))
+
+    def _first(self) -> Tensor:
+        """A tensor that says of which dtype all are, and where; nothing may be learnt."""
+        return next(chain(self.parameters(), self.buffers()))
 
     def _directions(self) -> int:
         """How many times the module has the program's parameters."""

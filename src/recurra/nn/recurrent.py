@@ -150,7 +150,7 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
                     projection=self.proj_size,
                 )
                 empty = torch.empty(shape, device=device, dtype=dtype)
-                self.register_parameter(parameter.name + suffix, nn.Parameter(empty))
+                self._register(parameter, suffix, empty)
             self._names.append({p.name: p.name + suffix for p in self.program.parameters})
         for name, size in zip(states, self.state_sizes, strict=True):
             if learn_initial_state:
@@ -382,14 +382,14 @@ class Recurrent(OnKernels, LikeTorchs, LayerArguments, nn.RNNBase):
         merged = self.bidirectional and self.merge != "concat"
         other = self.precision != "float32" or self._kernel is None
         between = between or (self.num_layers > 1 and bool(self.program.inputs))
-        own = self._run_name != self._name or bool(self.program.starts)
+        own = self._run_name != self._name or bool(self.program.starts) or self.program.has_data
         if any(self.zoneout) or (noisy and self.training) or between or merged or other or own:
             return None
         return ops.Layers(
             len(self.cell.states),
             [list(names.values()) for names in self._names],
             [f"initial_{state}" for state in self.cell.states],
-            next(self.parameters()).dtype,
+            self._first().dtype,
             self.num_directions,
             batch_first=self.batch_first,
             reverse=self.reverse,

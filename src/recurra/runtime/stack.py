@@ -1,7 +1,7 @@
 """Recurrent layers without torch: any depth, one direction or both, over padded batches."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,9 @@ from recurra.runtime.streams import (
     gather,
     rows_of,
 )
+
+#: See `RuntimeStack.through`.
+Instead = Callable[..., tuple[np.ndarray, States]]
 
 #: A table of the first layer's input products, a row a token, is made if it is not larger.
 TABLE_BYTES = 64 << 20
@@ -101,6 +104,25 @@ class RuntimeStack:
             full, shape = f"{prefix}initial_{name}", (len(self.layers), size)
             self._initial.append(weights.get(full, shape) if full in weights else None)
         self._streams = self.streams()
+        self.instead: Instead | None = None
+
+    @property
+    def weights(self) -> list[dict[str, np.ndarray]]:
+        """The parameters by name, of each layer and direction (forward first)."""
+        return self._weights
+
+    @property
+    def rows(self) -> np.ndarray | OneHot | None:
+        """What tokens choose from."""
+        return self._rows
+
+    def through(self, instead: "Instead") -> None:
+        """Let a function run the layers from now on, such as one that keeps what it computes.
+
+        It gets x (T, B, I) or tokens (T, B), of which one is None, then lengths, states and resets,
+        all as of `run`, and returns what `run` does.
+        """
+        self.instead, self._streams = instead, None
 
     @cached_property
     def sha256(self) -> str:
@@ -184,7 +206,7 @@ class RuntimeStack:
             IndexError: there is no row for a token.
         """
         streams = streams or self._streams
-        if given.ndim == 1 and not self.layers[0].reads_tokens:
+        if given.ndim == 1 and not self.layers[0].reads_tokens and self.instead is None:
             given = self._row_of(given)
         if streams is None:
             x, tokens = (given[None], None) if given.ndim == 2 else (None, given[None])
@@ -256,6 +278,8 @@ class RuntimeStack:
         reset: np.ndarray | None,
     ) -> tuple[np.ndarray, States]:
         """`run` or `read`."""
+        if self.instead is not None:
+            return self.instead(x, tokens, lengths, states, reset)
         if tokens is not None and not self.layers[0].reads_tokens:
             x, tokens = self._row_of(tokens), None
         given = x if tokens is None else tokens

@@ -11,10 +11,22 @@ from starlette.responses import JSONResponse, Response
 from recurra.serve import schema
 from recurra.serve.context import Serving
 from recurra.serve.errors import ApiError
-from recurra.serve.gate import PUBLIC, Gate
-from recurra.serve.routes import chat, completions, states, status, stream, tasks, text
+from recurra.serve.gate import Gate, is_public
+from recurra.serve.routes import (
+    chat,
+    completions,
+    inside,
+    page,
+    states,
+    status,
+    stream,
+    tasks,
+    text,
+)
 
-ROUTERS = tuple(part.router for part in (status, completions, chat, text, states, tasks, stream))
+ROUTERS = tuple(
+    part.router for part in (status, completions, chat, text, inside, states, tasks, stream, page)
+)
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -77,7 +89,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
                 about["responses"].pop("422", None)
                 about["responses"]["4XX"] = _refusal("The request cannot be done")
                 about["responses"]["503"] = _refusal("The server ends")
-                public = (method.upper(), path) in PUBLIC
+                public = is_public(method.upper(), path)
                 about["security"] = [] if public else [{"key": []}]
         app.openapi_schema = made
     return app.openapi_schema

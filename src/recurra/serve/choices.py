@@ -46,7 +46,7 @@ class Offsets:
 class Choice:
     """One text of a reply.
 
-    index: its number. echo: the prompt that is repeated before it. ids: how many were generated.
+    index: its number. echo: the prompt that is repeated before it. tokens: the ids generated.
     """
 
     index: int
@@ -54,7 +54,7 @@ class Choice:
     prompt: Prompt
     echo: str = ""
     logprobs: bool = False
-    ids: int = 0
+    tokens: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     scored: list[Scored] = field(default_factory=list)
     finish: str | None = None
@@ -65,7 +65,7 @@ class Choice:
 
     def add(self, piece: Piece) -> list[Scored]:
         """Take a piece; what is scored of it."""
-        self.ids += 1
+        self.tokens.append(piece.id)
         self.texts.append(piece.text)
         new: list[Scored] = []
         if self.logprobs:

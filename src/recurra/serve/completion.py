@@ -96,7 +96,7 @@ class Completion:
     @property
     def generated(self) -> int:
         """How many tokens were generated so far."""
-        return sum(choice.ids for choice in self.choices)
+        return sum(len(choice.tokens) for choice in self.choices)
 
     def finish(self) -> None:
         """Give the choices the ways to their ends, for states that are kept."""

@@ -1,6 +1,6 @@
 """What every request passes first: host, origin, key; and what every reply has.
 
-All paths need a key but those of `PUBLIC`: a route that is added later is closed by itself.
+All paths need a key but those of `is_public`: a route that is added later is closed by itself.
 """
 
 import base64
@@ -11,11 +11,17 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from recurra import page
 from recurra.serve.context import Serving
 from recurra.serve.engine import ending
 from recurra.serve.errors import ApiError, not_found
 
-PUBLIC = frozenset({("GET", "/health"), ("HEAD", "/health")})
+#: Health, and the page, which holds nothing of any model and asks its user for the key.
+_PUBLIC = frozenset(
+    (method, path)
+    for method in ("GET", "HEAD")
+    for path in ("/health", "/", *(f"/static/{name}" for name in page.names()))
+)
 #: Paths of WebSockets.
 SOCKETS = frozenset({"/v1/stream"})
 _DRAINED = "/v1/"
@@ -24,6 +30,11 @@ _STEPPED = frozenset({"/v1/completions", "/v1/chat/completions", "/v1/score"})
 #: Before a key, in base64url without padding, among the subprotocols of a WebSocket.
 _KEY = "recurra.key."
 _log = logging.getLogger("recurra.serve")
+
+
+def is_public(method: str, path: str) -> bool:
+    """Whether a path is answered without a key."""
+    return (method, path) in _PUBLIC
 
 
 class Gate:
@@ -167,7 +178,7 @@ class Gate:
                 owner = known.hex()
         if owner is not None and kind.lower() == b"bearer":
             return owner
-        if (method, scope["path"]) in PUBLIC and scope["type"] == "http":
+        if scope["type"] == "http" and is_public(method, scope["path"]):
             return ""
         raise ApiError(
             401,

@@ -55,6 +55,10 @@ class Hosted:
         if self.engine is not None:
             details["vocab"] = len(self.model.tokenizer)
             details["state_bytes"] = size_of(self.model.runtime.start(1))
+        if self.task == "sequence_classifier":
+            reads = self.model.config.reads_text
+            details["inputs"] = "text" if reads else "numbers"
+            details["features"] = None if reads else self.model._features
         if isinstance(self.model, TextModel):
             details["chat"] = self.chat is not None
         return {

@@ -10,6 +10,8 @@ import numpy as np
 from recurra.errors import InputError
 from recurra.generate import Carried, Options
 from recurra.generate.plan import Prompt, first_ids
+from recurra.generate.result import Top
+from recurra.generate.writer import CONTEXT
 from recurra.serve.errors import ApiError, invalid
 from recurra.serve.schema import CHARACTERS, TOKENS, Drawing, Sampling
 from recurra.text import Tokenizer
@@ -71,6 +73,18 @@ def encode(tokenizer: Tokenizer, prompts: Sequence[str | list[int]]) -> list[Giv
             "context_too_long",
         )
     return given
+
+
+def texts_of(tokenizer: Tokenizer, ids: np.ndarray, before: np.ndarray) -> list[str]:
+    """The text that each of ids (T,) adds behind others: all together are the text of all. Empty of
+    a token that ends no character, and of the end of a sequence."""
+    decoder = tokenizer.decoder(after=before[-CONTEXT:].tolist())
+    return ["" if id == tokenizer.eos_id else decoder.push(id) for id in ids.tolist()]
+
+
+def alternatives(tokenizer: Tokenizer, top: Top | None) -> list[dict[str, Any]]:
+    """The most probable tokens as replies have them: besides the token, its text alone."""
+    return [{**one._asdict(), "text": tokenizer.decode([one.id])} for one in top or ()]
 
 
 def prompt_of(

@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, ClassVar
 
 from recurra.serve.choices import Choice, Scored, logprobs_of
@@ -24,6 +24,7 @@ class Reply:
         keep: keeps a state.
         usage: whether a stream ends with its usage.
         seeded: whether the seed was given.
+        ids: whether the ids of the tokens are wanted (`token_ids`).
     """
 
     prefix: ClassVar[str]
@@ -31,9 +32,17 @@ class Reply:
     part_kind: ClassVar[str]
 
     def __init__(
-        self, hosted: Hosted, work: Completion, keep: Keep, *, usage: bool, seeded: bool
+        self,
+        hosted: Hosted,
+        work: Completion,
+        keep: Keep,
+        *,
+        usage: bool,
+        seeded: bool,
+        ids: bool = False,
     ) -> None:
         self._work, self._keep, self._wants_usage, self._seeded = work, keep, usage, seeded
+        self._wants_ids = ids
         self._head = {
             "id": f"{self.prefix}-{secrets.token_hex(12)}",
             "object": self.whole_kind,
@@ -66,7 +75,7 @@ class Reply:
                     begun.add(number)
                     parts.append(self._opening(choice))
                 new = choice.add(piece)
-                if piece.text or new or choice.finish:
+                if piece.text or new or choice.finish or self._wants_ids:
                     parts.append(self._part(choice, piece.text, new))
             yield b"".join(parts), len(news)
         work.finish()
@@ -117,12 +126,13 @@ class TextReply(Reply):
         if choice.logprobs:
             watched = self._work.scored_prompt(choice)
             scored = logprobs_of([*(watched.scored if watched else ()), *choice.scored])
-        return {
+        made = {
             "index": choice.index,
             "text": choice.text,
             "logprobs": scored,
             "finish_reason": choice.finish,
         }
+        return {**made, "token_ids": choice.tokens} if self._wants_ids else made
 
     def _opening(self, choice: Choice) -> bytes:
         """The prompt, where it is repeated."""
@@ -134,13 +144,16 @@ class TextReply(Reply):
 
     def _part(self, choice: Choice, text: str, scored: list[Scored]) -> bytes:
         found = logprobs_of(scored) if choice.logprobs else None
-        return self._chunk(choice.index, text, found, choice.finish)
+        return self._chunk(choice.index, text, found, choice.finish, choice.tokens[-1:])
 
-    def _chunk(self, index: int, text: str, scored: Any, finish: str | None) -> bytes:
+    def _chunk(
+        self, index: int, text: str, scored: Any, finish: str | None, ids: Sequence[int] = ()
+    ) -> bytes:
         why = "null" if finish is None else f'"{finish}"'
         more = "null" if scored is None else json.dumps(scored)
+        told = f',"token_ids":{json.dumps(list(ids))}' if self._wants_ids else ""
         return self._framed(
-            f'{{"index":{index},"text":{quoted(text)},"logprobs":{more},"finish_reason":{why}}}'
+            f'{{"index":{index},"text":{quoted(text)},"logprobs":{more},"finish_reason":{why}{told}}}'
         )
 
 

@@ -73,6 +73,7 @@ class CompletionRequest(Sampling):
     best_of: Annotated[int, Field(ge=1, le=8)] | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     echo: bool | None = None
+    return_token_ids: bool | None = None
     suffix: None = None
     state: StateId | None = None
     keep_state: bool | None = None
@@ -111,13 +112,52 @@ class DetokenizeRequest(Schema):
     tokens: Annotated[list[Id], Field(max_length=TOKENS)]
 
 
-class ScoreRequest(Schema):
-    """`POST /v1/score`."""
+class Passage(Schema):
+    """A text, or its ids, for a model; a state says what stands before it."""
 
     model: Name
-    text: Text
-    top: Annotated[int, Field(ge=0, le=20)] | None = None
+    text: Text | None = None
+    tokens: Annotated[list[Id], Field(max_length=TOKENS)] | None = None
     state: StateId | None = None
+
+
+class ScoreRequest(Passage):
+    """`POST /v1/score`."""
+
+    top: Annotated[int, Field(ge=0, le=20)] | None = None
+    next: bool | None = None
+    keep_state: bool | None = None
+
+
+#: Units and steps of one inspection, and tokens that a change is followed through.
+UNITS, STEPS = 512, 2000
+
+
+class InspectRequest(Passage):
+    """`POST /v1/inspect`."""
+
+    layer: Annotated[int, Field(ge=0, lt=1000)] = 0
+    name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    units: Annotated[list[Id], Field(min_length=1, max_length=UNITS)] | None = None
+    start: Annotated[int, Field(ge=0, lt=TOKENS)] = 0
+    stop: Annotated[int, Field(ge=1, le=TOKENS)] | None = None
+    encoding_format: Annotated[str, Field(pattern="^(float|base64)$")] | None = None
+
+
+class Ablation(Schema):
+    """A unit that is held at a value, by default at its mean."""
+
+    layer: Annotated[int, Field(ge=0, lt=1000)] = 0
+    unit: Id
+    value: Annotated[float, Field(ge=-1e6, le=1e6)] | None = None
+
+
+class WhatIfRequest(Passage):
+    """`POST /v1/whatif`."""
+
+    at: Annotated[int, Field(ge=0, lt=TOKENS)] = 0
+    replace: Id | None = None
+    ablate: Ablation | None = None
 
 
 class RewindRequest(Schema):
@@ -131,6 +171,12 @@ class TaskRequest(Schema):
 
     model: Name
     inputs: Annotated[list[Any], Field(min_length=1, max_length=64)]
+
+
+class DetailedTaskRequest(TaskRequest):
+    """`POST /v1/tag` and `/v1/translate`: with `details` marginals, or attention."""
+
+    details: bool | None = None
 
 
 class OpenMessage(Schema):

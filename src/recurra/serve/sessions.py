@@ -1,11 +1,13 @@
 """States that are kept for their owners: immutable, bounded, and gone when nobody uses them."""
 
+import hashlib
 import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,14 +41,27 @@ class Kept:
         """How many tokens the text has."""
         return len(self.carried.ids)
 
+    @cached_property
+    def sha256(self) -> str:
+        """What model, ids and numbers of the state hash to: equal for equal texts of a model."""
+        digest = hashlib.sha256(self.digest.encode() + self.carried.ids.astype("<i8").tobytes())
+        for array in _arrays(self.carried.state):
+            digest.update(f"{array.dtype.str}{array.shape}".encode() + array.tobytes())
+        return digest.hexdigest()
+
 
 def size_of(state: Any) -> int:
     """Bytes of the arrays of a state."""
+    return sum(array.nbytes for array in _arrays(state))
+
+
+def _arrays(state: Any) -> Iterator[np.ndarray]:
+    """The arrays of a state, in its order."""
     if isinstance(state, np.ndarray):
-        return state.nbytes
-    if isinstance(state, tuple | list):
-        return sum(map(size_of, state))
-    return 0
+        yield state
+    elif isinstance(state, tuple | list):
+        for part in state:
+            yield from _arrays(part)
 
 
 class _Shelf:

@@ -62,6 +62,28 @@ class Answers(list[A]):
         return frame_of([row for one in self for row in one.rows()])  # type: ignore[attr-defined]
 
 
+class Figures:
+    """Base of scores: their figures as JSON values, and as a table of one row."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        raise NotImplementedError
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame of one row with a column for each figure, those of parts under names
+        joined by dots; InputError where pandas is not installed."""
+        return frame_of([_flat(self.to_dict())])
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested mappings as one."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        name = f"{before}{name}"
+        found |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
+
+
 def frame_of(rows: Sequence[Mapping[str, Any]]) -> Any:
     """A pandas DataFrame; InputError where pandas is not installed."""
     try:

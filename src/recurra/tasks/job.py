@@ -22,7 +22,8 @@ class Job(Generic[Model, Data]):
 
     `source` and `valid` are in the forms the task reads; `files` are those of a model that is
     trained further, else None; `started` is of `time.monotonic`; `pretrained` are those of
-    a language model to begin from; `weights` are those of the examples, where they have any.
+    a language model to begin from; `weights` are those of the examples, where they have any;
+    `begun` is the SHA-256 of the model directory that training goes on from, where one was named.
     """
 
     source: Any
@@ -37,9 +38,11 @@ class Job(Generic[Model, Data]):
     started: float
     pretrained: ModelFiles | None = None
     weights: Any = None
+    begun: str | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
         """Settings that a run shares with the one it continues, besides those of training."""
         model, data = self.model.identity(), self.data.identity()
-        return {"model": model, "data": data, **self.model.own_cell()}
+        begun = {} if self.begun is None else {"from": self.begun}
+        return {"model": model, "data": data, **self.model.own_cell(), **begun}

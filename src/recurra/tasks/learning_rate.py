@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recurra.errors import InputError
+from recurra.tasks.drawing import new_figure, write_figure
 
 if TYPE_CHECKING:
     from recurra.train import StepDone
@@ -60,12 +61,7 @@ class LearningRates:
         Raises:
             InputError: matplotlib is not installed, or the file cannot be written.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise InputError("a plot needs matplotlib: pip install recurra[report]") from error
-        figure = Figure(figsize=(6, 4), layout="constrained")
-        axes = figure.add_subplot()
+        figure, axes = new_figure(6, 4)
         axes.plot(self.rates, self.losses, ".", color="0.75", label="a step")
         axes.plot(self.rates, self.smoothed, color="#0b6e99", label="running mean")
         axes.axvline(self.suggestion, color="#d1495b", linewidth=1, label="steepest fall")
@@ -74,14 +70,7 @@ class LearningRates:
         axes.set(xscale="log", xlabel="learning rate", ylabel="loss (nats)")
         axes.set_title(f"Loss falls most at a learning rate of {self.suggestion:.2g}", fontsize=10)
         axes.legend(frameon=False)
-        path = Path(path)
-        try:
-            figure.savefig(path, dpi=150)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path}: the plot cannot be written: {error}: check the path and its permissions"
-            ) from error
-        return path
+        return write_figure(figure, path)
 
 
 class _EnoughError(Exception):

@@ -70,6 +70,11 @@ class NetworkConfig(Settings):
         """Whether each layer also reads from the end to the start: where a task offers it."""
         return bool(getattr(self, "bidirectional", False))
 
+    @property
+    def has_further_inputs(self) -> bool:
+        """Whether the last features of the data may be further inputs of a cell."""
+        return False
+
     def __post_init__(self) -> None:
         """Settle which cell is meant: a definition may be replaced by another of its name."""
         cell: Any = self.cell
@@ -135,10 +140,11 @@ class NetworkConfig(Settings):
             found.append(
                 f"cell: {cell.name} is the name of one of the package's own cells: rename yours"
             )
-        if cell.inputs:
+        if cell.inputs and not self.has_further_inputs:
             found.append(
-                f"cell: {cell.name} reads further inputs ({' '.join(cell.inputs)}), and tasks have "
-                "none: use it in recurra.nn.Recurrent, whose input has them as its last features"
+                f"cell: {cell.name} reads further inputs ({' '.join(cell.inputs)}), which the data "
+                "of this task have none of: use it in a classifier of numbers (inputs=numbers), or "
+                "in recurra.nn.Recurrent; their input has them as its last features"
             )
         try:
             _ = found or cell.program(**self._options())

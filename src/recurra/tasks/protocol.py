@@ -7,20 +7,22 @@ A task's class names its tables of settings and options, and adds what is its ow
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from recurra.errors import FormatError, InputError
 from recurra.given import listed, path_of, reason
 from recurra.runtime.streams import Identity
 from recurra.settings import Settings, check, explain, sort
-from recurra.storage import ModelFiles, read_model
+from recurra.storage import BEST, ModelFiles, read_model
 from recurra.tasks.copies import derived
 from recurra.tasks.estimator import Estimator, Manner, Table, not_fitted
+from recurra.tasks.fitting import Fitting, fit_of
+from recurra.tasks.further import further_settings, same_network
 from recurra.tasks.job import Job
+from recurra.tasks.module import WithModule
 from recurra.tasks.network import NetworkConfig
 from recurra.tasks.pretrained import adopt, read_pretrained
 
@@ -31,30 +33,7 @@ if TYPE_CHECKING:
 Options = TypeVar("Options", bound=Settings)
 
 
-@dataclass(frozen=True)
-class Fitting:
-    """What `help(Class.fit)` says of a task.
-
-    Attributes:
-        reads: what it trains on, in the plural.
-        keeps: what a model that is trained further keeps beside its weights.
-        data: the forms of `data`.
-        answers: of `y`, where `data` are the inputs alone.
-        valid: of `valid`, and what is held out without it.
-        example: settings by name.
-        lr: the learning rate of adam and adamw where none is given; None for the loop's own.
-    """
-
-    reads: str
-    keeps: str
-    data: str
-    answers: str
-    valid: str
-    example: str
-    lr: float | None = None
-
-
-class Task(Estimator):
+class Task(Estimator, WithModule):
     """Base of the tasks' classes: a network with its settings, untrained or read from files.
 
     A class names itself in `task`, as its model directories do, and a person's words for it in
@@ -92,7 +71,7 @@ Settings:
     Those of `fit`, for data and training, may be given here, too, and hold for each `fit` that is
     not given others.
 {explain(Manner)}"""
-        cls.fit = _fit_of(cls)  # type: ignore[method-assign]
+        cls.fit = fit_of(cls, Task.fit)  # type: ignore[method-assign]
         if "evaluate" in vars(cls) and cls.Measurement.names():
             own = inspect.cleandoc(cls.evaluate.__doc__ or "")
             cls.evaluate.__doc__ = f"{own}\n\nOptions:\n{explain(cls.Measurement)}"
@@ -189,7 +168,7 @@ Settings:
         fresh: bool = False,
         callbacks: "Sequence[object]" = (),
         progress: bool | None = None,
-        warm_start: bool | None = None,
+        warm_start: bool | str | Path | None = None,
         sample_weight: Any = None,
         **settings: Any,
     ) -> Self:
@@ -200,11 +179,17 @@ Settings:
         folder = None if out is None else path_of(out, "out", "the path of a run", new=True)
         watching = watchers(listed(callbacks, "callbacks", "a list of callbacks"))
         started = time.monotonic()
+        begun = None
+        if warm_start is not None and not isinstance(warm_start, bool):
+            where = path_of(warm_start, "warm_start", "true, false, or the path of a run")
+            begun, warm_start = self._begun(where, folder), True
         manner = Manner(
             progress=self._given.get("progress", True) if progress is None else progress,
             warm_start=self._given.get("warm_start") if warm_start is None else warm_start,
         )
         settings = self._settings_of_fit(settings)
+        if begun is not None:
+            settings = further_settings(begun, settings, self.Data)
         source = self._data_of(data, y, settings)
         lr = self.fitting.lr
         if lr is not None and settings.get("optimizer", "adamw") != "sgd":
@@ -214,9 +199,14 @@ Settings:
         check(self._next or self.config, data_settings, train_settings, manner)
         if sample_weight is not None and not self.weighted:
             raise InputError(f"sample_weight: a {self.title} weighs no examples: leave it out")
-        before = self._config, self._files
-        self._begin(manner.warm_start, anew=y is not None)
+        before = self._config, self._files, self._given
         try:
+            if begun is None:
+                self._begin(manner.warm_start, anew=y is not None)
+            else:
+                given = self._given
+                self._adopt(self.Config.from_files(begun.config), begun, self._precision)
+                self._given = {**self._given, **given}
             source, train_settings = self._suited(source, data_settings, train_settings)
             pretrained = self._begin_from(data_settings)
             shown = (Progress(),) if manner.progress else ()
@@ -233,13 +223,14 @@ Settings:
                 started=started,
                 pretrained=pretrained,
                 weights=sample_weight,
+                begun=None if begun is None else begun.sha256,
             )
             side = self._training_side()
             from recurra.tasks.training import train
 
             result, best, cleanup = train(side.SIDE, job)
         except BaseException:
-            self._config, self._files = before
+            self._config, self._files, self._given = before
             raise
         with cleanup:
             self._files = read_model(best)
@@ -247,6 +238,18 @@ Settings:
         self._table = None if y is None else Table.of(data)
         self._derive()
         return self
+
+    def _begun(self, path: Path, out: Path | None) -> ModelFiles:
+        """The model to go on from, whose network is the one that was given, if any."""
+        if out is not None and path.resolve() in (out.resolve(), (out / BEST).resolve()):
+            raise InputError(
+                f"{out}: is the run to go on from, which stays as it is: choose another --out"
+            )
+        model = type(self).load(path)
+        own = self.Config.names()
+        chosen = {name: value for name, value in self._given.items() if name in own}
+        same_network(model.config, self.Config(**chosen), chosen, path)
+        return model.files
 
     def _begin(self, warm: bool | None, *, anew: bool) -> None:
         """Decide whether training goes on from the weights that are there, or starts anew."""
@@ -335,60 +338,3 @@ Settings:
             if error.name != "torch":
                 raise
             raise InputError("training needs torch: pip install recurra[train]") from error
-
-
-_WEIGHTS = (
-    "of the examples of `data` in the loss, (N,); those of weight 0 are left out. In validation "
-    "the others count alike."
-)
-
-
-def _filled(name: str, text: str) -> str:
-    """An argument of a docstring, in lines."""
-    return fill(f"{name}: {text}", 96, initial_indent="    ", subsequent_indent="        ")
-
-
-def _fit_of(cls: type[Task]) -> Any:
-    """`Task.fit` under a class's own words."""
-
-    def fit(self: Task, data: Any = None, y: Any = None, **arguments: Any) -> Task:
-        return Task.fit(self, data, y, **arguments)
-
-    f = cls.fitting
-    weights = _filled("sample_weight", _WEIGHTS) + "\n" if cls.weighted else ""
-    rate = "" if f.lr is None else f"\n        Without `lr` the learning rate is {f.lr:g}."
-    fit.__doc__ = f"""Train on {f.reads}; afterwards this is the model with the best validation.
-
-A model that is trained already goes on from its weights, with its {f.keeps}; `fit(X, y)`, as
-scikit-learn has it, starts anew. `warm_start` chooses either.
-
-Args:
-{_filled("data", f.data)}
-{_filled("y", f.answers)}
-{_filled("valid", f.valid)}
-    out: directory of the run: checkpoints, metrics, report, best model. The same call again
-        resumes it. By default a temporary one.
-    fresh: start over where `out` holds a run.
-    callbacks: functions, or objects with some of on_start, on_step, on_validation and on_end, which
-        get the run's events (`recurra.train.Callback`).
-    progress: show a progress bar, or lines where the output is no terminal; by default, as of
-        `warm_start`, what the constructor was given.
-    warm_start: whether a trained model goes on from its weights.
-{weights}    **settings: those of the data below and of `recurra.train.TrainConfig`, by name:
-        {f.example}.{rate}
-
-Returns:
-    The model itself; its `fit_result_` has steps, figures and times.
-
-Raises:
-    InputError: settings or data that cannot be used; nothing was changed.
-    DivergedError: training did not stay finite; `out` keeps the last good checkpoint.
-    Interrupted: Ctrl-C; `out` has a checkpoint to go on from.
-
-Settings of the data:
-{explain(cls.Data)}"""
-    fit.__qualname__, fit.__module__ = f"{cls.__name__}.fit", cls.__module__
-    parameters = inspect.signature(Task.fit).parameters
-    known = [one for name, one in parameters.items() if cls.weighted or name != "sample_weight"]
-    fit.__signature__ = inspect.Signature(known)  # type: ignore[attr-defined]
-    return fit

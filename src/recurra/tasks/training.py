@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.errors import InputError
-from recurra.given import LeftOut
+from recurra.errors import FormatError, InputError
+from recurra.given import LeftOut, shown
 from recurra.settings import Settings
-from recurra.storage import save_model
+from recurra.storage import ModelFiles, save_model
 from recurra.tasks.answers import notes_of
 from recurra.tasks.card import Card, write_card
 from recurra.tasks.job import Job
@@ -70,7 +70,7 @@ class Training(Generic[Config, Data, Made]):
     def __init__(self, job: Job[Config, Data], prepared: Made, module: Any = None) -> None:
         self.job, self.prepared = job, prepared
         self.model, self.data = job.model, job.data
-        self.left_out = prepared.left_out
+        self.left_out, self.begun = prepared.left_out, job.begun is not None
         self.metrics: dict[str, float] = {}
         self.planned = ""  # see `recurra.train.Planned`
         self.module = self.build(self.model, prepared, job.train.seed) if module is None else module
@@ -96,6 +96,11 @@ class Training(Generic[Config, Data, Made]):
 
     def build(self, config: Config, prepared: Made, seed: int) -> Any:
         """The module with freshly drawn weights."""
+        raise NotImplementedError
+
+    @classmethod
+    def rebuild(cls, config: Config, files: ModelFiles) -> Any:
+        """The module of a model directory, with whatever weights."""
         raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:
@@ -192,6 +197,64 @@ class Training(Generic[Config, Data, Made]):
         self.module.load_state_dict(state)
 
 
+def network_of(side: type[Training[Any, Any, Any]], config: Any, files: ModelFiles) -> Any:
+    """The module of a model directory with its weights, in eval mode.
+
+    Raises:
+        FormatError: it has other weights than its configuration says.
+    """
+    module = side.rebuild(config, files)
+    state = {name: torch.from_numpy(np.array(value)) for name, value in files.tensors.items()}
+    own = _once(module)
+    if {name: value.shape for name, value in state.items()} != {n: t.shape for n, t in own.items()}:
+        raise FormatError(
+            f"{files.path}: model.safetensors: expected the weights that config.json describes, "
+            "found others: restore the files from a copy"
+        )
+    with torch.no_grad():
+        for name, value in state.items():
+            own[name].copy_(value)
+    return module.eval()
+
+
+def weights_of_network(network: Any, files: ModelFiles) -> dict[str, np.ndarray]:
+    """The weights of a module that `network_of` made, under the names of the model directory.
+
+    Raises:
+        InputError: it is another module, or has weights that are not finite.
+    """
+    if not isinstance(network, torch.nn.Module):
+        raise InputError(f"network: expected a torch.nn.Module, received {shown(network)}")
+    own = {name: _array(value) for name, value in _once(network).items()}
+    wanted = {name: value.shape for name, value in files.tensors.items()}
+    shapes = {name: value.shape for name, value in own.items()}
+    wrong = [n for n in sorted(wanted | shapes) if wanted.get(n) != shapes.get(n)]
+    if wrong:
+        there, now = (sizes.get(wrong[0], "none") for sizes in (wanted, shapes))
+        raise InputError(
+            f"network: expected the module that network() returns, with {wrong[0]} {there}, "
+            f"received {now}: change its weights alone"
+        )
+    for name, value in own.items():
+        if not np.isfinite(value).all():
+            raise InputError(f"network: {name} has values that are not finite: correct them")
+    return {name: own[name] for name in files.tensors}
+
+
+def _array(value: Tensor) -> np.ndarray:
+    """A copy of a tensor, of float32 where it has floating-point numbers."""
+    value = value.detach().cpu()
+    return (value.float() if value.is_floating_point() else value).numpy().copy()
+
+
+def _once(module: Any) -> dict[str, Tensor]:
+    """The entries of a module's state, each tensor under the first of its names."""
+    state, names = module.state_dict(keep_vars=True), dict[int, str]()
+    for name, value in state.items():
+        names.setdefault(id(value), name)
+    return {name: state[name] for name in names.values()}
+
+
 def drawn(seed: int) -> Any:
     """A context in which weights are drawn from `seed`, which leaves torch's generator alone."""
     stack = ExitStack()
@@ -226,4 +289,4 @@ def train(side: type[Training[Any, Any, Any]], job: Job) -> tuple[FitResult, Pat
     )
 
 
-__all__ = ["Prepared", "Training", "drawn", "train"]
+__all__ = ["Prepared", "Training", "drawn", "network_of", "train", "weights_of_network"]

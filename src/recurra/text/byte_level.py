@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import json
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
 from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.text.layout import Layout, special_tokens, tokenizer_layout
+from recurra.text.recipe import Recipe
 from recurra.text.splitter import safe_cut, split
 from recurra.text.tokenizer import EOS, StreamDecoder, Tokenizer, utf8
 
+BPE_SIZE = 8192  # tokens of a vocabulary where no size is given
 WORDS_KEPT = 1 << 17  # words of one generation whose tokens are remembered, about 25 MB
 
 
@@ -89,6 +92,17 @@ class ByteTokenizer(ByteLevelTokenizer):
         super().__init__([*BYTE_LETTERS, EOS] if eos else BYTE_LETTERS)
 
     @classmethod
+    def learn(cls, chunks: Iterable[str], recipe: Recipe) -> Self:
+        """See `Tokenizer.learn`."""
+        tokenizer = cls(eos=recipe.eos)
+        if recipe.vocab_size not in (None, len(tokenizer)):
+            raise InputError(
+                f"vocab_size={recipe.vocab_size}: a byte tokenizer has {len(tokenizer)} tokens; "
+                "leave it out"
+            )
+        return tokenizer
+
+    @classmethod
     def from_layout(cls, layout: Layout) -> Self | None:
         """See `Tokenizer.from_layout`."""
         whole = layout.splitter.get("use_regex") is False
@@ -125,6 +139,38 @@ class BPETokenizer(ByteLevelTokenizer):
             pairs[ids[0], ids[1]] = (rank, ids[2])
         letters = [self._ids[letter] for letter in BYTE_LETTERS]
         self._words = _Words(letters, pairs)
+
+    @classmethod
+    def learn(cls, chunks: Iterable[str], recipe: Recipe) -> Self:
+        """See `Tokenizer.learn`."""
+        try:
+            import tokenizers
+        except ImportError:
+            raise InputError(
+                "a bpe tokenizer is trained with the package tokenizers, which is not installed: "
+                "pip install recurra[tokenizers]"
+            ) from None
+        size = recipe.vocab_size or BPE_SIZE
+        blank = ByteTokenizer(eos=recipe.eos)
+        if size < len(blank):
+            raise InputError(
+                f"vocab_size={size}: a bpe tokenizer needs {len(blank)} tokens before any merge"
+            )
+        start = cls([blank.token(id) for id in range(len(blank))], ())
+        layout = start.to_json()
+        layout |= {"added_tokens": [], "model": {"type": "BPE", "vocab": {}, "merges": []}}
+        learner = tokenizers.Tokenizer.from_str(json.dumps(layout))
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=size,
+            min_frequency=recipe.min_count,
+            special_tokens=[EOS] * recipe.eos,
+            initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        # The learner cuts each item into words by itself.
+        whole = (utf8(chunk).decode() for chunk in chunks)
+        learner.train_from_iterator(whole if recipe.texts else start.regroup(whole), trainer)
+        return cast(Self, cls.from_json(json.loads(learner.to_str())))
 
     @classmethod
     def from_layout(cls, layout: Layout) -> Self | None:

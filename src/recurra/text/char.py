@@ -11,6 +11,7 @@ from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.text.code_points import CODE_POINTS, code_points
 from recurra.text.layout import Layout, special_tokens, tokenizer_layout
+from recurra.text.recipe import Recipe
 from recurra.text.tokenizer import EOS, UNK, StreamDecoder, Tokenizer
 
 
@@ -30,6 +31,11 @@ class CharTokenizer(Tokenizer):
         for index, token in enumerate(self._tokens):
             if len(token) == 1:
                 self._table[ord(token)] = index
+
+    @classmethod
+    def learn(cls, chunks: Iterable[str], recipe: Recipe) -> Self:
+        """See `Tokenizer.learn`."""
+        return cls(recipe.vocabulary(count_characters(chunks)))
 
     @classmethod
     def from_layout(cls, layout: Layout) -> Self | None:

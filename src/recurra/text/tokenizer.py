@@ -12,8 +12,9 @@ import numpy as np
 
 from recurra.errors import FormatError, InputError
 from recurra.given import plain, shown
-from recurra.text.kinds import EOS, OF_BYTES, UNK
+from recurra.text.kinds import EOS, KINDS, OF_BYTES, UNK, class_of
 from recurra.text.layout import FILE_NAME, Layout
+from recurra.text.recipe import Recipe
 
 SHOWN = 5  # symbols an error names before it stops
 
@@ -97,10 +98,23 @@ class Tokenizer(ABC):
     def to_json(self) -> dict[str, Any]:
         """This tokenizer in the layout of a Hugging Face `tokenizer.json`."""
 
+    @classmethod
+    def learn(cls, chunks: Iterable[str], recipe: Recipe) -> Self:
+        """Make one from a text in chunks, as `train_tokenizer` describes, which calls this.
+
+        Raises:
+            InputError: the recipe cannot be followed, or this kind is not made from text.
+        """
+        raise InputError(
+            f"tokenizer: a {cls.__name__} is not made from text: expected one of another kind"
+        )
+
     @staticmethod
     def from_json(layout: Mapping[str, Any]) -> Tokenizer:
         """The tokenizer that `to_json` described. FormatError where it is not one of ours."""
         read = Layout(layout)
+        for kind in KINDS:  # its class is imported, and so among those below
+            class_of(kind)
         try:
             made = (cls.from_layout(read) for cls in _CLASSES)
             tokenizer = next((one for one in made if one is not None), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ import numpy as np
 from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.text.layout import Layout, tokenizer_layout
+from recurra.text.recipe import Recipe
 from recurra.text.tokenizer import EOS, UNK, StreamDecoder, Tokenizer
 
 LINE_END = {"type": "Replace", "pattern": {"String": "\n"}, "content": f" {EOS} "}
@@ -53,6 +55,14 @@ class WordTokenizer(Tokenizer):
             )
         self.line_ends = line_ends
         self._lookup = _Lookup(self._ids, missing=self.unk_id)
+
+    @classmethod
+    def learn(cls, chunks: Iterable[str], recipe: Recipe) -> Self:
+        """See `Tokenizer.learn`."""
+        counts: Counter[str] = Counter()
+        for text in chunks if recipe.texts else cls([UNK]).regroup(chunks):
+            counts.update(text.split())
+        return cls(recipe.vocabulary(counts), line_ends=recipe.eos)
 
     @classmethod
     def from_layout(cls, layout: Layout) -> Self | None:

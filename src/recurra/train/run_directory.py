@@ -195,6 +195,7 @@ _HASHED = {
     "source": "the vocabulary of the sources",
     "target": "the vocabulary of the targets",
     "pretrained": "the language model it begins from",
+    "from": "the model it goes on from",
 }
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

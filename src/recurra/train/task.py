@@ -90,6 +90,14 @@ class Sampled(Protocol):
         """Some texts, as (prompt, continuation); called in eval mode with the best weights."""
 
 
+class Begun(Protocol):
+    """What a task may add whose weights are those of a trained model."""
+
+    begun: bool
+    """Whether the model is validated before the first step, so that it stays the best unless a
+    later validation is better."""
+
+
 class Told(Protocol):
     """What a task may add, so that the user learns what became of the data."""
 

@@ -181,6 +181,8 @@ class _Fit:
             held = None if checkpoint is None else (checkpoint.tensors, checkpoint.state)
             restore(self.state, self.world, held, str(self.directory.path))
             return plan, 0.0
+        if getattr(self.task, "begun", False):
+            self.state.position.validated = -1  # so that it is before the first step
         start = time.monotonic()
         save(self.state, self.world, self.directory, plan="")
         return plan, time.monotonic() - start

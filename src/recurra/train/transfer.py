@@ -15,7 +15,7 @@ def carry_over(module: nn.Module, tensors: Mapping[str, np.ndarray], *, where: s
     Raises:
         FormatError: the module has no parameter of that name and shape; `where` is what it names.
     """
-    own = dict(module.named_parameters())
+    own = module.state_dict()  # data of layers among them, as masks are
     wrong = [n for n, t in tensors.items() if n not in own or own[n].shape != t.shape]
     if wrong:
         raise FormatError(

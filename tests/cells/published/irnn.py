@@ -1,11 +1,16 @@
 """Le et al. 2015, A simple way to initialize recurrent networks of rectified linear units."""
 
+import numpy as np
 import torch
 
 from recurra.cells import cell, relu
 
 
-@cell(states="h", gates="h")
+def identity(shape, random):
+    return np.eye(shape[0])
+
+
+@cell(states="h", gates="h", init={"weight_hh": identity})
 def irnn_of_paper(x, u, h, opt):
     return dict(h=relu(x.h + u(h).h))
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recurra.cells import Node, Program
-from recurra.cells.graph import OVER_UNITS
+from recurra.cells.graph import OVER_UNITS, stored
 from recurra.interop.onnx.graph import Graph
 from recurra.reference import NORM_EPSILON, alike_in_rows
 
@@ -29,7 +29,7 @@ class Equations:
         #: Nodes of one number, which stands for all units.
         self._single: set[int] = set()
         for index, node in enumerate(program.nodes):
-            own = node.op == "constant" or (node.op == "learnt" and node.value)
+            own = node.op == "constant" or (node.op == "learnt" and node.value > 0)
             wide = node.op in ("state", "learnt", "weight", "affine", "gate", "norm", "project")
             if own or not (wide or node.op in OVER_UNITS or set(node.args) - self._single):
                 self._single.add(index)
@@ -89,7 +89,7 @@ class Equations:
             case "weight":
                 return self._parameter(graph, f"peephole_{node.name}")
             case "learnt":
-                return self._parameter(graph, f"learnt_{node.name}")
+                return self._parameter(graph, stored(node))
             case "where":
                 return graph.add("Where", [graph.add("Greater", args[:2]), *args[2:]])
             case "mean" | "total" | "largest":

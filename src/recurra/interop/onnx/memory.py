@@ -173,6 +173,12 @@ def _gemm(inputs: Sequence[Array], attributes: Mapping[str, Any]) -> int:
     return math.prod(np.broadcast_shapes((rows, columns), *(c.shape for c in inputs[2:])))
 
 
+def _layer_norm(inputs: Sequence[Array], attributes: Mapping[str, Any]) -> int:
+    value = inputs[0]
+    rows = math.prod(value.shape[: attributes.get("axis", -1)])
+    return int(value.size) + 2 * rows  # the mean and the scale of each row are outputs, too
+
+
 def _recurrent(gates: int) -> "_Elements":
     def elements(inputs: Sequence[Array], attributes: Mapping[str, Any]) -> int:
         X, R = inputs[0], inputs[2]
@@ -196,6 +202,7 @@ _ELEMENTS: dict[str, _Elements] = {
     "Concat": _concat,
     "Gather": _gather,
     "Gemm": _gemm,
+    "LayerNormalization": _layer_norm,
     "MatMul": _matmul,
     "OneHot": _one_hot,
     **{op: _recurrent(gates) for op, gates in GATES.items()},

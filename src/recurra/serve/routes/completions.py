@@ -37,6 +37,7 @@ async def completions(request: Request) -> Any:
         keep_of(request, hosted),
         usage=wants_usage(asked),
         seeded=asked.seed is not None,
+        ids=bool(asked.return_token_ids),
     )
     return await answer(request, work, reply, stream=bool(asked.stream), hosted=hosted)
 
@@ -50,7 +51,7 @@ async def answer(
     async with left(request.receive, work.job, engine):
         await wait_admitted(work, engine, limits.queue_wait)
         if not stream:
-            await wait_for(_all(work), work.job, engine, limits.request)
+            await wait_for(everything(work), work.job, engine, limits.request)
     if stream:
         return EventStream(reply.events(), work.job, engine, limits.request)
     return JSONResponse(reply.whole())
@@ -107,7 +108,8 @@ async def _begin(request: Request, asked: CompletionRequest, hosted: Hosted) -> 
     )
 
 
-async def _all(work: Completion) -> None:
+async def everything(work: Completion) -> None:
+    """Take all pieces of a job, as they come."""
     while news := await work.job.next():
         for number, piece in news:
             assert piece is not None

@@ -33,6 +33,7 @@ def described(kept: Kept) -> dict[str, Any]:
         "created": int(kept.created),
         "tokens": kept.tokens,
         "bytes": size_of(kept.carried.state) + kept.carried.ids.nbytes,
+        "sha256": kept.sha256,
     }
 
 

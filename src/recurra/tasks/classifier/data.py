@@ -62,6 +62,14 @@ class Prepared:
         return {n.removesuffix("_sha256"): self.about[n] for n in hashes if n in self.about}
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """What a network is built for: labels, and how inputs are read."""
+
+    labels: tuple[str, ...]
+    reader: Inputs
+
+
 def prepare(
     source: Any,
     valid: Any,

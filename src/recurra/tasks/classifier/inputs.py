@@ -1,6 +1,7 @@
 """What of the training inputs a classifier remembers, to read others in the same way."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -75,27 +76,59 @@ class TextInputs:
         return Lexicon(self.tokenizer, self.subwords, normalise=self._normalise)
 
 
+@dataclass(frozen=True, eq=False)
+class Before:
+    """The step before others, (F,) each: its numbers with gaps filled, and of marked numbers since
+    how many steps there was none."""
+
+    last: np.ndarray
+    since: np.ndarray | None = None
+
+
 class NumberInputs:
-    """Mean and deviation of each feature, (F,) float32, over all steps of the training data."""
+    """Mean and deviation of each feature, (F,) float32, over all steps of the training data.
+
+    Features that are further inputs of the cell, the last ones, are read as they are. Where gaps
+    are `marked`, steps have for each other feature whether there was a number, and how many steps
+    before this one the last was, behind all.
+    """
 
     def __init__(self, config: ClassifierSettings, mean: np.ndarray, deviation: np.ndarray) -> None:
         self._missing, self._standardise = config.missing, config.standardise
         self.mean, self.deviation = mean, deviation
+        self.marks = self._missing == "marked"
+        self.plain = _plain_features(config, len(mean))
 
     @property
     def features(self) -> int:
         """F."""
         return len(self.mean)
 
+    @property
+    def beside(self) -> int:
+        """How many numbers of a step, the last ones, the layers read as they are."""
+        return self.width - self.plain
+
+    @property
+    def width(self) -> int:
+        """How many numbers the layers read of a step."""
+        return self.features + (2 * self.plain if self.marks else 0)
+
     @classmethod
     def fit(cls, config: ClassifierSettings, arrays: Sequence[np.ndarray]) -> "NumberInputs":
-        """From the training sequences alone."""
+        """From the training sequences alone.
+
+        Raises:
+            InputError: they have not the further inputs that the cell reads.
+        """
         steps = np.concatenate(arrays).astype(np.float64)
         there = ~np.isnan(steps)
         count = np.maximum(there.sum(0), 1)
         mean = np.where(there, steps, 0).sum(0) / count
         deviation = np.sqrt(np.where(there, (steps - mean) ** 2, 0).sum(0) / count)
         deviation[deviation == 0] = 1  # a constant feature stays one
+        plain = _plain_features(config, len(mean))
+        mean[plain:], deviation[plain:] = 0, 1
         return cls(config, mean.astype(np.float32), deviation.astype(np.float32))
 
     @classmethod
@@ -122,8 +155,29 @@ class NumberInputs:
         Raises:
             InputError: other features than in training, or a missing value where that is an error.
         """
+        return self.read(array, place)[0]
+
+    def read(
+        self, array: np.ndarray, place: str, before: Before | None = None
+    ) -> tuple[np.ndarray, Before]:
+        """Steps (T, F), T from 1 on, as the network reads them, and what later ones have to know.
+
+        Raises:
+            InputError: as `encode`.
+        """
         self.check_features(array, place)
-        return self.scaled(self.filled(array, place))
+        filled = self.filled(array, place, None if before is None else before.last)
+        scaled = self.scaled(filled)
+        if not self.marks:
+            return scaled, Before(filled[-1].copy())
+        there = ~np.isnan(array[:, : self.plain])
+        since = np.empty(there.shape, np.float32)
+        waited = None if before is None else before.since
+        for step, marks in enumerate(there):
+            since[step] = 0 if waited is None else waited + 1
+            waited = np.where(marks, np.float32(0), since[step])
+        marked = np.concatenate([scaled, there.astype(scaled.dtype), since], axis=1)
+        return marked, Before(filled[-1].copy(), waited)
 
     def check_features(self, array: np.ndarray, place: str) -> None:
         """Raise InputError where steps (T, F) have other features than in training."""
@@ -149,7 +203,7 @@ class NumberInputs:
                 f"{place}: step {step + 1} has no value of feature {feature + 1}: give one, or "
                 "choose missing=mean or last"
             )
-        if self._missing != "last":
+        if self._missing == "mean":
             return array
         if before is not None:
             return self.filled(np.concatenate([before[None], array]), place)[1:]
@@ -161,6 +215,30 @@ class NumberInputs:
         """Filled steps as the network reads them."""
         array = np.where(np.isnan(array), self.mean, array)
         return (array - self.mean) / self.deviation if self._standardise else array
+
+
+def _plain_features(config: ClassifierSettings, features: int) -> int:
+    """How many of the features of the data are no further inputs of the cell.
+
+    Where gaps are marked, two numbers for each of these are further inputs too, or features as
+    any: F = plain + given, and the cell reads given + 2 * plain.
+    """
+    further = config.architecture().program.further
+    marked = config.missing == "marked"
+    given = 2 * features - further if marked and further else further
+    if 0 <= given < features:
+        return features - given
+    cell = f"cell: {config.cell} reads {further} further inputs"
+    if not marked:
+        raise InputError(
+            f"{cell}, the last features of a sequence: expected more than {further} features, "
+            f"received {features}"
+        )
+    raise InputError(
+        f"{cell}; with missing=marked a step of {features} features has {features} marks and "
+        f"{features} times beside them: expected {2 * features} further inputs, or fewer where the "
+        "last features are some of them"
+    )
 
 
 def _normaliser(config: ClassifierSettings) -> Normaliser:

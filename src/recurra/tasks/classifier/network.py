@@ -47,6 +47,7 @@ class Classifier(nn.Module):
         embedding_dropout: dropout of the input's features, one mask a sequence (Gal & Ghahramani
             2016).
         dropout: of what is pooled.
+        further: how many of the last features are not dropped: marks, times and the like.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Classifier(nn.Module):
         token_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
         dropout: float = 0.0,
+        further: int = 0,
     ) -> None:
         super().__init__()
         encoder: Encoder = rnn
@@ -67,7 +69,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(encoder.output_size, classes)
         nn.init.zeros_(self.head.bias)
         self.token_dropout, self.embedding_dropout = token_dropout, embedding_dropout
-        self.dropout = dropout
+        self.dropout, self.further = dropout, further
 
     def forward(self, inputs: Forms | Tensor, lengths: Tensor) -> Tensor:
         """Read a batch, of each sequence the first `lengths` (B,) steps: logits (B, C)."""
@@ -77,11 +79,14 @@ class Classifier(nn.Module):
             assert self.embedding is not None
             rows = self.embedding(inputs.tokens, inputs.grams, inputs.counts)
             x = functional.embedding(inputs.places, rows)
+        beside = x[..., x.shape[-1] - self.further :]
+        x = x[..., : x.shape[-1] - self.further]
         if self.training and self.token_dropout:
             kept = torch.rand(x.shape[:2], device=x.device) >= self.token_dropout
             x = x * kept[..., None]
         if self.training and self.embedding_dropout:
             x = x * functional.dropout(torch.ones_like(x[:1]), self.embedding_dropout)
+        x = torch.cat((x, beside), dim=-1) if self.further else x
         outputs, _ = self.rnn(x, lengths=lengths)
         pooled = functional.dropout(self.pool(outputs, lengths), self.dropout, self.training)
         return self.head(pooled)

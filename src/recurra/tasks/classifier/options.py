@@ -40,7 +40,7 @@ class Chosen(Manner, Network, Trained, total=False):
     embedding: int
     token_dropout: float | None
     embedding_dropout: float | None
-    missing: Literal["mean", "last", "error"]
+    missing: Literal["mean", "last", "error", "marked"]
     standardise: bool
     bidirectional: bool
     pooling: Literal["last", "mean", "max", "attention"]

@@ -26,6 +26,11 @@ class LabelPrediction(Answer):
             return told
         return {**told, "probabilities": {str(k): p for k, p in self.probabilities.items()}}
 
+    def rows(self) -> list[dict[str, Any]]:
+        """A row: the label, its probability, and that of every label under its name."""
+        every = {f"P({label})": p for label, p in (self.probabilities or {}).items()}
+        return [{"label": self.label, "probability": self.probability, **every}]
+
     def __str__(self) -> str:
         if self.probabilities is None:
             return f"{self.label}\t{self.probability:.4f}"

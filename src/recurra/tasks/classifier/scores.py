@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.given import LeftOut
+from recurra.tasks.answers import Figures
+from recurra.tasks.drawing import new_figure, write_figure
 from recurra.tasks.figures import plain, shown
 
 
@@ -90,7 +93,7 @@ def _square(confusion: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class ClassifierScores:
+class ClassifierScores(Figures):
     """What a classifier made of examples whose labels are known.
 
     labels: the classes, as labels were given, in the order of the confusion matrix. confusion:
@@ -165,6 +168,26 @@ class ClassifierScores:
             "skipped": list(self.skipped),
             "left_out": self.left_out.to_dict(),
         }
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the confusion matrix into a file: of each true label, what it was taken for.
+
+        Raises:
+            InputError: matplotlib is not installed, or the file cannot be written.
+        """
+        names, size = [str(label) for label in self.labels], len(self.labels)
+        figure, axes = new_figure(2.5 + 0.4 * size, 2 + 0.4 * size)
+        of = np.maximum(self.confusion.sum(1, keepdims=True), 1)
+        axes.imshow(self.confusion / of, cmap="Blues", vmin=0, vmax=1)
+        axes.set(xticks=range(size), yticks=range(size), xlabel="predicted", ylabel="true")
+        axes.set_xticklabels(names, rotation=90)
+        axes.set_yticklabels(names)
+        for (row, column), count in np.ndenumerate(self.confusion):
+            dark = count > of[row, 0] / 2
+            colour = "white" if dark else "black"
+            axes.text(column, row, int(count), ha="center", va="center", color=colour, size=8)
+        axes.set_title(f"accuracy {shown(self.accuracy, '.4f')}", fontsize=10)
+        return write_figure(figure, path)
 
     def __str__(self) -> str:
         lines = [

@@ -44,8 +44,9 @@ class ClassifierSettings(NetworkConfig):
     )
     missing: str = option(
         "mean",
-        "a missing number becomes its feature's mean, the last one there was, or an error",
-        choices=("mean", "last", "error"),
+        "a missing number becomes its feature's mean, the last one there was, or an error; marked: "
+        "the last, and layers also read which numbers there are, and since how many steps",
+        choices=("mean", "last", "error", "marked"),
     )
     standardise: bool = option(True, "scale numbers to mean 0 and deviation 1 a feature")
     hidden: int = option(128, "units of a layer", least=1, whole=True)
@@ -83,6 +84,11 @@ class ClassifierSettings(NetworkConfig):
         given = (self.token_dropout, self.embedding_dropout)
         token, features = (u if g is None else g for g, u in zip(given, usual, strict=True))
         return token, features
+
+    @property
+    def has_further_inputs(self) -> bool:
+        """See `NetworkConfig`."""
+        return not self.reads_text
 
     def clashes(self) -> list[str]:
         """See `NetworkConfig.clashes`."""
@@ -251,7 +257,12 @@ class ClassifierData(ClassifierColumns):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierOptions(ClassifierColumns):
-    """How a file of unlabelled examples is read, and what is told of each."""
+class ClassifierTellings(Settings):
+    """What is told of an example beside its label."""
 
     probabilities: bool = option(False, "give the probability of every label")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierOptions(ClassifierTellings, ClassifierColumns):
+    """How a file of unlabelled examples is read, and what is told of each."""

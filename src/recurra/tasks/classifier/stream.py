@@ -14,7 +14,7 @@ from recurra.runtime.stream_state import Saved
 from recurra.runtime.streams import Identity, Reader, Stream, check_direction
 from recurra.tasks.classifier.data import Inputs
 from recurra.tasks.classifier.examples import numbers_of
-from recurra.tasks.classifier.inputs import NumberInputs, TextInputs
+from recurra.tasks.classifier.inputs import Before, NumberInputs, TextInputs
 from recurra.tasks.classifier.prediction import LabelPrediction
 from recurra.tasks.classifier.runtime import (
     ClassifierPlace,
@@ -29,14 +29,15 @@ class SequencePlace:
     """Where a sequence stands.
 
     members: where each network does. steps: read so far. held: the last characters of a text, as
-    long as what follows may change their token. last: the last step of numbers, (F,), its gaps
-    filled from those before.
+    long as what follows may change their token. last, since: of the last step of numbers, see
+    `inputs.Before`.
     """
 
     members: tuple[ClassifierPlace, ...]
     steps: int = 0
     held: str = ""
     last: np.ndarray | None = None
+    since: np.ndarray | None = None
 
 
 #: A piece of a text; or a step (F,), or some (T, F).
@@ -94,17 +95,23 @@ class ClassifierReader(Reader[SequencePlace, Frame, LabelPrediction, LabelPredic
             # Missing numbers as zeros beside, for arrays of a state are finite.
             arrays["last"] = np.nan_to_num(place.last, nan=0.0)
             arrays["missing"] = np.isnan(place.last)
+        if place.since is not None:
+            arrays["since"] = place.since
         return arrays, {"steps": place.steps, "held": place.held}
 
     def unpack(self, saved: Saved) -> SequencePlace:
         """See `Reader.unpack`."""
-        last = None
+        last = since = None
         if isinstance(self._inputs, NumberInputs) and saved.has("last"):
             size = self._inputs.features
             missing = saved.array("missing", (size,), np.bool_)
             last = np.where(missing, np.nan, saved.array("last", (size,), np.float32))
+            if self._inputs.marks:
+                since = saved.array("since", (self._inputs.plain,), np.float32)
         members = [m.unpack(saved, f"members.{k}") for k, m in enumerate(self._members)]
-        return SequencePlace(tuple(members), saved.whole("steps", 0), saved.text("held"), last)
+        return SequencePlace(
+            tuple(members), saved.whole("steps", 0), saved.text("held"), last, since
+        )
 
     def _taken(
         self, place: SequencePlace, frame: Frame, lexicon: Lexicon | None
@@ -121,9 +128,9 @@ class ClassifierReader(Reader[SequencePlace, Frame, LabelPrediction, LabelPredic
         if np.ndim(given) == 0 or (np.ndim(given) == 1 and self._inputs.features > 1):
             given = [given]
         raw = numbers_of(given, "push")
-        self._inputs.check_features(raw, "push")
-        filled = self._inputs.filled(raw, "push", place.last)
-        return replace(place, last=filled[-1].copy()), self._inputs.scaled(filled)
+        before = None if place.last is None else Before(place.last, place.since)
+        read, after = self._inputs.read(raw, "push", before)
+        return replace(place, last=after.last, since=after.since), read
 
     def _read(
         self, taken: Sequence[tuple[SequencePlace, np.ndarray]], lexicon: Lexicon | None

@@ -15,8 +15,7 @@ from recurra.errors import FormatError, InputError
 from recurra.given import path_of
 from recurra.runtime import Architecture
 from recurra.runtime.stream_state import StreamState
-from recurra.settings import Settings
-from recurra.tasks.answers import Unanswered, answered
+from recurra.tasks.answers import Answers, Unanswered, answered
 from recurra.tasks.classifier.data import (
     Inputs,
     classes_of,
@@ -34,6 +33,7 @@ from recurra.tasks.classifier.settings import (
     ClassifierData,
     ClassifierOptions,
     ClassifierSettings,
+    ClassifierTellings,
     Source,
 )
 from recurra.tasks.classifier.stream import ClassifierReader, ClassifierStream
@@ -102,7 +102,7 @@ class SequenceClassifier(Task):
             fresh: bool = False,
             callbacks: "Sequence[object]" = (),
             progress: bool | None = None,
-            warm_start: bool | None = None,
+            warm_start: "bool | str | Path | None" = None,
             sample_weight: Any = None,
             **settings: Unpack[Trained],
         ) -> Self: ...
@@ -121,12 +121,18 @@ class SequenceClassifier(Task):
         Args:
             inputs: texts, or arrays (T, F): a list, generator, Series, array, or DataFrame with
                 their column.
+            **options: `probabilities=True`: then what comes back are `LabelPrediction`s with the
+                probability of every label, in a list that is also a table (`to_frame`).
 
         Raises:
             InputError: inputs of another kind than in training.
         """
-        self._options(Settings, options)
+        wanted = self._options(ClassifierTellings, options)
         _ = self.files
+        if wanted.probabilities:
+            several = [inputs] if isinstance(inputs, str) else inputs
+            answers = Answers(self._told(self.predict_proba(several), wanted))
+            return answers[0] if isinstance(inputs, str) else answers
         if isinstance(inputs, str):
             (best,) = self.predict_proba([inputs]).argmax(1)
             return self._kinds.one(self._texts[best])
@@ -238,17 +244,19 @@ class SequenceClassifier(Task):
     def _answer(
         self, examples: Examples, options: ClassifierOptions
     ) -> "Iterator[LabelPrediction | Unanswered]":
-        labels = self.labels
         rows = self._classify(examples) if len(examples) else ()
+        return answered(self._told(rows, options), examples.places, examples.skipped)
 
-        def made() -> Iterator[LabelPrediction]:
-            for row in rows:
-                best = int(row.argmax())
-                every = dict(zip(labels, row.tolist(), strict=True))
-                told = every if options.probabilities else None
-                yield LabelPrediction(labels[best], float(row[best]), told)
-
-        return answered(made(), examples.places, examples.skipped)
+    def _told(
+        self, rows: Iterable[np.ndarray], options: ClassifierTellings
+    ) -> Iterator[LabelPrediction]:
+        """Probabilities of labels as predictions."""
+        labels = self.labels
+        for row in rows:
+            best = int(row.argmax())
+            every = dict(zip(labels, row.tolist(), strict=True))
+            told = every if options.probabilities else None
+            yield LabelPrediction(labels[best], float(row[best]), told)
 
     def evaluate(self, data: Source, **options: "Unpack[Measured]") -> ClassifierScores:
         """Measure it on examples with labels: accuracy, macro-F1, confusion matrix, loss.
@@ -308,7 +316,7 @@ class SequenceClassifier(Task):
         architecture = Architecture.from_json(self.files.config.get("architecture"))
         how: dict[str, Any] = {
             "pool": self.config.pooling,
-            "features": reader.features if isinstance(reader, NumberInputs) else None,
+            "features": reader.width if isinstance(reader, NumberInputs) else None,
             "precision": self._precision,
         }
         made: RuntimeClassifier | RuntimeCommittee

@@ -12,8 +12,9 @@ from torch.nn import functional
 from recurra.data.length_batches import LengthBatches, Rows
 from recurra.nn import Recurrent
 from recurra.nn.token_embedding import TokenEmbedding
+from recurra.storage import ModelFiles
 from recurra.tasks.card import Card, layers_of, shown
-from recurra.tasks.classifier.data import Encoded, Prepared, prepare
+from recurra.tasks.classifier.data import Encoded, Learnt, Prepared, labels_of, prepare, reader_of
 from recurra.tasks.classifier.inputs import NumberInputs, TextInputs
 from recurra.tasks.classifier.network import Classifier, Committee, Forms
 from recurra.tasks.classifier.scores import ClassifierScores
@@ -32,7 +33,7 @@ _STEPS, _FORWARD_SHARE = 1 << 14, 1 / 3
 
 def build(
     config: ClassifierSettings,
-    prepared: Prepared,
+    prepared: Prepared | Learnt,
     seed: int,
     *,
     encoder: Callable[[], nn.Module] | None = None,
@@ -55,6 +56,7 @@ def build(
             embedding=embedding,
             token_dropout=token,
             embedding_dropout=features,
+            further=reader.beside if isinstance(reader, NumberInputs) else 0,
             dropout=config.dropout,
         )
 
@@ -63,10 +65,10 @@ def build(
     return made[0] if config.members == 1 else Committee(made)
 
 
-def input_size(config: ClassifierSettings, prepared: Prepared) -> int:
+def input_size(config: ClassifierSettings, prepared: Prepared | Learnt) -> int:
     """Features that the layers read."""
     reader = prepared.reader
-    return reader.features if isinstance(reader, NumberInputs) else config.embedding
+    return reader.width if isinstance(reader, NumberInputs) else config.embedding
 
 
 class ClassifierTraining(Training[ClassifierSettings, ClassifierData, Prepared]):
@@ -105,6 +107,11 @@ class ClassifierTraining(Training[ClassifierSettings, ClassifierData, Prepared])
     def build(self, config: ClassifierSettings, prepared: Prepared, seed: int) -> Any:
         """See `Training`."""
         return build(config, prepared, seed)
+
+    @classmethod
+    def rebuild(cls, config: ClassifierSettings, files: ModelFiles) -> Any:
+        """See `Training`."""
+        return build(config, Learnt(labels_of(files)[0], reader_of(files, config)), 0)
 
     def batches(self, epoch: int, *, rank: int, world: int) -> LengthBatches:
         """See `recurra.train.Task`."""

@@ -18,6 +18,13 @@ class PointForecast:
     """One number a value, which is all that is known of it."""
 
     levels: tuple[float, ...] = ()
+    #: What the distances of quantiles from the median are multiplied by: see `calibration`.
+    width = 1.0
+
+    def widened(self, numbers: Array) -> Array:
+        """The numbers (..., P), members joined, of the distribution that is `width` times as
+        wide."""
+        return numbers
 
     def joined(self, numbers: Array) -> Array:
         """The numbers (..., P) of an ensemble from those (M, ..., P) of its members: the mean."""
@@ -48,6 +55,13 @@ class QuantileForecast(PointForecast):
 
     def __init__(self, levels: tuple[float, ...]) -> None:
         self.levels = levels
+
+    def widened(self, numbers: Array) -> Array:
+        """See `PointForecast`."""
+        if self.width == 1 or not self.levels[0] <= 0.5 <= self.levels[-1]:
+            return numbers
+        middle = self.median(numbers)[..., None]
+        return (middle + self.width * (np.sort(numbers, axis=-1) - middle)).astype(numbers.dtype)
 
     def joined(self, numbers: Array) -> Array:
         """See `PointForecast`: the mean of each quantile."""
@@ -102,6 +116,15 @@ class QuantileForecast(PointForecast):
 class StudentTForecast(PointForecast):
     """Location, scale and degrees of freedom of Student's t."""
 
+    def widened(self, numbers: Array) -> Array:
+        """See `PointForecast`."""
+        if self.width == 1:
+            return numbers
+        found = numbers.copy()
+        scale = self.width * (_softplus(numbers[..., 1]) + SCALE_FLOOR)
+        found[..., 1] = _unsoftplus(scale - SCALE_FLOOR)
+        return found
+
     def joined(self, numbers: Array) -> Array:
         """See `PointForecast`: the mean of location, scale and degrees of freedom."""
         location, scale, df = self.parameters(numbers)
@@ -126,11 +149,15 @@ class StudentTForecast(PointForecast):
         return (location + scale * rng.standard_t(df)).astype(numbers.dtype)
 
 
-def described(output: str, levels: tuple[float, ...]) -> PointForecast:
-    """What numbers of the output `point`, `quantiles` or `student_t` say."""
+def described(output: str, levels: tuple[float, ...], *, width: float = 1.0) -> PointForecast:
+    """What numbers of the output `point`, `quantiles` or `student_t` say, `width` times as wide."""
+    found = PointForecast()
     if output == "student_t":
-        return StudentTForecast()
-    return QuantileForecast(levels) if output == "quantiles" else PointForecast()
+        found = StudentTForecast()
+    elif output == "quantiles":
+        found = QuantileForecast(levels)
+    found.width = width
+    return found
 
 
 def _softplus(x: Array) -> Array:

@@ -21,12 +21,14 @@ class Trained(Train, total=False):
     dates: Literal["auto", "day-first", "month-first", "unix", "unix-ms", "numbers", "order"]
     decimal: Literal["auto", "point", "comma"]
     encoding: str | None
+    freq: str | None
     hold_out: int
     valid_steps: int | None
     valid_stride: int | None
     batch: int
     stride: int
     windows: int | None
+    calibrate: bool | None
 
 
 class Chosen(Manner, Network, Trained, total=False):

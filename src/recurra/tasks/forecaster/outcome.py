@@ -48,19 +48,20 @@ def from_numbers(
 ) -> Forecasts:
     """Forecasts from what direct members say, numbers (M, B, C, h, P)."""
     numbers = distribution.joined(numbers)
+    wide = distribution.widened(numbers)
     asked = tuple(levels or distribution.levels)
     student = None
     if isinstance(distribution, StudentTForecast):
         asked = tuple(levels or LEVELS)
         if units.inverse is None:
-            place, width, df = distribution.parameters(numbers)
+            place, width, df = distribution.parameters(wide)
             spread = (width * units.size[..., None]).swapaxes(1, 2)
             student = (units.back(place), spread, df.swapaxes(1, 2))
     drawn = quantiles = None
     if samples:
-        drawn = np.stack([units.back(distribution.draw(numbers, rng)) for _ in range(samples)])
+        drawn = np.stack([units.back(distribution.draw(wide, rng)) for _ in range(samples)])
     if asked:
-        parts = np.moveaxis(distribution.quantiles(numbers, asked), -1, 0)
+        parts = np.moveaxis(distribution.quantiles(wide, asked), -1, 0)
         quantiles = np.moveaxis(units.back(parts), 0, -1)
     return Forecasts(
         units.back(distribution.mean(numbers)),

@@ -8,6 +8,7 @@ import numpy as np
 
 from recurra.errors import InputError
 from recurra.given import NOTHING, LeftOut
+from recurra.tasks.answers import Figures
 from recurra.tasks.figures import plain, shown
 from recurra.tasks.forecaster import figures as forecasting
 from recurra.tasks.forecaster import student_t
@@ -21,7 +22,7 @@ ROWS = 256
 
 
 @dataclass(frozen=True)
-class ForecasterScores:
+class ForecasterScores(Figures):
     """Figures of a backtest, over all steps, columns and origins; the medians unless it says mean.
 
     Attributes:

@@ -14,13 +14,14 @@ from recurra.checked import checked
 from recurra.data.cells import DECIMALS, decimal_comma
 from recurra.data.dates import DATES, looks_like_time, read_column
 from recurra.data.table_rows import Table, open_table
-from recurra.data.timestamps import Step
+from recurra.data.timestamps import Frequency, Step
 from recurra.errors import InputError
-from recurra.tasks.forecaster.panel import Panel, Series, filled
+from recurra.tasks.forecaster.panel import Panel, Series
 from recurra.tasks.forecaster.series_cells import (
     MEND,
     MISSING,
     TIMES,
+    by_rule,
     check_names,
     check_order,
     cure_of,
@@ -32,7 +33,7 @@ from recurra.tasks.forecaster.series_cells import (
     told,
     word_of,
 )
-from recurra.tasks.forecaster.time_axis import Axis, Placer, axis, choose_step, numbered
+from recurra.tasks.forecaster.time_axis import Axis, Placer, axis, choose_step, named_step, numbered
 
 LAYOUTS = ("auto", "long", "wide", "calendar")
 RULES = ("keep", "error", "previous", "linear")
@@ -60,6 +61,7 @@ def read_series(
     dates: str = "auto",
     decimal: str = "auto",
     encoding: str | None = None,
+    freq: str | None = None,
     like: Step | None = None,
     utc: bool = False,
 ) -> Panel:
@@ -89,6 +91,7 @@ def read_series(
             reads the whole column; what could be two is asked back.
         decimal: what stands before the fraction of a number, one of `recurra.data.cells.DECIMALS`.
         encoding: of a file that is neither UTF-8 nor has a byte order mark.
+        freq: the step, as `recurra.data.timestamps.Frequency` reads it, in place of what is found.
         like: the step that is expected, for files too short to show theirs.
         utc: count days in UTC too where times name their offset from it.
 
@@ -114,7 +117,8 @@ def read_series(
         table = open_table(
             Path(source), delimiter=delimiter, skip_lines=skip_lines, encoding=encoding
         )
-    reader = _Reader(table, on_error == "skip", dates, decimal, like, utc)
+    step = None if freq is None else Frequency.of(freq)
+    reader = _Reader(table, on_error == "skip", dates, decimal, like, utc, step)
     named = bool(series or time or values or known or static or dates != "auto")
     if layout == "auto":
         layout = guess_layout(table, named)
@@ -128,7 +132,7 @@ def read_series(
     if not panel.series:
         raise InputError(f"{source}: expected at least one series, found none")
     return replace(
-        panel, series=tuple(_by_rule(panel, one, missing, source) for one in panel.series)
+        panel, series=tuple(by_rule(panel, one, missing, source) for one in panel.series)
     )
 
 
@@ -136,10 +140,17 @@ class _Reader:
     """Rows of a table to series; bad rows raise, or are noted."""
 
     def __init__(
-        self, table: Table, skip: bool, dates: str, decimal: str, like: Step | None, utc: bool
+        self,
+        table: Table,
+        skip: bool,
+        dates: str,
+        decimal: str,
+        like: Step | None,
+        utc: bool,
+        freq: Frequency | None,
     ) -> None:
-        self._table, self._skip, self._dates = table, skip, dates
-        self._decimal, self._like, self._utc = decimal, like, utc
+        self._table, self._skip, self._dates, self._decimal = table, skip, dates, decimal
+        self._like, self._utc, self._freq = like, utc, freq
         self._skipped: list[str] = []
         self._wrong: dict[int, str] = {}
         for line, fault in table.wrong:
@@ -151,6 +162,7 @@ class _Reader:
         check_names(self._table, (), self._table.header[1:])
         if self._dates != "order":
             check_order(self._table)
+        named_step(self._freq, numbered([]), [], self._table.name)
         number = self._numbers(range(1, len(self._table.header)))
         for line, cells in self._table.rows:
             try:
@@ -275,7 +287,7 @@ class _Reader:
             where=lambda row: f"{self._table.name}, line {rows[row][0]}",
         )
         self._wrong = {rows[row][0]: fault for row, fault in column.wrong.items()}
-        return axis(column, of, like=self._like, utc=self._utc)
+        return axis(column, of, like=self._like, utc=self._utc, freq=self._freq)
 
     def _likely(self, name: str, cell: str) -> bool:
         """Whether a column may be that of the times, by its name and first cell."""
@@ -323,6 +335,8 @@ class _Reader:
                 self._bad(line, error)
         longest = max(groups.values(), key=len, default={})
         step = choose_step(axis.times(sorted(longest)), self._like) if longest else _NUMBERS
+        for group in groups.values():
+            step = named_step(self._freq, axis, sorted(group), self._table.name) or step
         count = sum(map(len, groups.values()))
         placer = Placer(self._table.name, step, axis, count, partial(self._bad, cure=""))
         found = [
@@ -376,23 +390,3 @@ class _Reader:
         if not self._skip:
             raise InputError(text + cure) from error
         self._skipped.append(text)
-
-
-def _by_rule(panel: Panel, one: Series, rule: str, source: str | Path) -> Series:
-    holes = np.isnan(one.values)
-    if rule == "keep" or not holes.any():
-        return one
-    if rule == "error":
-        row, column = np.argwhere(holes)[0]
-        raise InputError(
-            f"{source}: series {one.name!r}: {panel.columns[column]} is missing at "
-            f"{panel.times(one)[row]}: fill it, or choose missing=keep, previous or linear"
-        )
-    if rule == "previous":
-        return replace(one, values=filled(one.values))
-    values, rows = filled(one.values), np.arange(len(one))
-    for c in range(values.shape[1]):
-        there = ~holes[:, c]
-        if there.any():
-            values[:, c] = np.interp(rows, rows[there], one.values[there, c])
-    return replace(one, values=values)

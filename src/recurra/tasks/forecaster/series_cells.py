@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
 from recurra.data.dates import looks_like_time, read_column
 from recurra.data.table_rows import Table
 from recurra.errors import InputError
+from recurra.tasks.forecaster.panel import Panel, Series, filled
 from recurra.tasks.forecaster.time_axis import axis, choose_step
 
 #: Cells that stand for a value nobody measured.
@@ -182,3 +185,24 @@ def names_of(names: Sequence[str]) -> str:
     """Columns' names as an error shows them."""
     some = ", ".join(map(repr, names[:20]))
     return some + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
+
+def by_rule(panel: Panel, one: Series, rule: str, source: str | Path) -> Series:
+    """A series with its missing values as the setting `missing` has them."""
+    holes = np.isnan(one.values)
+    if rule == "keep" or not holes.any():
+        return one
+    if rule == "error":
+        row, column = np.argwhere(holes)[0]
+        raise InputError(
+            f"{source}: series {one.name!r}: {panel.columns[column]} is missing at "
+            f"{panel.times(one)[row]}: fill it, or choose missing=keep, previous or linear"
+        )
+    if rule == "previous":
+        return replace(one, values=filled(one.values))
+    values, rows = filled(one.values), np.arange(len(one))
+    for c in range(values.shape[1]):
+        there = ~holes[:, c]
+        if there.any():
+            values[:, c] = np.interp(rows, rows[there], one.values[there, c])
+    return replace(one, values=values)

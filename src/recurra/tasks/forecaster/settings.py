@@ -6,11 +6,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from recurra.data.cells import DECIMALS
 from recurra.data.dates import DATES
 from recurra.data.frames import series_source
 from recurra.data.table_rows import Table, open_table
-from recurra.data.timestamps import CALENDAR, Step
+from recurra.data.timestamps import CALENDAR, Frequency, Step
 from recurra.errors import InputError
 from recurra.settings import Settings, option
 from recurra.tasks.forecaster.panel import Panel
@@ -203,6 +205,23 @@ class SeriesSettings(Settings):
         None, "of a file that is not UTF-8, such as cp1252", text=True, later=True
     )
 
+    freq: str | None = option(
+        None,
+        "step between times, as pandas writes it, in place of the one they show: h, D, B, W, MS, "
+        "ME, QS-OCT, 15min",
+        text=True, later=True,
+    )  # fmt: skip
+
+    def mistakes(self) -> list[str]:
+        """What is wrong with the values, a line each; empty where nothing is."""
+        found = super().mistakes()
+        if isinstance(self.freq, str):
+            try:
+                Frequency.of(self.freq)
+            except InputError as error:
+                found.append(str(error))
+        return found
+
     def read(self, source: Any, *, like: Step | None = None, utc: bool = False) -> Panel:
         """The series of a file, a DataFrame, a panel, or arrays (see `Panel.of`).
 
@@ -211,10 +230,21 @@ class SeriesSettings(Settings):
             like, utc: as for `read_series`.
         """
         if isinstance(source, Panel):
+            if self.freq is not None and not Frequency.of(self.freq).step.same_as(source.step):
+                raise InputError(
+                    f"freq {self.freq!r}: expected series of one {Frequency.of(self.freq).step}, "
+                    f"received a panel of one {source.step}: choose another freq, or leave it out"
+                )
             return source
         source = series_source(source)
         if not isinstance(source, Path | Table):
-            return Panel.of(source)
+            panel = Panel.of(source)
+            if self.freq is not None and like is None:
+                raise InputError(
+                    f"freq {self.freq!r}: expected data with dates, received arrays of numbers: "
+                    "give a frame with a column of times, or leave it out"
+                )
+            return panel
         if str(source) == "-":
             with TemporaryDirectory(prefix="recurra-") as folder:
                 file = Path(folder) / "standard input"
@@ -253,10 +283,18 @@ class SeriesSettings(Settings):
             missing=self.missing,
             on_error="skip" if self.skip_bad else "raise",
             decimal=self.decimal,
+            freq=self.freq,
             like=like,
             utc=utc,
             **how,
         )
+        there = sum(int((~np.isnan(one.values)).any(1).sum()) for one in panel.series)
+        steps = sum(map(len, panel.series))
+        if self.freq is not None and there * 2 < steps:
+            note = (
+                f"freq {self.freq!r} has {steps:,} steps of one {panel.step} for {there:,} values"
+            )
+            told = f"{told}; {note}" if told else note
         return replace(panel, told=told)
 
 
@@ -280,6 +318,12 @@ class ForecasterData(SeriesSettings):
     windows: int | None = option(
         None, "at most so many windows an epoch, drawn anew each time", least=1, whole=True
     )
+    calibrate: bool | None = option(
+        None,
+        "widen intervals until the widest holds its share of the validation (direct forecasts of "
+        "quantiles or student_t): by default up to 500 windows to train on",
+        switch=True, later=True,
+    )  # fmt: skip
 
 
 def _words(text: str | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from recurra.given import plain, shown
 from recurra.runtime.states import States, join, select
 from recurra.runtime.stream_state import Saved
 from recurra.runtime.streams import Identity, Reader, Stream
-from recurra.tasks.forecaster.described import described
+from recurra.tasks.forecaster.described import PointForecast
 from recurra.tasks.forecaster.draws import Draws
 from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each, presented
 from recurra.tasks.forecaster.outcome import PATHS, Units, from_numbers, from_paths
@@ -92,6 +92,7 @@ class ForecastReader(Reader[SeriesPlace, Frame, Forecast, Forecast]):
         model: RuntimeForecaster,
         scaler: Scaler,
         identity: Identity,
+        distribution: PointForecast,
     ) -> None:
         super().__init__(identity)
         if config.mode == "direct" and config.normalise == "last":
@@ -100,7 +101,7 @@ class ForecastReader(Reader[SeriesPlace, Frame, Forecast, Forecast]):
                 "last value, and carries no state: train one with normalise none, mean or standard"
             )
         self._config, self._model, self._scaler, self._shape = config, model, scaler, model.shape
-        self._distribution = described(config.output, config.quantiles)
+        self._distribution = distribution
 
     def begin(
         self, panel: Panel, *, seed: int, levels: tuple[float, ...] | None = None

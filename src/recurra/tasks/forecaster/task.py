@@ -16,7 +16,8 @@ from recurra.settings import Settings, option
 from recurra.tasks.answers import Answers, Unanswered
 from recurra.tasks.copies import derived
 from recurra.tasks.estimator import weights_of
-from recurra.tasks.forecaster.described import described
+from recurra.tasks.forecaster.calibration import width_of
+from recurra.tasks.forecaster.described import PointForecast, described
 from recurra.tasks.forecaster.draws import Draws, Random
 from recurra.tasks.forecaster.forecast import Forecast, Forecasts, each, presented
 from recurra.tasks.forecaster.levels import levels_of
@@ -124,7 +125,7 @@ class Forecaster(Task):
             fresh: bool = False,
             callbacks: "Sequence[object]" = (),
             progress: bool | None = None,
-            warm_start: bool | None = None,
+            warm_start: "bool | str | Path | None" = None,
             **settings: Unpack[Trained],
         ) -> Self: ...
 
@@ -310,7 +311,9 @@ class Forecaster(Task):
 
     @cached_property
     def _streaming(self) -> ForecastReader:
-        return ForecastReader(self.config, self.runtime, self._scaler, self._identity)
+        return ForecastReader(
+            self.config, self.runtime, self._scaler, self._identity, self._distribution
+        )
 
     @derived
     def runtime(self) -> RuntimeForecaster:
@@ -363,6 +366,11 @@ class Forecaster(Task):
     def _source(self, tracks: list[Track]) -> WindowSource:
         return WindowSource(tracks, self.runtime.shape, self.config.normalise)
 
+    @derived
+    def _distribution(self) -> PointForecast:
+        width = width_of(self.files.config, self.files.path)
+        return described(self.config.output, self.config.quantiles, width=width)
+
     def _forecasts(
         self,
         tracks: list[Track],
@@ -373,8 +381,7 @@ class Forecaster(Task):
         samples: int,
     ) -> Forecasts:
         """Forecasts of rows (track, origin)."""
-        model, config = self.runtime, self.config
-        distribution = described(config.output, config.quantiles)
+        model, distribution = self.runtime, self._distribution
         horizon, windows = model.shape.horizon, source.cut(rows)
         context = windows.values[:, :, : model.shape.context]
         units = self._scaler.units([tracks[t] for t in rows[:, 0]], windows.shift, windows.size)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recurra.data.dates import Column, Writer
-from recurra.data.timestamps import Step, find_step
+from recurra.data.timestamps import Frequency, Step, find_step
 from recurra.errors import InputError
 
 _DAY = 86_400_000_000  # microseconds
@@ -55,6 +55,7 @@ def axis(
     *,
     like: Step | None = None,
     utc: bool = False,
+    freq: Frequency | None = None,
 ) -> Axis:
     """The times of a column in one clock.
 
@@ -67,6 +68,7 @@ def axis(
         names: of the series of each row.
         like: a step that is expected.
         utc: prefer UTC in any case, as models do that were trained before this rule.
+        freq: the step that was named, if any.
     """
     local = [None if moment is None else moment[0] for moment in column.moments]
     if column.numbers:
@@ -78,9 +80,11 @@ def axis(
         of_one = (m for m, name in zip(world, names, strict=True) if name == longest)
         times = np.array(sorted({m for m in of_one if m is not None}), "datetime64[us]")
         step = find_step(times) if len(times) > 1 else like
+        step = step if freq is None else freq.step
         if step is not None and (_seconds(step) < 86400 or (utc and step.fits(times))):
             moments, writer = world, replace(writer, utc=True)
-    if any(moment is not None and moment % 1_000_000 for moment in moments):
+    fine = freq is not None and freq.step.unit == "microsecond"
+    if fine or any(moment is not None and moment % 1_000_000 for moment in moments):
         return Axis(moments, "us", writer)
     return Axis([None if m is None else m // 1_000_000 for m in moments], "s", writer)
 
@@ -98,6 +102,33 @@ def choose_step(times: np.ndarray, like: Step | None) -> Step:
     days = {("second", 86400), ("business", 1)}
     both_days = {(found.unit, found.count), (like.unit, like.count)} == days
     return like if len(times) < 3 or both_days or not found.fits(times) else found
+
+
+def named_step(
+    freq: Frequency | None, axis: Axis, moments: Sequence[int], source: str
+) -> Step | None:
+    """The step that was named, if any, of which sorted moments (N,) are, but for stray ones.
+
+    Raises:
+        InputError: they are of another, or no dates at all.
+    """
+    if freq is None:
+        return None
+    cure = "choose another freq, or leave it out"
+    if not axis.unit:
+        raise InputError(
+            f"{source}: freq {freq.alias!r}: expected dates, received numbers of steps: {cure}"
+        )
+    times = axis.times(moments)
+    off = np.flatnonzero(freq.off(times))
+    if len(off) > _STRAY * len(times):
+        alone = f" (one {find_step(times)} by themselves)" if len(times) > 1 else ""
+        raise InputError(
+            f"{source}: freq {freq.alias!r}: expected times of one {freq.step}, received "
+            f"{len(off)} of {len(times)} that are not, the first "
+            f"{axis.shown(moments[int(off[0])])}{alone}: {cure}"
+        )
+    return freq.step
 
 
 class Placer:

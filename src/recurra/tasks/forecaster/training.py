@@ -15,8 +15,11 @@ from recurra.errors import InputError
 from recurra.given import LeftOut
 from recurra.given import shown as told
 from recurra.nn import Recurrent
+from recurra.storage import ModelFiles
 from recurra.tasks.card import Card, layers_of, shown
 from recurra.tasks.figures import mean
+from recurra.tasks.forecaster.calibration import WINDOWS, distances, factor, outer_levels
+from recurra.tasks.forecaster.described import described
 from recurra.tasks.forecaster.distributions import output
 from recurra.tasks.forecaster.network import Forecaster
 from recurra.tasks.forecaster.panel import Panel, Series
@@ -142,6 +145,15 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
         else:
             self._rows, self._held_out = prepared.rows.train, prepared.rows.valid
         self._check_targets()
+        self._said = described(model.output, model.quantiles)
+        known = model.mode == "direct" and outer_levels(self._said) is not None
+        if self.data.calibrate and not known:
+            raise InputError(
+                "calibrate: expected direct forecasts with quantiles on both sides of the median: "
+                "leave it out, or choose others (--mode, --output, --levels)"
+            )
+        few = len(self._rows) <= WINDOWS if self.data.calibrate is None else self.data.calibrate
+        self._calibrates, self._width = known and few, 1.0
         self._output = output(model.output, norm=model.norm, levels=model.quantiles)
         read = (prepared.panel.told,) if prepared.panel.told else ()
         self.notes = read + (self._untaught() if prepared.rows is None else ())
@@ -187,6 +199,11 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
         """See `Training`."""
         return build(config, self.shape, seed)
 
+    @classmethod
+    def rebuild(cls, config: ForecasterSettings, files: ModelFiles) -> Any:
+        """See `Training`."""
+        return build(config, ForecastShape.from_json(files.config.get("shape")), 0)
+
     def batches(self, epoch: int, *, rank: int, world: int) -> TrainingWindows:
         """See `recurra.train.Task`."""
         return TrainingWindows(
@@ -216,13 +233,27 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
 
     def validate(self) -> dict[str, float]:
         """See `recurra.train.Task`: the loss of the held-out steps."""
-        total, count = 0.0, 0
+        total, count, far = 0.0, 0, []
         for first in range(0, len(self._held_out), 256):
             batch = self._source.cut(self._held_out[first : first + 256])
             loss, values, _ = self.loss(batch, None)
             total, count = total + float(loss), count + values
+            if self._calibrates:
+                far.append(self._distances(batch))
+        if far:
+            low, high = outer_levels(self._said) or (0.0, 0.0)
+            self._width = factor(np.concatenate(far), high - low)
         self.metrics = {"loss": mean(total, count)}
         return self.metrics
+
+    def _distances(self, batch: Any) -> np.ndarray:
+        """Of the values of windows, (N,), how far they are from the median: see `calibration`."""
+        s = self.shape
+        values, known, static = self.moved((batch.values, batch.known, batch.static))
+        numbers = self.module(values[:, :, : s.context], known, static).detach().cpu().numpy()
+        came = batch.values[:, :, s.context :]
+        there = np.asarray(batch.present[:, :, s.context :], bool)
+        return distances(self._said, self._said.joined(numbers), came)[there]
 
     def validation_cost(self) -> float:
         """See `recurra.train.Rated`."""
@@ -239,6 +270,7 @@ class ForecasterTraining(Training[ForecasterSettings, ForecasterData, Split]):
             "shape": self.shape.to_json(),
             "scaler": self.scaler.to_json(),
             "series": SeriesSettings(**read).to_json(),
+            **({} if self._width == 1 else {"widening": self._width}),
             **({} if self.prepared.rows is None else {"rows": {"single": self.prepared.single}}),
         }
 

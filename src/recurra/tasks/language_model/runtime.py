@@ -7,7 +7,7 @@ import numpy as np
 from recurra import native
 from recurra.errors import FormatError
 from recurra.runtime.architecture import Architecture, Weights
-from recurra.runtime.stack import OneHot, RuntimeStack
+from recurra.runtime.stack import Instead, OneHot, RuntimeStack
 from recurra.runtime.states import States, join, select
 from recurra.runtime.stream_state import Saved
 
@@ -59,6 +59,21 @@ class RuntimeLM:
         self._writing = self._stack.writing(self._head)
         self._streams = self._stack.streams(self._head)
 
+    @property
+    def stack(self) -> RuntimeStack:
+        """The recurrent layers."""
+        return self._stack
+
+    @property
+    def head(self) -> native.Product:
+        """The output layer, from outputs (..., R) to logits (..., V)."""
+        return self._head
+
+    def through(self, instead: Instead) -> None:
+        """Let a function run the layers from now on: see `RuntimeStack.through`."""
+        self._stack.through(instead)
+        self._writing = self._streams = None
+
     def start(self, batch: int) -> States:
         """Return the state of `batch` streams before their first token."""
         return self._stack.start(batch)
@@ -79,6 +94,10 @@ class RuntimeLM:
         """Read one token a stream, ids (B,): logits (B, V) of the next token, and the new state."""
         found, state = self._stack.step(np.asarray(ids, np.int64), state, self._streams)
         return (self._head(found) if self._streams is None else found), state
+
+    def step_outputs(self, ids: np.ndarray, state: States) -> tuple[np.ndarray, States]:
+        """As `step`, with the outputs (B, R) of the last layer in the place of logits."""
+        return self._stack.step(np.asarray(ids, np.int64), state)
 
     @property
     def can_write(self) -> bool:
@@ -127,7 +146,11 @@ class RuntimeLM:
     ) -> tuple[np.ndarray, States]:
         """Read inputs (B, T): ln P of targets (B, T) at each place (float64), and the state."""
         outputs, state = self._stack.read(inputs.T, states=state)
-        flat, wanted = outputs.reshape(-1, outputs.shape[-1]), targets.T.reshape(-1)
+        return self.chosen(outputs, targets.T).T, state
+
+    def chosen(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """ln P (T, B), float64, of targets (T, B) after outputs (T, B, R) of the layers."""
+        flat, wanted = outputs.reshape(-1, outputs.shape[-1]), targets.reshape(-1)
         found, rows = np.empty(len(flat), np.float64), max(1, _LOGITS // self.vocab_size)
         for first in range(0, len(flat), rows):
             part = slice(first, first + rows)
@@ -136,7 +159,7 @@ class RuntimeLM:
             chosen = logits[np.arange(len(logits)), wanted[part]]
             total = native.row_sums(np.exp(logits, out=logits).astype(np.float64))
             found[part] = chosen - np.log(total[:, 0])
-        return found.reshape(targets.T.shape).T, state
+        return found.reshape(targets.shape)
 
 
 class _Read:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from recurra.errors import InputError
+from recurra.tasks.answers import Figures
 from recurra.tasks.figures import mean, plain, shown
 
 #: A text is read as this many streams side by side, each of at least `SHORTEST` tokens, and each
@@ -17,7 +18,7 @@ _SEGMENT = 64  # steps between results, which bounds memory
 
 
 @dataclass(frozen=True, slots=True)
-class LanguageModelScores:
+class LanguageModelScores(Figures):
     """What a model makes of a text; figures over no token are NaN.
 
     nats: -Σ ln P(token | tokens before it), over `tokens` tokens.

@@ -88,7 +88,7 @@ class LanguageModel(Task, TextModel):
             fresh: bool = False,
             callbacks: "Sequence[object]" = (),
             progress: bool | None = None,
-            warm_start: bool | None = None,
+            warm_start: "bool | str | Path | None" = None,
             **settings: Unpack[Trained],
         ) -> Self: ...
 

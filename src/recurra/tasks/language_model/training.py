@@ -113,6 +113,12 @@ class LanguageModelTraining(Training[LanguageModelSettings, LanguageModelData, P
         """See `Training`."""
         return build(config, len(prepared.tokenizer), seed)
 
+    @classmethod
+    def rebuild(cls, config: LanguageModelSettings, files: ModelFiles) -> Any:
+        """See `Training`."""
+        assert files.tokenizer is not None
+        return build(config, len(Tokenizer.from_json(files.tokenizer)), 0)
+
     def batches(self, epoch: int, *, rank: int, world: int) -> Batches:
         """See `recurra.train.Task`."""
         return batches_of(self.job, self.prepared, epoch, rank=rank, world=world)

@@ -8,43 +8,40 @@
 | conllu  | a line of ten columns parted by tabs; lines with   | an empty line                 |
 |         | `#` and ids like 8-9 and 8.1 are no words          |                               |
 | jsonl   | `{"words": ["A", "dog"], "tags": ["DET", "NOUN"]}` | the end of its line           |
+| lines   | what white space parts; there are no tags          | the end of its line           |
 
 CoNLL-U: https://universaldependencies.org/format.html.
 """
 
 import json
-import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from recurra.bounded import is_folder
 from recurra.checked import checked
 from recurra.data.cells import read_bytes
-from recurra.data.json_lines import BadJSONError, parse_object
 from recurra.errors import InputError
 from recurra.given import LeftOut, brief, path_of
 from recurra.tasks.tagger.beside import NOTHING_BESIDE, Beside
-from recurra.tasks.tagger.comments import first_word, is_comment
+from recurra.tasks.tagger.comments import first_word
+from recurra.tasks.tagger.formats import (
+    CONLLU as CONLLU,
+)
+from recurra.tasks.tagger.formats import (
+    BadSentenceError,
+    Columns,
+    Conllu,
+    Json,
+    Lines,
+    TaggedSentence,
+    blocks,
+    conllu_column,
+)
 
-FORMATS = ("columns", "conllu", "jsonl")
-#: The columns of CoNLL-U, in their order.
-CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
-
+FORMATS = ("columns", "conllu", "jsonl", "lines")
 _SUFFIXES = {".conllu": "conllu", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_ID = re.compile(r"([1-9][0-9]*)|([1-9][0-9]*-[1-9][0-9]*|[0-9]+\.[1-9][0-9]*)")
-_SPACES = re.compile(r"[ \t]+")
-
-
-@dataclass(frozen=True, slots=True)
-class TaggedSentence:
-    """Words, their tags (None where the text has none), and the lines they stand in, from 1."""
-
-    words: tuple[str, ...]
-    tags: tuple[str, ...] | None
-    lines: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,7 @@ class TaggedText:
     skipped: tuple[str, ...]
     _lines: tuple[str, ...]
     _tag_column: int | None
+    _before: int = 0  # lines of the file before those
 
     @property
     def left_out(self) -> LeftOut:
@@ -72,6 +70,11 @@ class TaggedText:
         """Where each sentence begins."""
         return [f"{self.name}:{sentence.lines[0]}" for sentence in self.sentences]
 
+    @property
+    def rest(self) -> str:
+        """All lines, as they are."""
+        return "\n".join(self._lines)
+
     def parts(self, tags: Sequence[Sequence[str]], more: Sequence[Beside] = ()) -> Iterator[str]:
         """The text of the file with these tags, a list for each of `sentences`.
 
@@ -81,22 +84,26 @@ class TaggedText:
         kept, sentences that were skipped included. What is given `more` of each sentence becomes
         further columns, in CoNLL-U comments before it, in JSON lines values of the object.
         """
-        lines, start = list(self._lines), 0
+        lines, start, before = list(self._lines), 0, self._before
         beside = more or [NOTHING_BESIDE] * len(tags)
         rows = zip(self.sentences, tags, beside, strict=True)
         for k, (sentence, new, extra) in enumerate(rows, 1):
             if self.format == "jsonl":
-                (number,) = sentence.lines
-                fields = {**json.loads(lines[number - 1]), "tags": list(new), **extra.to_dict()}
-                lines[number - 1] = json.dumps(fields, ensure_ascii=False)
+                at = sentence.lines[0] - 1 - before
+                fields = {**json.loads(lines[at]), "tags": list(new), **extra.to_dict()}
+                lines[at] = json.dumps(fields, ensure_ascii=False)
+            elif self.format == "lines":
+                sides = [" ".join(side) for side in zip(*extra.columns(len(new)), strict=True)]
+                lines[sentence.lines[0] - 1 - before] = "\t".join([" ".join(new), *sides])
             else:
                 cells = extra.columns(len(new)) if self.format == "columns" else [()] * len(new)
                 for number, tag, others in zip(sentence.lines, new, cells, strict=True):
-                    lines[number - 1] = self._tagged(lines[number - 1], tag, others)
+                    at = number - 1 - before
+                    lines[at] = self._tagged(lines[at], tag, others)
             if self.format == "conllu":
-                first = sentence.lines[0] - 1
+                first = sentence.lines[0] - 1 - before
                 lines[first] = "".join(f"{line}\n" for line in extra.comments()) + lines[first]
-            end = sentence.lines[-1] if k < len(self.sentences) else len(lines)
+            end = sentence.lines[-1] - before if k < len(self.sentences) else len(lines)
             yield "\n".join(lines[start:end])
             start = end
 
@@ -138,223 +145,104 @@ def read_tagged(
     source = path_of(source, "sentences", "a file of sentences, or -")
     name = "standard input" if str(source) == "-" else str(source)
     kind = format or _SUFFIXES.get(Path(name.removesuffix(".gz")).suffix, "columns")
-    if kind not in FORMATS:
-        raise InputError(f"format: expected one of {', '.join(FORMATS)}, received {brief(kind)}")
-    lines, broken = _decode(_read(source, name), name)
-    parse: Callable[[Sequence[tuple[int, str]]], TaggedSentence | None]
-    column: int | None = None
-    blocks: Iterator[list[tuple[int, str]]]
-    if kind == "jsonl":
-        blocks = ([(n, line)] for n, line in enumerate(lines, 1) if line.strip(" \t"))
-        parse = _Json(tags)
-    elif kind == "conllu":
-        column = _conllu_column(tag_column)
-        blocks = _blocks(lines)
-        parse = _Conllu(column, tags)
-    else:
-        blocks = _blocks(lines)
-        words = ((n, line) for n, line in enumerate(lines, 1) if line.strip(" \t"))
-        parse = _Columns(word_column, tag_column, tags, first_word(words))
-    sentences, skipped = [], []
-    for block in blocks:
-        try:
-            unread = next((n for n, _ in block if n in broken), None)
-            if unread is not None:
-                raise _BadSentenceError(unread, broken[unread])
-            sentence = parse(block)
-        except _BadSentenceError as wrong:
-            place = f"{name}:{wrong.line}: {wrong.told}"
-            if not skip_bad:
-                cure = "correct it" if tags or kind == "jsonl" else "write a word a line"
-                raise InputError(f"{place}: {cure}, or skip it (--skip-bad)") from None
-            skipped.append(place)
-            continue
-        if sentence is not None:
-            sentences.append(sentence)
-    if not sentences:
-        left_out = f" ({len(skipped)} were wrong: the first is {skipped[0]})" if skipped else ""
-        raise InputError(
-            f"{name}: expected sentences in format {kind}, received none{left_out}: set --format"
-        )
-    return TaggedText(name, kind, tuple(sentences), tuple(skipped), tuple(lines), column)
+    reader = SentenceReader(
+        name,
+        kind,
+        tags=tags,
+        word_column=word_column,
+        tag_column=tag_column,
+        skip_bad=skip_bad,
+    )
+    text = reader.read(*_decode(_read(source, name), name))
+    if not text.sentences:
+        raise reader.nothing(text.skipped)
+    return text
 
 
-class _BadSentenceError(Exception):
-    """What is wrong with a sentence, and in which line."""
-
-    def __init__(self, line: int, told: str) -> None:
-        super().__init__(told)
-        self.line, self.told = line, told
-
-
-class _Columns:
-    """Reads sentences of columns; how many there are, and what parts them, the first word says."""
+class SentenceReader:
+    """Reads lines of a file in one piece or in several; arguments are those of `read_tagged`."""
 
     def __init__(
         self,
-        word_column: int | None,
-        tag_column: int | str | None,
-        tags: bool,
-        first: tuple[int, str] | None,
+        name: str,
+        kind: str,
+        *,
+        tags: bool = True,
+        word_column: int | None = None,
+        tag_column: int | str | None = None,
+        skip_bad: bool = False,
     ) -> None:
-        if isinstance(tag_column, str):
+        if kind not in FORMATS:
             raise InputError(
-                f"tag_column: expected a number from 1 (names are for CoNLL-U), "
-                f"received {brief(tag_column)}"
+                f"format: expected one of {', '.join(FORMATS)}, received {brief(kind)}"
             )
-        self._word, self._tag, self._tags = (word_column or 1) - 1, tag_column, tags
-        self._first, line = first or (0, "")
-        self._tabs = "\t" in line
-        self._count = len(self._split(line))
-
-    def __call__(self, block: Sequence[tuple[int, str]]) -> TaggedSentence | None:
-        fields: list[tuple[int, list[str]]] = []
-        for n, line in block:
-            row = self._split(line)
-            if not is_comment(line, len(row), self._count, tabs=self._tabs, first=not fields):
-                fields.append((n, row))
-        if not fields:
-            return None
-        for n, row in fields:
-            self._check(n, row)
-        words = tuple(row[self._word] for _, row in fields)
-        lines = tuple(n for n, _ in fields)
-        if not self._tags:
-            return TaggedSentence(words, None, lines)
-        column = self._count if self._tag is None else self._tag
-        return TaggedSentence(words, tuple(row[column - 1] for _, row in fields), lines)
-
-    def _split(self, line: str) -> list[str]:
-        return line.split("\t") if self._tabs else _SPACES.split(line.strip(" \t"))
-
-    def _check(self, n: int, row: list[str]) -> None:
-        if len(row) != self._count:
-            raise _BadSentenceError(
-                n, f"expected {self._count} columns, as in line {self._first}, received {len(row)}"
+        if kind == "lines" and tags:
+            raise InputError(
+                "format lines has words alone: expected tags beside them, as in columns, conllu or "
+                "jsonl"
             )
-        if self._word >= self._count:
-            raise _BadSentenceError(
-                n, f"there is no word column {self._word + 1}: it has {self._count}"
-            )
-        if not row[self._word]:
-            raise _BadSentenceError(
-                n, f"expected a word in column {self._word + 1}, received nothing"
-            )
-        if not self._tags:
-            return
-        if self._tag is None and self._count < 2:
-            raise _BadSentenceError(n, "expected a tag beside the word, received one column")
-        column = self._count if self._tag is None else self._tag
-        if column > self._count:
-            raise _BadSentenceError(n, f"there is no tag column {column}: it has {self._count}")
-        if not row[column - 1]:
-            raise _BadSentenceError(n, f"expected a tag in column {column}, received nothing")
+        self.name, self.kind, self._tags, self._skip_bad = name, kind, tags, skip_bad
+        self._columns = word_column, tag_column
+        self._column = conllu_column(tag_column) if kind == "conllu" else None
+        self._parse: Callable[[Sequence[tuple[int, str]]], TaggedSentence | None] | None = None
+        if kind == "lines":
+            self._parse = Lines()
+        elif kind == "jsonl":
+            self._parse = Json(tags)
+        elif self._column is not None:
+            self._parse = Conllu(self._column, tags)
 
+    @property
+    def by_line(self) -> bool:
+        """Whether each line is a sentence."""
+        return self.kind in ("jsonl", "lines")
 
-class _Conllu:
-    """Reads sentences of CoNLL-U; `column` is that of the tags."""
-
-    def __init__(self, column: int, tags: bool) -> None:
-        self._column, self._tags = column, tags
-
-    def __call__(self, block: Sequence[tuple[int, str]]) -> TaggedSentence | None:
-        words: list[str] = []
-        tags: list[str] = []
-        lines: list[int] = []
-        for n, line in block:
-            if line.startswith("#"):
-                continue
-            row = line.split("\t")
-            if len(row) != len(CONLLU):
-                raise _BadSentenceError(
-                    n, f"expected 10 columns parted by tabs, received {len(row)}"
-                )
-            found = _ID.fullmatch(row[0])
-            if found is None or (found[1] and found[1] != str(len(words) + 1)):
-                raise _BadSentenceError(
-                    n, f"expected the id {len(words) + 1}, received {brief(row[0])}"
-                )
-            if found[2]:
-                continue
-            if not row[1]:
-                raise _BadSentenceError(n, "expected a word in column form, received nothing")
-            tag = row[self._column]
-            # An empty list of features is a value; no part of speech is none.
-            if self._tags and (not tag or (tag == "_" and CONLLU[self._column] != "feats")):
-                raise _BadSentenceError(
-                    n, f"expected a tag in column {CONLLU[self._column]}, received {tag!r}"
-                )
-            words.append(row[1])
-            tags.append(tag)
-            lines.append(n)
-        if not words:
-            return None
-        return TaggedSentence(tuple(words), tuple(tags) if self._tags else None, tuple(lines))
-
-
-class _Json:
-    """Reads sentences of JSON lines."""
-
-    def __init__(self, tags: bool) -> None:
-        self._tags = tags
-
-    def __call__(self, block: Sequence[tuple[int, str]]) -> TaggedSentence | None:
-        ((n, line),) = block
-        try:
-            fields = parse_object(line)
-        except BadJSONError as error:
-            raise _BadSentenceError(n, str(error)) from None
-        words = self._strings(n, fields, "words")
-        if not self._tags:
-            return TaggedSentence(words, None, (n,))
-        tags = self._strings(n, fields, "tags")
-        if len(tags) != len(words):
-            raise _BadSentenceError(
-                n, f"expected a tag for each of {len(words)} words, received {len(tags)}"
-            )
-        return TaggedSentence(words, tags, (n,))
-
-    def _strings(self, n: int, fields: dict[str, Any], key: str) -> tuple[str, ...]:
-        if key not in fields:
-            names = ", ".join(fields)[:100] or "nothing"
-            raise _BadSentenceError(n, f'expected "{key}", found {names}')
-        found = fields[key]
-        if not isinstance(found, list) or not found:
-            raise _BadSentenceError(
-                n, f'"{key}": expected a list of strings, received {brief(found)}'
-            )
-        for item in found:
-            if not isinstance(item, str) or not item:
-                raise _BadSentenceError(
-                    n, f'"{key}": expected strings that are not empty, received {brief(item)}'
-                )
-        return tuple(found)
-
-
-def _conllu_column(column: int | str | None) -> int:
-    if isinstance(column, int):
-        raise InputError(
-            f"tag_column: expected the name of a column of CoNLL-U, received {brief(column)}"
+    def nothing(self, skipped: Sequence[str]) -> InputError:
+        """The error of a file without sentences."""
+        left_out = f" ({len(skipped)} were wrong: the first is {skipped[0]})" if skipped else ""
+        return InputError(
+            f"{self.name}: expected sentences in format {self.kind}, received none{left_out}: set "
+            "--format"
         )
-    name = column or "upos"
-    if name not in CONLLU[2:]:
-        raise InputError(
-            f"tag_column: expected one of {', '.join(CONLLU[2:])}, received {brief(name)}"
+
+    def read(self, lines: Sequence[str], broken: Mapping[int, str], before: int = 0) -> TaggedText:
+        """The sentences of whole lines, which `before` others precede.
+
+        Args:
+            lines: without their ends.
+            broken: what is wrong with those that are not UTF-8, by number of the line in the file.
+            before: lines of the file that were read already.
+        """
+        numbered = list(enumerate(lines, before + 1))
+        words = ((n, line) for n, line in numbered if line.strip(" \t"))
+        if self._parse is None:
+            self._parse = Columns(*self._columns, self._tags, first_word(words))
+        found = ([pair] for pair in words) if self.by_line else blocks(numbered)
+        sentences, skipped = [], []
+        for block in found:
+            try:
+                unread = next((n for n, _ in block if n in broken), None)
+                if unread is not None:
+                    raise BadSentenceError(unread, broken[unread])
+                sentence = self._parse(block)
+            except BadSentenceError as wrong:
+                place = f"{self.name}:{wrong.line}: {wrong.told}"
+                if not self._skip_bad:
+                    cure = "correct it" if self._tags or self.by_line else "write a word a line"
+                    raise InputError(f"{place}: {cure}, or skip it (--skip-bad)") from None
+                skipped.append(place)
+                continue
+            if sentence is not None:
+                sentences.append(sentence)
+        return TaggedText(
+            self.name,
+            self.kind,
+            tuple(sentences),
+            tuple(skipped),
+            tuple(lines),
+            self._column,
+            before,
         )
-    return CONLLU.index(name)
-
-
-def _blocks(lines: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
-    """Lines with their numbers, between lines that are empty, or only spaces and tabs."""
-    block: list[tuple[int, str]] = []
-    for n, line in enumerate(lines, 1):
-        if line.strip(" \t"):
-            block.append((n, line))
-        elif block:
-            yield block
-            block = []
-    if block:
-        yield block
 
 
 def _read(source: str | Path, name: str) -> bytes:
@@ -377,8 +265,14 @@ def _decode(content: bytes, name: str) -> tuple[list[str], dict[int, str]]:
     rows = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if rows and not rows[-1]:
         del rows[-1]
+    return decoded(rows)
+
+
+def decoded(rows: Sequence[bytes], before: int = 0) -> tuple[list[str], dict[int, str]]:
+    """Lines as texts, and of those that are not UTF-8 what is wrong, by number; `before` others
+    precede them."""
     lines, broken = [], {}
-    for n, row in enumerate(rows, 1):
+    for n, row in enumerate(rows, before + 1):
         row = row.removesuffix(b"\r")
         try:
             lines.append(row.decode())

@@ -126,6 +126,22 @@ class Prepared:
         return {n.removesuffix("_sha256"): self.about[n] for n in hashes if n in self.about}
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """What a network is built for: the fields of `Prepared` that a model directory holds; words
+    have no counts there."""
+
+    vocabulary: WordVocabulary
+    tags: tuple[str, ...]
+    scheme: str | None
+    counts: None = None
+
+    @property
+    def entities(self) -> bool:
+        """Whether tags mark entities."""
+        return marks_entities(self.tags)
+
+
 def read(source: Source, columns: TaggerColumns) -> Sentences:
     """The tagged sentences of files, or those given.
 

@@ -8,7 +8,7 @@ from recurra.tasks.options import Manner, Network, Train
 class Trained(Train, total=False):
     """Settings of `SequenceTagger.fit`."""
 
-    format: Literal["columns", "conllu", "jsonl"] | None
+    format: Literal["columns", "conllu", "jsonl", "lines"] | None
     word_column: int | None
     tag_column: int | str | None
     skip_bad: bool
@@ -43,7 +43,7 @@ class Chosen(Manner, Network, Trained, total=False):
 class Measured(TypedDict, total=False):
     """Options of `SequenceTagger.evaluate`."""
 
-    format: Literal["columns", "conllu", "jsonl"] | None
+    format: Literal["columns", "conllu", "jsonl", "lines"] | None
     word_column: int | None
     tag_column: int | str | None
     skip_bad: bool

@@ -12,6 +12,7 @@ from typing import Any
 from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.given import LeftOut
+from recurra.tasks.answers import Figures
 from recurra.tasks.figures import mean, plain
 from recurra.tasks.tagger.data import Sentences
 from recurra.tasks.tagger.scheme import SCHEMES, marks_entities, strangers
@@ -206,7 +207,7 @@ def _check(wanted: Tags, found: Tags) -> None:
 
 
 @dataclass(frozen=True)
-class TaggerScores:
+class TaggerScores(Figures):
     """How well sentences are tagged.
 
     accuracy: of all words; unknown_accuracy: of those that training did not have, None where there

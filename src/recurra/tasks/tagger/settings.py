@@ -138,8 +138,13 @@ class TaggerData(TaggerColumns):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaggerOptions(TaggerColumns):
-    """How a file is read that is to be tagged, and what is told of it."""
+class TaggerTellings(Settings):
+    """What is told of a sentence beside its tags."""
 
     n_best: int = option(1, "give this many of the best taggings", least=1, whole=True)
     probabilities: bool = option(False, "give the probability of each word's tag")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggerOptions(TaggerTellings, TaggerColumns):
+    """How a file is read that is to be tagged, and what is told of it."""

@@ -13,12 +13,12 @@ from recurra.errors import FormatError, InputError
 from recurra.given import brief, inputs_of, listed
 from recurra.runtime import Architecture
 from recurra.runtime.stream_state import StreamState
-from recurra.settings import Settings
-from recurra.tasks.answers import Answer, Unanswered, answered
+from recurra.tasks.answers import Answer, Answers, Unanswered, answered
 from recurra.tasks.copies import derived
 from recurra.tasks.protocol import Fitting, Task
+from recurra.tasks.tagger.arriving import arriving_texts
 from recurra.tasks.tagger.beside import Beside
-from recurra.tasks.tagger.conll import read_tagged
+from recurra.tasks.tagger.conll import TaggedText, read_tagged
 from recurra.tasks.tagger.data import (
     Source,
     check_words,
@@ -35,6 +35,7 @@ from recurra.tasks.tagger.settings import (
     TaggerData,
     TaggerOptions,
     TaggerSettings,
+    TaggerTellings,
 )
 from recurra.tasks.tagger.stream import TaggerReader, TaggerStream
 from recurra.tasks.tagger.word_forms import WordForms
@@ -65,8 +66,9 @@ class Tagging:
 class SentenceTags(Answer):
     """A sentence of a file with its tags, and the lines of the file up to its end.
 
-    probabilities: of each word's tag; others: the best taggings, where they were asked for. The
-    texts of all sentences are a document: nothing is written between them.
+    probabilities: of each word's tag; others: the best taggings, where they were asked for; number:
+    of the sentence among those that were read together, from 0. The texts of all sentences are a
+    document: nothing is written between them.
     """
 
     document: ClassVar[bool] = True
@@ -75,6 +77,18 @@ class SentenceTags(Answer):
     text: str
     probabilities: tuple[float, ...] | None = None
     others: tuple[Tagging, ...] | None = None
+    number: int = 0
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each word: its sentence, it, its tag, and what else was asked for."""
+        found = []
+        for k, (word, tag) in enumerate(zip(self.words, self.tags, strict=True)):
+            row = {"sentence": self.number, "word": word, "tag": tag}
+            if self.probabilities is not None:
+                row["probability"] = self.probabilities[k]
+            row |= {f"tag {n}": one.tags[k] for n, one in enumerate((self.others or ())[1:], 2)}
+            found.append(row)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -87,6 +101,20 @@ class SentenceTags(Answer):
                 for one in self.others
             ]
         return told
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Lines of a document that have no sentence: they are written as they are."""
+
+    document: ClassVar[bool] = True
+    text: str
+
+    def to_dict(self) -> None:
+        """There is nothing to say of them."""
 
     def __str__(self) -> str:
         return self.text
@@ -135,7 +163,7 @@ class SequenceTagger(Task):
             fresh: bool = False,
             callbacks: "Sequence[object]" = (),
             progress: bool | None = None,
-            warm_start: bool | None = None,
+            warm_start: "bool | str | Path | None" = None,
             **settings: Unpack[Trained],
         ) -> Self: ...
 
@@ -145,17 +173,25 @@ class SequenceTagger(Task):
         Tags come back as they were given to `fit`: texts, numbers or truth values in lists; in
         arrays, where all sentences had theirs in arrays of one dtype.
 
+        Args:
+            inputs: lists of words, or one.
+            **options: by name `probabilities=True` or `n_best=3`: then what comes back are
+                `SentenceTags`, in a list that is also a table (`to_frame`).
+
         Raises:
             InputError: a text instead of words.
         """
-        self._options(Settings, options)
+        wanted = self._options(TaggerTellings, options)
         if isinstance(inputs, str):
             raise InputError("predict: expected lists of words, received a text: split it")
         rows = listed(
             inputs_of(inputs, "words"), "predict", "a sentence, a list of words, or several"
         )
         if rows and isinstance(rows[0], str):
-            return self.predict([rows])[0]
+            return self.predict([rows], **options)[0]
+        if options:
+            sentences = [check_words(row, k) for k, row in enumerate(rows)]
+            return Answers(self._sentences(sentences, wanted))
         return [self._kinds.given(row) for row in self._tag(rows)]
 
     def predict_n_best(self, sentences: Sequence[Sentence], n: int) -> list[list[Tagging]]:
@@ -175,16 +211,36 @@ class SequenceTagger(Task):
 
     def predict_file(
         self, source: str | Path, options: TaggerOptions
-    ) -> Iterator[SentenceTags | Unanswered]:
+    ) -> Iterator[SentenceTags | Unanswered | Rest]:
         """Tag a file; the texts of the predictions, a line end after each, are the file with its
         tags and what else is asked for: see `conll.TaggedText.parts`. A sentence that is
-        left out stays as it is in them, and is answered by an `Unanswered`.
+        left out stays as it is in them, and is answered by an `Unanswered`. Those of standard input
+        ("-") are answered as soon as each is whole.
 
         Raises:
             InputError: a file that cannot be read.
         """
-        text = read_tagged(source, tags=False, **self._columns(options).reading())
+        columns = self._columns(options)
+        if str(source) != "-":
+            yield from self._answer(read_tagged(source, tags=False, **columns.reading()), options)
+            return
+        for text in arriving_texts(columns):
+            yield from self._answer(text, options)
+            if not text.sentences:
+                yield Rest(text.rest)
+
+    def _answer(
+        self, text: TaggedText, options: TaggerOptions
+    ) -> Iterator[SentenceTags | Unanswered]:
+        """Tag the sentences of a text."""
         words = [sentence.words for sentence in text.sentences]
+        made = self._sentences(words, options, text)
+        return answered(made, text.places, text.skipped, unit="sentences", line=False)
+
+    def _sentences(
+        self, words: Sequence[Sentence], options: TaggerTellings, text: TaggedText | None = None
+    ) -> Iterator[SentenceTags]:
+        """Tag sentences, and tell what the options ask for."""
         chain, emissions = self.runtime.chain, self._emissions(words)
         paths = [chain.best(scores) for scores in emissions]
         tags = [[self._texts[y] for y in path.tags] for path in paths]
@@ -197,12 +253,11 @@ class SequenceTagger(Task):
         if options.n_best > 1:
             others = [tuple(self._n_best(scores, options.n_best)) for scores in emissions]
         told = [_beside(*pair, options.n_best) for pair in zip(sure, others, strict=True)]
-        rows = zip(words, tags, text.parts(tags, told), sure, others, strict=True)
-        made = (
-            SentenceTags(row, self._kinds.labels(best), part, certain, taggings)
-            for row, best, part, certain, taggings in rows
-        )
-        return answered(made, text.places, text.skipped, unit="sentences", line=False)
+        parts = [" ".join(row) for row in tags] if text is None else text.parts(tags, told)
+        rows = zip(words, tags, parts, sure, others, strict=True)
+        for number, (row, best, part, certain, taggings) in enumerate(rows):
+            labels = self._kinds.labels(best)
+            yield SentenceTags(tuple(row), labels, part, certain, taggings, number)
 
     def evaluate(self, data: Source, **options: "Unpack[Measured]") -> TaggerScores:
         """Measure it on tagged sentences: accuracy, and scores of entities where tags mark them.

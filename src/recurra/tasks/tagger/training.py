@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from recurra.data.length_batches import LengthBatches, Rows
 from recurra.errors import InputError
 from recurra.nn import Recurrent
+from recurra.storage import ModelFiles
 from recurra.tasks.card import Card, layers_of, shown
 from recurra.tasks.figures import mean
 from recurra.tasks.job import Job
 from recurra.tasks.tagger.crf import CRF
-from recurra.tasks.tagger.data import Prepared, prepare
+from recurra.tasks.tagger.data import Learnt, Prepared, prepare, tags_of, vocabulary_of
 from recurra.tasks.tagger.network import CharacterEncoder, FeatureScores, Tagger, TaggerCommittee
 from recurra.tasks.tagger.scheme import OUTSIDE, allowed_steps
 from recurra.tasks.tagger.scores import entities, entity_scores, tag_accuracy
@@ -32,7 +33,7 @@ _READ = {"words": "embedding", "n-grams": "subwords", "characters": "characters"
 
 def build(
     config: TaggerSettings,
-    prepared: Prepared,
+    prepared: Prepared | Learnt,
     seed: int,
     *,
     encoder: Callable[[], nn.Module] | None = None,
@@ -77,8 +78,10 @@ def build(
                 window=config.feature_window,
                 dropout=config.feature_dropout,
             )
-        counts = torch.from_numpy(prepared.counts.astype(np.float32))
-        rate = config.word_dropout
+        rate, rarity = config.word_dropout, None
+        if rate and prepared.counts is not None:
+            counts = torch.from_numpy(prepared.counts.astype(np.float32))
+            rarity = rate / (rate + counts.clamp(min=1))
         return Tagger(
             encoder()
             if encoder
@@ -91,7 +94,7 @@ def build(
             subwords=config.subwords if grams else 0,
             features=scores,
             crf=crf,
-            rarity=rate / (rate + counts.clamp(min=1)) if rate else None,
+            rarity=rarity,
             dropout=config.dropout,
         )
 
@@ -100,12 +103,12 @@ def build(
     return made[0] if config.members == 1 else TaggerCommittee(made)
 
 
-def uses_crf(config: TaggerSettings, prepared: Prepared) -> bool:
+def uses_crf(config: TaggerSettings, prepared: Prepared | Learnt) -> bool:
     """Whether tags are chosen together."""
     return prepared.entities if config.crf is None else config.crf
 
 
-def scheme_of(config: TaggerSettings, prepared: Prepared) -> str | None:
+def scheme_of(config: TaggerSettings, prepared: Prepared | Learnt) -> str | None:
     """The scheme that the chain of tags keeps to, if any."""
     return prepared.scheme if config.constrain else None
 
@@ -145,6 +148,11 @@ class TaggerTraining(Training[TaggerSettings, TaggerData, Prepared]):
     def build(self, config: TaggerSettings, prepared: Prepared, seed: int) -> Any:
         """See `Training`."""
         return build(config, prepared, seed)
+
+    @classmethod
+    def rebuild(cls, config: TaggerSettings, files: ModelFiles) -> Any:
+        """See `Training`."""
+        return build(config, Learnt(vocabulary_of(files), *tags_of(files)), 0)
 
     def _check_held_out(self) -> None:
         """Figures are of something: of known tags, and F1 of entities."""

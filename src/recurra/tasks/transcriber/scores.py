@@ -10,6 +10,7 @@ import numpy as np
 from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.given import NOTHING, LeftOut
+from recurra.tasks.answers import Figures
 from recurra.tasks.figures import plain, shown
 
 
@@ -109,7 +110,7 @@ def _sum(references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[str]
 
 
 @dataclass(frozen=True)
-class TranscriberScores:
+class TranscriberScores(Figures):
     """How right the transcripts of some recordings are."""
 
     words: ErrorRate

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recurra.data import LengthBatches, Rows
 from recurra.nn import Recurrent
+from recurra.storage import ModelFiles
 from recurra.tasks.card import Card, layers_of
 from recurra.tasks.figures import mean, present
 from recurra.tasks.job import Job
@@ -96,6 +97,13 @@ class SpeechBatches(Sequence[SpeechBatch]):
         return prepared.features.stacked(frames)
 
 
+def build(config: TranscriberSettings, features: int, tokens: int, seed: int) -> RecurrentCTC:
+    """The module with freshly drawn weights."""
+    with drawn(seed):
+        rnn = Recurrent(config.cell, features, config.hidden, **config.arguments())
+        return RecurrentCTC(rnn, tokens, dropout=config.dropout)
+
+
 class TranscriberTraining(Training[TranscriberSettings, TranscriberData, Prepared]):
     """What the training loop needs of a transcriber (see `recurra.tasks.training`)."""
 
@@ -127,10 +135,13 @@ class TranscriberTraining(Training[TranscriberSettings, TranscriberData, Prepare
 
     def build(self, config: TranscriberSettings, prepared: Prepared, seed: int) -> Any:
         """See `Training`."""
-        size = prepared.features.size
-        with drawn(seed):
-            rnn = Recurrent(config.cell, size, config.hidden, **config.arguments())
-            return RecurrentCTC(rnn, len(prepared.tokenizer), dropout=config.dropout)
+        return build(config, prepared.features.size, len(prepared.tokenizer), seed)
+
+    @classmethod
+    def rebuild(cls, config: TranscriberSettings, files: ModelFiles) -> Any:
+        """See `Training`."""
+        fitted = read_fitted(files.config, files.tokenizer)
+        return build(config, fitted.features.size, len(fitted.tokenizer), 0)
 
     def batches(self, epoch: int, *, rank: int, world: int) -> SpeechBatches:
         """See `recurra.train.Task`."""

@@ -15,6 +15,7 @@ from recurra.checked import checked
 from recurra.errors import InputError
 from recurra.given import NOTHING, LeftOut, shown
 from recurra.tasks import figures
+from recurra.tasks.answers import Figures
 from recurra.tasks.figures import mean
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def _check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> No
 
 
 @dataclass(frozen=True)
-class TranslatorScores:
+class TranslatorScores(Figures):
     """How good translations are, each against all references of its source.
 
     bleu, chrf: of the corpus, 0 to 100 (sacrebleu's at its defaults). error_rate: edits per token

@@ -83,7 +83,7 @@ class Translator(Task):
             fresh: bool = False,
             callbacks: "Sequence[object]" = (),
             progress: bool | None = None,
-            warm_start: bool | None = None,
+            warm_start: "bool | str | Path | None" = None,
             **settings: Unpack[Trained],
         ) -> Self: ...
 

@@ -13,6 +13,7 @@ from recurra.data import LengthBatches, Rows
 from recurra.errors import InputError
 from recurra.given import LeftOut
 from recurra.nn import Recurrent
+from recurra.storage import ModelFiles
 from recurra.tasks.card import Card
 from recurra.tasks.figures import mean
 from recurra.tasks.job import Job
@@ -170,6 +171,11 @@ class TranslatorTraining(Training[TranslatorSettings, TranslatorData, Prepared])
     def build(self, config: TranslatorSettings, prepared: Prepared, seed: int) -> Any:
         """See `Training`."""
         return build(config, prepared.vocabulary, seed)
+
+    @classmethod
+    def rebuild(cls, config: TranslatorSettings, files: ModelFiles) -> Any:
+        """See `Training`."""
+        return build(config, Vocabulary.from_json(files.tokenizer), 0)
 
     def batches(self, epoch: int, *, rank: int, world: int) -> LengthBatches:
         """See `recurra.train.Task`."""
