@@ -47,8 +47,8 @@ OWN = {
     "busy": "bench.busy:measure",
     "pair": "bench.pair:measure",
     "streams": "bench.streams:measure",
-    "inspect": "bench.inspect:measure",
     "serve": "bench.serve:measure",
+    "inspect": "bench.inspect:measure",
 }
 PACKAGES = ("recurra", "torch", "jax", "jaxlib", "tensorflow", "keras", "onnxruntime", "numpy")
 

@@ -71,9 +71,10 @@ METHOD = """\
   new states, by numbers of streams in turns. A prompt of 512 tokens is read in slices of 32, as
   beside other streams, in one call, and in steps; its logits are the same to the bit. Multiply-adds
   are those of the products, as a share of what the probe reaches right after.
-- Over HTTP: two layers of LSTM 512, 96 symbols, prompts of 100 tokens, texts of 50 to 149. A server
-  has one thread for its kernels, the client is a process on the same machine. Prompts beside are of
-  10,000 tokens, one after the other. What HTTP costs a token is all of it with a model of 16 units.
+- Over HTTP: two layers of LSTM 512, 96 symbols. A server with one thread for its kernels, the
+  client a process on the same machine. Tokens a second are of prompts of 10 tokens and texts of 200
+  to 599, latencies of prompts of 100 and texts of 50 to 149. Prompts beside are of 10,000 tokens,
+  one after the other. What HTTP costs a token is all of it with a model of 16 units.
 - Text is written at temperature 0.8 from the 10 likeliest of 66 characters by one layer of LSTM.
   The torch loop steps the layer or its cell in inference mode, with `topk`, `softmax` and
   `multinomial`; the likeliest text is the same in both.

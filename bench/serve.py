@@ -26,8 +26,11 @@ import recurra
 from bench.figures import rounded
 from recurra.serve.load import load
 
-STREAMS, SECONDS, SETTLING = (1, 2, 4, 8, 16, 32, 64), 4.0, 2.0
-SYMBOLS, PROMPT, LONG = 96, 100, 100_000
+STREAMS, SECONDS, SETTLING = (1, 2, 4, 8, 16, 32, 64), 4.0, 1.5
+#: Symbols; tokens of a prompt for tokens a second, and for latencies; of a long text.
+SYMBOLS, SHORT, PROMPT, LONG = 96, 10, 100, 100_000
+#: Tokens of a text, on average, where tokens a second are measured.
+TEXT = 400
 _QUICK = {"steps": 1, "batch": 1, "progress": False}
 
 
@@ -72,25 +75,25 @@ def bare(path: Path) -> dict[int, float]:
 
 def _curve(port: int, steps: dict[int, float]) -> list[dict[str, Any]]:
     found = {n: _load(port, n) for n in STREAMS}
-    beside = asyncio.run(_beside(port, 64))
-    share = found[64]["tokens_per_second"] * steps[64] / 64
+    latencies = {str(n): _load(port, n, prompt=PROMPT, tokens=100) for n in (1, 16, 64)}
+    latencies["64, prompts beside"] = asyncio.run(_beside(port, 64))
     rates = {str(n): round(one["tokens_per_second"]) for n, one in found.items()}
     ratio = found[64]["tokens_per_second"] / found[1]["tokens_per_second"]
-    alone = found[1]["tokens_per_second"] * steps[1]
+    shares = {n: found[n]["tokens_per_second"] * steps[n] / n for n in (1, 64)}
     rows = [{"what": "streams over HTTP, lstm 2×512", "unit": "tokens/s", **rates,
-             "64 to 1": rounded(ratio), "one, of bare steps": rounded(alone),
-             "64, of bare steps": rounded(share)}]  # fmt: skip
+             "64 to 1": rounded(ratio), "one, of bare steps": rounded(shares[1]),
+             "64, of bare steps": rounded(shares[64])}]  # fmt: skip
     for key, name in (("first_p50_ms", "first token, p50"), ("first_p99_ms", "first token, p99"),
                       ("between_p50_ms", "between tokens, p50"),
                       ("between_p99_ms", "between tokens, p99")):  # fmt: skip
-        by_streams = {str(n): rounded(one[key]) for n, one in found.items()}
-        more = {"64, prompts beside": rounded(beside[key])}
-        rows.append({"what": f"{name}, lstm 2×512", "unit": "ms", **by_streams, **more})
+        shown = {n: rounded(one[key]) for n, one in latencies.items()}
+        rows.append({"what": f"{name}, lstm 2×512", "unit": "ms", **shown})
     return rows
 
 
-def _load(port: int, streams: int) -> dict[str, float]:
-    return asyncio.run(load(port, _body(), streams, SECONDS, settling=SETTLING))
+def _load(port: int, streams: int, *, prompt: int = SHORT, tokens: int = TEXT) -> dict[str, float]:
+    body = {"model": "made", "prompt": _ids(prompt), "temperature": 0.8}
+    return asyncio.run(load(port, body, streams, SECONDS, settling=SETTLING, tokens=tokens))
 
 
 async def _beside(port: int, streams: int) -> dict[str, float]:
@@ -103,7 +106,8 @@ async def _beside(port: int, streams: int) -> dict[str, float]:
             await asyncio.to_thread(_post, port, "/v1/completions", body)
 
     reading = asyncio.ensure_future(prompts())
-    found = await load(port, _body(), streams, SECONDS, settling=SETTLING)
+    body = {"model": "made", "prompt": _ids(PROMPT), "temperature": 0.8}
+    found = await load(port, body, streams, SECONDS, settling=SETTLING)
     ending = True
     await reading
     return found
@@ -138,10 +142,6 @@ def _states(port: int) -> list[dict[str, Any]]:
 
 def _ids(count: int) -> list[int]:
     return [1 + n % (SYMBOLS - 2) for n in range(count)]
-
-
-def _body() -> dict[str, Any]:
-    return {"model": "made", "prompt": _ids(PROMPT), "temperature": 0.8}
 
 
 def _post(port: int, path: str, body: dict[str, Any]) -> Any:

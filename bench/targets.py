@@ -182,6 +182,46 @@ TARGETS = (
         each=5,
     ),
     Target(
+        "64 streams over HTTP, tokens a second",
+        "one stream",
+        _flat("serve", "streams", figure="64 to 1"),
+        each=5,
+    ),
+    *(
+        Target(
+            f"over HTTP: {what}, 64 streams",
+            f"{most} ms",
+            _flat("serve", what, figure=figure),
+            each=most,
+            at_most=True,
+        )
+        for what, figure, most in (
+            ("first token, p99", "64", 50),
+            ("between tokens, p99", "64, prompts beside", 20),
+        )
+    ),
+    Target(
+        "a token over HTTP",
+        "150 us",
+        _flat("serve", "a token", figure="whole"),
+        each=150,
+        at_most=True,
+    ),
+    Target(
+        "going on at 100,000 tokens over HTTP",
+        "at 10",
+        _flat("serve", "8 tokens", figure="ratio"),
+        each=1.2,
+        at_most=True,
+    ),
+    Target(
+        "a rewind over HTTP",
+        "20 ms",
+        _flat("serve", "a rewind", figure="p50"),
+        each=20,
+        at_most=True,
+    ),
+    Target(
         "a prompt in slices, two layers of LSTM 512, two threads",
         "100 us a token",
         _flat("streams", "lstm 2×512, 2", figure="of 100 us"),

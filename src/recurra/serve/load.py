@@ -76,8 +76,9 @@ async def load(
     *,
     key: str = "",
     settling: float = 0.0,
+    tokens: int = 100,
 ) -> dict[str, float]:
-    """Keep so many streams running for some seconds, of 50 to 149 tokens; what came.
+    """Keep so many streams running for some seconds, of half to one and a half `tokens`; what came.
 
     With `settling` the first ones begin one after the other within so many seconds before, which
     are not counted, nor is what comes after: 64 prompts at once are read one after the other.
@@ -94,7 +95,8 @@ async def load(
         turn = 0
         while time.perf_counter() < until:
             # Of different lengths, so that they do not all begin at once.
-            own = {"seed": number * 1000 + turn, "max_tokens": 50 + (37 * number + 53 * turn) % 100}
+            length = tokens // 2 + (37 * number + 53 * turn) % tokens
+            own = {"seed": number * 1000 + turn, "max_tokens": length}
             await stream(port, {**body, **own}, seen, key)
             turn += 1
 
