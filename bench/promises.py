@@ -70,10 +70,10 @@ class Caller:
         """Tokens with their log probabilities, and the state after them."""
         body = {"model": "m", "prompt": prompt, "state": state, "keep_state": True, "logprobs": 0}
         reply = self("/v1/completions", {**body, **fields})
-        found = reply["choices"][0]["logprobs"]
-        return list(zip(found["tokens"], found["token_logprobs"], strict=True)), reply["recurra"][
-            "state"
-        ]
+        logprobs = reply["choices"][0]["logprobs"]
+        return list(zip(logprobs["tokens"], logprobs["token_logprobs"], strict=True)), reply[
+            "recurra"
+        ]["state"]
 
 
 def program(call: Caller, rng: random.Random) -> bool:
@@ -193,9 +193,9 @@ async def _at_once(port: int, count: int) -> list[tuple[int, float, bool]]:
         writer.write(sent)
         status = int((await reader.readline()).split()[1])
         took = time.perf_counter() - begun
-        found = await reader.read(-1)
+        rest = await reader.read(-1)
         writer.close()
-        return status, took, b"data: [DONE]" in found
+        return status, took, b"data: [DONE]" in rest
 
     return list(await asyncio.gather(*(one(*pair) for pair in opened)))
 

@@ -44,8 +44,8 @@ def measure() -> list[dict[str, Any]]:
             rows += _curve(port, bare(large))
             rows += _states(port)
         with _serving(tiny) as port:
-            found = _load(port, 64)
-            cost = 1e6 / found["tokens_per_second"]
+            small = _load(port, 64)
+            cost = 1e6 / small["tokens_per_second"]
             name = "a token over HTTP, 64 streams of a model of 16 units"
             rows.append({"what": name, "unit": "us", "whole": rounded(cost)})
         return rows
@@ -56,15 +56,15 @@ def bare(path: Path) -> dict[int, float]:
     code = (
         "import json, sys, time, numpy as np, recurra\n"
         "model = recurra.load(sys.argv[1]).runtime\n"
-        "found = {}\n"
+        "steps = {}\n"
         "for n in (1, 64):\n"
         "    state, ids, took = model.start(n), np.zeros(n, np.int64), []\n"
         "    for _ in range(400):\n"
         "        begun = time.perf_counter()\n"
         "        _, state = model.step(ids, state)\n"
         "        took.append(time.perf_counter() - begun)\n"
-        "    found[n] = sorted(took)[200]\n"
-        "print(json.dumps(found))\n"
+        "    steps[n] = sorted(took)[200]\n"
+        "print(json.dumps(steps))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)],
@@ -74,12 +74,12 @@ def bare(path: Path) -> dict[int, float]:
 
 
 def _curve(port: int, steps: dict[int, float]) -> list[dict[str, Any]]:
-    found = {n: _load(port, n) for n in STREAMS}
+    loads = {n: _load(port, n) for n in STREAMS}
     latencies = {str(n): _load(port, n, prompt=PROMPT, tokens=100) for n in (1, 16, 64)}
     latencies["64, prompts beside"] = asyncio.run(_beside(port, 64))
-    rates = {str(n): round(one["tokens_per_second"]) for n, one in found.items()}
-    ratio = found[64]["tokens_per_second"] / found[1]["tokens_per_second"]
-    shares = {n: found[n]["tokens_per_second"] * steps[n] / n for n in (1, 64)}
+    rates = {str(n): round(one["tokens_per_second"]) for n, one in loads.items()}
+    ratio = loads[64]["tokens_per_second"] / loads[1]["tokens_per_second"]
+    shares = {n: loads[n]["tokens_per_second"] * steps[n] / n for n in (1, 64)}
     rows = [{"what": "streams over HTTP, lstm 2×512", "unit": "tokens/s", **rates,
              "64 to 1": rounded(ratio), "one, of bare steps": rounded(shares[1]),
              "64, of bare steps": rounded(shares[64])}]  # fmt: skip
@@ -107,10 +107,10 @@ async def _beside(port: int, streams: int) -> dict[str, float]:
 
     reading = asyncio.ensure_future(prompts())
     body = {"model": "made", "prompt": _ids(PROMPT), "temperature": 0.8}
-    found = await load(port, body, streams, SECONDS, settling=SETTLING)
+    measured = await load(port, body, streams, SECONDS, settling=SETTLING)
     ending = True
     await reading
-    return found
+    return measured
 
 
 def _states(port: int) -> list[dict[str, Any]]:
@@ -148,11 +148,11 @@ def _post(port: int, path: str, body: dict[str, Any]) -> Any:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
     reply = connection.getresponse()
-    found = json.loads(reply.read())
+    answer = json.loads(reply.read())
     connection.close()
     if reply.status != 200:
-        raise RuntimeError(found)
-    return found
+        raise RuntimeError(answer)
+    return answer
 
 
 def _model(folder: Path, hidden: int, layers: int) -> Path:

@@ -1,6 +1,7 @@
 """`Network` over torch: the same layers, through which gradients flow. Imports torch when used."""
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ Watch = Callable[[int, int, dict[str, Any]], None]
 def need_torch(what: str) -> None:
     """Raise InputError where torch, which gradients need, is not installed."""
     try:
-        import torch  # noqa: F401
+        import_module("torch")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

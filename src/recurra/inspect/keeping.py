@@ -12,6 +12,7 @@ from recurra.cells.graph import OVER_UNITS, Node, Program
 from recurra.cells.matrices import plain
 from recurra.errors import InputError
 from recurra.matrices import plain_parameters, units
+from recurra.reference.library import library_of, pointwise
 
 #: What mixes units, or is a product: held as it is.
 _HELD = frozenset(
@@ -79,7 +80,7 @@ class _Walk:
                 "equations give no name: return it with the gates"
             )
         with np.errstate(all="ignore"):
-            return _apply(node, [self.value(a) for a in node.args])
+            return pointwise(_NUMPY, node.op, [self.value(a) for a in node.args])
 
     def slope(self, index: int, state: str) -> np.ndarray | float:
         """The slope of a node by the old value of a state; 0.0 where it does not depend on it."""
@@ -124,49 +125,8 @@ class _Walk:
         return found
 
 
-def _apply(node: Node, args: list[np.ndarray | float]) -> np.ndarray | float:
-    match node.op:
-        case "add":
-            return args[0] + args[1]
-        case "sub":
-            return args[0] - args[1]
-        case "mul":
-            return args[0] * args[1]
-        case "neg":
-            return -args[0]
-        case "div":
-            return args[0] / args[1]
-        case "where":
-            return np.where(np.greater(args[0], args[1]), args[2], args[3])
-        case "maximum":
-            return np.maximum(args[0], args[1])
-        case "minimum":
-            return np.minimum(args[0], args[1])
-        case function:
-            found: np.ndarray = _FUNCTIONS[function](np.asarray(args[0]))
-            return found
-
-
-def _sigmoid(v: np.ndarray) -> np.ndarray:
-    found: np.ndarray = 0.5 * (np.tanh(0.5 * v) + 1)
-    return found
-
-
-_FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {
-    "tanh": np.tanh,
-    "sigmoid": _sigmoid,
-    "relu": lambda v: np.maximum(v, 0),
-    "softsign": lambda v: v / (1 + np.abs(v)),
-    "softplus": lambda v: np.logaddexp(v, 0),
-    "exp": np.exp,
-    "hard_sigmoid": lambda v: np.clip(v / 6 + 0.5, 0, 1),
-    "abs": np.abs,
-    "sqrt": np.sqrt,
-    "log": np.log,
-    "sin": np.sin,
-    "cos": np.cos,
-    "floor": np.floor,
-}
+_NUMPY = library_of(np.zeros(1))
+_sigmoid = _NUMPY.functions["sigmoid"]
 _SLOPES: dict[str, Callable[..., np.ndarray]] = {
     "tanh": lambda v: 1 - np.tanh(v) ** 2,
     "sigmoid": lambda v: _sigmoid(v) * (1 - _sigmoid(v)),

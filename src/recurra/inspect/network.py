@@ -92,7 +92,10 @@ class Network:
 
     def in_double(self) -> "Network":
         """The same in float64."""
-        wide: Callable[[Any], np.ndarray] = lambda v: np.asarray(v, np.float64)  # noqa: E731
+
+        def wide(values: Any) -> np.ndarray:
+            return np.asarray(values, np.float64)
+
         rows = self.rows if self.rows is None or isinstance(self.rows, OneHot) else wide(self.rows)
         return replace(
             self,

@@ -17,7 +17,7 @@ from recurra.inspect.language import is_language
 from recurra.inspect.network import Network, of_stack
 from recurra.inspect.reading import chosen_part, layer_of, parts
 from recurra.reference import Interpreter
-from recurra.runtime.states import States
+from recurra.runtime.states import LayersCall, States
 
 Array = Any  # numpy.ndarray or torch.Tensor
 
@@ -132,14 +132,8 @@ class _Standing:
     def __init__(self, network: Network, always: bool) -> None:
         self.network, self._always = network, always
 
-    def __call__(
-        self,
-        x: np.ndarray | None,
-        tokens: np.ndarray | None,
-        lengths: np.ndarray | None,
-        states: States | None,
-        reset: np.ndarray | None,
-    ) -> tuple[np.ndarray, States]:
+    def __call__(self, call: LayersCall) -> tuple[np.ndarray, States]:
+        x, tokens, lengths, states, reset = call
         if not self._always and (states is not None or reset is not None):
             raise InputError(
                 "patched: an edit of some steps counts from the beginning of a text, which is read "

@@ -1,7 +1,6 @@
 """From a model and data to what its layers read, whatever the task."""
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from recurra.given import brief, plain, shown
 from recurra.inspect.language import Language, is_language, language
 from recurra.inspect.network import Network, Ran, of_module, of_stack
 from recurra.runtime.stack import RuntimeStack
-from recurra.runtime.states import States
+from recurra.runtime.states import Instead, LayersCall, States
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,18 +168,13 @@ def _of_task(model: Any, data: Any, what: str, part: str | None) -> Reading:
     calls: list[tuple[np.ndarray, np.ndarray]] = []
     run = replaced(stack)
 
-    def listen(
-        x: np.ndarray | None,
-        tokens: np.ndarray | None,
-        lengths: np.ndarray | None,
-        states: States | None,
-        reset: np.ndarray | None,
-    ) -> tuple[np.ndarray, States]:
-        if states is None and x is not None:  # what goes on from other states is no beginning
+    def listen(call: LayersCall) -> tuple[np.ndarray, States]:
+        x, lengths = call.x, call.lengths
+        if call.states is None and x is not None:  # what goes on from other states is no beginning
             steps, batch = x.shape[:2]
             counted = np.full(batch, steps) if lengths is None else np.asarray(lengths)
             calls.append((np.array(x), counted))
-        return run(x, tokens, lengths, states, reset)
+        return run(call)
 
     stack.through(listen)
     if isinstance(data, Path):
@@ -205,17 +199,12 @@ def _of_task(model: Any, data: Any, what: str, part: str | None) -> Reading:
     return Reading(network, x, None, lengths)
 
 
-def replaced(stack: RuntimeStack) -> Callable[..., tuple[np.ndarray, States]]:
+def replaced(stack: RuntimeStack) -> Instead:
     """What ran the layers of a stack before `through`: a stack of the same weights."""
     plainly = copy.copy(stack)
 
-    def run(
-        x: np.ndarray | None,
-        tokens: np.ndarray | None,
-        lengths: np.ndarray | None,
-        states: States | None,
-        reset: np.ndarray | None,
-    ) -> tuple[np.ndarray, States]:
+    def run(call: LayersCall) -> tuple[np.ndarray, States]:
+        x, tokens, lengths, states, reset = call
         if x is None:
             assert tokens is not None
             return plainly.read(tokens, lengths=lengths, states=states, reset=reset)

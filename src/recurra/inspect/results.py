@@ -1,8 +1,9 @@
 """What every measure returns: arrays, numbers as JSON, a figure."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any
 
@@ -11,17 +12,18 @@ import numpy as np
 from recurra.errors import InputError
 
 
-class Result:
+@dataclass(frozen=True, eq=False)
+class Result(ABC):
     """Base of frozen results; their fields are arrays and plain values."""
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON values; a number that is not finite is null."""
-        shown = [f.name for f in fields(self) if not f.name.startswith("_")]  # type: ignore[arg-type]
+        shown = [f.name for f in fields(self) if not f.name.startswith("_")]
         return {name: plain(getattr(self, name)) for name in shown}
 
+    @abstractmethod
     def figure(self) -> Any:
         """A figure of matplotlib, which this needs."""
-        raise NotImplementedError
 
 
 def plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ Colours and fonts are classes, which the page's style fills in for light and dar
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -292,4 +292,5 @@ def _dot(x: float, y: float, *, square: bool) -> str:
     return f'<circle cx="{_p(x)}" cy="{_p(y)}" r="2.4"/>'
 
 
-_p: Callable[[float], str] = lambda v: f"{v:.1f}".removesuffix(".0")  # noqa: E731
+def _p(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")

@@ -1,7 +1,7 @@
 """Recurrent layers without torch: any depth, one direction or both, over padded batches."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from recurra.given import shown
 from recurra.matrices import plain_parameters
 from recurra.runtime.architecture import Architecture, Weights, layer_weights
 from recurra.runtime.layer import KernelLayer, NumpyLayer, Resets, in_half, on_kernels
-from recurra.runtime.states import States, join, pack, resets_of, select
+from recurra.runtime.states import Instead, LayersCall, States, join, pack, resets_of, select
 from recurra.runtime.stream_state import Saved, StreamState
 from recurra.runtime.streams import (
     Identity,
@@ -26,9 +26,6 @@ from recurra.runtime.streams import (
     gather,
     rows_of,
 )
-
-#: See `RuntimeStack.through`.
-Instead = Callable[..., tuple[np.ndarray, States]]
 
 #: A table of the first layer's input products, a row a token, is made if it is not larger.
 TABLE_BYTES = 64 << 20
@@ -116,11 +113,10 @@ class RuntimeStack:
         """What tokens choose from."""
         return self._rows
 
-    def through(self, instead: "Instead") -> None:
+    def through(self, instead: Instead) -> None:
         """Let a function run the layers from now on, such as one that keeps what it computes.
 
-        It gets x (T, B, I) or tokens (T, B), of which one is None, then lengths, states and resets,
-        all as of `run`, and returns what `run` does.
+        It returns what `run` does.
         """
         self.instead, self._streams = instead, None
 
@@ -279,7 +275,7 @@ class RuntimeStack:
     ) -> tuple[np.ndarray, States]:
         """`run` or `read`."""
         if self.instead is not None:
-            return self.instead(x, tokens, lengths, states, reset)
+            return self.instead(LayersCall(x, tokens, lengths, states, reset))
         if tokens is not None and not self.layers[0].reads_tokens:
             x, tokens = self._row_of(tokens), None
         given = x if tokens is None else tokens

@@ -1,6 +1,7 @@
 """States of layers: chosen, joined, named, and where they begin anew."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,21 @@ from recurra.runtime.streams import Row
 #: One tuple of arrays (B, ·) a layer and direction (forward first), in the order of the cell's
 #: states.
 States = tuple[tuple[np.ndarray, ...], ...]
+
+
+class LayersCall(NamedTuple):
+    """What layers are given: x (T, B, I) or tokens (T, B), of which one is None; the rest as of
+    `RuntimeStack.run`."""
+
+    x: np.ndarray | None
+    tokens: np.ndarray | None
+    lengths: np.ndarray | None
+    states: States | None
+    reset: np.ndarray | None
+
+
+#: See `RuntimeStack.through`.
+Instead = Callable[[LayersCall], tuple[np.ndarray, States]]
 
 
 def pack(row: Row[States], prefix: str = "layers") -> dict[str, np.ndarray]:

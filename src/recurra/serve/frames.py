@@ -15,6 +15,9 @@ from recurra.serve.bodies import read
 from recurra.serve.errors import invalid
 from recurra.serve.prompts import options_of
 from recurra.serve.schema import TOKENS, Schema, Text, WriteMessage
+from recurra.tasks.language_model.stream import TextStream
+from recurra.tasks.transcriber.stream import TranscriptStream
+from recurra.tasks.translator.stream import TranslationStream
 
 #: Steps of a series in a frame, and columns or covariates of one.
 _STEPS = 10_000
@@ -82,6 +85,7 @@ class _TextOptions(Schema):
 class TextStreamed(Streamed):
     """A language model: a text, or ids, and what is expected next."""
 
+    stream: TextStream
     options, most = _TextOptions, TOKENS
 
     def open(self, model: Any, asked: Any, state: StreamState | None) -> Any:
@@ -97,17 +101,17 @@ class TextStreamed(Streamed):
 
     def told(self, results: Sequence[Any]) -> Any:
         """What is expected next; null where nothing was read yet."""
-        found = results[-1]
-        if found is None:
+        token = results[-1]
+        if token is None:
             return None
-        best = found.top(self.asked.top)
-        return {"id": found.id, "text": str(found), "top": [one._asdict() for one in best]}
+        best = token.top(self.asked.top)
+        return {"id": token.id, "text": str(token), "top": [one._asdict() for one in best]}
 
     def write(self, asked: WriteMessage) -> Iterator[dict[str, Any]]:
         """A message for each token."""
         given = options_of(asked, self.model.tokenizer, max_tokens=asked.max_tokens)
         yield {"type": "writing", "seed": given.seed}
-        for piece in self.stream.write_with("", given):  # type: ignore[attr-defined]
+        for piece in self.stream.write_with("", given):
             done = piece.generation
             yield {"type": "piece", "text": piece.text, "id": piece.id,
                    "finish_reason": None if done is None else done.stop_reason}  # fmt: skip
@@ -238,6 +242,7 @@ class _SoundOptions(Schema):
 class SoundStreamed(Streamed):
     """A transcriber: samples, in binary messages, and the text that is certain."""
 
+    stream: TranscriptStream
     options, piece = _SoundOptions, 16_000
 
     def open(self, model: Any, asked: Any, state: StreamState | None) -> Any:
@@ -249,10 +254,10 @@ class SoundStreamed(Streamed):
     def frame(self, value: Any) -> Any:
         """Samples: bytes of little-endian numbers, or a list."""
         if isinstance(value, list):
-            found = _steps(value)
-            if found.ndim != 1:
+            samples = _steps(value)
+            if samples.ndim != 1:
                 raise invalid("frame: expected samples, one after the other", "frame")
-            return found
+            return samples
         if not isinstance(value, bytes):
             raise invalid("frame: expected samples: bytes, or a list of numbers", "frame")
         kind = np.dtype("<i2" if self.asked.samples == "int16" else "<f4")
@@ -261,14 +266,14 @@ class SoundStreamed(Streamed):
                 f"frame: expected whole samples of {kind.itemsize} bytes, received {len(value)}",
                 "frame",
             )
-        found = np.frombuffer(value, kind).astype(np.float32)
-        return found / np.float32(32768) if kind.kind == "i" else found
+        samples = np.frombuffer(value, kind).astype(np.float32)
+        return samples / np.float32(32768) if kind.kind == "i" else samples
 
     def told(self, results: Sequence[Any]) -> Any:
         """The text that stays, and with beams what is heard so far."""
-        told = {"text": "".join(results)}
+        certain = {"text": "".join(results)}
         beams = self.asked.beams or 1
-        return told if beams == 1 else {**told, "so_far": self.stream.text}  # type: ignore[attr-defined]
+        return certain if beams == 1 else {**certain, "so_far": self.stream.text}
 
 
 class _TranslateOptions(Schema):
@@ -283,6 +288,7 @@ class _TranslateOptions(Schema):
 class SourceStreamed(Streamed):
     """A translator: pieces of a source, and at its end the translation."""
 
+    stream: TranslationStream
     options, most = _TranslateOptions, _SOURCE
 
     def open(self, model: Any, asked: Any, state: StreamState | None) -> Any:
@@ -308,7 +314,7 @@ class SourceStreamed(Streamed):
         if set(asked.model_fields_set) - {"type"}:
             raise invalid("write: a translation is written as its stream was opened", "write")
         yield {"type": "writing", "seed": None}
-        for text in self.stream.write():  # type: ignore[attr-defined]
+        for text in self.stream.write():
             ended = "stop" if self.stream.ended else None
             yield {"type": "piece", "text": text, "id": None, "finish_reason": ended}
 

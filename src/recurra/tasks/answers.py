@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from recurra.errors import InputError
 from recurra.given import NOTHING, LeftOut
 
-A = TypeVar("A")
+A = TypeVar("A", bound="Answer")
 
 #: Where in a file something stands, as readers write it behind the file's name.
 _PLACE = re.compile(r"(?:, line |, row |, sequence |:)([0-9]+)")
@@ -55,11 +55,11 @@ class Answers(list[A]):
 
     def to_dict(self) -> list[dict[str, Any]]:
         """Those of each, as JSON values."""
-        return [one.to_dict() for one in self]  # type: ignore[attr-defined]
+        return [one.to_dict() for one in self]
 
     def to_frame(self) -> Any:
         """A pandas DataFrame of the rows of all; InputError where pandas is not installed."""
-        return frame_of([row for one in self for row in one.rows()])  # type: ignore[attr-defined]
+        return frame_of([row for one in self for row in one.rows()])
 
 
 class Figures:

@@ -7,8 +7,8 @@ import numpy as np
 from recurra import native
 from recurra.errors import FormatError
 from recurra.runtime.architecture import Architecture, Weights
-from recurra.runtime.stack import Instead, OneHot, RuntimeStack
-from recurra.runtime.states import States, join, select
+from recurra.runtime.stack import OneHot, RuntimeStack
+from recurra.runtime.states import Instead, States, join, select
 from recurra.runtime.stream_state import Saved
 
 #: Tokens of a prompt read at once, at least, and of all prompts: enough for the products of a
